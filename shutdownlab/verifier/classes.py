@@ -13,17 +13,16 @@ from typing import TypeAlias
 
 from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.prefix_table import PrefixTable
-from shutdownlab.inspection.apps import is_whatsapp_endpoint
-from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Means, Point, Policy
 from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.model.routing import systems
-from shutdownlab.model.scenario import Phase
+from shutdownlab.model.scenario import Family, Phase
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Vantage, VantageId
 from shutdownlab.results.cells import Cell
+from shutdownlab.verifier.endpoints import Endpoints, conditions_of
 from shutdownlab.verifier.remembering import may_remember
 
 CellClass: TypeAlias = tuple[object, ...]
@@ -41,14 +40,16 @@ class Classes:
         self.shutdown, self.choices, self.by_name = shutdown, dict(choices), by_name
         self._network = shutdown.network
         self._index: dict[VantageId, int] = {v.id: place for place, v in enumerate(self._network.vantages)}
-        self._told_apart = _within_operators(shutdown)
+        named = PrefixTable(prefixes_named(shutdown))
+        self._told_apart = _within_operators(shutdown, named)
+        self._endpoints = Endpoints(shutdown, named, apart=by_name)
         self._numbers: dict[object, int] = {}
         self._situations: dict[str, list[int]] = {}
         self._active: dict[str, dict[str, Policy]] = {}
         self._real: dict[str, str] = {}
         self._known: dict[str, Policy] = dict(shutdown.scenario.policies)
         self._hosts: dict[str, tuple[Node, ...]] = {}
-        self._near: dict[tuple[str, VantageId], tuple[_Near, int]] = {}
+        self._near: dict[tuple[str, Family, VantageId], tuple[_Near, int]] = {}
         self._timed: dict[str, bool] = {}
         self._effects: dict[str, object] = {}
         self._errands: dict[VantageId, _Near] = {}
@@ -63,7 +64,7 @@ class Classes:
 
     def anywhere(self, phase: Phase) -> dict[str, Policy]:
         """The policies in force in a phase, and those that some operator still carries out."""
-        kept = {name for how in phase.obey.values() for name in how.keeps}
+        kept = dict.fromkeys(name for how in phase.obey.values() for name in how.keeps)  # in an order that lasts
         return self.active(phase) | {name: self.shutdown.scenario.policies[name] for name in kept}
 
     def imagine(self, phase: Phase, active: Mapping[str, Policy]) -> Phase:
@@ -160,7 +161,7 @@ class Classes:
         """What tells a vantage point apart in every phase, whatever is measured: the hosts in the country near it."""
         operator, index = vantage.id.operator, self._index[vantage.id]
         near = tuple((place, _nearness(vantage, host)) for place, host in self._hosting.get(operator, ()))
-        return near, index % self._picks
+        return near, self._endpoints.all_picked(index)
 
     def situation(self, phase: Phase, vantage: Vantage) -> object:
         """The same of a phase: what concerns it there, and those at whose place something is done for it first."""
@@ -251,7 +252,7 @@ class Classes:
     @cached_property
     def _classes_named(self) -> tuple[str, ...]:
         """The classes of subscribers by which rules of boxes could tell vantage points apart."""
-        return tuple(dict.fromkeys(name for part in _conditions(self.shutdown) for name in part.subscriber_class))
+        return tuple(dict.fromkeys(name for part in conditions_of(self.shutdown) for name in part.subscriber_class))
 
     @cached_property
     def _hosting(self) -> dict[str, list[tuple[int, Vantage]]]:
@@ -262,13 +263,6 @@ class Classes:
             if vantage is not None:
                 found.setdefault(vantage.id.operator, []).append((self._index[vantage.id], vantage))
         return found
-
-    @cached_property
-    def _picks(self) -> int:
-        """Of how many end points of WhatsApp each vantage point has one."""
-        if not any(getattr(probe, "app", "") == "whatsapp" for probe in self.shutdown.scenario.probes.values()):
-            return 1
-        return max(1, sum(is_whatsapp_endpoint(name) for hosted in self._network.hosted for name in hosted.names))
 
     def _errands_of(self, vantage: Vantage) -> _Near:
         """Where something must be done first for the probes of a vantage point."""
@@ -288,9 +282,9 @@ class Classes:
         return tuple(p for p in self.shutdown.scenario.probes.values() if type(p).errand is not Probe.errand)
 
     def _relations(self, cell: Cell, vantage: Vantage) -> tuple[_Near, int]:
-        """What a probe talks to in the country; and which of WhatsApp's end points, of which each vantage point has
-        one."""
-        key = cell.target, vantage.id
+        """What a probe talks to in the country; and which kind of WhatsApp's end points, of which each vantage point
+        asks for one."""
+        key = cell.target, cell.family, vantage.id
         if key not in self._near:
             probe = self.shutdown.scenario.probes[cell.target]
             nodes = list(self._hosts_of(cell.target))
@@ -302,8 +296,8 @@ class Classes:
                 for node in nodes
                 if node.vantage is not None
             )
-            picked = self._index[vantage.id] % self._picks if getattr(probe, "app", "") == "whatsapp" else 0
-            self._near[key] = near, picked
+            app, place = getattr(probe, "app", ""), self._index[vantage.id]
+            self._near[key] = near, self._endpoints.picked(app, cell.family.version, place)
         return self._near[key]
 
     def _hosts_of(self, target: str) -> tuple[Node, ...]:
@@ -355,9 +349,8 @@ def _nearness(vantage: Vantage, host: Vantage) -> int:
     return int(vantage.id.operator == host.id.operator)
 
 
-def _within_operators(shutdown: Shutdown) -> tuple[IpPrefix, ...]:
+def _within_operators(shutdown: Shutdown, named: PrefixTable) -> tuple[IpPrefix, ...]:
     """The prefixes that policies and profiles name by which they could tell subscribers apart."""
-    named = PrefixTable(prefixes_named(shutdown))
     own = [prefix for operator in shutdown.topology.operators.values() for prefix in operator.prefixes]
     return tuple(dict.fromkeys(p for prefix in own for p in (*named.around(prefix), *named.inside(prefix))))
 
@@ -371,19 +364,12 @@ def prefixes_named(shutdown: Shutdown) -> tuple[IpPrefix, ...]:
         found |= dict.fromkeys(prefix for each in policy.allow for prefix in (*each.addresses, *each.inside))
         for app in (*targets.apps, *policy.except_.apps, *(app for each in policy.allow for app in each.apps)):
             found |= dict.fromkeys(shutdown.apps[app].prefixes)
-    for part in _conditions(shutdown):
+    for part in conditions_of(shutdown):
         found |= dict.fromkeys((*part.address, *part.subscriber))
         if part.asn:
             announced = systems(shutdown.network)
             found |= dict.fromkeys(prefix for number in part.asn for prefix in announced[number])
     return tuple(found)
-
-
-def _conditions(shutdown: Shutdown) -> Iterator[Conditions]:
-    """All conditions of rules of boxes."""
-    rules = [rule for policy in shutdown.scenario.policies.values() for rule in policy.inspect or ()]
-    rules += [rule for profile in shutdown.profiles.values() for rule in profile.rules]
-    return (part for rule in rules for part in rule.when.parts)
 
 
 def _answered(shutdown: Shutdown) -> set[str]:

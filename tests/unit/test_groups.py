@@ -139,3 +139,13 @@ def test_a_country_several_times_as_large_has_as_many_kinds_of_cells() -> None:
         cells.append(found.cells)
     assert kinds[0] == kinds[1]
     assert cells[1] > 3 * cells[0]
+
+
+def test_policies_that_operators_go_on_with_come_in_the_order_in_which_they_are_said_to() -> None:
+    """Else what `explain` prints would differ from one process to the next, with the hashes of names."""
+    shutdown = load("egypt-2011")
+    phase = next(phase for phase in shutdown.scenario.timeline if phase.obey)
+    kept = dict.fromkeys(name for how in phase.obey.values() for name in how.keeps)
+    assert len(kept) > 1
+    anywhere = Classes(shutdown, {}).anywhere(phase)
+    assert [name for name in anywhere if name in kept] == list(kept)

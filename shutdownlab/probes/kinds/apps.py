@@ -11,6 +11,7 @@ from shutdownlab.config.document import did_you_mean
 from shutdownlab.config.mistakes import Mistake, unknown
 from shutdownlab.inspection.apps import App as CatalogueApp
 from shutdownlab.inspection.apps import is_whatsapp_endpoint
+from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.probe import Family, Probe, Surroundings
 from shutdownlab.model.topology import Topology
 
@@ -82,14 +83,21 @@ _OONI_APPS: Final = {
 }
 
 
+def alike_endpoints(network: Network, app: str, version: int) -> list[tuple[Hosted, str]]:
+    """WhatsApp's sixteen end points alike, among those that an app has in an IP version, each with where it is."""
+    there = _served(network, app, version)
+    return [(hosted, name) for hosted in there for name in hosted.names if is_whatsapp_endpoint(name)]
+
+
+def _served(network: Network, app: str, version: int) -> list[Hosted]:
+    return [h for h in network.hosted if h.app == app and any(a.version == version for a in h.addresses)]
+
+
 def _targets(app: str, at: Surroundings) -> Iterator[Target]:
-    """The endpoints that an app has in an IP version; of WhatsApp's sixteen alike, one a vantage point, as OONI Probe
-    picks one."""
-    version = at.family.version
-    there = [h for h in at.network.hosted if h.app == app and any(a.version == version for a in h.addresses)]
-    alike = [name for hosted in there for name in hosted.names if is_whatsapp_endpoint(name)]
+    """The endpoints that an app has in an IP version; of those alike, one a vantage point, as OONI Probe picks one."""
+    alike = [name for _, name in alike_endpoints(at.network, app, at.family.version)]
     picked = alike[at.network.vantages.index(at.vantage) % len(alike)] if alike else None
-    for hosted in there:
+    for hosted in _served(at.network, app, at.family.version):
         services = tuple((service.kind, service.port) for service in hosted.services)
         for name in hosted.names or ("",):
             if name not in alike or name == picked:

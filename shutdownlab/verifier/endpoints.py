@@ -1,0 +1,94 @@
+"""Which of WhatsApp's chat end points, of which each vantage point asks for one, nothing tells apart. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Final
+
+from shutdownlab.config.addresses import Address, IpPrefix
+from shutdownlab.config.domains import with_all_above
+from shutdownlab.config.prefix_table import PrefixTable
+from shutdownlab.inspection.conditions import Conditions
+from shutdownlab.library import Shutdown
+from shutdownlab.model.network import Hosted
+from shutdownlab.probes.kinds.apps import alike_endpoints
+
+_BY_BYTES: Final = {
+    "name_contains", "name_regex", "url_contains", "url_regex", "keyword",
+    "length_at_least", "first_packets", "classifier", "fully_encrypted",
+}  # fmt: skip
+"""Conditions that may tell apart two names of which none is named: by their letters or by how many these are."""
+
+
+class Endpoints:
+    """What kind of end point the probe of an app picks at each vantage point, as a number.
+
+    prefixes: those that policies and profiles name. apart: each end point is a kind of its own, as whoever names it
+    needs it.
+    """
+
+    def __init__(self, shutdown: Shutdown, prefixes: PrefixTable, *, apart: bool = False) -> None:
+        self._shutdown, self._prefixes, self._apart = shutdown, prefixes, apart
+        self._kinds: dict[tuple[str, int], list[int]] = {}
+
+    def picked(self, app: str, version: int, place: int) -> int:
+        """The kind of the one that is picked in an IP version; place: the vantage point's among all of the country."""
+        kinds = self._of(app, version)
+        return kinds[place % len(kinds)] if kinds else 0
+
+    def all_picked(self, place: int) -> tuple[int, ...]:
+        """The same for all that is measured anywhere."""
+        return tuple([self.picked(app, version, place) for app, version in self._measured])
+
+    @cached_property
+    def _measured(self) -> list[tuple[str, int]]:
+        probes = self._shutdown.scenario.probes.values()
+        measured = {(p.app, family.version) for p in probes if hasattr(p, "app") for family in p.families}
+        return [each for each in sorted(measured) if self._of(*each)]
+
+    def _of(self, app: str, version: int) -> list[int]:
+        """The kinds of an app's end points, in the order in which vantage points pick them."""
+        if (app, version) not in self._kinds:
+            numbers: dict[object, int] = {}
+            there = alike_endpoints(self._shutdown.network, app, version)
+            kinds = [numbers.setdefault(self._told(hosted, name), len(numbers)) for hosted, name in there]
+            self._kinds[app, version] = kinds
+        return self._kinds[app, version]
+
+    def _told(self, hosted: Hosted, name: str) -> object:
+        """What tells an end point from others: where it is, and whatever is said of its name."""
+        if self._apart or self._by_bytes or len({*map(self._around, hosted.addresses)}) > 1:
+            return name  # as does whoever must say which of its addresses a resolver names first
+        said = tuple((self._named[domain], domain == name) for domain in with_all_above(name) if domain in self._named)
+        return hosted.node, hosted.addresses, hosted.services, said
+
+    def _around(self, address: Address) -> tuple[IpPrefix, ...]:
+        return tuple(self._prefixes.around_address(address))
+
+    @cached_property
+    def _by_bytes(self) -> bool:
+        return any(not _BY_BYTES.isdisjoint(part.model_fields_set) for part in conditions_of(self._shutdown))
+
+    @cached_property
+    def _named(self) -> Mapping[str, tuple[str, ...]]:
+        """By whom a name or a domain is meant: apps, and itself where policies or profiles name it."""
+        found: dict[str, dict[str, None]] = {}
+        for app, record in self._shutdown.apps.items():
+            for domain in (*record.suffixes, *(name for endpoint in record.endpoints for name in endpoint.names)):
+                found.setdefault(domain, {})[app] = None
+        given: list[str] = []
+        for policy in self._shutdown.scenario.policies.values():
+            given += (*policy.targets.sites, *policy.except_.sites, *(s for each in policy.allow for s in each.sites))
+        for part in conditions_of(self._shutdown):
+            given += (*part.name_exact, *part.name_suffix)
+        for domain in given:
+            found.setdefault(domain, {})[domain] = None
+        return {domain: tuple(who) for domain, who in found.items()}
+
+
+def conditions_of(shutdown: Shutdown) -> Iterator[Conditions]:
+    """All conditions of rules of boxes."""
+    rules = [rule for policy in shutdown.scenario.policies.values() for rule in policy.inspect or ()]
+    rules += [rule for profile in shutdown.profiles.values() for rule in profile.rules]
+    return (part for rule in rules for part in rule.when.parts)
