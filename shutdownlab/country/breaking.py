@@ -141,6 +141,7 @@ class Breaker:
         changed = {each.operator for change in changes for each in change}
         self._told = wanted
         self._once_contested |= wanted.contested
+        self._once_contested |= {prefix for own in routing.anycast(self.network).values() for prefix in own}
         damage = damage_of(self.network, self._faults.values()) | wanted
         self.country.expect(damage)
         for node in (self.network.one(Role.BORDER, name) for name in changed):

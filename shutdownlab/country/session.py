@@ -196,7 +196,7 @@ class Session:
             at = Surroundings(network, vantage, family, self.phase or "", limit, plan.folder)
             request = replace(request_at(probe, name, at, str(self.country.trusted)), id=str(each.number))
             request = over_its_lines(request, probe, at, self._held, plan.loaded.apps)
-            places[request.id], controls[request.id] = vantage, controls_of(probe, at, request)
+            places[request.id], controls[request.id] = vantage, controls_of(probe, outages.near(at), request)
             excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
         self.country.watch.learn()

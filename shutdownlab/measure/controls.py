@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from shutdownlab.model.answers import WITNESS
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.probe import Need, Probe, Surroundings
 from shutdownlab.protocol.probing import Check, Measurement, ProbeRequest
@@ -129,6 +130,11 @@ def _server(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Con
         operator = operators[zlib.crc32(asked.name.encode()) % len(operators)]
     agent = own.pop() if there else at.network.one(Role.CONTROL, operator).name
     resolver = probe.resolver_address or ""
+    if there and at.network.anycast_on(agent):
+        name = f"{name}, on {agent}"
+        if resolver:  # what it asks others, policies may keep from them: it answers this by itself
+            yield Control(name, agent, "server", Check(name, resolver, host=WITNESS))
+            return
     if not there and not resolver:
         resolver = str(at.network.one(Role.RESOLVER, operator).address(at.family.version))
     yield Control(

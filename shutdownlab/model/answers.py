@@ -30,6 +30,8 @@ Lie = Annotated[Address | str, BeforeValidator(_lie, json_schema_input_type=str)
 GIVES_UP_S: Final = 10.0
 """Seconds for which a client waits for a name: glibc asks twice, five seconds each (resolv.conf(5): timeout, attempts).
 """
+WITNESS: Final = "instance.test"
+"""A name that each server of an anycast resolver answers for by itself, whomever it may ask (RFC 6761, 6.2)."""
 LATEST_S: Final = 60.0
 """Nobody waits for an answer for longer."""
 

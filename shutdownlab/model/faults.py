@@ -327,7 +327,7 @@ def routers_of(network: Network, owners: Iterable[str]) -> Iterator[Node]:
 
 def hosts_of(network: Network, owners: Iterable[str]) -> Iterator[Node]:
     """The hosts of transits and of operators' subscribers on which servers run."""
-    hosting = {hosted.node for hosted in network.hosted}
+    hosting = {hosted.node for hosted in network.served}
     for owner in owners:
         for role in (Role.SERVERS, Role.SUBSCRIBER):
             yield from (node for node in network.by_role(role, owner) if node.name in hosting)

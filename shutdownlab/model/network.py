@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from shutdownlab.config.addresses import Address, Interface, IpPrefix
@@ -117,13 +117,15 @@ class Hosted:
 
 @dataclass(slots=True)
 class Network:
-    """Build one with `lay_out`. `subnets` are the /24 and /64 of each subscriber group."""
+    """Build one with `lay_out`. `subnets` are the /24 and /64 of each subscriber group. `instances`: what is hosted
+    once more, at the same addresses (anycast); `hosted` has it abroad."""
 
     topology: Topology
     nodes: dict[str, Node] = field(default_factory=dict)
     links: list[Link] = field(default_factory=list)
     subnets: dict[VantageId, tuple[IpPrefix, ...]] = field(default_factory=dict)
     hosted: list[Hosted] = field(default_factory=list)
+    instances: list[Hosted] = field(default_factory=list)
     vantages: tuple[Vantage, ...] = ()
     _by_name: dict[str, Hosted] = field(default_factory=dict)
     _subscribers: dict[VantageId, str] = field(default_factory=dict)
@@ -187,6 +189,21 @@ class Network:
                 self._by_name |= dict.fromkeys((*hosted.names, *map(str, hosted.addresses)), hosted)
         return self._by_name.get(name)
 
+    @property
+    def served(self) -> Iterator[Hosted]:
+        """All that is hosted anywhere, the further instances of it, too."""
+        return itertools.chain(self.hosted, self.instances)
+
+    def elsewhere(self, hosted: Hosted) -> tuple[str, ...]:
+        """The nodes where there are further instances of what is hosted."""
+        there = (each.node for each in self.instances if each.addresses == hosted.addresses)
+        return tuple(dict.fromkeys(node for node in there if node != hosted.node))
+
+    def anycast_on(self, node: str) -> tuple[Address, ...]:
+        """The addresses of a node that other nodes have, too."""
+        shared = {address for each in self.instances for address in each.addresses}
+        return tuple(address for address in self.hosted_on(node) if address in shared) if shared else ()
+
     def names_hosted(self) -> frozenset[str]:
         """Every host name that is served."""
         return frozenset(name for hosted in self.hosted for name in hosted.names)
@@ -197,7 +214,7 @@ class Network:
 
     def hosted_on(self, node: str) -> tuple[Address, ...]:
         """The addresses that a node has for what it hosts, besides its own."""
-        return tuple(dict.fromkeys(a for h in self.hosted if h.node == node for a in h.addresses))
+        return tuple(dict.fromkeys(a for h in self.served if h.node == node for a in h.addresses))
 
     def addresses_of(self, app: str) -> tuple[Address, ...]:
         return tuple(dict.fromkeys(a for h in self.hosted if h.app == app for a in h.addresses))
@@ -341,6 +358,7 @@ class _Builder:
                     translated, own = _by_ipv6_alone(subnet, vantage.nat64)
                     border.routes.append(Route(translated, own, uplink, mtu))
                 self._host(host, groups[vantage.id.group].serves, plan.fresh(subnet, plan.FIRST_HOSTED), domestic=True)
+                self._host_again(host, groups[vantage.id.group].anycast)
 
     def _point_to_point(self, name: str, role: Role, place: Mapping[int, int]) -> None:
         """A host of an operator's infrastructure, beside its border router."""
@@ -371,6 +389,13 @@ class _Builder:
                     Hosted(app, node.name, names, addresses, endpoint.ports, domestic, blocks)
                     for names, addresses in named
                 ]
+
+    def _host_again(self, node: Node, apps: tuple[str, ...]) -> None:
+        """Have `node` serve, too, what apps have abroad at addresses of their own."""
+        for app in apps:
+            own = {prefix.network_address for endpoint in self.apps[app].endpoints for prefix in endpoint.addresses}
+            abroad = (each for each in self.network.hosted if each.app == app and own.issuperset(each.addresses))
+            self.network.instances += [replace(hosted, node=node.name, domestic=True) for hosted in abroad]
 
 
 def lay_out(topology: Topology, apps: Mapping[str, App]) -> Network:

@@ -57,7 +57,13 @@ def observed(network: Network) -> Network:
     """The same network with an observatory; what was there is as it was, but for a port more at each transit."""
     nodes = {name: _with_room(node) for name, node in network.nodes.items()}
     there = Node(NAME, Role.OBSERVATORY, NAME, "observatory: route collector and its peers")
-    found = Network(network.topology, links=list(network.links), subnets=network.subnets, hosted=network.hosted)
+    found = Network(
+        network.topology,
+        links=list(network.links),
+        subnets=network.subnets,
+        hosted=network.hosted,
+        instances=network.instances,
+    )
     for node in (*nodes.values(), there):
         found.add(node)
     macs = itertools.count(2 * len(network.links) + 1)

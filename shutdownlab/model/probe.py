@@ -8,8 +8,8 @@ uses, so these stay light: what needs a network library is in the module that `r
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -48,6 +48,7 @@ class Surroundings:
     """Where a probe is about to run: the network, the vantage point, the address family to use, the phase if any.
 
     `throttled_below`: kbit/s below which the scenario calls a line throttled. `folder`: where the scenario's file is.
+    `nearest`: which node what is hosted is reached at from here, where that is known: an anycast address is several's.
     """
 
     network: Network
@@ -56,6 +57,11 @@ class Surroundings:
     phase: str = ""
     throttled_below: int = 512
     folder: Path = Path()
+    nearest: Callable[[Hosted], str] | None = field(default=None, compare=False)
+
+    def node_of(self, hosted: Hosted) -> str:
+        """The node at which what is hosted is reached from here; the one abroad, where that is not known."""
+        return hosted.node if self.nearest is None else self.nearest(hosted)
 
     def hosted(self, host: str | None) -> Hosted | None:
         """What answers for a host name or address in this country."""
@@ -184,7 +190,7 @@ class Probe(Registered):
         The one to the operator's resolver, where it has names `looked_up`, goes without saying.
         """
         own, hosted = at.network.subscriber(at.vantage.id).name, at.hosted(self.host_name)
-        return ((own, hosted.node),) if hosted is not None else ()
+        return ((own, at.node_of(hosted)),) if hosted is not None else ()
 
     def looked_up(self, at: Surroundings) -> tuple[str, ...]:
         """The names that it asks the operator's resolver for: controls ask for them too."""

@@ -19,7 +19,7 @@ from functools import cache
 from shutdownlab.config.addresses import Address, IpPrefix, is_part
 from shutdownlab.model.announcements import Whence, Whither
 from shutdownlab.model.faults import Announced, Damage, Leaked, Nulled, Withdrawn
-from shutdownlab.model.network import PLAIN, Network, Node, Port, Role, Route
+from shutdownlab.model.network import PLAIN, Hosted, Network, Node, Port, Role, Route
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.topology import Operator, Transit
 
@@ -130,11 +130,12 @@ def announcements(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
     """The prefixes each router announces as its own: its owner's, and those around each foreign address served there.
 
     A served address is announced in its app's own prefix, else in its /24 or /48; and where two networks have addresses
-    in the same one, each goes on to the next longer, in the end the address alone.
+    in the same one, each goes on to the next longer, in the end the address alone. Where an address is served in the
+    country as well, its operator announces the same prefix: see `anycast`.
     """
     blocks = {block for hosted in network.hosted for block in hosted.blocks}
     served = {
-        node.name: [_ways_to_announce(route.prefix, blocks) for route in served_routes(network, node)]
+        node.name: [_ways_to_announce(route.prefix, blocks) for route in _served_routes(network, node, network.hosted)]
         for node in routers(network)
     }
     wanted_by = Counter(prefix for ways in served.values() for prefix in {p for each in ways for p in each})
@@ -148,21 +149,47 @@ def announcements(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
             if not _within(_cover(ways[-1]), own):
                 own.append(next(prefix for prefix in ways if wanted_by[prefix] == 1))
         found[node.name] = tuple(dict.fromkeys(own))
+    for name, prefixes in _anycast(network, found).items():
+        found[name] = (*found[name], *prefixes)
     return found
 
 
+def anycast(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
+    """The prefixes of services abroad that a router announces because some of their servers are there: by its name, of
+    those that do. Customers and the exchange's members alone are told."""
+    return _anycast(network, announcements(network)) if network.instances else {}
+
+
+def _anycast(network: Network, announced: Mapping[str, tuple[IpPrefix, ...]]) -> dict[str, tuple[IpPrefix, ...]]:
+    abroad = [prefix for node in network.by_role(Role.TRANSIT) for prefix in announced[node.name]]
+    found: dict[str, dict[IpPrefix, None]] = {}
+    for hosted in network.instances:
+        border = network.one(Role.BORDER, network.nodes[hosted.node].owner).name
+        for address in hosted.addresses:
+            around = (prefix for prefix in abroad if is_part(ipaddress.ip_network(address), prefix))
+            found.setdefault(border, {})[max(around, key=lambda prefix: prefix.prefixlen)] = None
+    return {name: tuple(prefixes) for name, prefixes in found.items()}
+
+
 def systems(network: Network) -> dict[int, tuple[IpPrefix, ...]]:
-    """The prefixes that each autonomous system announces on a quiet day, by its number."""
+    """The prefixes that each autonomous system announces on a quiet day, by its number; what is anycast is the
+    system's abroad."""
     found: dict[int, tuple[IpPrefix, ...]] = {}
-    for name, own in announcements(network).items():
+    for name, own in _held(network).items():
         number = asn(network, network.nodes[name])
         found[number] = (*found.get(number, ()), *own)
     return found
 
 
 def holders(network: Network) -> dict[IpPrefix, str]:
-    """Every prefix that is announced on a quiet day, and whose it is."""
-    return {prefix: network.nodes[name].owner for name, own in announcements(network).items() for prefix in own}
+    """Every prefix that is announced on a quiet day, and whose it is; one that is anycast is its holder's abroad."""
+    return {prefix: network.nodes[name].owner for name, own in _held(network).items() for prefix in own}
+
+
+def _held(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
+    """What each router announces, without what others hold."""
+    announced, others = announcements(network), anycast(network)
+    return {name: tuple(p for p in own if p not in others.get(name, ())) for name, own in announced.items()}
 
 
 def holder_of(prefix: IpPrefix, held: Mapping[IpPrefix, str]) -> str | None:
@@ -184,8 +211,12 @@ def _within(inner: IpPrefix, prefixes: Iterable[IpPrefix]) -> bool:
 
 def served_routes(network: Network, node: Node) -> list[Route]:
     """Routes to the served addresses that lie outside their host's own subnet, through that host."""
+    return _served_routes(network, node, network.served)
+
+
+def _served_routes(network: Network, node: Node, served: Iterable[Hosted]) -> list[Route]:
     found: list[Route] = []
-    for hosted in network.hosted:
+    for hosted in served:
         host = network.nodes[hosted.node]
         if host.owner != node.owner:
             continue

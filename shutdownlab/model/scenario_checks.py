@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cached_property
 
-from shutdownlab.config.addresses import is_part
+from shutdownlab.config.addresses import IpPrefix, is_part
 from shutdownlab.config.document import Document, Path, quoted
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.announcements import NullRoute, Withdrawal
 from shutdownlab.model.faults import AUTHORITY, check_fault
+from shutdownlab.model.network import lay_out
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Point, Policy, Targets
 from shutdownlab.model.probe import Probe
+from shutdownlab.model.routing import anycast
 from shutdownlab.model.scenario import Expectation, Mode, Phase, Scenario
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.signal import SignalExpectation
@@ -145,6 +148,8 @@ class ScenarioChecker:
         reached = {n: each for n, each in self.topology.operators.items() if n not in self.topology.by_satellite}
         meant = [operator for name, operator in reached.items() if policy.is_told(name)]
         announced = {str(prefix): prefix for operator in meant for prefix in operator.prefixes}
+        told = (name for name in reached if policy.is_told(name)) if policy.withdraw or policy.null_route else ()
+        announced |= {str(prefix): prefix for name in told for prefix in self._anycast.get(name, ())}
         for verb in ("withdraw", "null_route"):
             given: Withdrawal | NullRoute | None = getattr(policy, verb)
             for index, prefix in enumerate(given.prefixes if given else ()):
@@ -160,6 +165,14 @@ class ScenarioChecker:
                 expected = "an address or prefix within what is null-routed"
                 hint = f"such as one of {', '.join(map(str, nulled))}"
                 self.document.report((*path, "null_route", "spare", index), str(spared), expected, hint)
+
+    @cached_property
+    def _anycast(self) -> dict[str, tuple[IpPrefix, ...]]:
+        """The prefixes that each operator announces because some servers of services abroad are there."""
+        if not any(self.topology.anycast()):
+            return {}
+        network = lay_out(self.topology, self.apps)
+        return {network.nodes[name].owner: prefixes for name, prefixes in anycast(network).items()}
 
     def _cost(self) -> None:
         cost = self.scenario.cost

@@ -224,6 +224,10 @@ class Subscribers(Record):
     serves: tuple[Served, ...] = ()
     """What is hosted there: apps of the catalogue (`shutdownlab apps`) or of `apps` files, and server programs of your
     own."""
+    anycast: tuple[str, ...] = ()
+    """Apps that a foreign transit serves, and of whose servers there are some here, too, at the same addresses (RFC
+    4786): a public resolver's, a CDN's. Their operator announces these to its customers and the exchange's members, as
+    local nodes are announced, and BGP says who reaches which. `withdraw` takes that back."""
 
 
 NO_CLASSES: Mapping[str, OwnClass] = MappingProxyType({})
@@ -478,6 +482,15 @@ class Topology(Record):
     def programs(self) -> Iterator[tuple[Path, ServerProgram]]:
         """Every server program of the user's own, likewise."""
         return ((path, item) for path, item in self._serves() if isinstance(item, ServerProgram))
+
+    def anycast(self) -> Iterator[tuple[Path, str]]:
+        """Every app that is also served in the country, with the place in the file that says so: that of its group,
+        `anycast` and a number at the end."""
+        for operator_name, operator in self.operators.items():
+            for region, groups in operator.regions.items():
+                for name, group in groups.items():
+                    for index, app in enumerate(group.anycast):
+                        yield ("operators", operator_name, "regions", region, name, "anycast", index), app
 
     def _serves(self) -> Iterator[tuple[Path, str | ServerProgram]]:
         for operator_name, operator in self.operators.items():

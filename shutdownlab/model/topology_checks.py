@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from shutdownlab.config.addresses import IpPrefix, is_for_hosts, overlap
+from shutdownlab.config.addresses import IpPrefix, is_for_hosts, is_part, overlap
 from shutdownlab.config.document import Document, Expected, Path, one_of, quoted
 from shutdownlab.config.kinds import is_another
 from shutdownlab.inspection.apps import App
@@ -12,6 +12,7 @@ from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
 from shutdownlab.model.cables import ends_of
 from shutdownlab.model.map_checks import check_map
 from shutdownlab.model.programs import commands_in, resolve_paths
+from shutdownlab.model.routing import COVER
 from shutdownlab.model.topology import (
     MOST_GROUPS,
     Access,
@@ -39,6 +40,7 @@ def check_topology(document: Document, apps: Mapping[str, App]) -> Topology:
     _check_names(topology, document)
     _check_numbers(topology, document)
     _check_served(topology, document, apps)
+    _check_anycast(topology, document, apps)
     check_map(topology, document)
     document.raise_if_bad()
     return topology
@@ -126,9 +128,10 @@ def _check_translation(topology: Topology, document: Document) -> None:
                 document.report(("operators", name, key, index), f"{access}, of `cgnat` too", "in one of them", hint)
                 continue  # what they serve has been told of
             for path, group in behind:
-                if group.serves:
+                if group.serves or group.anycast:
                     hint = "nobody reaches them unasked: give them lines of another kind, or another group the servers"
-                    document.report((*path, "serves"), f"servers behind {name}'s NAT", "subscribers alone", hint)
+                    key = "serves" if group.serves else "anycast"
+                    document.report((*path, key), f"servers behind {name}'s NAT", "subscribers alone", hint)
 
 
 def _check_satellites(topology: Topology, document: Document) -> None:
@@ -281,6 +284,48 @@ def _check_served(topology: Topology, document: Document, apps: Mapping[str, App
                 found = f"{name}, which something else answers for"
                 document.report((*path, "names", index), found, "a name that nothing else in the country has")
             answered.add(name)
+
+
+def _check_anycast(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:
+    """What is anycast is served abroad as well, at addresses that are its own, and once by each operator; all that is
+    in the prefixes around them comes to the same servers."""
+    abroad = {app: path[1] for path, app in topology.served() if path[0] == "transits"}
+    groups: dict[Path, set[str]] = {}
+    for path, app in topology.anycast():
+        groups.setdefault(path[:-2], set()).add(app)
+    seen: dict[tuple[Path, str], Path] = {}
+    for path, app in topology.anycast():
+        group, operator = path[:-2], path[:2]
+        first = seen.setdefault((operator, app), path)
+        if str(operator[1]) in topology.by_satellite:
+            found, hint = f"{quoted(app)} behind a satellite", "its gateway is abroad: no one in the country is nearer"
+            document.report(path, found, "an operator with cables into the country", hint)
+        elif app not in apps:
+            document.report_unknown(path, "app", app, apps, document.near(app, apps) or "`shutdownlab apps` lists them")
+        elif first is not path:
+            found = f"{quoted(app)}, which {operator[1]} has already (line {document.line(first)})"
+            document.report(path, found, "each app once in an operator", "remove one of them")
+        elif app not in abroad:
+            found, hint = f"{quoted(app)}, which no foreign transit serves", f"such as {one_of(sorted(abroad)[:5])}"
+            document.report(path, found, "an app that is served abroad as well", hint)
+        elif not any(endpoint.addresses for endpoint in apps[app].endpoints):
+            found = f"{quoted(app)}, which has no `addresses` of its own"
+            document.report(path, found, "an app with addresses of its own", "else it has one of whoever serves it")
+        elif other := _beside(app, [a for a in abroad if a in apps and a not in groups[group]], apps):
+            found = f"{quoted(app)} without {quoted(other)}, which has addresses in the same prefix"
+            document.report(path, found, "all that is in an announced prefix", f"add {other} to `anycast`")
+
+
+def _beside(app: str, others: Iterable[str], apps: Mapping[str, App]) -> str | None:
+    """Another app that has addresses in a prefix that is announced for an app's."""
+    own = [address for endpoint in apps[app].endpoints for address in endpoint.addresses]
+    around = {address.supernet(new_prefix=COVER[address.version]) for address in own}
+    around |= {block for block in apps[app].prefixes if any(is_part(address, block) for address in own)}
+    for other in others:
+        theirs = (address for endpoint in apps[other].endpoints for address in endpoint.addresses)
+        if any(is_part(address, prefix) for address in theirs for prefix in around):
+            return other
+    return None
 
 
 class _Owners:

@@ -203,7 +203,9 @@ def _lanes(network: Network, damage: Damage, top: float) -> Iterator[_Lane]:
 
 def _served(network: Network, node: Node) -> list[str]:
     """What a node hosts: apps by their names, own programs by their titles."""
-    return list(dict.fromkeys(hosted.app for hosted in network.hosted if hosted.node == node.name))
+    found = [hosted.app for hosted in network.hosted if hosted.node == node.name]
+    found += [f"{hosted.app} (anycast)" for hosted in network.instances if hosted.node == node.name]
+    return list(dict.fromkeys(found))
 
 
 def _wrapped(first: str, names: Sequence[str], width: int) -> list[str]:

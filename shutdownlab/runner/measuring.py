@@ -82,7 +82,7 @@ class Measuring:
             probe, at = shutdown.scenario.probes[cell.target], surroundings(shutdown, cell)
             asked = replace(request_at(probe, cell.target, at, ca), id=cell.id)
             asked = over_its_lines(asked, probe, at, carried_out, shutdown.apps)
-            vouching[cell.id] = controls_of(probe, at, asked)
+            vouching[cell.id] = controls_of(probe, outages.near(at), asked)
             excused[cell.id] = excused_by(vouching[cell.id], outages.blamed(probe, at))
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
         country.watch.learn()

@@ -16,7 +16,7 @@ from typing import Final
 
 from shutdownlab.compiler.resolvers import Lies
 from shutdownlab.config.addresses import Address, IpPrefix
-from shutdownlab.model.answers import SILENCE, Later
+from shutdownlab.model.answers import SILENCE, WITNESS, Later
 from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.servers.daemon import Daemon, Listening
 from shutdownlab.servers.server import Premises, Server
@@ -63,7 +63,12 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
         secure = tuple(dict.fromkeys(address for h in hosted if _speaks_tls(h) for address in h.addresses))
         names = [name for h in hosted for name in h.names]
         certificate = ca.issue(names, secure or addresses)
-        yield _unbound(node_name, addresses, _EVERYONE, root, homes, secure, certificate, over_http=True)
+        node = network.nodes[node_name]
+        # Answers to what an anycast address asks would come to whichever of its servers is nearest.
+        unicast = tuple(a.ip for p in node.ports.values() for a in p.addresses) if network.anycast_on(node_name) else ()
+        yield _unbound(
+            node_name, addresses, _EVERYONE, root, homes, secure, certificate, over_http=True, asks_from=unicast
+        )
 
 
 def flush(control: Path) -> None:
@@ -167,12 +172,15 @@ def unbound_config(
     views: Mapping[str, Iterable[IpPrefix]] = MappingProxyType({}),
     dns64: IpPrefix | None = None,
     handed_on: bool = False,
+    identity: str = "",
+    asks_from: Iterable[Address] = (),
 ) -> str:
     """The configuration of a recursive resolver that runs in its own directory, spoken to by the socket `control`.
 
     `secure` are the addresses that answer DNS over TLS too; `over_http`: it answers at `OVER_HTTP`. `views`: who can be
     told something else than others, by name. `dns64`: the /96 by which names that have no IPv6 address get one.
-    `handed_on`: it is asked at `HANDED_ON` too.
+    `handed_on`: it is asked at `HANDED_ON` too. `asks_from`: addresses from which it asks others, where those are not
+    its own; who it is then, of those at an anycast address, it tells as `identity` (RFC 4892, RFC 5001).
     """
     own = list(addresses)
     private = list(secure)
@@ -194,7 +202,8 @@ def unbound_config(
         *(['  module-config: "iterator"'] if dns64 is None else _dns64(dns64)),
         "  qname-minimisation: yes",
         "  hide-version: yes",
-        "  hide-identity: yes",
+        *(["  hide-identity: no", f'  identity: "{identity}"', f'  nsid: "ascii_{identity}"'] if identity else []),
+        *([] if identity else ["  hide-identity: yes"]),
         "  so-reuseport: no",
         "  outgoing-range: 512",
         "  num-queries-per-thread: 256",
@@ -210,7 +219,8 @@ def unbound_config(
         *(tls if private else []),
         *(http if over_http else []),
         *(proxied if handed_on else []),
-        *(f"  outgoing-interface: {address}" for address in own),
+        *(_told_by_itself() if identity else []),
+        *(f"  outgoing-interface: {address}" for address in asks_from or own),
         *(f"  access-control: {client} allow" for client in clients),
         *(f"  access-control-view: {subnet} {name}" for name, subnets in views.items() for subnet in subnets),
         "auth-zone:",
@@ -226,6 +236,12 @@ def unbound_config(
         f'  control-interface: "{control}"',
     ]
     return "\n".join(lines) + "\n"
+
+
+def _told_by_itself() -> list[str]:
+    """What each server of an anycast resolver answers, whomever it may ask."""
+    data = [f'  local-data: "{WITNESS}. {TTL} IN {kind}"' for kind in ("A 127.0.0.1", "AAAA ::1")]
+    return [f"  local-zone: {WITNESS}. static", *data]
 
 
 def _dns64(standing: IpPrefix) -> list[str]:
@@ -258,6 +274,7 @@ def _unbound(
     views: Mapping[str, Iterable[IpPrefix]] = MappingProxyType({}),
     dns64: IpPrefix | None = None,
     handed_on: bool = False,
+    asks_from: tuple[Address, ...] = (),
 ) -> Daemon:
     directory, runtime = homes
     home = directory / f"unbound-{node}"
@@ -265,7 +282,16 @@ def _unbound(
     files: dict[str, str | bytes] = {
         "root.zone": root.text(),
         "unbound.conf": unbound_config(
-            addresses, clients, control, secure, over_http=over_http, views=views, dns64=dns64, handed_on=handed_on
+            addresses,
+            clients,
+            control,
+            secure,
+            over_http=over_http,
+            views=views,
+            dns64=dns64,
+            handed_on=handed_on,
+            identity=node if asks_from else "",
+            asks_from=asks_from,
         ),
     }
     if certificate is not None:
@@ -283,7 +309,7 @@ def _sockets(addresses: Iterable[Address]) -> frozenset[Listening]:
 
 def _public_resolvers(network: Network) -> dict[str, list[Hosted]]:
     found: dict[str, list[Hosted]] = {}
-    for hosted in network.hosted:
+    for hosted in network.served:
         if is_resolver(hosted):
             found.setdefault(hosted.node, []).append(hosted)
     return found

@@ -33,7 +33,7 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iter
     Sites that share an address share a certificate with all their names: aioquic gives a socket one certificate.
     """
     places: dict[str, dict[Listening, list[Hosted]]] = defaultdict(lambda: defaultdict(list))
-    for hosted in network.hosted:
+    for hosted in network.served:
         for service in hosted.services:
             if service.kind == "h3":
                 for address in hosted.addresses:

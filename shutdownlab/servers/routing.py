@@ -17,6 +17,7 @@ from shutdownlab.model.routing import (
     BgpSession,
     Relation,
     announcements,
+    anycast,
     asn,
     narrower,
     originated,
@@ -52,6 +53,7 @@ def bird_config(
     to_all = {each.prefix for each in besides if not each.home}
     at_home = [prefix for prefix, abroad in own.items() if abroad]
     at_home += [each.prefix for each in besides if each.prefix not in to_all]
+    at_home += [prefix for prefix in anycast(network).get(node.name, ()) if prefix not in at_home]
     leaks = [each for each in damage.leaked if each.operator == node.owner]
     statics = [] if server else [*served_routes(network, node), *authority_routes(network, node)]
     lines = [

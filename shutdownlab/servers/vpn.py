@@ -36,7 +36,7 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iter
     `client.ovpn` in each one's directory connects a subscriber to it.
     """
     number = 0
-    for hosted in network.hosted:
+    for hosted in network.served:
         ports: list[tuple[Protocol, int]] = [("udp", port) for port in _ports(hosted, "openvpn")]
         ports += [("tcp", port) for port in sorted(takes_over_tcp(hosted))]
         for protocol, port in ports:

@@ -40,7 +40,7 @@ class WebServers(Server):
 def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:
     """An nginx for every node with something for it to serve; `make_downloads` must have been here before it starts."""
     sites: dict[str, list[Hosted]] = defaultdict(list)
-    for hosted in network.hosted:
+    for hosted in network.served:
         if served(hosted):
             sites[hosted.node].append(hosted)
     for node, hosted_there in sites.items():

@@ -85,6 +85,8 @@ class Classes:
         if self.breaks(phase) or (phase.obey and self.withdrawing(phase)):
             return phase.phase, cell.target, cell.family, vantage.id
         kind: CellClass = self._unlike(phase, cell, vantage)
+        if self._network.instances:  # which server of an anycast address is reached hangs on the operator's neighbours
+            kind = vantage.id.operator, kind
         if withdrawing := self.withdrawing(phase):
             kind = withdrawing, vantage.id, kind
         return (kind, vantage.id, *self._measured(phase, vantage)) if self.remembers else kind
@@ -161,7 +163,7 @@ class Classes:
         """What tells a vantage point apart in every phase, whatever is measured: the hosts in the country near it."""
         operator, index = vantage.id.operator, self._index[vantage.id]
         near = tuple((place, _nearness(vantage, host)) for place, host in self._hosting.get(operator, ()))
-        return near, self._endpoints.all_picked(index)
+        return near, self._endpoints.all_picked(index), operator if self._network.instances else ""
 
     def situation(self, phase: Phase, vantage: Vantage) -> object:
         """The same of a phase: what concerns it there, and those at whose place something is done for it first."""
@@ -305,10 +307,10 @@ class Classes:
         if target not in self._hosts:
             probe = self.shutdown.scenario.probes[target]
             app = getattr(probe, "app", None)
-            names = {*probe.hosts.values(), *_answered(self.shutdown)}
+            names = {*probe.hosts.values(), *_answered(self.shutdown), probe.resolver_address}
             found = dict.fromkeys(
                 hosted.node
-                for hosted in self._network.hosted
+                for hosted in self._network.served
                 if hosted.app == app or not names.isdisjoint({*hosted.names, *map(str, hosted.addresses)})
             )
             self._hosts[target] = tuple(self._network.nodes[name] for name in found)

@@ -173,7 +173,7 @@ class _Explainer:
 
     def _server(self, wire: ModelledConnection) -> str:
         """What the server did."""
-        host = wire.country.ways.host_of(wire.stream.server)
+        host = wire.country.ways.reached(wire.client, wire.stream.server)
         if host is not None and not wire.reached:
             return "never heard of it"
         if host is not None and host.name in wire.country.damage.silent and wire.reached:

@@ -89,7 +89,7 @@ class ModelledLine:
         source = self.country.equipment.address_of(client, self.version)
         own = self.first_port + len(self.wires) if client_port is None else client_port
         stream = FiveTuple(proto, source, server, own if proto in (TCP, UDP) else 0, port, kinds)
-        host = self.country.ways.host_of(server)
+        host = self.country.ways.reached(client, server)
         now = self.wires[-1].now + 0.01 if self.wires else 0.0
         made = ModelledConnection(self.country, stream, client, host.name if host else None, self.chances, now)
         if (catching := made.catching) is not None and self._is_caught(catching):
@@ -108,14 +108,14 @@ class ModelledLine:
 
     def listener(self, address: str, port: int, protocol: Literal["tcp", "udp"]) -> Listener | None:
         """Who listens on a port, if anybody does."""
-        host = self.country.ways.host_of(address)
+        host = self.country.ways.reached(self.node, address)
         if host is not None and host.name in self.country.damage.closed:
             return None
         return self.servers.at(address, port, protocol)
 
     def hangs(self, address: str) -> bool:
         """Whether the servers of a host are stopped: its kernel takes connections and datagrams, and nobody answers."""
-        host, damage = self.country.ways.host_of(address), self.country.damage
+        host, damage = self.country.ways.reached(self.node, address), self.country.damage
         return host is not None and host.name in damage.silent and host.name not in damage.closed
 
     # -- names --------------------------------------------------------------------------------------------------------
@@ -124,6 +124,8 @@ class ModelledLine:
         """The addresses that the resolver, or whoever speaks in its name, gives."""
         if is_address(host):
             return (host,)
+        if not self._is_resolved(host):
+            raise StepFailed(TIMEOUT, operation)
         lied_about = self._says(host) is not None and not isinstance(self._says(host), Later)
         if self.country.damage and not lied_about and not self._is_answered(host):
             raise StepFailed(TIMEOUT, operation)  # the resolver waits for longer than the client
@@ -152,8 +154,28 @@ class ModelledLine:
     def _is_answered(self, host: str) -> bool:
         """Whether the resolver reaches who answers for a name."""
         ways, hosted = self.country.ways, self.at.network.hosted_as(host)
-        resolver = ways.host_of(self.resolver)
+        resolver = ways.reached(self.node, self.resolver)
         return hosted is None or resolver is None or is_answered(ways, resolver, hosted)
+
+    def _is_resolved(self, host: str) -> bool:
+        """Whether policies let the resolver ask who answers for a name, where it is one of an anycast address's in the
+        country, among subscribers."""
+        resolver, hosted = self.country.ways.reached(self.node, self.resolver), self.at.network.hosted_as(host)
+        if resolver is None or resolver.vantage is None or hosted is None:
+            return True
+        network = self.at.network
+        there = next(network.by_role(Role.RESOLVER)) if hosted.domestic else network.nodes[hosted.node]
+        return any(self._asks_on(resolver.name, str(there.address(version)), host, version) for version in (4, 6))
+
+    def _asks_on(self, resolver: str, authority: str, host: str, version: int) -> bool:
+        source = self.country.equipment.address_of(resolver, version)
+        stream = FiveTuple(UDP, source, authority, self.first_port, 53, (0, 0))
+        server = self.country.ways.host_of(authority)
+        wire = ModelledConnection(self.country, stream, resolver, server.name if server else None, self.chances, 0.0)
+        there = wire.send(Segment(speech.dns_query(host, version)), by_client=True)
+        answer = speech.dns_answer(host, version, self.servers.addresses(host, version))
+        came = any(not arrival.at_client for arrival in there)
+        return came and any(each.at_client for each in wire.send(Segment(answer), by_client=False))
 
     def locate(self, host: str) -> str:
         """The true address of a host, or what the resolver says."""

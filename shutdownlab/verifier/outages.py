@@ -6,7 +6,7 @@ What it needs are its ways, its resolver, its servers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.inspection.profile import Profile
@@ -82,6 +82,10 @@ class Outages:
                 found.setdefault(need, case.blamed)
         return found
 
+    def near(self, at: Surroundings) -> Surroundings:
+        """The same surroundings, in which it is known at which node anycast addresses are reached."""
+        return _near(self._cases[-1].ways if self._cases else Ways(self._network), at)
+
     def unseen(self, operator: str, family: Family) -> Blamed | None:
         """Who keeps networks abroad from having a route to all that an operator has of a family; None: they have."""
         own = self._network.topology.operators[operator].prefixes
@@ -108,7 +112,7 @@ class Outages:
 
     def _taken(self, case: _Case, probe: Probe, at: Surroundings) -> Iterator[Need]:
         nodes, version = self._network.nodes, at.family.version
-        for own, far in probe.far_ends(at):
+        for own, far in probe.far_ends(_near(case.ways, at)):
             if not self._passes(case, nodes[own], nodes[far], version):
                 yield "way"
             if far in _deaf(case.damage, probe):
@@ -135,6 +139,19 @@ class Outages:
             way.arrives and not ends_in_a_box(self._network, case.damage, self._profiles, way, inspecting)
             for way in ways
         )
+
+
+def _near(ways: Ways, at: Surroundings) -> Surroundings:
+    if not ways.network.instances:
+        return at
+
+    def nearest(hosted: Hosted) -> str:
+        own = ways.network.subscriber(at.vantage.id).name
+        addresses = (str(address) for address in hosted.addresses if address.version == at.family.version)
+        reached = next((ways.reached(own, address) for address in addresses), None)
+        return reached.name if reached is not None else hosted.node
+
+    return replace(at, nearest=nearest)
 
 
 def _deaf(damage: Damage, probe: Probe) -> frozenset[str]:

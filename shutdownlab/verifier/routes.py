@@ -15,7 +15,7 @@ from typing import Literal
 from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Role
-from shutdownlab.model.routing import COVER, holders, router_of
+from shutdownlab.model.routing import COVER, anycast, holders, router_of
 from shutdownlab.model.topology import Operator, Transit
 from shutdownlab.verifier.contest import Contest, Heard, Neighbours, NextHop, meeting_lan
 
@@ -53,7 +53,9 @@ class Routes:
         self._next: dict[tuple[str, Standing], dict[str, NextHop]] = {}
         self._owner: dict[Address, str | None] = {}
         self._contests: dict[IpPrefix, Contest] = {}
-        self._contested = sorted(damage.contested, key=lambda prefix: -prefix.prefixlen)
+        self._anycast = {network.nodes[name].owner: own for name, own in anycast(network).items()}
+        shared = {prefix for own in self._anycast.values() for prefix in own}
+        self._contested = sorted(damage.contested | shared, key=lambda prefix: -prefix.prefixlen)
 
     def next_hop(self, owner: str, to: str, standing: Standing = "announced") -> NextHop:
         """From an owner's router towards another owner's; raises `KeyError` where there is no route.
@@ -110,10 +112,18 @@ class Routes:
             return NextHop(owner, "gateway") if any(each.foreign for each in mine) else None
         return None
 
+    @property
+    def is_contested(self) -> bool:
+        """Whether there are prefixes that more than one announces, or that are leaked."""
+        return bool(self._contested)
+
     def _contest(self, prefix: IpPrefix) -> Contest:
         origins: dict[str, bool] = {}
         if (holder := self._holders.get(prefix)) is not None and self.standing(holder, prefix) != "nowhere":
             origins[holder] = self.standing(holder, prefix) == "at home"
+        for operator, own in self._anycast.items():
+            if prefix in own and self.standing(operator, prefix) != "nowhere":
+                origins[operator] = True
         for each in self._damage.announced:
             if each.prefix == prefix:
                 origins[each.operator] = each.home and origins.get(each.operator, True)
@@ -146,7 +156,7 @@ class Routes:
 
     def leads(self, owner: str, to: str, prefix: IpPrefix | None = None) -> bool:
         """Whether an owner's router has a route towards another's: to a prefix of it, whoever announces that."""
-        if prefix in self._damage.contested:
+        if prefix in self._contested:
             return self.selected(owner, prefix) is not None
         standing = self.standing(to, prefix) if prefix is not None else "announced"
         try:

@@ -100,16 +100,37 @@ class Ways:
         self._found: dict[tuple[str, str], Way] = {}
         self._hosts: dict[Address, Node] = {}
         self._by_text: dict[str, Node | None] = {}
+        self._reached: dict[tuple[str, str], Node | None] = {}
         for node in network.nodes.values():
             if node.role in {Role.SUBSCRIBER, Role.RESOLVER, Role.TELEPHONE, Role.SERVERS}:
                 own = (a.ip for port in node.ports.values() for a in port.addresses)
-                self._hosts |= dict.fromkeys((*own, *network.hosted_on(node.name)), node)
+                self._hosts |= dict.fromkeys(own, node)
+        for hosted in network.hosted:
+            self._hosts |= dict.fromkeys(hosted.addresses, network.nodes[hosted.node])
+        self._instances: dict[Address, dict[str, Node]] = {}
+        """Who else has an anycast address, by whose network that is in."""
+        for hosted in network.instances:
+            node = network.nodes[hosted.node]
+            for address in hosted.addresses:
+                self._instances.setdefault(address, {})[node.owner] = node
 
     def host_of(self, address: str) -> Node | None:
         """Which host has an address."""
         if address not in self._by_text:
             self._by_text[address] = self._hosts.get(ip_address(address))
         return self._by_text[address]
+
+    def reached(self, host: str, address: str) -> Node | None:
+        """The host that packets from another one, by its node's name, are for at an address: of those that have an
+        anycast one, that to which routes lead, whatever is broken on the way; where they lead to none, the one abroad.
+        """
+        if not self._instances or ip_address(address) not in self._instances:
+            return self.host_of(address)
+        key = host, address
+        if key not in self._reached:
+            way = self._find(self.network.nodes[host], ip_address(address))
+            self._reached[key] = self.network.nodes[way.nodes[-1]] if way.arrives else self.host_of(address)
+        return self._reached[key]
 
     def between(self, host: str, address: str) -> Way:
         """From a host or a router, by its node's name, to an address."""
@@ -152,9 +173,9 @@ class Ways:
         return way
 
     def _find(self, host: Node, address: Address) -> Way:
-        target = self._hosts.get(address)
-        if target is host or address.is_loopback:
-            return Way((host.name,), arrives=target is host)
+        target, instances = self._hosts.get(address), self._instances.get(address, {})
+        if target is host or host in instances.values() or address.is_loopback:
+            return Way((host.name,), arrives=not address.is_loopback)
         router = router_of(self.network, host.owner)
         hops: list[str | Crossing | LineRouters] = [host.name]
         if host is not router:
@@ -164,7 +185,9 @@ class Ways:
             return Way(tuple(hops), arrives=False)
         standing = self.routes.standing(owner, address)
         passed = set[str]()
-        while (there := self._diverted(router, target, address)) or router.owner != owner:
+        while router.owner not in instances and (
+            (there := self._diverted(router, target, address)) or router.owner != owner
+        ):
             try:
                 hop = there or self.routes.next_hop(router.owner, owner, standing)
             except KeyError:
@@ -177,6 +200,7 @@ class Ways:
             router = following
             if hop.lan == "gateway" and self.damage.discards(router.owner, address):
                 return Way(tuple(hops), arrives=False, silent=True)
+        target = instances.get(router.owner, target)
         if target is None:  # its prefix is announced, and discarded where it is
             return Way(tuple(hops), arrives=False, silent=True)
         hops += [*self._last_mile(target, router, address.version, up=False), target.name]
@@ -186,7 +210,7 @@ class Ways:
 
     def _diverted(self, router: Node, target: Node | None, address: Address) -> NextHop | None:
         """Where a router sends what is for an address, against what it does on a quiet day."""
-        if not self.damage.contested:
+        if not self.routes.is_contested:
             return None
         known = 0
         if target is not None and target.owner == router.owner:

@@ -59,7 +59,7 @@ class App(Probe):
             yield unknown(("app",), "app in this topology", self.app, served, hint)
 
     def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
-        there = dict.fromkeys(hosted.node for hosted in at.network.hosted if hosted.app == self.app)
+        there = dict.fromkeys(at.node_of(hosted) for hosted in at.network.hosted if hosted.app == self.app)
         return tuple((at.network.subscriber(at.vantage.id).name, node) for node in there)
 
     def looked_up(self, at: Surroundings) -> tuple[str, ...]:

@@ -165,7 +165,7 @@ class Dns(HostProbe):
     def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
         """Whoever is asked, if not the operator's resolver: nothing goes to `host` itself."""
         hosted = at.hosted(self.resolver_address or self._secure_host)
-        return ((at.network.subscriber(at.vantage.id).name, hosted.node),) if hosted is not None else ()
+        return ((at.network.subscriber(at.vantage.id).name, at.node_of(hosted)),) if hosted is not None else ()
 
     def looked_up(self, at: Surroundings) -> tuple[str, ...]:
         if self.resolver is None:
