@@ -2,7 +2,7 @@
 
     python -m shutdownlab.control.manager controllers/authority.py --name authority --topology FILE
 
-The national gateway is its own. Everything else it commands in one of two ways. In mode `operators` it passes the
+The gateways are its own. Everything else it commands in one of two ways. In mode `operators` it passes the
 order on, and each operator obeys in its own time. In mode `direct` it takes the OpenFlow MASTER role on the operators'
 switches, which makes the operators SLAVE, and does it all itself. Whoever sends it a command is told what came of it.
 """
@@ -35,10 +35,10 @@ class Authority(SwitchApp):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.gateway = self.settings.domain("gateway", self.tell)
-        names = self.settings.network.topology.operators
-        self.operators = {name: self.settings.domain(name, self.tell) for name in names}
-        self.domains = {"gateway": self.gateway, **self.operators}
+        topology = self.settings.network.topology
+        self.gateways = {name: self.settings.domain(name, self.tell) for name in topology.all_gateways}
+        self.operators = {name: self.settings.domain(name, self.tell) for name in topology.operators}
+        self.domains = self.gateways | self.operators
         self.links: dict[str, MessageLink | None] = {}  # to operators' controllers; None: it had one, and lost it
         self.boxes: dict[MessageLink, str] = {}  # and the operators they belong to
         self.command: Command | None = None
@@ -52,7 +52,8 @@ class Authority(SwitchApp):
             lambda link, message: self.call(self.heard, link, message),
             lambda link, why: self.call(self.ended, link, why),
         )
-        self.call(self.gateway.reconcile, 0, {})
+        for gateway in self.gateways.values():
+            self.call(gateway.reconcile, 0, {})
         super().start()
 
     def tell(self, message: Message) -> None:
@@ -89,10 +90,11 @@ class Authority(SwitchApp):
                 link.close()
 
     def carry_out(self, command: Command) -> None:
-        """The gateway at once; the operators' switches by the operators, or by force."""
+        """The gateways at once; the operators' switches by the operators, or by force."""
         order = command.order
         self.command, self.obedient = command, set()
-        self.gateway.reconcile(order.serial, order.policies)
+        for gateway in self.gateways.values():
+            gateway.reconcile(order.serial, order.policies)
         for operator, link in self.links.items():
             if link is not None:
                 link.send(command.for_operator(operator))

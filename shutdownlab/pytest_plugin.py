@@ -210,7 +210,8 @@ def _described(item: object, expectation: Expectation) -> str:
 
 
 def _scope(scope: Scope) -> Iterator[str]:
-    for each in (scope.operators, scope.regions, scope.access, scope.subscribers, scope.groups, scope.prefixes):
+    kinds = (scope.regions, scope.access, scope.subscribers, scope.groups, scope.prefixes)
+    for each in (scope.operators, scope.gateways, *kinds):
         yield from map(str, each)
     if scope.share < 1:
         yield f"{100 * scope.share:g} % of addresses"

@@ -94,7 +94,7 @@ def _groups_at(network: Network, node: Node) -> Iterator[Group]:
             continue
         others = tuple(number for purpose, number in ports.items() if purpose == "uplink")
         if gateway:
-            others = tuple(ports[name] for name in network.topology.transits)
+            others = tuple(ports[name] for name in network.topology.transits if name in ports)
         resolvers = resolvers_of(network, vantage.id.operator)
         yield Group(index, vantage, network.subnets[vantage.id], own, others, resolvers)
 

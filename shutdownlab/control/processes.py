@@ -187,7 +187,8 @@ class AuthorityClient:
         longest = max(delays.values(), default=0.0) if mode is Mode.OPERATORS else 0.0
         end = begin + deadline_s + longest
         self._send(Command(order, delays, otherwise or {}))
-        waiting = {"gateway", *self._controllers.network.topology.operators} - damage.switchless
+        topology = self._controllers.network.topology
+        waiting = {*topology.all_gateways, *topology.operators} - damage.switchless
         waiting -= damage.leaderless if mode is Mode.OPERATORS else frozenset()
         without_box = self._switches_beside(damage.mute_boxes)
         told: list[Message] = []

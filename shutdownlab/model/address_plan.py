@@ -26,13 +26,15 @@ LABORATORY = _pair("198.18.0.0/15", "2001:db8:ffff::/48")
 """RFC 2544's benchmarking block and a slice of RFC 3849's documentation block; all that follows is in them."""
 
 GATEWAY_LAN = _pair("198.18.0.0/18", "2001:db8:ffff:1::/64")
+FURTHER_LANS = _pair("198.19.128.0/18", "2001:db8:ffff:5::/64"), _pair("198.19.192.0/18", "2001:db8:ffff:6::/64")
+"""Of the gateways beside the national one, in their order; places on them are those on its LAN."""
 EXCHANGE_LAN = _pair("198.18.64.0/18", "2001:db8:ffff:2::/64")
 BACKBONE = _pair("198.18.128.0/18", "2001:db8:ffff:3::/64")
 """Of the links between transits, a /30 and a /126 each."""
 OBSERVATORY = _pair("198.18.192.0/18", "2001:db8:ffff:4::/64")
 """Between transits and the networks that pass their tables on at the observatory, a /30 and a /126 each; the last /26
 and /122 are the observatory's own."""
-MANAGEMENT = ipaddress.IPv4Network("198.19.0.0/16")
+MANAGEMENT = ipaddress.IPv4Network("198.19.0.0/17")
 """By which switches and boxes reach controllers. Its first address is the sandbox's, where controllers listen."""
 
 ROUTE_SERVER, FIRST_BORDER, FIRST_TRANSIT = 1, 11, 8193

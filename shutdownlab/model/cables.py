@@ -32,16 +32,17 @@ def ends_of(text: str, topology: Topology) -> tuple[str, str]:
     for one, other in ((a, b), (b, a)):
         operator, _, region = other.partition("/")
         if one in operators and (
-            (other == GATEWAY and one not in topology.by_satellite)
+            (other == operators[one].gateway and one not in topology.by_satellite)
             or (one in topology.by_satellite and other in operators[one].transit)
             or (other == EXCHANGE and operators[one].exchange)
             or (operator == one and region in operators[one].regions)
         ):
             return one, other
-        if one in transits and (other == GATEWAY or (other in transits and other != one)):
+        if one in transits and (other == transits[one].gateway or (other in transits and other != one)):
             return one, other
+    at = "its gateway" if topology.gateways else "`gateway`"
     raise Expected(
         "a link that the topology has",
-        "an operator or transit to `gateway`, a member to `exchange`, an operator to its region (`a to a/region`), "
+        f"an operator or transit to {at}, a member to `exchange`, an operator to its region (`a to a/region`), "
         "a transit to another, or a satellite's operator to its transit",
     )

@@ -35,7 +35,7 @@ class Parts(Record):
     boxes: tuple[str, ...] = ()
     """The DPI boxes of these operators."""
     switches: tuple[str, ...] = ()
-    """All switches of these operators, or of `gateway`: Open vSwitch, and with it every port."""
+    """All switches of these operators, or of `gateway` or another gateway: Open vSwitch, and with it every port."""
     routers: tuple[str, ...] = ()
     """The BGP routers of these operators and transits, or of `exchange`: its route server."""
     resolvers: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class Cut(Record):
     """Cables that are cut by order."""
 
     links: Annotated[tuple[CableName, ...], Field(min_length=1)]
-    """`A to B`: operators, transits, `gateway`, `exchange`, or one end a region of an operator
+    """`A to B`: operators, transits, gateways, `exchange`, or one end a region of an operator
     (`northnet to northnet/coast`)."""
 
 
@@ -96,7 +96,7 @@ class DeclaredFault(Record):
     partition: Partitioned | None = None
     """These live, but their switches, boxes and clients do not reach them."""
     cut: tuple[CableName, ...] = ()
-    """These cables are cut. `A to B`: operators, transits, `gateway`, `exchange`, or one end a region of an operator
+    """These cables are cut. `A to B`: operators, transits, gateways, `exchange`, or one end a region of an operator
     (`northnet to northnet/coast`)."""
     power_off: Powerless | None = None
     """Access switches there are without power, and subscribers' lines with them."""
@@ -144,7 +144,7 @@ def check_fault(path: Path, fault: DeclaredFault, topology: Topology, document: 
     known = {
         "controllers": (*operators, AUTHORITY),
         "boxes": operators,
-        "switches": (*operators, GATEWAY),
+        "switches": (*operators, *topology.all_gateways),
         "routers": (*operators, *transits, EXCHANGE),
         "resolvers": operators,
         "servers": (*operators, *transits),
@@ -270,16 +270,17 @@ class Damage:
         )
 
     def is_off(self, network: Network, owner: str, lan: str) -> bool:
-        """Whether an operator or transit has lost the gateway's or the exchange's LAN (`gateway`, `exchange`)."""
+        """Whether an operator or transit has lost its gateway's or the exchange's LAN (`gateway`, `exchange`)."""
         nodes, operators = network.nodes, network.topology.operators
         if owner in network.topology.by_satellite and lan == GATEWAY:
             ground = network.one(Role.TRANSIT, operators[owner].transit[0])
             return self.breaks(network.one(Role.DPI_SWITCH, owner), ground)
-        if lan in nodes and lan in self.dark:
+        switch = network.gateway_of(owner) if lan == GATEWAY else nodes[lan]
+        if switch.name in self.dark:
             return True
         if owner in network.topology.transits:
-            return self.breaks(network.one(Role.TRANSIT, owner), nodes[lan])
-        return self.breaks(network.one(Role.DPI_SWITCH, owner), nodes[lan])
+            return self.breaks(network.one(Role.TRANSIT, owner), switch)
+        return self.breaks(network.one(Role.DPI_SWITCH, owner), switch)
 
 
 NO_DAMAGE = Damage()
@@ -359,12 +360,13 @@ def _links_between(network: Network, one: str, other: str) -> Iterator[Link]:
     """The cable between an operator or transit and what it is joined to."""
     nodes = network.nodes
     if one in network.topology.transits:
-        far = other if other == GATEWAY else network.one(Role.TRANSIT, other).name
-        pairs = [{network.one(Role.TRANSIT, one).name, nodes[far].name}]
+        far = network.one(Role.TRANSIT, other) if other in network.topology.transits else network.gateway_of(one)
+        pairs = [{network.one(Role.TRANSIT, one).name, far.name}]
     elif other in network.topology.transits:
         pairs = [{network.one(Role.DPI_SWITCH, one).name, network.one(Role.TRANSIT, other).name}]
-    elif other in (GATEWAY, EXCHANGE):
-        pairs = [{network.one(Role.DPI_SWITCH, one).name, other}]
+    elif other == EXCHANGE or other in network.topology.all_gateways:
+        far = nodes[EXCHANGE] if other == EXCHANGE else network.gateway_of(one)
+        pairs = [{network.one(Role.DPI_SWITCH, one).name, far.name}]
     else:
         border, region = network.one(Role.BORDER, one), other.partition("/")[2]
         switches = _access_switches(network, Powerless(regions=(region,), operators=(one,)))

@@ -36,7 +36,7 @@ class BlockAction(StrEnum):
 
 
 class Point(StrEnum):
-    """Which switches enforce it: the operators', or (`gateway`) the national one, which has foreign traffic only."""
+    """Which switches enforce it: the operators', or (`gateway`) the gateways', which have foreign traffic only."""
 
     ACCESS = "access"
     GATEWAY = "gateway"

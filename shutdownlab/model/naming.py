@@ -42,6 +42,7 @@ def names_of(topology: Topology) -> dict[Key, str]:
 
 def _keys(topology: Topology) -> Iterator[Key]:
     yield from ((role, ()) for role in _ALONE)
+    yield from ((Role.GATEWAY_SWITCH, (name,)) for name in topology.gateways)
     for name in topology.transits:
         yield from ((role, (name,)) for role in (Role.TRANSIT, Role.SERVERS))
     for name, operator in topology.operators.items():
@@ -58,9 +59,9 @@ def _told(key: Key) -> tuple[str, ...]:
 
 
 def _usual(key: Key) -> str:
-    role, _ = key
+    role, parts = key
     if role in _ALONE:
-        return _ALONE[role]
+        return "-".join((*parts, _ALONE[role]))
     return "-".join((*_told(key), _SUFFIXES[role]) if role in _SUFFIXES else _told(key))
 
 

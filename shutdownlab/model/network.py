@@ -58,7 +58,7 @@ class Route:
 
 @dataclass(slots=True)
 class Node:
-    """A host, router, switch or box. `owner`: an operator, a transit, `gateway` or `exchange`."""
+    """A host, router, switch or box. `owner`: an operator, a transit, a gateway or `exchange`."""
 
     name: str
     role: Role
@@ -161,6 +161,10 @@ class Network:
     def one(self, role: Role, owner: str) -> Node:
         return next(self.by_role(role, owner))
 
+    def gateway_of(self, network: str) -> Node:
+        """The switch of the gateway at which an operator or transit is."""
+        return self.one(Role.GATEWAY_SWITCH, self.topology.gateway_of(network))
+
     def subscriber(self, vantage: VantageId) -> Node:
         return self.nodes[self._subscribers[vantage]]
 
@@ -232,6 +236,7 @@ class _Builder:
         self.macs = itertools.count(1)
         self.dpids = itertools.count(1)
         self.switches = itertools.count(1)
+        self.lans = dict(zip(topology.all_gateways, (plan.GATEWAY_LAN, *plan.FURTHER_LANS), strict=False))
         self.abroad = plan.backbone_links()
         """Of links between routers abroad."""
 
@@ -269,28 +274,31 @@ class _Builder:
 
     def build(self) -> Network:
         topology = self.topology
-        gateway = self.node(Role.GATEWAY_SWITCH, (), "gateway", topology.gateway.title)
+        self.node(Role.GATEWAY_SWITCH, (), GATEWAY, topology.gateway.title)
+        for name, further in topology.gateways.items():
+            self.node(Role.GATEWAY_SWITCH, (name,), name, further.title)
         exchange = self.node(Role.EXCHANGE_SWITCH, (), "exchange", topology.exchange.title)
         server = self.node(Role.ROUTE_SERVER, (), "exchange", f"{topology.exchange.title} route server")
         self.link((server, "ix", hosts(plan.EXCHANGE_LAN, plan.ROUTE_SERVER)), (exchange, "route-server", []))
         for index, name in enumerate(topology.transits):
-            self._transit(name, index, gateway)
+            self._transit(name, index)
         self._backbone()
         for index, name in enumerate(topology.operators):
-            self._operator(name, index, gateway, exchange)
+            self._operator(name, index, exchange)
         for name in topology.operators:
             self._point_to_point(name, Role.CONTROL, plan.CONTROL)
         return self.network
 
-    def _transit(self, name: str, index: int, gateway: Node) -> None:
-        transit = self.topology.transits[name]
+    def _transit(self, name: str, index: int) -> None:
+        transit, gateway = self.topology.transits[name], self.network.gateway_of(name)
+        lan = self.lans[gateway.owner]
         router = self.node(Role.TRANSIT, (name,), name, transit.title)
         servers = self.node(Role.SERVERS, (name,), name, f"servers behind {transit.title}")
         kind = self.topology.links.get("transit", PLAIN)
         self.link(
-            (router, "gateway", hosts(plan.GATEWAY_LAN, plan.FIRST_TRANSIT + index)), (gateway, name, []), kind,
-            plan.GATEWAY_LAN, plan.FIRST_HOP_ABROAD + index * plan.HOPS_ABROAD, plan.GATEWAY_LAN,
-            self.topology.mtu_between(name, GATEWAY),
+            (router, "gateway", hosts(lan, plan.FIRST_TRANSIT + index)), (gateway, name, []), kind,
+            lan, plan.FIRST_HOP_ABROAD + index * plan.HOPS_ABROAD, lan,
+            self.topology.mtu_between(name, gateway.owner),
         )  # fmt: skip
         pools = plan.subnets(transit.prefixes)
         first = next(pools)
@@ -311,7 +319,7 @@ class _Builder:
             ends = (a, f"to{b.name}", hosts(subnet, 1)), (b, f"to{a.name}", hosts(subnet, 2))
             self.link(*ends, mtu=self.topology.mtu_between(a.owner, b.owner))
 
-    def _operator(self, name: str, index: int, gateway: Node, exchange: Node) -> None:
+    def _operator(self, name: str, index: int, exchange: Node) -> None:
         operator = self.topology.operators[name]
         border = self.node(Role.BORDER, (name,), name, f"{operator.title} border router")
         dpi = self.node(Role.DPI_SWITCH, (name,), name, f"{operator.title} DPI switch")
@@ -322,8 +330,9 @@ class _Builder:
             self.link((border, "intl", hosts(subnet, 1)), (dpi, "border-intl", []), mtu=above)
             self.link((dpi, "gateway", []), (ground, f"to {name}", hosts(subnet, 2)), mtu=above)
         else:
-            at_gateway = border, "intl", hosts(plan.GATEWAY_LAN, plan.FIRST_BORDER + index)
-            self.link(at_gateway, (dpi, "border-intl", []), mtu=self.topology.mtu_between(name, GATEWAY))
+            gateway = self.network.gateway_of(name)
+            at_gateway = border, "intl", hosts(self.lans[gateway.owner], plan.FIRST_BORDER + index)
+            self.link(at_gateway, (dpi, "border-intl", []), mtu=self.topology.mtu_between(name, gateway.owner))
             self.link((dpi, "gateway", []), (gateway, name, []))
         if operator.exchange:
             at_exchange = border, "ix", hosts(plan.EXCHANGE_LAN, plan.FIRST_BORDER + index)

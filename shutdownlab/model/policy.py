@@ -121,7 +121,8 @@ class Policy(Record):
     """With `action: reject`: what the border router answers."""
     direction: Direction = Direction.BOTH
     at: Point = Point.ACCESS
-    """At the gateway there is no DPI box: apps and sites are blocked `by: address` there."""
+    """At the gateway there is no DPI box: apps and sites are blocked `by: address` there. Of several gateways each has
+    its own part, for those who are at it; `where: {gateways: […]}` is about one alone."""
     source: str
     """Who reported it: codes that `sources` explains, or free text."""
 

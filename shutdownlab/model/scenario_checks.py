@@ -92,6 +92,7 @@ class ScenarioChecker:
 
     def _scope_names(self, path: Path, scope: Scope) -> None:
         self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
+        self._names((*path, "gateways"), "gateway", scope.gateways, self.topology.all_gateways)
         self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
         self._classes((*path, "subscribers"), scope.subscribers)
         self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})

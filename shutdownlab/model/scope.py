@@ -19,6 +19,8 @@ class Scope(Narrowing):
 
     operators: tuple[str, ...] = ()
     """Only subscribers of these operators."""
+    gateways: tuple[str, ...] = ()
+    """Only subscribers of operators that are at these gateways: the national one is called `gateway`."""
     regions: tuple[str, ...] = ()
     """Only subscribers in these regions."""
     access: tuple[Access, ...] = ()
@@ -61,6 +63,7 @@ class Scope(Narrowing):
     def _itself_covers(self, vantage: Vantage) -> bool:
         return (
             (not self.operators or vantage.id.operator in self.operators)
+            and (not self.gateways or vantage.gateway in self.gateways)
             and (not self.regions or vantage.id.region in self.regions)
             and (not self.access or vantage.access in self.access)
             and (not self.subscribers or vantage.is_of(self.subscribers))
@@ -72,7 +75,7 @@ class Scope(Narrowing):
     @property
     def is_of_operators(self) -> bool:
         """Whether it says nothing that tells one subscriber of an operator from another."""
-        own = self.regions or self.access or self.subscribers or self.groups or self.prefixes
+        own = self.gateways or self.regions or self.access or self.subscribers or self.groups or self.prefixes
         return not own and self.share == 1 and all(part.is_of_operators for _, part in self.parts)
 
     def covers_operator(self, operator: str) -> bool:

@@ -17,7 +17,7 @@ from shutdownlab.model.protocols import AnyProtocol, Protocol
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Access, Vantage
 
-_OF_SCOPES = ("operators", "regions", "access", "subscribers", "groups")
+_OF_SCOPES = ("operators", "gateways", "regions", "access", "subscribers", "groups")
 
 
 LISTS: Final = {"site_file": "sites", "address_file": "addresses"}

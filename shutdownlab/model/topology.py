@@ -280,6 +280,9 @@ class Operator(Record):
     transit: tuple[str, ...]
     """The networks that it buys transit from: foreign transits, or other operators of the country, through which its
     traffic abroad then goes."""
+    gateway: Name = GATEWAY
+    """At which gateway its cable abroad ends: the national one, or one of `gateways`. The networks that it buys transit
+    from are there too. A satellite's operator has none."""
     exchange: bool = True
     """Whether it peers at the domestic exchange; without, its traffic to other operators goes through its transit."""
     cgnat: tuple[Access, ...] = ()
@@ -316,6 +319,8 @@ class Transit(Record):
     prefixes: tuple[Prefix, ...]
     """Addresses that it announces beside those of the apps it serves; services that have no addresses of their own get
     some of these."""
+    gateway: Name = GATEWAY
+    """At which gateway its cable into the country ends: the national one, or one of `gateways`."""
     serves: tuple[Served, ...]
     """What is reached abroad through it: apps of the catalogue or of `apps` files, and server programs of your own."""
     source: str = ""
@@ -323,7 +328,7 @@ class Transit(Record):
 
 
 class Gateway(Record):
-    """The switch where every international link enters the country, and who commands it."""
+    """A switch where international links enter the country, and who commands it."""
 
     title: str
     """Who commands it, or what it is called."""
@@ -374,6 +379,8 @@ class Vantage(Record):
     """Among the groups of its operator, from 0."""
     of: int = 1
     """How many groups its operator has."""
+    gateway: str = GATEWAY
+    """At which gateway its operator is."""
 
     @property
     def is_ordinary(self) -> bool:
@@ -406,7 +413,7 @@ class Topology(Record):
     """What each kind of link is like: `fixed`, `mobile` and `satellite` from subscribers to their operator, `transit`
     from foreign transits to the gateway."""
     cables: Annotated[dict[CableName, Cable], Field(max_length=10_000)] = {}
-    """Single cables between networks, by what they join. `A to B`: operators, transits, `gateway` or `exchange`."""
+    """Single cables between networks, by what they join. `A to B`: operators, transits, gateways or `exchange`."""
     classes: Annotated[dict[Name, OwnClass], Field(max_length=100)] = {}
     """Classes of subscribers of this country's own, by name, beside `ordinary`, `government` and `datacentre`."""
     regions: Annotated[dict[Name, Region], Field(min_length=1, max_length=1_000)]
@@ -414,7 +421,10 @@ class Topology(Record):
     operators: Annotated[dict[Name, Operator], Field(min_length=1, max_length=MOST_OPERATORS)]
     """The network operators, by name."""
     gateway: Gateway
-    """The switch where every international link enters the country."""
+    """The national gateway: the switch where every international link enters the country that enters nowhere else."""
+    gateways: Annotated[dict[Name, Gateway], Field(max_length=len(address_plan.FURTHER_LANS))] = {}
+    """Gateways beside it, by name, such as a research network's: those of `operators` and `transits` that name one as
+    their `gateway` are there. Between networks of different gateways there are the exchange, and the ways abroad."""
     exchange: Exchange
     """The domestic exchange: a peering LAN with a route server."""
     transits: Annotated[dict[Name, Transit], Field(min_length=1, max_length=MOST_TRANSITS)]
@@ -444,7 +454,7 @@ class Topology(Record):
                     shared = address_plan.shared(subnets) if translated else None
                     yield Vantage(
                         id=identity, access=group.access, class_=group.class_, kind=kind, weight=weight,
-                        subnets=subnets, shared=shared, nat64=nat64, place=place, of=of,
+                        subnets=subnets, shared=shared, nat64=nat64, place=place, of=of, gateway=operator.gateway,
                     )  # fmt: skip
                     place += 1
 
@@ -454,13 +464,22 @@ class Topology(Record):
         return frozenset(name for name, operator in self.operators.items() if is_by_satellite(operator))
 
     @cached_property
+    def all_gateways(self) -> Mapping[str, Gateway]:
+        """The national one, called `gateway`, and those beside it, by name."""
+        return {GATEWAY: self.gateway, **self.gateways}
+
+    def gateway_of(self, network: str) -> str:
+        """At which gateway an operator or transit is; raises `KeyError` where there is no network so called."""
+        return (self.operators[network] if network in self.operators else self.transits[network]).gateway
+
+    @cached_property
     def mtus(self) -> Mapping[frozenset[str], int]:
         """The octets of the longest packet, of each cable that `cables` names, by what it joins; raises `Expected`."""
         return {frozenset(ends_of(name, self)): cable.mtu for name, cable in self.cables.items()}
 
     def mtu_between(self, one: str, other: str) -> int:
-        """Octets of the longest packet that a cable carries; its ends: operators, transits, `gateway`, `exchange`."""
-        is_abroad = other == GATEWAY and one in self.transits and "transit" in self.links
+        """Octets of the longest packet that a cable carries; its ends: operators, transits, gateways, `exchange`."""
+        is_abroad = other in self.all_gateways and one in self.transits and "transit" in self.links
         kind = self.links["transit"] if is_abroad else LinkClass()
         return self.mtus.get(frozenset((one, other)), kind.mtu)
 

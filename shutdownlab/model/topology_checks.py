@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from shutdownlab.config.addresses import IpPrefix, is_for_hosts, is_part, overlap
-from shutdownlab.config.document import Document, Expected, Path, one_of, quoted
+from shutdownlab.config.document import Document, Path, one_of, quoted
 from shutdownlab.config.kinds import is_another
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
-from shutdownlab.model.cables import ends_of
+from shutdownlab.model.junction_checks import check_cables, check_gateways
 from shutdownlab.model.map_checks import check_map
 from shutdownlab.model.programs import commands_in, resolve_paths
 from shutdownlab.model.routing import COVER
@@ -46,26 +46,6 @@ def check_topology(document: Document, apps: Mapping[str, App]) -> Topology:
     return topology
 
 
-def _check_cables(topology: Topology, document: Document) -> None:
-    """Each is one that the topology has, between two networks, and is named once."""
-    named: dict[frozenset[str], str] = {}
-    for name in topology.cables:
-        path: Path = ("cables", name)
-        try:
-            ends = frozenset(ends_of(name, topology))
-        except Expected as mistake:
-            hint = "an operator or transit to `gateway`, a member to `exchange`, a transit to another"
-            document.report(path, quoted(name), mistake.expected, hint)
-            continue
-        if any("/" in end for end in ends):
-            hint = "the lines there have an `mtu` in `links`, by their kind"
-            document.report(path, f"{quoted(name)}, within one network", "a cable between two networks", hint)
-        elif ends in named:
-            found = f"{quoted(name)}, which is {quoted(named[ends])} (line {document.line(('cables', named[ends]))})"
-            document.report(path, found, "each cable once", "remove one of them")
-        named.setdefault(ends, name)
-
-
 def _check_names(topology: Topology, document: Document) -> None:
     count = sum(len(groups) for operator in topology.operators.values() for groups in operator.regions.values())
     if count > MOST_GROUPS:
@@ -73,8 +53,8 @@ def _check_names(topology: Topology, document: Document) -> None:
     carriers = topology.operators.keys() | topology.transits.keys()
     for name in sorted(topology.operators.keys() & topology.transits.keys()):
         document.report(("transits", name), f"the operator {quoted(name)} again", "a name of its own", "rename one")
-    for name in sorted(carriers & RESERVED_NAMES):
-        kind = "operators" if name in topology.operators else "transits"
+    for name in sorted((carriers | topology.gateways.keys()) & RESERVED_NAMES):
+        kind = next(kind for kind in ("operators", "transits", "gateways") if name in getattr(topology, kind))
         document.report((kind, name), f"the reserved name {quoted(name)}", "another name", "rename it")
     for name in sorted(topology.operators.keys() - _connected(topology)):
         if topology.operators[name].transit:
@@ -84,7 +64,8 @@ def _check_names(topology: Topology, document: Document) -> None:
     _check_classes(topology, document)
     _check_satellites(topology, document)
     _check_translation(topology, document)
-    _check_cables(topology, document)
+    check_gateways(topology, document)
+    check_cables(topology, document)
     for name, operator in topology.operators.items():
         path: Path = ("operators", name)
         if not operator.regions:

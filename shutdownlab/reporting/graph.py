@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape as html_escape
 from typing import Final
@@ -95,14 +95,21 @@ class _Lane:
 
 def draw(network: Network, damage: Damage = NO_DAMAGE, when: str = "") -> str:
     """The drawing; of a moment, `when`, with what is broken then and what has become of routes."""
-    lanes = list(_lanes(network, damage, top=92))
-    abroad, abroad_bottom = _abroad(network, lanes)
-    bottom = max(lanes[-1].bottom, abroad_bottom)
+    lanes: list[_Lane] = []
+    abroad: dict[str, tuple[float, float]] = {}
+    gateways: dict[str, tuple[float, float]] = {}
+    top = bottom = 92.0
+    for gateway in network.topology.all_gateways:  # each beside those who are there
+        lanes += _lanes(network, damage, gateway, top)
+        abroad |= _abroad(network, gateway, top)
+        bottom = max(*(lane.bottom for lane in lanes), *(end for _, end in abroad.values()))
+        gateways[gateway] = top, bottom
+        top = bottom + 10
     parts = list(_frame(network, bottom + 2 * _MARGIN, when, changed=bool(when or damage)))
     for lane in lanes:
         parts += _lane(network, damage, lane)
     parts += _trade(lanes, {name: top for name, (top, _) in abroad.items()})
-    parts += _bars(network, lanes[0].top, bottom)
+    parts += _bars(network, gateways)
     parts += _skyways(network, lanes, abroad)
     for name, (top, end) in abroad.items():
         parts += _transit(network, damage, name, top, end)
@@ -174,8 +181,11 @@ def _narrow_cables(network: Network, owner: str) -> list[str]:
     return found
 
 
-def _lanes(network: Network, damage: Damage, top: float) -> Iterator[_Lane]:
+def _lanes(network: Network, damage: Damage, gateway: str, top: float) -> Iterator[_Lane]:
+    """Of the operators at a gateway, from a height on."""
     for name, operator in network.topology.operators.items():
+        if operator.gateway != gateway:
+            continue
         lane = _Lane(name, operator, top)
         y = top + 40
         for node in network.by_role(Role.SUBSCRIBER, name):
@@ -289,13 +299,19 @@ def _subscriber(node: Node, y: float) -> str:
     )
 
 
-def _bars(network: Network, top: float, bottom: float) -> Iterator[str]:
-    """The exchange and the gateway, which cross all lanes: connections abroad pass below the one, through the other."""
-    topology = network.topology
-    for (left, width), colour, node, label in (
-        (_EXCHANGE, "switch", "exchange", f"exchange · {topology.exchange.title} · AS{topology.exchange.asn}"),
-        (_GATEWAY, "gate", "gateway", f"gateway · {topology.gateway.title}"),
-    ):
+def _bars(network: Network, gateways: Mapping[str, tuple[float, float]]) -> Iterator[str]:
+    """The exchange and the gateways, which cross lanes: connections abroad pass below the one, through the others.
+
+    gateways: from where to where each is.
+    """
+    topology, places = network.topology, gateways.values()
+    whole = min(top for top, _ in places), max(bottom for _, bottom in places)
+    bars = [(_EXCHANGE, whole, "switch", "exchange", f"{topology.exchange.title} · AS{topology.exchange.asn}")]
+    for name, place in gateways.items():
+        switch = network.one(Role.GATEWAY_SWITCH, name).name
+        bars.append((_GATEWAY, place, "gate", switch, topology.all_gateways[name].title))
+    for (left, width), (top, bottom), colour, node, title in bars:
+        label = f"{node} · {title}"
         middle, centre = left + width / 2 + 4, (top + bottom) / 2
         turned = f' transform="rotate(-90 {middle} {centre:.1f})"'
         yield (
@@ -305,15 +321,16 @@ def _bars(network: Network, top: float, bottom: float) -> Iterator[str]:
         )
 
 
-def _abroad(network: Network, lanes: Sequence[_Lane]) -> tuple[dict[str, tuple[float, float]], float]:
-    """Where each transit's box begins and ends, and where the last one does."""
+def _abroad(network: Network, gateway: str, top: float) -> dict[str, tuple[float, float]]:
+    """Where the box of each transit at a gateway begins and ends, from a height on."""
     found: dict[str, tuple[float, float]] = {}
-    top = lanes[0].top
-    for name in network.topology.transits:
+    for name, transit in network.topology.transits.items():
+        if transit.gateway != gateway:
+            continue
         bottom = top + 62 + _LINE * len([*_narrow_cables(network, name), *_apps_of(network, name)]) + _PAD
         found[name] = (top, bottom)
         top = bottom + 16
-    return found, top - 16
+    return found
 
 
 def _apps_of(network: Network, transit: str) -> list[str]:

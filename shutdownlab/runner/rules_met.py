@@ -26,7 +26,7 @@ class RulesMet:
 
     def begin(self, country: Country, held: Callable[[str], Mapping[str, Policy]]) -> None:
         """A phase's orders are carried out. `held`: the policies that an owner's switches have rules of."""
-        owners = ("gateway", *self.network.topology.operators)
+        owners = (*self.network.topology.all_gateways, *self.network.topology.operators)
         policies = frozenset(name for owner in owners for name in held(owner))
         lasting, self._policies = self._policies & policies, policies
         self._before = {}

@@ -175,7 +175,7 @@ def pages() -> tuple[ReferencePage, ...]:
         Section("Operator", "An operator: `operators.NAME`"),
         Section("Subscribers", "A group of subscribers: `operators.NAME.regions.NAME.NAME`"),
         Section("ServerProgram", "A server program of your own: in `serves`"),
-        Section("Gateway", "The gateway: `gateway`"),
+        Section("Gateway", "A gateway: `gateway`, `gateways.NAME`"),
         Section("Exchange", "The exchange: `exchange`"),
         Section("Transit", "A foreign transit: `transits.NAME`"),
     )

@@ -335,7 +335,7 @@ def _effect(name: str, policy: Policy) -> object:
     about some of a vantage point's addresses alone."""
     if policy.needs_boxes or policy.routes or policy.breakage or policy.by is Means.DNS:
         return name
-    if not policy.where.model_fields_set <= {"operators", "regions", "access", "subscribers", "groups"}:
+    if not policy.where.model_fields_set <= {"operators", "gateways", "regions", "access", "subscribers", "groups"}:
         return name
     spared = policy.except_.model_copy(update=dict.fromkeys(("operators", "regions", "access", "subscribers"), ()))
     bare = {"title": "", "source": "", "where": Scope(), "except_": spared}

@@ -71,9 +71,10 @@ class DataPlane:
         self.may_remember = may_remember(shutdown)
         """Whether any box may go on blocking more than the connection that it has caught."""
         vantages = shutdown.network.vantages
-        self._vantages: dict[str, list[Vantage]] = {"gateway": list(vantages)}
+        self._vantages: dict[str, list[Vantage]] = {name: [] for name in shutdown.topology.all_gateways}
         for vantage in vantages:
             operator, region, _ = vantage.id
+            self._vantages[vantage.gateway].append(vantage)
             self._vantages.setdefault(operator, []).append(vantage)
             self._vantages.setdefault(f"{operator}/{region}", []).append(vantage)
 
@@ -125,7 +126,7 @@ class DataPlane:
                 own = next(port.purpose for port in node.ports.values() if port.purpose != "uplink")
                 mine, point = self._vantages["/".join(own.split("/")[:2])], Point.ACCESS
             case Role.GATEWAY_SWITCH:
-                mine, point = self._vantages["gateway"], Point.GATEWAY
+                mine, point = self._vantages[node.owner], Point.GATEWAY
             case _:
                 mine = self._vantages[node.owner]
         return {
@@ -202,7 +203,10 @@ class ModelledCountry:
 
     def knows(self, policy: str) -> bool:
         """Whether anybody has rules of a policy of this name."""
-        return any(policy in self.active(owner) for owner in ("gateway", *self.network.topology.operators))
+        return any(
+            policy in self.active(owner)
+            for owner in (*self.network.topology.all_gateways, *self.network.topology.operators)
+        )
 
     def is_broken(self, operator: str) -> bool:
         """Whether an operator's DPI box sees nothing, for a fault."""

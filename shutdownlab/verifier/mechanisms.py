@@ -59,6 +59,7 @@ def whom(policy: Policy) -> str:
         return by.by
     where = policy.where
     parts = [", ".join(where.operators)] if where.operators else []
+    parts += [f"at {', '.join(where.gateways)}"] if where.gateways else []
     parts += [", ".join(where.regions)] if where.regions else []
     if len(where.access) == 1:
         parts.append(f"{where.access[0]} lines")

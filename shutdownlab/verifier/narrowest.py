@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from shutdownlab.model.cables import EXCHANGE, GATEWAY, TO
+from shutdownlab.model.cables import EXCHANGE, TO
 from shutdownlab.model.network import PLAIN, Network, Node, Role
 from shutdownlab.model.routing import ROUTER_ROLES
 from shutdownlab.verifier.ways import Crossing, Way
@@ -53,8 +53,9 @@ def _between(network: Network, one: Node, following: Node, crossed: Sequence[str
     if one.role not in ROUTER_ROLES or following.role not in ROUTER_ROLES:
         return
     ends = [(one.owner, following.owner)]
-    if GATEWAY in crossed or one.role is following.role is Role.BORDER:
-        lan = GATEWAY if GATEWAY in crossed else EXCHANGE
+    gateway = network.gateway_of(one.owner)
+    if gateway.name in crossed or one.role is following.role is Role.BORDER:
+        lan = gateway.owner if gateway.name in crossed else EXCHANGE
         ends = [(one.owner, lan), (following.owner, lan)]
     for pair in ends:
         yield network.topology.mtu_between(*pair), TO.join(pair)

@@ -253,7 +253,7 @@ class Ways:
         if router.role is Role.BORDER:
             found.append(self._past_box(router, lan, mine, theirs, outwards=True))
         if lan == "gateway":
-            switch = self.network.nodes["gateway"]
+            switch = self.network.gateway_of(router.owner)
             ports = [switch.port_for(node.owner).number for node in (router, following)]
             found.append(Crossing(switch.name, ports[0], ports[1], mine.mac, theirs.mac))
         if following.role is Role.TRANSIT:

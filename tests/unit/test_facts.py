@@ -70,7 +70,8 @@ def test_groups_directions_and_stops_share_no_bit_of_the_metadata() -> None:
 
 def test_the_laboratorys_own_subnets_are_in_its_blocks_and_apart() -> None:
     for version, block in zip((4, 6), address_plan.LABORATORY, strict=True):
-        pairs = (address_plan.GATEWAY_LAN, address_plan.EXCHANGE_LAN, address_plan.BACKBONE)
+        lans = (address_plan.GATEWAY_LAN, *address_plan.FURTHER_LANS, address_plan.EXCHANGE_LAN)
+        pairs = (*lans, address_plan.BACKBONE, address_plan.OBSERVATORY)
         own = [subnet for pair in pairs for subnet in pair if subnet.version == version]
         own += [address_plan.MANAGEMENT] if version == 4 else []
         assert all(subnet.subnet_of(block) for subnet in own)  # type: ignore[arg-type]
@@ -81,7 +82,8 @@ def test_the_laboratorys_own_links_have_an_address_for_everyone_that_a_topology_
     borders = range(address_plan.FIRST_BORDER, address_plan.FIRST_BORDER + MOST_OPERATORS)
     transits = range(address_plan.FIRST_TRANSIT, address_plan.FIRST_TRANSIT + MOST_TRANSITS)
     assert borders.start > address_plan.ROUTE_SERVER and borders.stop <= transits.start
-    for lan in (*address_plan.GATEWAY_LAN, *address_plan.EXCHANGE_LAN):
+    lans = (address_plan.GATEWAY_LAN, *address_plan.FURTHER_LANS, address_plan.EXCHANGE_LAN)
+    for lan in itertools.chain(*lans):
         assert transits.stop < lan.num_addresses - 1
     links = MOST_TRANSITS * (MOST_TRANSITS - 1) // 2
     assert len(list(itertools.islice(address_plan.backbone_links(), links))) == links

@@ -100,6 +100,7 @@ def _by(policy: Policy) -> str:
     if policy.by is Means.DNS:
         return "operators' resolvers"
     if policy.at is Point.GATEWAY:
-        return "the national gateway's switch"
+        at = policy.where.gateways
+        return f"the switch of {' and '.join(at)}" if at else "the national gateway's switch"
     by_box, by_switch = policy.needs_boxes, policy.switched != Targets()
     return " and ".join(part for part, is_so in (("DPI boxes", by_box), ("operators' switches", by_switch)) if is_so)
