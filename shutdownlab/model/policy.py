@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record
-from shutdownlab.config.scalars import Kbit, OrElse, Seconds, Size
+from shutdownlab.config.scalars import Kbit, OrElse, Seconds, Size, duration_text
 from shutdownlab.inspection.policy import InspectionRule, ResidualSpec
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.model.announcements import Announcement, Hijack, Leak, NullRoute, Withdrawal
@@ -188,7 +188,8 @@ class Policy(Record):
             raise Expected("one of them", hint, found="both `answer` and `slow`", key="slow")
         if self.slow is not None and not 0 < self.slow <= LATEST_S:
             hint = "clients give up after 10 s; `answer: none` is no answer at all"
-            raise Expected(f"more than nothing, and at most {LATEST_S:g}s", hint, found=f"{self.slow:g}s", key="slow")
+            expected = f"more than nothing, and at most {duration_text(LATEST_S)}"
+            raise Expected(expected, hint, found=duration_text(self.slow), key="slow")
         subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
         if self.except_ != subscribers:
             raise Expected("subscribers alone", "leave names out of `block`", found="traffic excepted", key="except")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutdownlab.config.scalars import duration_text
 from shutdownlab.model.announcements import Whence
 from shutdownlab.model.policy import Direction, Means, Point, Policy, Targets
 
@@ -28,6 +29,8 @@ def mechanism_of(policy: Policy) -> str:
 
 def _blocked(policy: Policy) -> str:
     targets = policy.targets
+    if policy.slow is not None:
+        return f"{duration_text(policy.slow)} late by DNS"
     if policy.freezes:
         return "everything frozen" if targets.everything else f"frozen {_told_apart(policy)}"
     if targets.everything:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from shutdownlab.config.document import Path
+from shutdownlab.model.answers import Later
 from shutdownlab.model.policy import Policy, Targets
 from shutdownlab.model.scenario import Phase
 from shutdownlab.results.cells import Cell, cells_of
@@ -64,6 +65,8 @@ class _Policies:
             felt = list(self._felt(name, phases))
             if not felt:
                 first = shadowed(self.verifier, name, phases)
+                if isinstance(policy.says, Later) and not policy.says.is_too_late:
+                    first = ": clients wait for a name that is no later, and their records show it"
                 yield self._at(("policies", name), f"`{name}` changes nothing that is measured{first}")
                 continue
             yield from self._beside(name, policy, felt)

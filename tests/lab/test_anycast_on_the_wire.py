@@ -30,6 +30,8 @@ PHASES = {
     "withdrawn": {"start": ["withdrawn"]},
     "open": {"stop": ["blackout"]},
     "back": {"stop": ["withdrawn"]},
+    "dead": {"faults": ["dead"]},
+    "dead-withdrawn": {"faults": ["dead"], "start": ["withdrawn"]},
 }
 
 
@@ -50,6 +52,7 @@ def scenario(folder: Path) -> dict[str, Any]:
             "blackout": policy(block="everything", at="gateway"),
             "withdrawn": policy(withdraw=own, where={"operators": ["northnet"]}),
         },
+        "faults": {"dead": {"title": "", "kill": {"servers": ["northnet"]}, "source": "made up"}},
         "probes": {
             "home": {"test": "dns", "host": "kaspi.kz", "resolver": "1.1.1.1"},
             "foreign": {"test": "dns", "host": "www.bbc.com", "resolver": "1.1.1.1"},
@@ -79,6 +82,8 @@ def test_servers_inside_answer_in_a_blackout_for_what_they_need_nobody_abroad(tm
         assert (found["withdrawn", own, "home"] == "ok") is other
         assert (found["withdrawn", own, "page"] == "ok") is other
         assert {found["open", own, target] for target in made["probes"]} == {"ok"}
+        assert found["dead", own, "foreign"] == "down"
+        assert found["dead-withdrawn", own, "foreign"] == ("down" if other else "ok")
 
 
 def test_who_answers_says_where_it_is_and_the_route_to_it_goes_and_comes_with_its_announcement(tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+from invocation import finished, kill_inside, under_way, wait_for_event
+
 import shutdownlab as sl
 
 ASK = r"""
@@ -135,3 +138,28 @@ def test_what_is_late_is_late_over_tcp_too_and_a_longer_name_of_which_the_resolv
         assert max(there[name][1] for name in ("www.bbc.com", "wikipedia.org", "kaspi.kz")) < 2
         lab.phase("off")
         assert answers(lab, "northnet/coast", ["bbc.com"])["bbc.com"][1] < 2
+
+
+def test_what_holds_questions_and_dies_blocks_nothing_its_phase_is_measured_in_a_country_built_anew(
+    tmp_path: Path,
+) -> None:
+    asked = {"test": "dns", "host": "www.bbc.com", "from": {"operators": ["northnet"], "regions": ["coast"]}}
+    scenario = SCENARIO | {
+        "policies": {"late": policy(["bbc.com"], slow="4s")},
+        "faults": {},
+        "probes": {"dns": asked},
+        "timeline": [
+            {"phase": "whole", "at": "2030-05-01T00:00Z", "title": ""},
+            {"phase": "late", "at": "2030-05-01T01:00Z", "title": "", "start": ["late"]},
+        ],
+    }
+    path = tmp_path / "late.yaml"
+    path.write_text(yaml.safe_dump(scenario, sort_keys=False))
+    with under_way(tmp_path, path) as (process, record):
+        wait_for_event(process, record, "confirmed", "late")
+        kill_inside(process, "late-northnet-r")
+        done = finished(process)
+    assert done.code == 0, done.output
+    assert "late is measured in a country built anew" in done.output
+    assert any("late-northnet-resolver was killed by SIGKILL" in fault for fault in record.manifest["faults"])
+    assert [(row["phase"], row["outcome"]) for row in record.rows] == [("whole", "ok"), ("late", "ok")]

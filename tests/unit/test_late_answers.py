@@ -15,6 +15,7 @@ from shutdownlab.library import load
 from shutdownlab.measure.requests import over_its_lines, request_at, surroundings
 from shutdownlab.results.cells import Cell
 from shutdownlab.servers.late_answers import Held, proxied, ruleset
+from shutdownlab.verifier.mechanisms import mechanism_of
 
 
 def late(slow: str, **more: Any) -> dict[str, Any]:
@@ -109,6 +110,15 @@ def test_a_client_waits_for_what_is_late_and_gives_up_after_ten_seconds(
     found = {r.target: (r.outcome.value, r.failure) for r in sl.verify(loaded) if r.vantage == str(vantage.id)}
     failure = None if outcome == "ok" else "generic_timeout_error"
     assert found == {"dns": (outcome, failure), "page": (outcome, failure), "other": ("ok", None)}
+
+
+def test_a_report_says_how_late_names_are_and_a_warning_why_nothing_fails() -> None:
+    loaded = load(scenario(late=late("3s")))
+    assert mechanism_of(loaded.scenario.policies["late"]) == "3s late by DNS"
+    (warned,) = [each for each in sl.verify(loaded).warnings if "`late`" in each.text]
+    assert warned.text == (
+        "`late` changes nothing that is measured: clients wait for a name that is no later, and their records show it"
+    )
 
 
 def test_explain_names_the_policy_by_which_a_name_comes_too_late_and_none_where_it_comes_in_time() -> None:
