@@ -242,6 +242,9 @@ class Country:
             self.heard += told
             counted = [message for message in told if isinstance(message, Counters)]
             late += missed_by(counted, self._racers, self.missed)
+            # Meanwhile packets went past it, or were lost.
+            back = dict.fromkeys(message.box for message in told if isinstance(message, BoxJoined))
+            late += [f"{box} and its controller had lost each other for a while" for box in back if box in boxes]
             mute = boxes - {message.where for message in counted}
             problems = [f"{box}, or its controller, does not answer" for box in sorted(mute)]
             if not problems:

@@ -1,7 +1,8 @@
 """Which controls vouch for a cell: measurements beside it that no policy touches, of all that it needs. Pure.
 
 - The path: the vantage point's own agent sends an echo to the node of the server, from an address that every switch
-  and DPI box lets through (`compiler.controls`). It goes the way that the cell's own packets go.
+  and DPI box lets through (`compiler.controls`). It goes the way that the cell's own packets go, and is
+  as large as they may be.
 - The lookups: the same to the resolver, which the operator's control subscriber asks for the cell's names.
 - The server: the same probe is measured on its own node, where no packet meets a delay; a telephone service,
   and what is spread over nodes, by a control subscriber.
@@ -96,7 +97,7 @@ def _path(at: Surroundings, own: str, far: str, of: Need) -> Control:
     nodes, version = at.network.nodes, at.family.version
     name = f"path {own} to {far}, {at.family}"
     ends = (_spared(at.network, nodes[far], version), _spared(at.network, nodes[own], version))
-    return Control(name, own, of, Check(name, *ends))
+    return Control(name, own, of, Check(name, *ends, size=at.network.mtu(at.vantage)))
 
 
 def _spared(network: Network, node: Node, version: int) -> str:

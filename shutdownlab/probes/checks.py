@@ -39,7 +39,7 @@ async def checks_test(session: ProbeSession, ask: tuple[Check, ...]) -> Conclusi
 async def _echo(session: ProbeSession, check: Check) -> dict[str, str | None]:
     own = _session_for(session, check)
     try:
-        await ping(own, check.address, check.source)
+        await ping(own, check.address, check.source, size=check.size)
     except (StepFailed, OSError) as error:
         return {check.name: failure_of(error)}
     return {check.name: None}

@@ -21,22 +21,28 @@ _APART_S: Final = 0.02
 # (request, reply, unreachable) message types.
 _TYPES: Final = {Family.IPV4: (8, 0, 3), Family.IPV6: (128, 129, 1)}
 _PROTOCOL: Final = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV6}
+_HEADERS: Final = {Family.IPV4: 20 + 8, Family.IPV6: 40 + 8}
+_TOO_BIG: Final = {Family.IPV4: 4}
+"""Code of "unreachable" that tells the kernel of a smaller MTU (RFC 1191); of IPv6 that is a message of its own."""
 # Codes of "unreachable" that mean there is no route to the network; all others concern the host.
 _NO_ROUTE: Final = {Family.IPV4: frozenset({0, 6, 9}), Family.IPV6: frozenset({0})}
 
 
-async def ping(session: ProbeSession, address: str, source: str = "", *, count: int = 1, needed: int = 1) -> float:
+async def ping(
+    session: ProbeSession, address: str, source: str = "", *, count: int = 1, needed: int = 1, size: int = 0
+) -> float:
     """Echo packets off `address` until so many as needed came back and all are sent; returns the longest round trip in
     seconds of those that did.
 
     A single one is sent again at half of the patience; of several, one that is lost is lost. `source`: the own address
-    to send from, where not the usual one. Raises `StepFailed`.
+    to send from, where not the usual one. `size`: octets of a packet at least; it goes in parts where a link on the way
+    takes less, once the kernel knows. Raises `StepFailed`.
     """
     failure: str | None = None
     rtts: list[float] = []
     try:
         async with patience(session.patience):
-            await _echo(session, address, source, count, needed, rtts)
+            await _echo(session, address, source, count, needed, rtts, size)
     except (OSError, StepFailed) as error:
         failure = failure_of(error)
     found = {"address": address, "failure": failure, "rtt": max(rtts, default=None)}
@@ -46,7 +52,9 @@ async def ping(session: ProbeSession, address: str, source: str = "", *, count: 
     return max(rtts)
 
 
-async def _echo(session: ProbeSession, address: str, source: str, count: int, needed: int, rtts: list[float]) -> None:
+async def _echo(
+    session: ProbeSession, address: str, source: str, count: int, needed: int, rtts: list[float], size: int
+) -> None:
     """Adds the round trips of the echoes that come back to `rtts`."""
     loop, family = session.loop, session.family
     _, reply, unreachable = _TYPES[family]
@@ -55,7 +63,7 @@ async def _echo(session: ProbeSession, address: str, source: str, count: int, ne
         if source:
             sock.bind((source, 0))
         # Not connected: the kernel would keep from us what routers on the way tell.
-        echoes = _Echoes(loop, sock, family, (address, 0), count)
+        echoes = _Echoes(loop, sock, family, (address, 0), count, size)
         later = [loop.call_later(_APART_S * place, echoes.send_later, place) for place in range(1, count)]
         if count == 1:
             later.append(loop.call_later(session.patience / 2, echoes.send_later, 0))
@@ -67,7 +75,11 @@ async def _echo(session: ProbeSession, address: str, source: str, count: int, ne
                 if packet[0] == reply and ip_address(sender) == ip_address(address):
                     if (sent := echoes.came_back(packet[4:8])) is not None:
                         rtts.append(loop.time() - sent)
-                elif packet[0] == unreachable and any(ident in packet[8:] for ident in echoes.sent):
+                elif (
+                    packet[0] == unreachable
+                    and packet[1] != _TOO_BIG.get(family)
+                    and any(ident in packet[8:] for ident in echoes.sent)
+                ):
                     raise StepFailed(_unreachable(family, packet[1]), "ping")
         finally:
             for call in later:
@@ -78,7 +90,13 @@ class _Echoes:
     """The echo requests of one probe. `sent`: when each was, by its identifier and sequence number."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, family: Family, to: tuple[str, int], count: int
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        family: Family,
+        to: tuple[str, int],
+        count: int,
+        size: int,
     ) -> None:
         self.sent: dict[bytes, float] = {}
         self._loop, self._sock, self._request, self._to = loop, sock, _TYPES[family][0], to
@@ -86,12 +104,13 @@ class _Echoes:
         first = int.from_bytes(os.urandom(4))
         self._idents = [((first + place) % 2**32).to_bytes(4) for place in range(count)]
         self._missing = set(self._idents)
+        self._payload = _PAYLOAD + bytes(max(0, size - _HEADERS[family] - len(_PAYLOAD)) & ~1)  # the checksum's words
 
     def send(self, place: int) -> None:
         """Send one of them; raises `OSError` where the own machine cannot."""
         ident = self._idents[place]
         self.sent.setdefault(ident, self._loop.time())
-        self._sock.sendto(_message(self._request, ident), self._to)
+        self._sock.sendto(_message(self._request, ident, self._payload), self._to)
 
     def send_later(self, place: int) -> None:
         """The same; silence will tell where the own machine cannot."""
@@ -110,9 +129,9 @@ def _unreachable(family: Family, code: int) -> str:
     return "network_unreachable" if code in _NO_ROUTE[family] else "host_unreachable"
 
 
-def _message(kind: int, ident: bytes) -> bytes:
+def _message(kind: int, ident: bytes, payload: bytes) -> bytes:
     """The kernel fills in the checksum for ICMPv6 (RFC 3542); for ICMP it is ours to compute."""
-    body = ident + _PAYLOAD
+    body = ident + payload
     total = sum(struct.unpack(f"!{len(body) // 2}H", body)) + (kind << 8)
     total = (total & 0xFFFF) + (total >> 16)
     total = (total & 0xFFFF) + (total >> 16)

@@ -59,12 +59,16 @@ class ProbeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Part of a control: whether `address` answers an echo sent from `source`; or, as a resolver, knows `host`."""
+    """Part of a control: whether `address` answers an echo sent from `source`; or, as a resolver, knows `host`.
+
+    `size`: octets of the echo's packet at least.
+    """
 
     name: str
     address: str
     source: str = ""
     host: str = ""
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,6 +152,23 @@ def _neighbours(_: int, victim: int, _seconds: float) -> None:
             _inside(victim, "ip", version, "neigh", "replace", address, "dev", device, *nobody)
 
 
+def _hangup(_: int, victim: int, _seconds: float) -> None:
+    """Break every TCP connection of the process in its own network: both ends live, and may connect again."""
+    for own, peer in connections(victim):
+        hang_up(victim, own, peer)
+
+
+def connections(pid: int) -> list[tuple[str, str]]:
+    """The TCP connections of a process in its own network namespace: both ends, as ADDRESS:PORT."""
+    lines = (line.split() for line in _inside(pid, "ss", "-Htnp", "state", "established").splitlines())
+    return [(own, peer) for _, _, own, peer, *whose in lines if f"pid={pid}," in "".join(whose)]
+
+
+def hang_up(pid: int, own: str, peer: str) -> None:
+    """Break this connection, of the network namespace of a process."""
+    _inside(pid, "ss", "--kill", "--tcp", "src", own, "dst", peer)
+
+
 def _flows(root: int, victim: int, _seconds: float) -> None:
     """Have a switch, one drawn by the victim's number, forget all its flows."""
     switches = [pid for pid in outside.descendants(root) if outside.names(pid) == "ovs-vswitchd"]
@@ -177,6 +194,7 @@ HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
         "mtu": _mtu,
         "neighbours": _neighbours,
         "flows": _flows,
+        "hangup": _hangup,
     }
 )
 """What is done, by its verb, to whom: the run's first process, the victim, for so many seconds."""

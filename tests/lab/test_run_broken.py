@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import harm
 import outside
 import pytest
 import tiny
@@ -61,6 +63,23 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(interrupted: Inter
     assert [event["event"] for event in record.events[-2:]] == ["interrupted", "finished"]
     assert interrupted.spaces
     outside.wait_until(lambda: not outside.in_namespaces(interrupted.spaces), "the end of every process of the run")
+
+
+def test_a_box_that_was_away_from_its_controller_for_a_moment_makes_its_phase_void(tmp_path: Path) -> None:
+    """Nobody has died; but packets went past the box, or were lost, as its profile says."""
+    with under_way(tmp_path, small(tmp_path)) as (process, record):
+        wait_for_event(process, record, "confirmed", "blackout")
+        (controller,) = (p for p in outside.descendants(process.pid) if outside.names(p) == "ctl-southcell")
+        there = harm.connections(controller)
+        served = Counter(own for own, _ in there)  # switches have several connections to their port, the box one
+        (box,) = (each for each in there if served[each[0]] == 1 and each[0].split(":")[0] != each[1].split(":")[0])
+        harm.hang_up(controller, *box)
+        done = finished(process)
+    assert done.code == 0, done.output
+    (voided,) = record.events_of("voided")
+    assert voided["phase"] == "blackout"
+    assert voided["reasons"] == ["southcell-box and its controller had lost each other for a while"]
+    assert all(row["outcome"] == row["expected"] for row in record.rows)
 
 
 def copied(run: Interrupted, place: Path) -> Record:

@@ -44,6 +44,7 @@ def test_a_path_is_proven_from_the_vantage_points_own_address_that_no_policy_tou
     assert vantage is not None
     assert path.check.source in {str(a) for a in country().control_addresses(vantage.id)}
     assert path.check.address == str(country().nodes["transit-two-servers"].address(6))
+    assert path.check.size == country().mtu(vantage) == 1500, "what loses large packets alone is no way either"
 
 
 def test_what_subscribers_host_is_reached_at_their_control_address() -> None:
