@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.prefix_table import PrefixTable
@@ -28,6 +28,8 @@ from shutdownlab.verifier.remembering import may_remember
 CellClass: TypeAlias = tuple[object, ...]
 _Near: TypeAlias = tuple[tuple[int, int], ...]
 """Of each host in the country that a probe talks to: how near it is, and which vantage point is there."""
+
+NO_VERSIONS: Final[Mapping[str, str]] = {}
 
 
 class Classes:
@@ -52,6 +54,7 @@ class Classes:
         self._near: dict[tuple[str, Family, VantageId], tuple[_Near, int]] = {}
         self._timed: dict[str, bool] = {}
         self._effects: dict[str, object] = {}
+        self._versions: dict[str, str] = {}
         self._errands: dict[VantageId, _Near] = {}
         self._breaks: dict[str, bool] = {}
         self._withdrawing: dict[str, tuple[str, ...]] = {}
@@ -67,8 +70,12 @@ class Classes:
         kept = dict.fromkeys(name for how in phase.obey.values() for name in how.keeps)  # in an order that lasts
         return self.active(phase) | {name: self.shutdown.scenario.policies[name] for name in kept}
 
-    def imagine(self, phase: Phase, active: Mapping[str, Policy]) -> Phase:
-        """The same phase with other policies in force; a policy that is not the scenario's must have its own name."""
+    def imagine(self, phase: Phase, active: Mapping[str, Policy], versions: Mapping[str, str] = NO_VERSIONS) -> Phase:
+        """The same phase with other policies in force; a policy that is not the scenario's must have its own name.
+
+        versions: of which policy each is that differs from one of the scenario's in nothing but whom it concerns.
+        """
+        self._versions |= versions
         imagined = phase.model_copy(update={"phase": f"{phase.phase} with {', '.join(active)}"})
         self._active[imagined.phase] = dict(active)
         for name, policy in active.items():
@@ -221,7 +228,7 @@ class Classes:
         if self.by_name or policy is not self._known.get(name):
             return name
         if name not in self._effects:
-            self._effects[name] = _effect(name, policy)
+            self._effects[name] = _effect(self._versions.get(name, name), policy)
         return self._effects[name]
 
     @cached_property

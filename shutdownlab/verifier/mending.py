@@ -14,6 +14,7 @@ from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.model.scope import Scope
 from shutdownlab.results.cells import Cell, cells_of
 from shutdownlab.verifier.chance import Chances
+from shutdownlab.verifier.classes import NO_VERSIONS
 from shutdownlab.verifier.deciding import deciding_wire, policies_of
 from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.verifier.wire import ModelledConnection
@@ -21,6 +22,7 @@ from shutdownlab.verifier.wire import ModelledConnection
 _MOST_TOLD = 3
 _MOST_POLICIES = 4
 _TRAFFIC = frozenset(("apps", "sites", "addresses", "ports", "protocols"))
+_PEOPLE = frozenset(("operators", "regions", "access", "subscribers"))
 NOBODY = Scope(operators=("",))
 """Who runs a probe that is only asked about."""
 
@@ -35,7 +37,12 @@ class Mend:
     cells: int
 
 
-_Change = Callable[[Policy], Policy]
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """How a policy is changed. of_people: in nothing but whom it concerns."""
+
+    changed: Callable[[Policy], Policy]
+    of_people: bool = False
 
 
 def mends(verifier: Verifier, phase: Phase, cell: Cell, wire: ModelledConnection) -> Iterator[Mend]:
@@ -59,15 +66,19 @@ def _mended(
 
     number: of the change; a policy that has it has a name of its own.
     """
-    active, changed = verifier.classes.active(phase), dict[str, str]()
+    active, changed = verifier.classes.active(phase), dict[str, tuple[str, Policy]]()
+    known = {**verifier.shutdown.scenario.policies, **active}  # some may be carried out beyond their end
     imagined = phase
     for _ in range(_MOST_POLICIES):
-        blocking = [name for name in _blocking(verifier, imagined, cell) if name not in changed.values()]
+        done = {name for name, _ in changed.values()}
+        blocking = [name for name in _blocking(verifier, imagined, cell) if name not in done]
         if not blocking:
             break
-        changed |= {name: f"{name}~{number}" for name in blocking}
-        other = {changed.get(name, name): change(p) if name in changed else p for name, p in active.items()}
-        imagined = verifier.imagine(phase, other)
+        # Each is changed once: another object of the same name would be taken for another policy.
+        changed |= {name: (f"{name}~{number}", change.changed(known[name])) for name in blocking}
+        other = dict(changed.get(name, (name, policy)) for name, policy in active.items())
+        versions = {own: name for name, (own, _) in changed.items()} if change.of_people else NO_VERSIONS
+        imagined = verifier.imagine(phase, other, versions)
     passes = bool(changed) and verifier.verdict(imagined, cell).outcome is Outcome.OK
     return (imagined, tuple(changed)) if passes else None
 
@@ -120,7 +131,7 @@ def _candidates(shutdown: Shutdown, cell: Cell, wire: ModelledConnection) -> Ite
     yield f"except: {{regions: [{vantage.id.region}]}}", _sparing(regions=(vantage.id.region,))
     yield f"except: {{access: [{vantage.access}]}}", _sparing(access=(vantage.access,))
     yield f"except: {{subscribers: [{vantage.class_}]}}", _sparing(subscribers=(vantage.class_,))
-    yield "nothing in this phase: stop it", lambda policy: policy.model_copy(update={"where": NOBODY})
+    yield "nothing in this phase: stop it", _Change(lambda policy: policy.model_copy(update={"where": NOBODY}), True)
 
 
 def _sparing(**more: tuple[object, ...]) -> _Change:
@@ -131,4 +142,4 @@ def _sparing(**more: tuple[object, ...]) -> _Change:
         wider = {key: (*getattr(spared, key), *values) for key, values in more.items()}
         return policy.model_copy(update={"except_": spared.model_copy(update=wider)})
 
-    return change
+    return _Change(change, of_people=more.keys() <= _PEOPLE)

@@ -22,7 +22,7 @@ from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.failure import StepFailed
 from shutdownlab.results.cells import Cell
 from shutdownlab.verifier.chance import Chances, deciding
-from shutdownlab.verifier.classes import CellClass, Classes
+from shutdownlab.verifier.classes import NO_VERSIONS, CellClass, Classes
 from shutdownlab.verifier.equipment import DataPlane, ModelledCountry
 from shutdownlab.verifier.line import ModelledLine, Undecided, resolver_of
 from shutdownlab.verifier.outages import Blamed, Outages
@@ -87,9 +87,12 @@ class Verifier:
         self._residues: dict[tuple[object, ...], dict[str, dict[bytes, LeftBlock]]] = {}
         self._ports = 0
 
-    def imagine(self, phase: Phase, active: Mapping[str, Policy]) -> Phase:
-        """A phase like this one, to be asked about the same cells, while other policies are in force."""
-        return self.classes.imagine(phase, active)
+    def imagine(self, phase: Phase, active: Mapping[str, Policy], versions: Mapping[str, str] = NO_VERSIONS) -> Phase:
+        """A phase like this one, to be asked about the same cells, while other policies are in force.
+
+        versions: of which of the scenario's policies each is that differs from it in nothing but whom it concerns.
+        """
+        return self.classes.imagine(phase, active, versions)
 
     def country(self, phase: Phase) -> ModelledCountry:
         """The country in a phase."""

@@ -12,6 +12,7 @@ import shutdownlab as sl
 from shutdownlab.library import load
 from shutdownlab.model.network import lay_out
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.results.cells import cells_of
 from shutdownlab.results.table import table_of
 from shutdownlab.verifier.classes import Classes
 from shutdownlab.verifier.verdicts import Verifier
@@ -149,3 +150,29 @@ def test_policies_that_operators_go_on_with_come_in_the_order_in_which_they_are_
     assert len(kept) > 1
     anywhere = Classes(shutdown, {}).anywhere(phase)
     assert [name for name in anywhere if name in kept] == list(kept)
+
+
+def test_a_box_policy_that_spares_somebody_is_the_same_to_all_others() -> None:
+    """What `explain` counts cells with: who is spared is followed anew, who is not is not, and both come out right."""
+    made = made_up()
+    when = {"name_suffix": ["bbc.com", "whatsapp.net"]}
+    rule = {"name": "names", "when": when, "verdict": "drop"}
+    made["policies"]["named"] = {"title": "", "source": "made up", "inspect": [rule]}
+    del made["probes"]["hole"]  # of a phase that goes
+    made["timeline"] = [made["timeline"][0] | {"start": ["named"], "expect": []}]
+    shutdown = load(made)
+    phase, together = shutdown.scenario.timeline[0], Verifier(shutdown, {})
+    policy = shutdown.scenario.policies["named"]
+    spared = policy.model_copy(update={"except_": policy.except_.model_copy(update={"operators": ("southcell",)})})
+    imagined = together.imagine(phase, {"named~0": spared}, {"named~0": "named"})
+    outcomes: dict[tuple[str, str], set[Outcome]] = {}
+    for cell in cells_of(shutdown, phase):
+        vantage = cell.vantage
+        if vantage is None or cell.target not in {"web", "whatsapp"}:
+            continue
+        of = together.classes.of
+        assert (of(phase, cell, vantage) == of(imagined, cell, vantage)) is (cell.operator == "northnet")
+        assert together.verdict(imagined, cell) == together.measure(imagined, cell, vantage)
+        outcomes.setdefault((cell.target, cell.operator), set()).add(together.verdict(imagined, cell).outcome)
+    assert outcomes["web", "northnet"] == {Outcome.BLOCKED}
+    assert outcomes["web", "southcell"] == {Outcome.OK}
