@@ -181,6 +181,9 @@ def test_a_blackout_that_begins_later_costs_less(kazakhstan: sl.Cost) -> None:
             ["first-shutdown", "--set", "gdp=50", "--set", "internet_share=12"],
             "--set: found internet_share=12; expected more than 0",
         ),
+        (["kazakhstan-2022", "--set", "internet_share=1.01"], "more than 0, and at most 1: a share of GDP"),
+        (["kazakhstan-2022", "--set", "gdp=-1"], "--set: found gdp=-1; expected more than 0, in thousand million $"),
+        (["kazakhstan-2022", "--set", "users=inf"], "--set: found users=inf; expected more than 0, in million"),
     ],
 )
 def test_what_is_not_known_is_asked_for(arguments: list[str], said: str) -> None:
