@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -94,8 +95,10 @@ def economy_of(shutdown: Shutdown, values: Mapping[str, float]) -> Economy:
     for key, value in values.items():
         if key not in PARAMETERS:
             refuse("values", quoted(key), one_of(PARAMETERS), did_you_mean(key, PARAMETERS))
-        if not 0 < value < (1.000001 if key == "internet_share" else float("inf")):
-            refuse("values", f"{key}={value:g}", "more than 0, and a share at most 1")
+        is_share = key == "internet_share"
+        if not 0 < value < math.inf or (is_share and value > 1):
+            most = "and at most 1: a share" if is_share else "in"
+            refuse("values", f"{key}={value:g}", f"more than 0, {most} {UNITS[key]}")
         found[key] = Estimate(value=value, source="the user")
     return Economy(**found)
 

@@ -117,6 +117,24 @@ def test_a_cell_opens_with_the_keyboard_alone_on_why_it_came_out_so(browser: Bro
     assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("whatsapp ipv4 from northnet")
 
 
+def test_what_colours_tell_is_told_where_the_system_sets_the_colours(browser: Browser, file: Path) -> None:
+    page = opened(browser, file, forced_colors="active")
+    of = "each => getComputedStyle(each).backgroundColor"
+    blocked = page.locator("#cells .pg-legend .pg-blocked").evaluate(of)
+    assert blocked == page.locator("td.pg-blocked").first.evaluate(of)
+    others = [page.locator(f"#cells .pg-legend .pg-{each}").first.evaluate(of) for each in ("ok", "throttled")]
+    assert len({blocked, *others, page.locator("body").evaluate(of)}) == 4
+    swatches = [each.evaluate(of) for each in page.locator("#timeline .pg-swatch:not(.pg-unmeasured)").all()]
+    assert len(set(swatches)) == len(swatches) == 4
+
+
+def test_of_a_cell_that_got_through_nothing_is_said_to_let_it_through(browser: Browser, file: Path) -> None:
+    page = opened(browser, file)
+    page.locator("button[data-phase]", has_text="baseline").click()
+    page.locator("td.pg-ok").first.click()
+    assert "In full: shutdownlab explain RUN --at baseline" in page.locator("dialog").inner_text()
+
+
 def test_the_table_of_cells_is_walked_as_grids_are(browser: Browser, file: Path) -> None:
     """By the keys of the ARIA Authoring Practices' grid pattern; what was not measured is passed over."""
     page = opened(browser, file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from shutdownlab.cli import app
 from shutdownlab.costing.estimate import cost_of
 from shutdownlab.costing.losses import Group, Losses
 from shutdownlab.model.economy import Economy, Estimate
+from shutdownlab.reporting.page.costing import cost_sentence
 from shutdownlab.results.table import Share
 
 ROOT = Path(__file__).parents[2]
@@ -159,6 +161,15 @@ def test_the_command_prints_it_and_gives_it_to_programs(kazakhstan: sl.Cost, fla
     assert json.loads(done.output)["amounts"]["report"]["value"] == kazakhstan.amounts["report"].value
 
 
+def test_a_published_figure_that_is_the_least_it_was_is_told_as_that(kazakhstan: sl.Cost) -> None:
+    assert cost_sentence(kazakhstan).endswith(
+        "; published figures are $410 to 460 million. The highest of them is told as the least that it was."
+    )
+    alone = {each.by: cost_sentence(replace(kazakhstan, published=(each,))) for each in kazakhstan.published}
+    assert alone["NetBlocks"].endswith("; the published figure is more than $460 million.")
+    assert alone["Top10VPN"].endswith("; the published figure is $410 million.")
+
+
 def test_a_blackout_that_begins_later_costs_less(kazakhstan: sl.Cost) -> None:
     later = ["--set", "timeline.blackout.at=2022-01-05T13:00Z", "--format", "json"]
     done = CliRunner().invoke(app, ["cost", "kazakhstan-2022", *later])
@@ -181,6 +192,9 @@ def test_a_blackout_that_begins_later_costs_less(kazakhstan: sl.Cost) -> None:
             ["first-shutdown", "--set", "gdp=50", "--set", "internet_share=12"],
             "--set: found internet_share=12; expected more than 0",
         ),
+        (["kazakhstan-2022", "--set", "internet_share=1.01"], "more than 0, and at most 1: a share of GDP"),
+        (["kazakhstan-2022", "--set", "gdp=-1"], "--set: found gdp=-1; expected more than 0, in thousand million $"),
+        (["kazakhstan-2022", "--set", "users=inf"], "--set: found users=inf; expected more than 0, in million"),
     ],
 )
 def test_what_is_not_known_is_asked_for(arguments: list[str], said: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shutdownlab import library
-from shutdownlab.config import document
+from shutdownlab.config import yaml_text
 from shutdownlab.config.document import did_you_mean, dotted, one_of, parse, quoted
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.model.network import lay_out
@@ -88,7 +88,7 @@ def test_too_deep_is_told_in_one_way_whichever_limit_is_met_first(
     monkeypatch: pytest.MonkeyPatch, loader: str, depth: int, start: str, step: str
 ) -> None:
     """Ours, that of PyYAML's parser (1,000 in 6.0.4, none before), or the recursion of its composer."""
-    monkeypatch.setattr(document, "_Loader", getattr(yaml, loader))
+    monkeypatch.setattr(yaml_text, "_Loader", getattr(yaml, loader))
     line = 1 + start.count("\n")
     with pytest.raises(BadInput) as raised:
         parse((start + step * depth).encode(), "file.yaml")

@@ -31,10 +31,14 @@ def cost_of_run(account: RunAccount) -> Cost | None:
 def cost_sentence(cost: Cost) -> str:
     """What it cost, and what others found."""
     graded, low, high = cost.amounts["graded"].value, *cost.range
-    published = [found.amount * 1e6 for found in cost.published]
-    others = f"; published figures are {span_of(min(published), max(published))}" if len(published) > 1 else ""
-    others = f"; the published figure is {money(published[0])}" if len(published) == 1 else others
-    return f"It cost about {money(graded)} ({span_of(low, high)}, depending on the method){others}."
+    published = sorted((found.amount * 1e6, found.at_least) for found in cost.published)
+    others, more = "", ""
+    if len(published) == 1:
+        others = f"; the published figure is {'more than ' if published[0][1] else ''}{money(published[0][0])}"
+    elif published:
+        others = f"; published figures are {span_of(published[0][0], published[-1][0])}"
+        more = " The highest of them is told as the least that it was." if published[-1][1] else ""
+    return f"It cost about {money(graded)} ({span_of(low, high)}, depending on the method){others}.{more}"
 
 
 def costing(account: RunAccount, cost: Cost) -> Html:

@@ -101,7 +101,7 @@
         table.append(body);
       }
       const heading = region ? [data.regions[region] || region, make("small", {}, ` ${[group, access].filter(Boolean).join(", ")}`)] : [data.operators[name] || name];
-      const who = live && region ? [make("button", { type: "button", class: "pg-who", "data-who": vantage(rows[row]) }, ...heading)] : heading;
+      const who = live && page.is && page.is() === "country" && region ? [make("button", { type: "button", class: "pg-who", "data-who": vantage(rows[row]) }, ...heading)] : heading;
       const line = make("tr", { role: "row" }, make("th", { scope: "row", role: "rowheader" }, ...who));
       for (const column of shown) {
         const cell = byRow.get(row).get(column);
@@ -175,7 +175,7 @@
       content.push(make("p", { class: "pg-soft" }, live ? "Its measurement is not at hand." : data.measured ? "There is no measurement of it in the record." : "It was worked out by the model, not measured."));
     }
     content.push(...explained(row, outcome, failure, live ? answer.why : whys[whyAt]));
-    if (row[1] && !live) content.push(make("p", { class: "pg-small" }, "In full, with what would let it through: ", make("code", {}, `shutdownlab explain RUN --at ${phases[phase][0]} --from ${vantage(row)} --to ${target}${family === "ipv6" ? " --family ipv6" : ""}`)));
+    if (row[1] && !live) content.push(make("p", { class: "pg-small" }, through(outcome) ? "In full: " : "In full, with what would let it through: ", make("code", {}, `shutdownlab explain RUN --at ${phases[phase][0]} --from ${vantage(row)} --to ${target}${family === "ipv6" ? " --family ipv6" : ""}`)));
     const place = `td[data-row="${rowAt}"][data-column="${columnAt}"]`; // the table may be drawn anew meanwhile
     show(`${target}${family === "ipv6" ? " over IPv6" : ""} from ${vantage(row)}`, content, () => {
       const cell = box.isConnected ? box : document.querySelector(`#pg-cells ${place}`);

@@ -67,6 +67,7 @@
       $("live-state").classList.remove("live-error");
       $("live-replay").hidden = state.kind !== "replay";
       document.title = `${state.title || "shutdownlab"}: live`;
+      root.dataset.kind = state.kind;
       root.dataset.busy = state.doing && state.kind === "country" ? "true" : "false";
       controls();
     };
