@@ -48,7 +48,12 @@ def _check_providers(topology: Topology, document: Document, name: str) -> None:
             continue  # which is told of already
         found = f"{quoted(carrier)}, which is at {there.gateway}"
         expected = f"a network at {operator.gateway}, as {name} is"
-        document.report((*path, "transit", index), found, expected, "between gateways there is only the exchange")
+        document.report(
+            (*path, "transit", index),
+            found,
+            expected,
+            "networks of different gateways meet at the exchange and abroad alone",
+        )
 
 
 def check_cables(topology: Topology, document: Document) -> None:
