@@ -24,7 +24,8 @@ from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes, had_non
 
 EVERY_S: Final = 0.1
 _RACE_S: Final = 0.05
-"""For how long an on-path box may have waited during a try, and have come in time: servers abroad are no nearer."""
+"""For how long an on-path box may have waited from one look to the next, and come in time: servers are no nearer.
+In a whole try it is more than that on any busy machine, and has lost no race."""
 _SHARE: Final = 0.5
 """Of the patience of a step, how long a process may have waited for its turn. A machine with ten times as much to do
 as it can keeps one from that in 2 of 100 half seconds, as it was measured."""
@@ -112,18 +113,25 @@ class Starvation:
     def came_late(self, process: int, began: float, ended: float) -> str:
         """That an on-path box waited for so long between two moments that it can have lost its race; "": it did not.
 
-        process: its id, one that is looked at. By the clock of `time.monotonic`; `ended` is not yet to come.
+        Many short waits lose none. process: its id, one that is looked at. By the clock of `time.monotonic`; `ended` is
+        not yet to come.
         """
-        waited = self._between(began, ended)[self._places[process]]
-        return f"{self._titles[self._places[process]]} {had_none_for(waited)}" if waited >= _RACE_S else ""
+        place, (first, last) = self._places[process], self._looks(began, ended)
+        waits = (self._waited[look + 1][place] - self._waited[look][place] for look in range(first, last))
+        longest = max(waits, default=0.0)
+        return f"{self._titles[place]} {had_none_for(longest)}" if longest >= _RACE_S else ""
 
     def _between(self, began: float, ended: float) -> list[float]:
         """How long each waited from the look before one moment to that after another."""
+        first, last = self._looks(began, ended)
+        return list(map(sub, self._waited[last], self._waited[first]))
+
+    def _looks(self, began: float, ended: float) -> tuple[int, int]:
+        """The numbers of the look before one moment and of that after another."""
         if self._times[-1] < ended:
             self._look(time.monotonic())
         first = max(0, bisect_right(self._times, began) - 1)
-        last = min(bisect_left(self._times, ended), len(self._times) - 1)
-        return list(map(sub, self._waited[last], self._waited[first]))
+        return first, min(bisect_left(self._times, ended), len(self._times) - 1)
 
     def _waits(self, patience: float) -> list[_Wait]:
         """Whoever waited for long within a patience, in the order of its end: each look is worked out once."""
