@@ -24,7 +24,8 @@ from typing import Any, Final
 
 from benchmarks.table import Figure, engine, load, markdown
 from shutdownlab import library
-from shutdownlab.country.assembly import Country, Plan, build
+from shutdownlab.country.assembly import Country, build
+from shutdownlab.country.plan import Plan
 from shutdownlab.model.box_checks import profile_named
 from shutdownlab.model.network import Network, Role, lay_out
 from shutdownlab.model.policy import Policy

@@ -13,29 +13,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from shutdownlab.box.dpi_box import BoxSpec, start_box
+from shutdownlab.box.dpi_box import start_box
 from shutdownlab.box.inspector import engine_maker
 from shutdownlab.box.tls_proxy import PROXY
-from shutdownlab.config.addresses import Address
-from shutdownlab.control.addresses import AUTHORITY, ControllerAddresses, controller_addresses
+from shutdownlab.control.addresses import AUTHORITY, controller_addresses
 from shutdownlab.control.processes import AuthorityClient, ControlError, Controllers, start_controllers
-from shutdownlab.control.ryu import RyuPython
 from shutdownlab.country import path_mtu
 from shutdownlab.country.borders import join_translators, translate
+from shutdownlab.country.boxes import addresses, begin_recorder, begin_relay, box_spec
 from shutdownlab.country.health import Examination, Watch
 from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness, missed_by
 from shutdownlab.country.offload import finish_by_senders
-from shutdownlab.inspection.apps import App
-from shutdownlab.inspection.profile import Profile
+from shutdownlab.country.plan import Plan
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.faults import NO_DAMAGE, Damage
-from shutdownlab.model.network import Network, Node, Role
-from shutdownlab.network.datapath import Choice, Wish, choose
-from shutdownlab.network.delay_line import RELAY, DelayedLink, start_relay
+from shutdownlab.model.network import Role
+from shutdownlab.network.datapath import Choice, choose
+from shutdownlab.network.delay_line import RELAY
 from shutdownlab.network.net import EmulatedNetwork
-from shutdownlab.network.node import LabHost
 from shutdownlab.network.ovs import OvsInstance
-from shutdownlab.network.recorder import RECORDER, Tap, mark, patience_s, start_recorder
+from shutdownlab.network.recorder import RECORDER, mark, patience_s
 from shutdownlab.network.topo import CountryTopo
 from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message, decode
 from shutdownlab.servers.late_answers import process_name, start_doorkeeper
@@ -49,34 +46,8 @@ _BACK_S = 10.0
 _RECENT = 60
 """Of the decisions of a DPI box, that it tells when it is asked whether it answers."""
 _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
-_KEY_LOG = "keys-{}.log"
 _STATE_ROOT = "state-root.pem"
 _TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to build. `profiles`: the DPI boxes', `controllers`: apps of the user's own, both by operator.
-
-    `files`: where configurations and logs go (and stay); `datapath`: which of Open vSwitch's is wished for; `ryu`: the
-    Python to run controllers in, under Ryu (none: under os-ken, in this one); `degrades`: whether a policy may make
-    lines worse, which the userspace delay line does, whatever the kernel has; `late`: the operators whose resolvers may
-    be late by a policy.
-    """
-
-    network: Network
-    apps: Mapping[str, App]
-    profiles: Mapping[str, Profile]
-    files: Path
-    controllers: Mapping[str, Path] = field(default_factory=dict)
-    seed: int = 0
-    pcap: Path | None = None
-    keys: bool = False
-    """Whether the lab's clients write their TLS secrets beside the captures, to be put into them."""
-    datapath: Wish = "auto"
-    ryu: RyuPython | None = None
-    degrades: bool = False
-    late: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -327,12 +298,6 @@ def _trusting(trusted: Path, state_root: Path) -> dict[str, str]:
     return dict.fromkeys(_TRUST_VARIABLES, str(trusted)) | {"SHUTDOWNLAB_STATE_ROOT": str(state_root)}
 
 
-def _key_log(plan: Plan, owner: str) -> dict[str, str]:
-    """Where clients write their TLS secrets, in the form and by the variable that NSS gave its name to: a file an
-    owner of nodes, so that an operator's captures have those of its own subscribers alone."""
-    return {"SSLKEYLOGFILE": str(plan.pcap / _KEY_LOG.format(owner))} if plan.pcap and plan.keys else {}
-
-
 def _as_subscriber(enter: Callable[[], None], variables: Mapping[str, str]) -> None:
     """Move a probe agent into its node; what it starts trusts the laboratory's certificates."""
     enter()
@@ -375,14 +340,14 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         def new_controller(name: str) -> Forked:
             return start_controllers(*given, names=[name], own=plan.controllers, ryu=plan.ryu).processes[name]
 
-        relay = _relay(net, plan.seed)
+        relay = begin_relay(net, plan.seed)
         resolvers = [network.one(Role.RESOLVER, name) for name in sorted(plan.late)]
-        doorkeepers = [start_doorkeeper(n.name, tuple(_addresses(n)), net.get(n.name).enter()) for n in resolvers]
+        doorkeepers = [start_doorkeeper(n.name, tuple(addresses(n)), net.get(n.name).enter()) for n in resolvers]
         maker = engine_maker(plan.apps, plan.profiles.values())
         start_again = {}
         boxes = []
         for name in network.topology.operators:
-            spec = _box(plan, net, where, trusted, state_root, name)
+            spec = box_spec(plan, net, where, trusted, state_root, name)
             boxes.append(start_box(spec, maker))
             start_again[boxes[-1].name] = partial(start_box, spec, maker)
         agents = Prober()
@@ -390,7 +355,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         asked = [node.name for role in _WITH_AGENTS for node in network.by_role(role)]
         entrances = {}
         for name in asked:
-            net.get(name).variables.update(_key_log(plan, network.nodes[name].owner))
+            net.get(name).variables.update(plan.key_log(network.nodes[name].owner))
             entrances[name] = partial(_as_subscriber, net.get(name).enter(), variables | net.get(name).variables)
         known = {name: tuple(map(str, each.addresses)) for each in reversed(network.hosted) for name in each.names}
         agents.start(entrances, known)
@@ -400,7 +365,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         translate(net, network)
         join_translators(net, network)
         finish_by_senders(net, network, ovs_version())
-    recorder = _recorder(plan, net) if plan.pcap else None
+    recorder = begin_recorder(plan, net) if plan.pcap else None
     with _timed(took, "services"):
         tell("starting routers and servers")
         services = start_services(net, network, ca, plan.files / "services")
@@ -427,60 +392,6 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
     )
     country.begin_watch()
     return country
-
-
-def _recorder(plan: Plan, net: EmulatedNetwork) -> Forked:
-    assert plan.pcap is not None
-    taps = [
-        Tap(
-            node.name,
-            net.instances[node.owner].namespace.path,
-            tuple((p.name, p.purpose) for p in node.ports.values()),
-            _KEY_LOG.format(node.owner if node.owner in plan.network.topology.operators else "*") if plan.keys else "",
-            tuple(map(str, _controls(plan.network, node.owner))) if node.role is Role.DPI_SWITCH else (),
-        )
-        for node in plan.network.nodes.values()
-        if node.role.is_openflow
-    ]
-    return start_recorder(taps, plan.pcap, f"in {plan.network.topology.title}", f"shutdownlab {version('shutdownlab')}")
-
-
-def _relay(net: EmulatedNetwork, seed: int) -> Forked | None:
-    lines = [
-        DelayedLink(line.if_a, line.namespace.path, line.if_a, line.if_b, line.delay_ms, loss=line.loss, hops=line.hops)
-        for line in net.delay_lines
-    ]
-    return start_relay(lines, seed) if lines else None
-
-
-def _box(
-    plan: Plan, net: EmulatedNetwork, where: ControllerAddresses, trusted: Path, root: Path, operator: str
-) -> BoxSpec:
-    node: LabHost = net.get(plan.network.one(Role.DPI_BOX, operator).name)
-    assert net.management is not None
-    net.management.join(node.namespace)
-    return BoxSpec(
-        name=node.name,
-        netns=node.namespace.path,
-        inside="inside",
-        outside="outside",
-        profile=plan.profiles[operator].name,
-        controllers=where.of_box(operator),
-        seed=plan.seed,
-        trusted=trusted,
-        root=root,
-        controls=frozenset(address.packed for address in _controls(plan.network, operator)),
-    )
-
-
-def _addresses(node: Node) -> Iterator[Address]:
-    yield from (interface.ip for port in node.ports.values() for interface in port.addresses)
-
-
-def _controls(network: Network, operator: str) -> Iterator[Address]:
-    """The addresses of an operator's subscribers whose packets its box passes on unseen."""
-    for _, vantage in network.vantages_of(operator):
-        yield from network.control_addresses(vantage.id)
 
 
 def _trust(ca: CertificateAuthority, files: Path) -> Path:

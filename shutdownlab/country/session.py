@@ -14,10 +14,11 @@ from typing import Any
 
 from shutdownlab.compiler.resolvers import operators_late
 from shutdownlab.control.processes import ControlError
-from shutdownlab.country.assembly import Country, Plan, build
+from shutdownlab.country.assembly import Country, build
 from shutdownlab.country.breakage import brief
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.lab_plan import LabPlan
+from shutdownlab.country.plan import Plan
 from shutdownlab.country.routes_abroad import routes_abroad
 from shutdownlab.country.starvation import Starvation
 from shutdownlab.measure.controls import Control, controls_of, excused_by

@@ -16,9 +16,10 @@ from typing import Final
 
 from shutdownlab.compiler.resolvers import operators_late
 from shutdownlab.config.beside import from_home
-from shutdownlab.country.assembly import Country, Plan, build
+from shutdownlab.country.assembly import Country, build
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
+from shutdownlab.country.plan import Plan
 from shutdownlab.model.faults import OrderedBreakage
 from shutdownlab.model.observatory import observed
 from shutdownlab.model.policy import Policy

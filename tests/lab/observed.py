@@ -15,7 +15,8 @@ from typing import Any
 from outside import wait_until
 
 from shutdownlab import library
-from shutdownlab.country.assembly import Plan, build
+from shutdownlab.country.assembly import build
+from shutdownlab.country.plan import Plan
 from shutdownlab.inspection.profile import shipped_profile
 from shutdownlab.model.network import Role
 from shutdownlab.model.observatory import observed

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from shutdownlab import library
-from shutdownlab.country.assembly import Plan, build
+from shutdownlab.country.assembly import build
+from shutdownlab.country.plan import Plan
 
 
 def test_a_country_is_built_in_a_sandbox_only(tmp_path: Path) -> None:
