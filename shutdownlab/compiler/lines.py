@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shutdownlab.model.links import LinkClass
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.topology import LinkClass, Vantage
+from shutdownlab.model.topology import Vantage
 
 
 @dataclass(frozen=True, slots=True)

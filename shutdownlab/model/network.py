@@ -18,9 +18,10 @@ from shutdownlab.inspection.apps import App, Service
 from shutdownlab.model import address_plan as plan
 from shutdownlab.model.address_plan import Pair, everywhere, hosts
 from shutdownlab.model.cables import EXCHANGE, GATEWAY
+from shutdownlab.model.links import LinkClass
 from shutdownlab.model.naming import names_of
 from shutdownlab.model.roles import Role
-from shutdownlab.model.topology import LinkClass, ServerProgram, Topology, Vantage, VantageId
+from shutdownlab.model.topology import ServerProgram, Topology, Vantage, VantageId
 
 PLAIN = LinkClass()
 

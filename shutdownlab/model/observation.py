@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from shutdownlab.model.labels import ShortLabel
 from shutdownlab.model.probe import Family
 from shutdownlab.model.registered import Registered
-from shutdownlab.model.topology import ShortLabel
 
 UNREACHABLE: Final = "network_unreachable"
 """The failure where there is no route."""

@@ -22,10 +22,11 @@ from shutdownlab.config.domains import Host, Url
 from shutdownlab.config.mistakes import Mistake
 from shutdownlab.config.scalars import Port, Ports
 from shutdownlab.inspection.apps import App
+from shutdownlab.model.labels import ShortLabel
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.registered import Registered
 from shutdownlab.model.scope import Scope
-from shutdownlab.model.topology import ShortLabel, Topology, Vantage
+from shutdownlab.model.topology import Topology, Vantage
 
 MOST_PATIENCE: Final = 4.0
 """How many times its patience a step has at most: what a busy machine took of it can be given back only so often."""

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from shutdownlab.config.document import Expected, Record
 from shutdownlab.config.scalars import Instant, Seconds
 from shutdownlab.model.expectation import Expectations
+from shutdownlab.model.labels import Name
 from shutdownlab.model.recurrence import MOST, Every, Flapping, Window
-from shutdownlab.model.topology import Name
 
 _MINUTE_S = 60
 _WAYS = ("every", "flapping", "ramp")

@@ -15,6 +15,7 @@ from shutdownlab.model.cables import GATEWAY
 from shutdownlab.model.economy import ShutdownCost
 from shutdownlab.model.expectation import Expectation, Expectations, Outcome
 from shutdownlab.model.faults import AUTHORITY, DeclaredFault
+from shutdownlab.model.labels import Label, Name
 from shutdownlab.model.noise import Noise
 from shutdownlab.model.obedience import Obedience, carried_out
 from shutdownlab.model.observation import Observation
@@ -24,7 +25,7 @@ from shutdownlab.model.repeats import Repeat
 from shutdownlab.model.settings import Parameter
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.stagger import Stagger
-from shutdownlab.model.topology import Label, Name, Topology, Vantage, VantageId
+from shutdownlab.model.topology import Topology, Vantage, VantageId
 
 
 class Mode(StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
@@ -11,107 +10,25 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from shutdownlab.config.addresses import Prefix
 from shutdownlab.config.document import Expected, Path, Record
 from shutdownlab.config.domains import HostName
-from shutdownlab.config.scalars import Asn, Kbit, Number, Port, Ports, Seconds, Whole, ports, written
+from shutdownlab.config.scalars import Asn, Number, Port, Ports, Seconds, ports
 from shutdownlab.model import address_plan
 from shutdownlab.model.cables import GATEWAY, CableName, ends_of
 from shutdownlab.model.economy import Economy
+from shutdownlab.model.labels import CountryCode, Name
+from shutdownlab.model.links import Cable, LinkClass
 from shutdownlab.model.subscribers import Access as Access
 from shutdownlab.model.subscribers import SubscriberClass as SubscriberClass
 
 _OF_EVERY_COUNTRY = {each.value: each for each in SubscriberClass}
 
-
-def _name(value: object) -> str:
-    text = written(value)
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", text):
-        raise Expected("a name of at most 40 lower-case letters, digits and hyphens")
-    return text
-
-
-def _country(value: object) -> str:
-    """ISO 3166-1's two letters, or ZZ (user-assigned) for a country that isn't."""
-    text = written(value)
-    if not (len(text) == 2 and text.isascii() and text.isalpha() and text.isupper()):
-        raise Expected("a country code of two capital letters such as KZ", "ZZ for a country that does not exist")
-    return text
-
-
-Name = Annotated[str, BeforeValidator(_name)]
 MOST_OPERATORS, MOST_TRANSITS, MOST_GROUPS = 1_000, 64, 20_000
 """Fewer than the laboratory's own links have addresses for (`address_plan`); what a machine can run is counted by
 `country.limits`."""
-
-
-def _label(value: object) -> str:
-    text = written(value)
-    if not (0 < len(text) <= 80 and text.isprintable() and text.strip() == text):
-        raise Expected("a name of at most 80 characters, on one line")
-    return text
-
-
-Label = Annotated[str, BeforeValidator(_label)]
-"""What is free text but for its length: it stands in tables."""
-_LONGEST_SHORT = 5
-
-
-def _short_label(value: object) -> str:
-    text = written(value)
-    if len(text) > _LONGEST_SHORT or not text.isprintable() or text.strip() != text:
-        raise Expected(f"a name of at most {_LONGEST_SHORT} characters")
-    return text
-
-
-ShortLabel = Annotated[str, BeforeValidator(_short_label), Field(json_schema_extra={"maxLength": _LONGEST_SHORT})]
-"""What stands in tables on narrow terminals; empty where there is none."""
-_LONGEST_DELAY = 10.0
-MOST_HOPS = 24
-"""On one link: on two, with the operators' routers between, there are fewer than the 64 that a packet begins with."""
-
-
-def _delay(value: float) -> float:
-    if value > _LONGEST_DELAY:
-        raise Expected("at most 10s", "it is one packet's way over one link")
-    return value
-
-
-Mtu = Annotated[Whole, Field(ge=1280, le=1500)]
-"""Octets of an IP packet, up to Ethernet's; 1280 is the least that IPv6 allows (RFC 8200)."""
-
-
-class LinkClass(Record):
-    """What a kind of link does to packets. In seconds, kbit/s and shares of 1."""
-
-    delay: Annotated[Seconds, AfterValidator(_delay)] = 0.0
-    """How long a packet travels over such a link, one way; at most 10s."""
-    bandwidth: Kbit | None = None
-    """The rate of each direction; left out: unlimited."""
-    loss: Annotated[Number, Field(ge=0, le=0.5)] = 0.0
-    """The share of packets that are lost, 0 to 0.5."""
-    hops: Annotated[Whole, Field(ge=0, le=MOST_HOPS)] = 0
-    """How many routers such a link has on its way, beside those that the topology names: each takes one off a packet's
-    TTL, and answers when it ends, so that traceroute and TTL-limited probes find what they find on real paths; at most
-    24. A DPI box of an operator is behind those of the subscriber's line and the border router."""
-    mtu: Mtu = 1500
-    """The octets of the longest packet that such a link carries. A subscriber's line: its ends ask their peers for
-    shorter TCP segments, and the border router tells senders of longer packets so (ICMP "fragmentation needed"; IPv6
-    "packet too big"). PPPoE leaves 1492, tunnels of mobile cores less. `transit`: as with `cables`."""
-
-
-class Cable(Record):
-    """One cable between two networks, where it differs from others of its kind."""
-
-    mtu: Mtu
-    """The octets of the longest packet that it carries: a tunnel has less than the 1500 of Ethernet (1476 by GRE, RFC
-    2784). The routers at both ends, and those that send through the one behind it, tell senders of longer packets so
-    (ICMP "fragmentation needed", RFC 1191; IPv6 "packet too big", RFC 8201). They learn it of no TCP handshake: who
-    does not get these messages waits for ever."""
-    source: str = ""
-    """Where these facts come from."""
 
 
 def _outlines(value: object) -> object:
@@ -403,7 +320,7 @@ class Topology(Record):
     """The heading of drawings."""
     summary: str = ""
     """A few sentences for those who read the file."""
-    country: Annotated[str, BeforeValidator(_country)]
+    country: CountryCode
     """ISO 3166-1's two capital letters; ZZ for a country that does not exist. It is OONI's `probe_cc`."""
     sources: dict[str, str] = {}
     """What the codes in `source` stand for."""

@@ -16,9 +16,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.verdict import Decision
+from shutdownlab.model.labels import Name
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Mode
-from shutdownlab.model.topology import Name
 from shutdownlab.protocol.probing import ProbeJob, ProbeResult, ProbingMessage
 from shutdownlab.protocol.session import SessionMessage
 

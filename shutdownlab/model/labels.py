@@ -1,0 +1,55 @@
+"""What people call things in a topology or a scenario: names that others refer to, and text that tables show."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from shutdownlab.config.document import Expected
+from shutdownlab.config.scalars import written
+
+
+def _name(value: object) -> str:
+    text = written(value)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", text):
+        raise Expected("a name of at most 40 lower-case letters, digits and hyphens")
+    return text
+
+
+Name = Annotated[str, BeforeValidator(_name)]
+
+
+def _country(value: object) -> str:
+    """ISO 3166-1's two letters, or ZZ (user-assigned) for a country that isn't."""
+    text = written(value)
+    if not (len(text) == 2 and text.isascii() and text.isalpha() and text.isupper()):
+        raise Expected("a country code of two capital letters such as KZ", "ZZ for a country that does not exist")
+    return text
+
+
+CountryCode = Annotated[str, BeforeValidator(_country)]
+
+
+def _label(value: object) -> str:
+    text = written(value)
+    if not (0 < len(text) <= 80 and text.isprintable() and text.strip() == text):
+        raise Expected("a name of at most 80 characters, on one line")
+    return text
+
+
+Label = Annotated[str, BeforeValidator(_label)]
+"""What is free text but for its length: it stands in tables."""
+_LONGEST_SHORT = 5
+
+
+def _short_label(value: object) -> str:
+    text = written(value)
+    if len(text) > _LONGEST_SHORT or not text.isprintable() or text.strip() != text:
+        raise Expected(f"a name of at most {_LONGEST_SHORT} characters")
+    return text
+
+
+ShortLabel = Annotated[str, BeforeValidator(_short_label), Field(json_schema_extra={"maxLength": _LONGEST_SHORT})]
+"""What stands in tables on narrow terminals; empty where there is none."""
