@@ -17,6 +17,7 @@ import dns.message
 
 from shutdownlab.observers.atlas_format import Echo
 from shutdownlab.observers.echo import echo_request
+from shutdownlab.probes.handshake import client_context
 from shutdownlab.system.namespace import Namespace
 
 PACKETS: Final = 3
@@ -173,7 +174,7 @@ def _hear_echoes(icmp: socket.socket, sent: dict[bytes, tuple[int, int, float]],
 def _shake_hands(sock: socket.socket, found: Round, patience: float) -> None:
     assert found.controller is not None, "it is connected"
     begun = time.monotonic()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = client_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     sock.settimeout(patience)
     try:

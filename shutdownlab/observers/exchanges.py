@@ -18,6 +18,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
+from shutdownlab.probes.handshake import client_context
 from shutdownlab.system.namespace import Namespace
 
 _PENDING: Final = {errno.EINPROGRESS, errno.EAGAIN}
@@ -80,7 +81,7 @@ class Exchange:
 
 def tls_context() -> ssl.SSLContext:
     """Of a client that takes any certificate: what is presented is what is looked at."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = client_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final, TextIO
 
+from shutdownlab.probes.handshake import client_context
+
 KEY_LOG: Final = "SSLKEYLOGFILE"
 """The environment's variable that says where clients write their secrets (NSS key log, draft-ietf-tls-keylogfile)."""
 
@@ -39,8 +41,7 @@ class TrustStore:
         Raises OSError where the file can't be read.
         """
         if (ca, alpn) not in self._contexts:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.options |= ssl.OP_NO_TICKET
+            context = client_context()
             if path := os.environ.get(KEY_LOG):
                 context.keylog_filename = path
             if alpn:

@@ -15,6 +15,7 @@ from urllib.parse import SplitResult
 
 from shutdownlab.model.answers import SILENCE, Lie
 from shutdownlab.probes.browser import PAGES, request_headers, target_of
+from shutdownlab.probes.handshake import client_context
 from shutdownlab.verifier.quic import client_initial
 
 _UDP_PAYLOAD: Final = 1232
@@ -70,9 +71,8 @@ def dns_lie(name: str, version: int, lie: Lie) -> bytes:
 
 @cache
 def client_hello(server_name: str, alpn: tuple[str, ...]) -> bytes:
-    """The first flight of a TLS client: Python's, as the probes have it."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.options |= ssl.OP_NO_TICKET
+    """The first flight of a TLS client, as the probes' is."""
+    context = client_context()
     if alpn:
         context.set_alpn_protocols(list(alpn))
     outgoing = ssl.MemoryBIO()
