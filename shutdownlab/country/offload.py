@@ -34,7 +34,7 @@ def finish_by_senders(net: EmulatedNetwork, network: Network, openvswitch: str) 
     """Switch off on every host and router what this version of Open vSwitch must not be left to do."""
     if net.datapath != "netdev":
         return
-    shorter = network.is_narrow or any(vantage.nat64 is not None for vantage in network.vantages)
+    shorter = network.is_narrow or network.translates
     features = [Feature(name) for name in finished_by_senders(openvswitch, shorter=shorter)]
     for node in network.nodes.values() if features else ():
         own = [name for name, port in node.ports.items() if port.addresses]

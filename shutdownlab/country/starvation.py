@@ -20,12 +20,14 @@ from operator import sub
 from types import TracebackType
 from typing import Final, Self
 
-from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes, had_none, had_none_for
+from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes, had_none, had_none_for, wait_while_it_waits
 
 EVERY_S: Final = 0.1
 _RACE_S: Final = 0.05
 """For how long an on-path box may have waited from one look to the next, and come in time: servers are no nearer.
 In a whole try it is more than that on any busy machine, and has lost no race."""
+_TURN_S: Final = 1.0
+"""For how long such a box is waited for that has not had its turn yet."""
 _SHARE: Final = 0.5
 """Of the patience of a step, how long a process may have waited for its turn. A machine with ten times as much to do
 as it can keeps one from that in 2 of 100 half seconds, as it was measured."""
@@ -113,10 +115,13 @@ class Starvation:
     def came_late(self, process: int, began: float, ended: float) -> str:
         """That an on-path box waited for so long between two moments that it can have lost its race; "": it did not.
 
-        Many short waits lose none. process: its id, one that is looked at. By the clock of `time.monotonic`; `ended` is
-        not yet to come.
+        Many short waits lose none; one that is not over is waited for. process: its id, one that is looked at. By the
+        clock of `time.monotonic`; `ended` is not yet to come.
         """
-        place, (first, last) = self._places[process], self._looks(began, ended)
+        if self._times[-1] < ended + EVERY_S:
+            wait_while_it_waits(process, _TURN_S)
+            self._look(time.monotonic())
+        place, (first, last) = self._places[process], self._looks(began, ended + EVERY_S)
         waits = (self._waited[look + 1][place] - self._waited[look][place] for look in range(first, last))
         longest = max(waits, default=0.0)
         return f"{self._titles[place]} {had_none_for(longest)}" if longest >= _RACE_S else ""

@@ -174,6 +174,11 @@ class Network:
         return self.topology.links.get(vantage.access.value, PLAIN).mtu
 
     @property
+    def translates(self) -> bool:
+        """Whether some line carries IPv6 alone: what is IPv4 at its end, or at the other, is longer on the way."""
+        return any(vantage.nat64 is not None for vantage in self.vantages)
+
+    @property
     def is_narrow(self) -> bool:
         """Whether some line or cable carries only packets that are shorter than Ethernet's."""
         kinds = (kind.mtu for kind in self.topology.links.values())

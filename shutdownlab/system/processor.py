@@ -7,11 +7,14 @@ nanoseconds (Documentation/scheduler/sched-stats.rst of Linux).
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+_AGAIN_S: Final = 0.002
 
 
 def waited_s() -> float:
@@ -94,6 +97,22 @@ class ThreadsWaitedTime:
                 with suppress(OSError):  # so is the thread, or the kernel does not count
                     found[entry.name] = int(Path(entry.path, "schedstat").read_bytes().split()[1]) / 1e9
         return found
+
+
+def wait_while_it_waits(pid: int, longest: float) -> None:
+    """Return once a process waits for no processor, or has had one since, or after so many seconds.
+
+    The kernel counts a wait when it is over.
+    """
+    end, before = time.monotonic() + longest, None
+    with suppress(OSError, IndexError):  # it is no more, or the kernel does not count
+        while time.monotonic() < end:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            ran = Path(f"/proc/{pid}/schedstat").read_text().split()[0]
+            if state != "R" or ran != (before or ran):
+                return
+            before = ran
+            time.sleep(_AGAIN_S)
 
 
 def had_none(share: float) -> str:
