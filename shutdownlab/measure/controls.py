@@ -18,15 +18,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from shutdownlab.model.answers import WITNESS
 from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.probe import Need, Probe, Surroundings
 from shutdownlab.protocol.probing import Check, Measurement, ProbeRequest
-
-_BY_TRANSLATION: Final = 28
-"""Octets by which an IPv4 packet may be longer as one of IPv6: its header's, and a fragment header (RFC 7915, 4.1)."""
 
 CHECKS = "shutdownlab.probes.checks:checks_test"
 _BEYOND_LOOKUPS = ("tcp_connect", "quic_handshakes", "network_events")
@@ -104,10 +101,9 @@ def _path(at: Surroundings, own: str, far: str, of: Need) -> Control:
 
 
 def _size(at: Surroundings) -> int:
-    """Octets of an echo that is as long as a cell's own packets may be. Of IPv4 as long as what a translator makes IPv6
-    of and the line still carries: a longer one would be lost, for nobody asks for a shorter one in its place."""
-    longer = _BY_TRANSLATION if at.family.version == 4 and at.network.translates else 0
-    return at.network.mtu(at.vantage) - longer
+    """Octets of an echo that is as long as a cell's own packets may be; 0, a short one, of IPv4 where lines carry IPv6
+    alone: translators cut long ones up, and orders drop such parts whoever they are from."""
+    return 0 if at.family.version == 4 and at.network.translates else at.network.mtu(at.vantage)
 
 
 def _spared(network: Network, node: Node, version: int) -> str:
