@@ -23,7 +23,7 @@ from typing import Final, Self
 from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes, had_none, had_none_for, wait_while_it_waits
 
 EVERY_S: Final = 0.1
-_RACE_S: Final = 0.05
+_RACE_S: Final = 0.03
 """For how long an on-path box may have waited from one look to the next, and come in time: servers are no nearer.
 In a whole try it is more than that on any busy machine, and has lost no race."""
 _TURN_S: Final = 1.0

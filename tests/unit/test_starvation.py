@@ -126,7 +126,7 @@ def test_only_who_keeps_octets_makes_a_line_look_fast(clock: SimpleNamespace, ke
 def test_a_box_that_waited_for_as_long_as_a_server_takes_may_have_lost_its_race(
     clock: SimpleNamespace, keeping: Starvation
 ) -> None:
-    passes(clock, keeping, 1.0, p1=0.3, p2=0.9)
+    passes(clock, keeping, 1.0, p1=0.2, p2=0.9)
     assert not keeping.came_late(1, 100.0, 101.0)
     passes(clock, keeping, 1.0)
     passes(clock, keeping, 0.125, p1=0.5)
