@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import socket
 import struct
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
@@ -105,7 +105,6 @@ class Doorkeeper:
     def __init__(self, addresses: Iterable[Address]) -> None:
         self.held = Held()
         self._addresses = tuple(addresses)
-        self._at_work: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Listen; raises `OSError`."""
@@ -114,36 +113,30 @@ class Doorkeeper:
             await loop.create_datagram_endpoint(partial(_Datagrams, self, address), local_addr=(str(address), _PORT))
             await asyncio.start_server(partial(self._serve, address), str(address), _PORT)
 
-    def later(self, client: _Client, question: bytes, hand_on: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Have a question handed on when it is time."""
-
-        def begin() -> None:
-            task = asyncio.ensure_future(hand_on())
-            self._at_work.add(task)
-            task.add_done_callback(self._over)
-
-        asyncio.get_running_loop().call_later(self.held.seconds(client[0], question), begin)
-
-    def _over(self, task: asyncio.Task[None]) -> None:
-        self._at_work.discard(task)
-        if not task.cancelled():
-            task.result()
+    async def hold(self, client: _Client, question: bytes) -> None:
+        """Return when it is time for a question to be handed on."""
+        await asyncio.sleep(self.held.seconds(client[0], question))
 
     async def _serve(self, to: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A client's stream of questions (RFC 7766): those behind one that is held do not wait for it."""
         client = writer.get_extra_info("peername")[:2]
-        with suppress(OSError, EOFError):
-            while True:
-                size = await reader.readexactly(2)
-                question = await reader.readexactly(int.from_bytes(size))
-                self.later(client, question, partial(self._ask, client, to, size + question, writer))
+        try:
+            async with asyncio.TaskGroup() as held:
+                with suppress(OSError, EOFError):
+                    while True:
+                        size = await reader.readexactly(2)
+                        question = await reader.readexactly(int.from_bytes(size))
+                        held.create_task(self._ask(client, to, question, writer))
+        finally:
+            writer.close()
 
-    async def _ask(self, client: _Client, to: Address, framed: bytes, writer: asyncio.StreamWriter) -> None:
+    async def _ask(self, client: _Client, to: Address, question: bytes, writer: asyncio.StreamWriter) -> None:
+        await self.hold(client, question)
         with suppress(OSError, EOFError):
             async with asyncio.timeout(_ANSWER_S):
                 answers, questions = await asyncio.open_connection(*_RESOLVER)
                 try:
-                    questions.write(proxied(client, to, _STREAM) + framed)
+                    questions.write(proxied(client, to, _STREAM) + len(question).to_bytes(2) + question)
                     size = await answers.readexactly(2)
                     writer.write(size + await answers.readexactly(int.from_bytes(size)))
                 finally:
@@ -156,16 +149,24 @@ class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, doorkeeper: Doorkeeper, to: Address) -> None:
         self._doorkeeper, self._to = doorkeeper, to
         self._transport: asyncio.DatagramTransport | None = None
+        self._at_work: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        client = str(addr[0]), int(addr[1])
-        self._doorkeeper.later(client, data, partial(self._ask, client, addr, data))
+        task = asyncio.ensure_future(self._ask(addr, data))
+        self._at_work.add(task)
+        task.add_done_callback(self._over)
 
-    async def _ask(self, client: _Client, addr: tuple[Any, ...], question: bytes) -> None:
-        loop = asyncio.get_running_loop()
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._at_work.discard(task)
+        if not task.cancelled():
+            task.result()
+
+    async def _ask(self, addr: tuple[Any, ...], question: bytes) -> None:
+        loop, client = asyncio.get_running_loop(), (str(addr[0]), int(addr[1]))
+        await self._doorkeeper.hold(client, question)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
             sock.connect(_RESOLVER)
             with suppress(OSError):
