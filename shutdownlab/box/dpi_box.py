@@ -47,6 +47,9 @@ from shutdownlab.system.child_process import Child, Forked, ForkedError, fork, s
 from shutdownlab.system.packet_socket import Batch, open_wire
 
 _IPV4: Final = ETHER_IPV4.to_bytes(2, "big")
+BOX: Final = "dpi-"
+"""How the name of a box's process begins; the box's own follows."""
+
 _BATCH: Final = 32
 _HELD: Final = 8
 """Frames inspected before they are passed on together: more saves system calls, fewer saves waiting."""
@@ -378,7 +381,7 @@ def start_box(spec: BoxSpec, make_inspector: MakeInspector) -> Forked:
         child.send(encode(Counters(spec.name, box.counters())))
         box.close()
 
-    return fork(f"dpi-{spec.name}", main)
+    return fork(f"{BOX}{spec.name}", main)
 
 
 def main(argv: list[str] | None = None) -> int:

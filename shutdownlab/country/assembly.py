@@ -13,14 +13,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from shutdownlab.box.dpi_box import start_box
+from shutdownlab.box.dpi_box import BOX, start_box
 from shutdownlab.box.inspector import engine_maker
 from shutdownlab.box.tls_proxy import PROXY
 from shutdownlab.control.addresses import AUTHORITY, controller_addresses
 from shutdownlab.control.processes import AuthorityClient, ControlError, Controllers, start_controllers
 from shutdownlab.country import path_mtu
 from shutdownlab.country.borders import join_translators, translate
-from shutdownlab.country.boxes import addresses, begin_recorder, begin_relay, box_spec
+from shutdownlab.country.boxes import begin_recorder, begin_relay, box_spec
 from shutdownlab.country.health import Examination, Watch
 from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness, missed_by
 from shutdownlab.country.offload import finish_by_senders
@@ -108,14 +108,13 @@ class Country:
         """Those of them that end connections and begin others in their place, and keep octets meanwhile."""
         return frozenset(pid for pid, title in self.watch.processes.items() if f"({PROXY}" in title)
 
-    def racer(self, operator: str) -> int | None:
-        """The process id of an operator's DPI box where that is on-path, and so has to be faster than servers."""
-        box = f"dpi-{self.plan.network.one(Role.DPI_BOX, operator).name}"
-        if self.plan.profiles[operator].placement != "on-path":
-            return None
-        return next(
-            (process.pid for process in self.others if process.name == box and process.pid in self.carriers), None
-        )
+    @property
+    def racers(self) -> dict[str, int]:
+        """The process ids of DPI boxes that are on-path, and so have to be faster than servers, by operator."""
+        carriers = self.carriers
+        running = {each.name: each.pid for each in self.others if each.pid in carriers}
+        named = {operator: f"{BOX}{box}" for operator, box in self._on_path.items()}
+        return {operator: running[name] for operator, name in named.items() if name in running}
 
     def expect(self, damage: Damage) -> None:
         """From now on this is broken on purpose."""
@@ -129,7 +128,7 @@ class Country:
 
     def _is_broken(self, process: Forked) -> bool:
         """Whether one of `others` is a DPI box that is broken on purpose."""
-        return process.name.removeprefix("dpi-") in self.damage.boxes | self.damage.mute_boxes
+        return process.name.removeprefix(BOX) in self.damage.boxes | self.damage.mute_boxes
 
     def start_controller(self, name: str) -> None:
         """Start a controller that has ended anew: an operator's, or the authority's, to which the run then connects."""
@@ -145,7 +144,7 @@ class Country:
         place = self.others.index(process)
         self.others[place] = self.start_again[process.name]()
         self.others[place].wait_ready()
-        return self._is_back(process.name.removeprefix("dpi-"))
+        return self._is_back(process.name.removeprefix(BOX))
 
     def faults(self) -> Iterator[str]:
         """What has gone wrong since it was last asked, a sentence each."""
@@ -192,10 +191,10 @@ class Country:
         return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))
 
     @property
-    def _racers(self) -> frozenset[str]:
-        """The DPI boxes that are on-path."""
+    def _on_path(self) -> dict[str, str]:
+        """The DPI boxes that are on-path, by operator."""
         racing = (o for o, profile in self.plan.profiles.items() if profile.placement == "on-path")
-        return frozenset(self.plan.network.one(Role.DPI_BOX, operator).name for operator in racing)
+        return {operator: self.plan.network.one(Role.DPI_BOX, operator).name for operator in racing}
 
     def _ask_controllers(self) -> tuple[list[str], list[str]]:
         """Which DPI boxes do not tell their counters to their controllers at once, and which do not at all."""
@@ -212,7 +211,7 @@ class Country:
                 return late, [str(error)]
             self.heard += told
             counted = [message for message in told if isinstance(message, Counters)]
-            late += missed_by(counted, self._racers, self.missed)
+            late += missed_by(counted, self._on_path.values(), self.missed)
             # Meanwhile packets went past it, or were lost.
             back = dict.fromkeys(message.box for message in told if isinstance(message, BoxJoined))
             late += [f"{box} and its controller had lost each other for a while" for box in back if box in boxes]
@@ -342,7 +341,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
 
         relay = begin_relay(net, plan.seed)
         resolvers = [network.one(Role.RESOLVER, name) for name in sorted(plan.late)]
-        doorkeepers = [start_doorkeeper(n.name, tuple(addresses(n)), net.get(n.name).enter()) for n in resolvers]
+        doorkeepers = [start_doorkeeper(n.name, n.addresses, net.get(n.name).enter()) for n in resolvers]
         maker = engine_maker(plan.apps, plan.profiles.values())
         start_again = {}
         boxes = []

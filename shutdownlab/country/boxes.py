@@ -10,7 +10,7 @@ from shutdownlab.box.dpi_box import BoxSpec
 from shutdownlab.config.addresses import Address
 from shutdownlab.control.addresses import ControllerAddresses
 from shutdownlab.country.plan import KEY_LOG, Plan
-from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.network import Network, Role
 from shutdownlab.network.delay_line import DelayedLink, start_relay
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.node import LabHost
@@ -63,11 +63,6 @@ def box_spec(
         root=root,
         controls=frozenset(address.packed for address in _controls(plan.network, operator)),
     )
-
-
-def addresses(node: Node) -> Iterator[Address]:
-    """All of a node's."""
-    yield from (interface.ip for port in node.ports.values() for interface in port.addresses)
 
 
 def _controls(network: Network, operator: str) -> Iterator[Address]:

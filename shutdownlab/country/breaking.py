@@ -17,6 +17,7 @@ from typing import Final
 
 from pyroute2 import NetlinkError
 
+from shutdownlab.box.dpi_box import BOX
 from shutdownlab.compiler.counting import counts
 from shutdownlab.compiler.lines import line_of
 from shutdownlab.compiler.rejections import rejections
@@ -242,7 +243,7 @@ class Breaker:
         return iter(pids)
 
     def _box_names(self, parts: Parts) -> set[str]:
-        return {f"dpi-{self.network.one(Role.DPI_BOX, name).name}" for name in parts.boxes}
+        return {f"{BOX}{self.network.one(Role.DPI_BOX, name).name}" for name in parts.boxes}
 
     def _daemons(self, parts: Parts) -> Iterator[Daemon]:
         network = self.network

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import select
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from shutdownlab.compiler.resolvers import Lies, held_names
+from shutdownlab.country.acknowledgement import wait_until_applied
 from shutdownlab.country.borders import load
 from shutdownlab.model.faults import Damage
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.topology import VantageId
 from shutdownlab.network.net import EmulatedNetwork
-from shutdownlab.protocol.messages import Applied, Hold, decode, encode
+from shutdownlab.protocol.messages import Hold, encode
 from shutdownlab.servers.late_answers import process_name, ruleset
-from shutdownlab.servers.start import ServicesNotReady
 from shutdownlab.system.child_process import Forked
-
-_DEADLINE_S: Final = 15.0
 
 
 @dataclass(slots=True)
@@ -51,21 +46,12 @@ class LateResolvers:
                 self._tell(process, names)
                 self._told[operator] = names
             clients = [subnet for v in holding for subnet in self.network.subnets[v.id]]
-            addresses = [interface.ip for port in node.ports.values() for interface in port.addresses]
-            rules = ruleset(addresses, () if node.name in damage.closed else clients)
-            if rules != self._led.get(operator, ruleset(addresses, ())):
+            rules = ruleset(node.addresses, () if node.name in damage.closed else clients)
+            if rules != self._led.get(operator, ruleset(node.addresses, ())):
                 load(self.net.get(node.name).namespace, rules, "have a resolver answer late")
                 self._led[operator] = rules
 
     def _tell(self, process: Forked, names: Mapping[str, Mapping[str, float]]) -> None:
         self._serial += 1
         process.send(encode(Hold(self._serial, names)))
-        poller = select.poll()
-        poller.register(process, select.POLLIN)
-        end = time.monotonic() + _DEADLINE_S
-        while not process.hung_up and (left := end - time.monotonic()) > 0:
-            process.flush(left)
-            poller.poll(1000 * left)
-            if any(decode(line) == Applied(self._serial) for line in process.receive()):
-                return
-        raise ServicesNotReady([f"{process.name} does not say that it holds what it was ordered to"])
+        wait_until_applied(process, self._serial)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import select
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from shutdownlab.compiler.lines import LineQuality
+from shutdownlab.country.acknowledgement import wait_until_applied
 from shutdownlab.model.network import Network
 from shutdownlab.model.topology import VantageId
 from shutdownlab.network.link import DelayLine
-from shutdownlab.protocol.messages import Applied, LineSetting, Retune, decode, encode
-from shutdownlab.servers.start import ServicesNotReady
+from shutdownlab.protocol.messages import LineSetting, Retune, encode
 from shutdownlab.system.child_process import Forked
-
-_DEADLINE_S: Final = 15.0
 
 
 @dataclass(slots=True)
@@ -45,24 +40,13 @@ class Lines:
         assert self.relay is not None, "it serves these lines"
         self._serial += 1
         self.relay.send(encode(Retune(self._serial, changed)))
-        self._wait(self.relay)
+        wait_until_applied(self.relay, self._serial)
         self._told |= settings
 
     def _built(self, name: str) -> LineSetting:
         """What a line was built like."""
         line = next(each for each in self.delay_lines if each.if_a == name)
         return LineSetting(line.delay_ms, 0.0, line.loss)
-
-    def _wait(self, relay: Forked) -> None:
-        poller = select.poll()
-        poller.register(relay, select.POLLIN)
-        end = time.monotonic() + _DEADLINE_S
-        while not relay.hung_up and (left := end - time.monotonic()) > 0:
-            relay.flush(left)
-            poller.poll(1000 * left)
-            if any(decode(line) == Applied(self._serial) for line in relay.receive()):
-                return
-        raise ServicesNotReady([f"{relay.name} does not say that lines are as they were ordered to be"])
 
 
 def _setting(quality: LineQuality) -> LineSetting:

@@ -201,8 +201,7 @@ class Session:
             excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
         self.country.watch.learn()
-        operators = network.topology.operators if self.active else ()
-        racers = {operator: self.country.racer(operator) for operator in operators}
+        racers = self.country.racers if self.active else {}
         with Starvation(self.country.carriers, self.country.keepers) as starvation:
 
             def go_on() -> bool:
@@ -210,8 +209,7 @@ class Session:
                 return wanted()
 
             def outrun(asked: str, began: float, ended: float) -> str:
-                box = racers.get(places[asked].id.operator)
-                return starvation.came_late(box, began, ended) if box is not None else ""
+                return starvation.came_late(racers.get(places[asked].id.operator), began, ended)
 
             told = self.country.agents.run(
                 todo, hopeless, controls, excused, go_on, failed, starvation.between, starvation.held_up, outrun

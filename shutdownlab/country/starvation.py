@@ -20,7 +20,7 @@ from operator import sub
 from types import TracebackType
 from typing import Final, Self
 
-from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes, had_none, had_none_for, wait_while_it_waits
+from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes, had_none, had_none_for, wait_for_its_turn
 
 EVERY_S: Final = 0.1
 _RACE_S: Final = 0.03
@@ -112,15 +112,16 @@ class Starvation:
             return ""
         return f"{self._titles[waited.index(longest, from_)]} {had_none_for(longest)}"
 
-    def came_late(self, process: int, began: float, ended: float) -> str:
+    def came_late(self, process: int | None, began: float, ended: float) -> str:
         """That an on-path box waited for so long between two moments that it can have lost its race; "": it did not.
 
-        Many short waits lose none; one that is not over is waited for. process: its id, one that is looked at. By the
-        clock of `time.monotonic`; `ended` is not yet to come.
+        Many short waits lose none; one that is not over is waited for. process: its id, one that is looked at; None:
+        there is no such box. By the clock of `time.monotonic`; `ended` is not yet to come.
         """
+        if process is None:
+            return ""
         if self._times[-1] < ended + EVERY_S:
-            wait_while_it_waits(process, _TURN_S)
-            self._look(time.monotonic())
+            wait_for_its_turn(process, _TURN_S)
         place, (first, last) = self._places[process], self._looks(began, ended + EVERY_S)
         waits = (self._waited[look + 1][place] - self._waited[look][place] for look in range(first, last))
         longest = max(waits, default=0.0)

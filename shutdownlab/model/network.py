@@ -77,9 +77,14 @@ class Node:
                 return port
         raise KeyError(f"{self.name} has no port for {purpose}")
 
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Those of all its interfaces."""
+        return tuple(own.ip for port in self.ports.values() for own in port.addresses)
+
     def address(self, version: int) -> Address:
         """The first address of an IP version; raises `StopIteration` where there is none."""
-        return next(a.ip for port in self.ports.values() for a in port.addresses if a.version == version)
+        return next(address for address in self.addresses if address.version == version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,9 +55,7 @@ def dark_prefix(network: Network) -> tuple[Node, IPv4Network] | None:
 
 def unused(network: Network, length: int) -> Iterator[tuple[Node, IPv4Network]]:
     """Prefixes of this length in which nothing has an address, among those of transits' servers, and their routers."""
-    held = network.addresses_hosted() | {
-        interface.ip for node in network.nodes.values() for port in node.ports.values() for interface in port.addresses
-    }
+    held = network.addresses_hosted() | {address for node in network.nodes.values() for address in node.addresses}
     for name, transit in network.topology.transits.items():
         for prefix in transit.prefixes:
             if isinstance(prefix, IPv4Network) and prefix.prefixlen < length:

@@ -153,7 +153,7 @@ class RouteCollector(Instrument):
         """The peers' sessions with transits whose routers are dead or do nothing."""
         network = self.abroad.network
         routers = (node for node in network.by_role(Role.TRANSIT) if node.name in moment.damage.routers)
-        dead = {own.ip for node in routers for port in node.ports.values() for own in port.addresses}
+        dead = {address for node in routers for address in node.addresses}
         for peer in self._peers:
             yield from (each.name for each in observatory.homes_of(network, peer) if each.neighbour in dead)
 

@@ -86,7 +86,7 @@ class Measuring:
             excused[cell.id] = excused_by(vouching[cell.id], outages.blamed(probe, at))
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
         country.watch.learn()
-        racers = {operator: country.racer(operator) for operator in (shutdown.topology.operators if active else ())}
+        racers = country.racers if active else {}
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
         with Starvation(country.carriers, country.keepers) as starvation:
@@ -97,8 +97,7 @@ class Measuring:
                 return True
 
             def outrun(cell_id: str, began: float, ended: float) -> str:
-                box = racers.get(cells[cell_id][1].operator)
-                return starvation.came_late(box, began, ended) if box is not None else ""
+                return starvation.came_late(racers.get(cells[cell_id][1].operator), began, ended)
 
             told = country.agents.run(
                 todo, likely, vouching, excused, go_on,

@@ -52,7 +52,7 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
         served = [zone for zone in all_zones if any(server.node == authority.node for server in zone.servers)]
         yield _nsd(authority, served, directory)
     for node in network.by_role(Role.RESOLVER):
-        addresses = tuple(a.ip for port in node.ports.values() for a in port.addresses)
+        addresses = node.addresses
         clients = (*network.topology.operators[node.owner].prefixes, *_LOOPBACK)
         own = [(place, v) for place, v in enumerate(network.vantages) if v.id.operator == node.owner]
         views = {view_of(place): network.subnets[vantage.id] for place, vantage in own}
@@ -65,7 +65,7 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
         certificate = ca.issue(names, secure or addresses)
         node = network.nodes[node_name]
         # Answers to what an anycast address asks would come to whichever of its servers is nearest.
-        unicast = tuple(a.ip for p in node.ports.values() for a in p.addresses) if network.anycast_on(node_name) else ()
+        unicast = node.addresses if network.anycast_on(node_name) else ()
         yield _unbound(
             node_name, addresses, _EVERYONE, root, homes, secure, certificate, over_http=True, asks_from=unicast
         )

@@ -65,7 +65,7 @@ class TelephoneServers(Server):
 def daemons(network: Network, directory: Path) -> Iterator[Daemon]:
     """A kamailio for every operator."""
     for node in network.by_role(Role.TELEPHONE):
-        addresses = tuple(a.ip for port in node.ports.values() for a in port.addresses)
+        addresses = node.addresses
         home = directory / f"kamailio-{node.name}"
         memory = ("-m", str(_SHARED_MEGABYTES), "-M", str(_PRIVATE_MEGABYTES))
         # -DD: the first process stays in the foreground, the others are its children. -Y: its own sockets' directory.

@@ -63,13 +63,13 @@ class Zone:
 def domestic_authority(network: Network) -> NameServer:
     """The country's own name server."""
     node = next(network.by_role(Role.RESOLVER))
-    subnets = (ipaddress.ip_network((a, SUBNET_LENGTHS[a.version]), strict=False) for a in _addresses(node))
+    subnets = (ipaddress.ip_network((a, SUBNET_LENGTHS[a.version]), strict=False) for a in node.addresses)
     return NameServer(node.name, tuple(subnet.network_address + NAME_SERVER[subnet.version] for subnet in subnets))
 
 
 def foreign_authorities(network: Network) -> tuple[NameServer, ...]:
     """A name server in every transit network."""
-    return tuple(NameServer(node.name, _addresses(node)) for node in network.by_role(Role.SERVERS))
+    return tuple(NameServer(node.name, node.addresses) for node in network.by_role(Role.SERVERS))
 
 
 def authority_routes(network: Network, router: Node) -> list[Route]:
@@ -122,10 +122,6 @@ def _tops(
 
 def _record(name: str, address: Address, ttl: int = TTL) -> str:
     return f"{name} {ttl} {'A' if address.version == 4 else 'AAAA'} {address}"
-
-
-def _addresses(node: Node) -> tuple[Address, ...]:
-    return tuple(address.ip for port in node.ports.values() for address in port.addresses)
 
 
 def _top(name: str) -> str:

@@ -99,12 +99,12 @@ class ThreadsWaitedTime:
         return found
 
 
-def wait_while_it_waits(pid: int, longest: float) -> None:
+def wait_for_its_turn(pid: int, longest: float) -> None:
     """Return once a process waits for no processor, or has had one since, or after so many seconds.
 
     The kernel counts a wait when it is over.
     """
-    end, before = time.monotonic() + longest, None
+    end, before = time.monotonic() + longest, ""
     with suppress(OSError, IndexError):  # it is no more, or the kernel does not count
         while time.monotonic() < end:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

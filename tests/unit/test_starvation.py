@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from shutdownlab.country import starvation as module
 from shutdownlab.country.starvation import Starvation
-from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes
+from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes, wait_for_its_turn
 
 
 @pytest.fixture
@@ -160,3 +162,41 @@ def test_nobody_looked_at_is_nobody_starved() -> None:
     with Starvation({}) as seen, WaitedTimes([2**22 + 1]) as never_there:
         assert not seen.between(time.monotonic() - 1, time.monotonic(), 0.5)
         assert never_there.read() == [0.0]
+
+
+def test_a_process_that_waits_for_its_turn_has_had_one_after_it_was_waited_for() -> None:
+    """One that runs only when nobody else wants the processor (sched(7): SCHED_IDLE), beside one that always does."""
+    processor = {min(os.sched_getaffinity(0))}
+    spin = [sys.executable, "-c", f"import os; os.sched_setaffinity(0, {processor}); print(flush=True)\nwhile 1: pass"]
+    with (
+        subprocess.Popen(spin, stdout=subprocess.PIPE) as greedy,
+        subprocess.Popen(spin, stdout=subprocess.PIPE) as modest,
+    ):
+        try:
+            for each in (greedy, modest):
+                assert each.stdout is not None
+                each.stdout.readline()
+            os.sched_setscheduler(modest.pid, os.SCHED_IDLE, os.sched_param(0))
+            ran = [_ran(modest.pid)]
+            for _ in range(5):
+                wait_for_its_turn(modest.pid, 60.0)
+                ran.append(_ran(modest.pid))
+            assert ran == sorted(set(ran)), "each time it has had one"
+        finally:
+            greedy.kill()
+            modest.kill()
+
+
+def _ran(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+
+
+def test_one_that_sleeps_and_one_that_is_no_more_are_not_waited_for() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        began = time.monotonic()
+        wait_for_its_turn(process.pid, 60.0)
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait()
+        wait_for_its_turn(process.pid, 60.0)
+        assert time.monotonic() - began < 50
