@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import shutdownlab as sl
+from foretold import run_as_foretold
+
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.results.events import Notice
 
@@ -63,10 +64,7 @@ def scenario() -> dict[str, Any]:
 
 def test_border_routers_and_cables_do_what_they_are_ordered_as_the_model_has_it(tmp_path: Path) -> None:
     made = scenario()
-    measured = sl.run(made, tmp_path / "run")
-    keys = [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure) for r in measured.results]
-    model = [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure) for r in sl.verify(made)]
-    assert keys == model
+    measured = run_as_foretold(made, tmp_path)
     assert {r.outcome for r in measured.results if (r.phase, r.target) == ("discarded", "routes")} == {Outcome.OK}
     came = {
         (r.phase, r.operator, r.region, r.target): r.failure for r in measured.results if r.subscriber == "ordinary"
@@ -120,10 +118,7 @@ def counted() -> dict[str, Any]:
 
 def test_border_routers_count_the_pings_of_each_client_as_the_model_has_it(tmp_path: Path) -> None:
     made = counted()
-    measured = sl.run(made, tmp_path / "run")
-    keys = [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure) for r in measured.results]
-    model = [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure) for r in sl.verify(made)]
-    assert keys == model
+    measured = run_as_foretold(made, tmp_path)
     came = {(r.phase, r.operator, r.target): r.failure for r in measured.results if r.subscriber == "ordinary"}
     for phase in ("counted", "anew"):
         assert came[phase, "northnet", "three"] is came[phase, "southcell", "three"] is None

@@ -329,28 +329,24 @@ def test_an_engine_that_raises_lets_the_frame_pass_and_both_ends_hear_of_it(stre
     assert "RuntimeError: engine bug" in street.controller.next(Failure).text
 
 
-def test_an_engine_that_keeps_raising_is_told_five_times_and_counted_always(street: Street) -> None:
+def crashed(street: Street) -> tuple[int, int]:
+    """Have the engine raise twenty times, and ask for counters; how many failures were told, and counted in all."""
     send(street.inside, *[b"CRASH %d" % i for i in range(20)], b"end")
     read_until(street.outside, b"end")
     street.controller.send(CountersRequest())
     failures = 0
     while not isinstance(message := street.controller.next(object), Counters):
         failures += isinstance(message, Failure)
-    assert failures == 5
-    assert message.counters["engine_failures"] == 20
+    return failures, message.counters["engine_failures"]
+
+
+def test_an_engine_that_keeps_raising_is_told_five_times_and_counted_always(street: Street) -> None:
+    assert crashed(street) == (5, 20)
 
 
 def test_an_engine_that_raised_too_often_is_told_of_again_once_its_counters_were_asked_for(street: Street) -> None:
     """As at each phase's end: one whose policies are those of the phase before has failures of its own."""
-    for _ in range(2):
-        send(street.inside, *[b"CRASH %d" % i for i in range(20)], b"end")
-        read_until(street.outside, b"end")
-        street.controller.send(CountersRequest())
-        failures = 0
-        while not isinstance(message := street.controller.next(object), Counters):
-            failures += isinstance(message, Failure)
-        assert failures == 5
-    assert message.counters["engine_failures"] == 40
+    assert [crashed(street) for _ in range(2)] == [(5, 20), (5, 40)]
 
 
 def test_a_policy_that_cannot_be_applied_is_refused_and_the_old_one_stays(street: Street) -> None:

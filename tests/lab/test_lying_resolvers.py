@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import shutdownlab as sl
+from foretold import cells, run_as_foretold
 
 
 def lie(sites: list[str], answer: str, **where: Any) -> dict[str, Any]:
@@ -52,12 +52,8 @@ SCENARIO: dict[str, Any] = {
 
 
 def test_lies_of_resolvers_are_heard_by_those_whom_they_are_told_and_by_nobody_else(tmp_path: Path) -> None:
-    measured = sl.run(SCENARIO, tmp_path / "run")
-    cells = [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure) for r in measured.results]
-    model = sl.verify(SCENARIO)
-    assert cells == [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure) for r in model]
-    assert not model.undecided
-    found = {cell[:4]: cell[4:] for cell in cells}
+    measured = run_as_foretold(SCENARIO, tmp_path)
+    found = {cell[:4]: cell[4:] for cell in cells(measured.results)}
     assert found["nxdomain", "northnet/coast/ordinary", "dns", "ipv4"] == ("blocked", "dns_nxdomain_error")
     assert found["nxdomain", "southcell/coast/ordinary", "dns", "ipv4"] == ("ok", None)
     assert found["refused", "northnet/capital/ordinary", "kaspi.kz", "ipv4"] == ("blocked", "dns_refused_error")

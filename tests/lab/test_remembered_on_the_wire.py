@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from foretold import run_as_foretold
+
 import shutdownlab as sl
 from shutdownlab.model.scenario import Outcome
 
@@ -53,10 +55,7 @@ def scenario() -> dict[str, Any]:
 
 def test_downloads_freeze_as_the_model_has_it(tmp_path: Path) -> None:
     made = scenario()
-    measured = sl.run(made, tmp_path / "run")
-    keys = [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure) for r in measured.results]
-    model = [(r.phase, r.vantage, r.target, r.family.value, r.outcome.value, r.failure) for r in sl.verify(made)]
-    assert keys == model
+    measured = run_as_foretold(made, tmp_path)
     frozen = {r.phase for r in measured.results if r.target == "file" and r.outcome is Outcome.BLOCKED}
     assert frozen == {"names", "addresses", "all", "refused"}
 
