@@ -31,6 +31,17 @@ RESET = Measurement(Outcome.BLOCKED, "connection_reset")
 Answer = Callable[[str, ProbeRequest, int], Measurement]
 
 
+_LOOK_S = 0.001  # what a look takes beside its wait
+
+
+@pytest.fixture(autouse=True)
+def _clock_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time passes where somebody waits, and nowhere else: what comes out hangs on no processor."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds + _LOOK_S))
+
+
 class PretendedSupervisor:
     """Answers each job at the next look, by a function of agent, request and how often it was asked before."""
 
@@ -52,7 +63,8 @@ class PretendedSupervisor:
         at_once = sum(1 for each, _ in self._flying if each == agent)
         self.most_at_once[agent] = max(self.most_at_once[agent], at_once)
 
-    def receive(self, _timeout_s: float) -> Iterator[tuple[str, ProbeResult]]:
+    def receive(self, timeout_s: float) -> Iterator[tuple[str, ProbeResult]]:
+        time.sleep(0.0 if self._flying else timeout_s)
         flying, self._flying = self._flying, []
         for agent, job in flying:
             if self.agents[agent].ended is None:
