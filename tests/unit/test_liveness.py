@@ -66,9 +66,9 @@ def test_all_are_asked_at_once_and_those_without_an_answer_are_left_out(tmp_path
     ):
         paths = {"well": well, "mute": mute, "half": half, "gone": tmp_path / "gone"}
         begun = time.monotonic()
-        replies = ask_all({name: SocketQuestion(path, b"how are you?\n", is_json) for name, path in paths.items()}, 0.3)
+        replies = ask_all({name: SocketQuestion(path, b"how are you?\n", is_json) for name, path in paths.items()}, 2.0)
         assert replies == {"well": b'{"result": "fine"}'}
-        assert time.monotonic() - begun < 2.0
+        assert time.monotonic() - begun < 4.0, "one after another, two without an answer take as long"
 
 
 def test_a_routers_sessions_are_read_from_a_reply_that_comes_after_its_greeting(tmp_path: Path) -> None:
