@@ -1,7 +1,7 @@
 """Requests from a program outside the sandbox to the country inside, and the replies.
 
-Except for `SignalProgram`, `Attach` and unsolicited messages, a request has a `number`, which its reply repeats.
-`files`: how many file descriptors come with the message.
+A request's `number` is repeated in its reply; `SignalProgram` and `Attach` have none. `files`: how many file
+descriptors come with the message.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ class ProbeAnswer:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """The phase that the country is in, None if its policies or faults are no phase's, and the policies in force."""
+    """The phase that the country is in, None after policies were put in force by hand, and the policies in force."""
 
     number: int
     phase: str | None
