@@ -271,7 +271,7 @@ class Relay:
 
 
 def start_relay(links: Sequence[DelayedLink], seed: int = 0, name: str = RELAY) -> Forked:
-    """Forks a process that serves `links`. Call `wait_ready` on the result; `stop` returns its `Counters`.
+    """Forks a process that serves `links`. Call `wait_ready` on the result; `stop` returns a line with its `Counters`.
 
     It also sends its `Counters` on request, and answers `Retune`. Raises ValueError if an interface is used twice.
     """

@@ -71,7 +71,7 @@ def read_published(
     signal: str | None = None,
     where: Mapping[str, str] | None = None,
 ) -> Published:
-    """Reads a series from the bytes of a CSV file. Raises `BadInput`, with all problems if they are in the rows.
+    """Reads a series from the bytes of a CSV file. Raises `BadInput`, which lists all problems of the rows at once.
 
     file: its name, for messages.
     column: name of the column of values; None for the only one, or the only one whose name matches `signal`.
