@@ -1,1 +1,1 @@
-"""What a shutdown costs, worked out from who could reach what and for how long. Pure."""
+"""Estimates the cost of a shutdown from which subscribers lost which services, and for how long. Pure."""

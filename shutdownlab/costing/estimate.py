@@ -1,16 +1,16 @@
-"""What a shutdown cost: GDP, times the Internet's share of it, times the hours lost, by three methods. Pure.
+"""The cost of a shutdown: GDP, times the Internet's share of it, times the hours lost, by three methods. Pure.
 
 - `cost`: as NetBlocks' Cost of Shutdown Tool, by the method of the Brookings Institution (D. West, 2016): while a
-  region is cut off, all that hangs on the Internet there is lost; while it is not, nothing.
-- `report`: as Top10VPN's yearly reports, which take that tool's rate for as long as the news say it lasted, for all
-  whom it befell: from when half of the subscribers were first cut off (or, where they never were, the first of them)
-  until nobody was any more. Pauses count.
-- `graded`: ours. What is lost of the Internet in a phase is the share of what was measured that did not get through,
-  and half of what got through slowly; partial blocks count, pauses do not.
+  region is cut off, the whole Internet economy there is lost; otherwise nothing.
+- `report`: as Top10VPN's yearly reports, which apply that tool's rate to the duration reported in the news, for
+  everyone affected: from when half of the subscribers were first cut off (or, if that never happened, the first of
+  them) until the last were reconnected. Pauses count.
+- `graded`: our own. The loss in a phase is the share of measured services that did not get through, and half of those
+  that were slow; partial blocks count, pauses do not.
 
-Neither of the two publishes its formula in full: these are their documented steps. Ranges are the 5th to 95th of a
-hundred parts of drawings of the parameters, each between its least and its most (triangular); of `graded`, how much
-each service counts is drawn too, for nobody knows.
+NetBlocks and Top10VPN don't publish their formulas in full: these are their documented steps. Ranges are the 5th to
+95th percentile over random draws of the parameters, each from a triangular distribution between its least and its
+most. For `graded`, the weights of the services are drawn too, since they are unknown.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Method = Literal["cost", "report", "graded"]
 _HOURS_OF_A_YEAR: Final = 365 * 24
 _DRAWS: Final = 4_000
 _LARGE: Final = 0.5
-"""The share of subscribers who must be cut off for the news to speak of a country's shutdown; assumed."""
+"""Share of subscribers that must be cut off for the news to report a country's shutdown; assumed."""
 _GDP_UNIT: Final = 1e9
 _MILLION: Final = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """US dollars: what to go by, and the range. hours: lost by the country as a whole, by this method."""
+    """The estimate by one method and its range, in US dollars. hours: hours lost by the country as a whole."""
 
     low: float
     value: float
@@ -45,11 +45,11 @@ class Amount:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a shutdown cost. by_operator, by_region, by_phase: the parts of the amount by each method, in US dollars.
+    """The cost of a shutdown. by_operator, by_region, by_phase: parts of the amount by each method, in US dollars.
 
-    person_hours: by service, how many hours people were without it, all together; None where the number of users is
-    not known. measured: by service, of how much of all people's time that is known, 0 to 1. published: what others
-    found.
+    person_hours: by service, total hours that people were without it; None if the number of users isn't known.
+    measured: by service, the share of all subscribers' time in which it was measured, 0 to 1.
+    published: estimates published by others.
     """
 
     title: str
@@ -69,12 +69,12 @@ class Cost:
 
     @property
     def range(self) -> tuple[float, float]:
-        """From the least to the most of all methods."""
+        """The lowest and highest amount of all methods, in US dollars."""
         return min(a.low for a in self.amounts.values()), max(a.high for a in self.amounts.values())
 
 
 def cost_of(title: str, economy: Economy, published: tuple[Published, ...], losses: Losses, seed: int) -> Cost:
-    """Work it out. The economy has a GDP and an Internet share."""
+    """Estimates the cost of a shutdown. `economy` must have a GDP and an Internet share. seed: for the random draws."""
     assert economy.gdp is not None and economy.internet_share is not None
     rate = economy.gdp.value * _GDP_UNIT / _HOURS_OF_A_YEAR * economy.internet_share.value
     parts: dict[Method, dict[Group, float]] = {
@@ -111,7 +111,7 @@ def cost_of(title: str, economy: Economy, published: tuple[Published, ...], loss
 
 
 def _reported(losses: Losses) -> Iterator[tuple[Group, float]]:
-    """Of each place that was ever cut off: every phase from when the shutdown began until it was over."""
+    """Yields the hours lost by `report`: for each place that was ever cut off, all phases of the whole shutdown."""
     cut = {group for group in losses.shares if losses.cut_off(group)}
     if not cut:
         return
@@ -128,12 +128,12 @@ def _reported(losses: Losses) -> Iterator[tuple[Group, float]]:
 
 
 def _by_service(losses: Losses) -> list[float]:
-    """Of each service, the country's hours without it, if it was elsewhere as where it was measured."""
+    """Returns for each service the country's hours without it, extrapolated from where and when it was measured."""
     return [lost / share if share else 0.0 for lost, share in losses.service_hours().values()]
 
 
 def _weights(draw: random.Random, count: int) -> list[float]:
-    """Weights that add up to 1, any as likely as another (a flat Dirichlet distribution)."""
+    """Draws weights that add up to 1, from a flat Dirichlet distribution."""
     drawn = [draw.expovariate(1.0) for _ in range(count)]
     whole = sum(drawn)
     return [each / whole for each in drawn]

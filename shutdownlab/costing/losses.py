@@ -1,4 +1,4 @@
-"""Who lost what for how long: the hours of a shutdown, weighed by the subscribers that they befell. Pure."""
+"""The services lost in a shutdown, by groups of subscribers, and the hours lost, weighted by subscribers. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shutdownlab.results.result import Result
 from shutdownlab.results.table import Share
 
 SLOW = 0.5
-"""What a service that got through slowly is counted as lost: half, which is assumed."""
+"""Share of a slow service that counts as lost; assumed."""
 
 
 class Group(NamedTuple):
@@ -26,8 +26,11 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Losses:
-    """hours: of each phase that was measured, with its begin, in order. people: each group's share of the country's
-    subscribers. shares: of each group, by service, how many got through."""
+    """The losses in a shutdown.
+
+    hours, begins: duration and start of each measured phase, in order. people: share of the country's subscribers, by
+    operator and region. shares: for each group and service, how many measurements got through.
+    """
 
     hours: Mapping[str, float]
     begins: Mapping[str, datetime]
@@ -36,26 +39,27 @@ class Losses:
 
     @cached_property
     def services(self) -> tuple[str, ...]:
-        """All that were measured, in order."""
+        """All measured services, in order."""
         return tuple(dict.fromkeys(service for found in self.shares.values() for service in found))
 
     def lost(self, group: Group) -> float:
-        """How much of the Internet a group had lost, 0 to 1: the mean of its services."""
+        """Returns how much of the Internet a group lost, 0 to 1: the mean over its services."""
         found = [_lost(share) for share in self.shares[group].values() if share.measured]
         return sum(found) / len(found) if found else 0.0
 
     def cut_off(self, group: Group) -> bool:
-        """Whether at least half of the services that were measured got through to nobody."""
+        """Whether at least half of the measured services reached none of the group."""
         fractions = [share.fraction for share in self.shares[group].values() if share.fraction is not None]
         return bool(fractions) and 2 * sum(fraction == 0 for fraction in fractions) >= len(fractions)
 
     def hours_of(self, group: Group) -> float:
-        """A phase's hours, times the share of the country's subscribers that the group is."""
+        """Returns the hours of the group's phase, times its share of the country's subscribers."""
         return self.hours[group.phase] * self.people[group.operator, group.region]
 
     def service_hours(self) -> dict[str, tuple[float, float]]:
-        """By service: hours without it, times the share of all subscribers who were without it; and for how much of
-        all subscribers' time it was measured, 0 to 1. Where it was not, nobody knows, and nothing is counted."""
+        """Returns for each service the hours without it, times the share of all subscribers affected, and the share of
+        all subscribers' time in which it was measured, 0 to 1. Time in which it wasn't measured counts as no loss.
+        """
         lost, measured = dict.fromkeys(self.services, 0.0), dict.fromkeys(self.services, 0.0)
         whole = sum(map(self.hours_of, self.shares))
         for group, shares in self.shares.items():
@@ -71,7 +75,7 @@ def _lost(share: Share) -> float:
 
 
 def losses_of(scenario: Scenario, results: Iterable[Result]) -> Losses:
-    """The losses of some results of a scenario: of phases that were measured, of what ordinary subscribers lost."""
+    """Computes the losses of ordinary subscribers from the results of a scenario, over the measured phases."""
     shares: dict[Group, dict[str, Share]] = {}
     weights: dict[tuple[str, str], dict[str, float]] = {}
     for result in results:

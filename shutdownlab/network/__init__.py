@@ -1,1 +1,1 @@
-"""The emulated network: Mininet through netlink, Open vSwitch, links and their delays, packet recording."""
+"""The emulated network: Mininet built through netlink, Open vSwitch, links with delay and loss, packet recording."""

@@ -1,4 +1,4 @@
-"""Frames of many packet sockets in the order in which the kernel got them, whichever socket they wait in."""
+"""Merges the frames of many packet sockets in the order in which the kernel received them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Final, Generic, TypeVar
 from shutdownlab.network.pcapng import LONGEST_FRAME
 
 SETTLED_S: Final = 0.02
-"""So long after a frame has come, none that came before it is still on its way to a socket."""
+"""Time after a frame's arrival, in seconds, at which all frames that arrived before it have reached their sockets."""
 _SO_TIMESTAMPNS: Final = 35
 _TIMESPEC: Final = struct.Struct("@qq")
 _FOREVER_NS: Final = 1 << 62
@@ -22,25 +22,25 @@ Tag = TypeVar("Tag")
 
 
 def stamp(opened: socket.socket) -> None:
-    """Have the kernel tell of each frame when it came."""
+    """Makes the kernel timestamp each frame that the socket receives."""
     opened.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
 
 class Arrivals(Generic[Tag]):
-    """Frames that have been read, each with a tag, until it is sure that none before them is still to come.
+    """A reorder buffer: holds frames, each with a tag, until no earlier frame can still arrive.
 
-    A round: note the time, see which sockets are ready, `read` each of them, and take what is `settled`.
+    In each round: note the time, find the ready sockets, `read` each of them, and take the `settled` frames.
     """
 
     def __init__(self) -> None:
         self._held: list[tuple[int, Tag, bytes]] = []
 
     def __len__(self) -> int:
-        """How many wait: if any, another round is due after `SETTLED_S`."""
+        """Number of frames held; if there are any, another round is due after `SETTLED_S`."""
         return len(self._held)
 
     def read(self, opened: socket.socket, tag: Tag, began_ns: int | None) -> None:
-        """Read what waits in a socket that was ready: all that came by `began_ns`, the round's time (None: all)."""
+        """Reads frames from a ready socket, at least all that arrived by `began_ns`, the round's time (None: all)."""
         until = _FOREVER_NS if began_ns is None else began_ns
         at_ns = 0
         while at_ns <= until:
@@ -56,7 +56,10 @@ class Arrivals(Generic[Tag]):
             self._held.append((at_ns, tag, frame))
 
     def settled(self, began_ns: int | None) -> Iterator[tuple[int, Tag, bytes]]:
-        """What is in its final order, oldest first: when it came (ns since 1970), its tag, the frame. None: all."""
+        """Removes and yields the frames whose order is final, oldest first: arrival time (ns since 1970), tag, frame.
+
+        began_ns: the round's time; None for all frames.
+        """
         self._held.sort(key=itemgetter(0))
         by = _FOREVER_NS if began_ns is None else began_ns - int(SETTLED_S * 1e9)
         count = bisect_right(self._held, by, key=itemgetter(0))

@@ -1,8 +1,8 @@
-"""Which of Open vSwitch's datapaths carries a lab's packets: the kernel's or its own. Found by trying, in a sandbox.
+"""Chooses Open vSwitch's kernel datapath or its userspace datapath, by trying the former in a sandbox.
 
-The kernel's speaks generic netlink, and to whoever is root in the user namespace that owns the network namespace (Linux
-4.8 on): so an ordinary user's sandbox can have it as well as root's. Asking for it loads it where it is a module.
-Where both can be had it is the faster one (Linux 6.1: a scenario in 36 % of the time), with the same outcomes.
+The kernel datapath is controlled by generic netlink. From Linux 4.8 on, root in the user namespace that owns the
+network namespace may use it, so an ordinary user's sandbox can too. If it is a module, using it loads it. It is the
+faster one (Linux 6.1: a scenario takes 36 % of the time), with the same outcomes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TRIAL: Final = "ovs-trial"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The datapath that a lab uses, what was wished for, and why it is this one."""
+    """The datapath that a lab uses, the user's wish, and the reason for the choice."""
 
     datapath: Datapath
     wish: Wish
@@ -40,7 +40,7 @@ class Choice:
 
 
 def choose(wish: Wish) -> Choice:
-    """`auto` takes the kernel's where it can be had. Raises MachineCannot where `kernel` is wished for and can't be."""
+    """Chooses a datapath; `auto` prefers the kernel's. Raises MachineCannot if `kernel` is asked for and unusable."""
     if wish == "userspace":
         return Choice("netdev", wish, "as asked for")
     obstacle = kernel_obstacle()
@@ -53,11 +53,11 @@ def choose(wish: Wish) -> Choice:
 
 
 def kernel_obstacle() -> tuple[str, str] | None:
-    """Why the kernel's datapath cannot be had, and how to mend that; None where it can. To be called in a sandbox."""
+    """Returns why the kernel datapath is unavailable and how to fix that; None if it works. Call it in a sandbox."""
     with GenericNetlinkSocket() as netlink:
         try:
             netlink.bind(_FAMILY, _Datapath)
-            # Found is not yet allowed: make one, with its device `ovs-trial`, and remove it.
+            # It may exist but not be allowed: create a datapath, with its device `ovs-trial`, and delete it.
             for command in (_NEW, _DELETE):
                 netlink.nlm_request(_request(command), msg_type=netlink.prid, msg_flags=NLM_F_REQUEST | NLM_F_ACK)
         except NetlinkError as error:
@@ -74,7 +74,7 @@ def _obstacle(code: int) -> tuple[str, str]:
 
 
 class _Datapath(genlmsg):  # type: ignore[misc]
-    """struct ovs_header after the generic netlink header (linux/openvswitch.h)."""
+    """A datapath message: struct ovs_header after the generic netlink header (linux/openvswitch.h)."""
 
     fields = (*genlmsg.fields, ("dp_ifindex", "I"))
     nla_map = (("OVS_DP_ATTR_UNSPEC", "none"), ("OVS_DP_ATTR_NAME", "asciiz"), ("OVS_DP_ATTR_UPCALL_PID", "uint32"))

@@ -1,9 +1,9 @@
-"""The userspace delay line: one process gives any number of links their routers, delay and loss. For links that have
-routers on them (`hops`), and for all that have a delay where the kernel has no netem.
+"""The userspace delay line: one process that emulates the routers, delay and loss of any number of links.
 
-Each link is two interfaces of one namespace; what comes in at one goes out of the other, later. Frames of a direction
-never overtake each other, whatever the jitter. A segmentation-offload frame is delayed or lost as a whole, as netem
-does it; at a limited rate it takes the time of all its segments.
+It serves links with routers on them (`hops`), and all links with delay or loss if the kernel has no netem. Each link is
+a pair of interfaces in one namespace; frames received on one are sent from the other after the delay. Frames in one
+direction never overtake each other, whatever the jitter. A segmentation-offload frame is delayed or lost as a whole, as
+in netem; at a limited rate it takes the time of all its segments.
 """
 
 from __future__ import annotations
@@ -27,18 +27,20 @@ from shutdownlab.system.packet_socket import Batch, PacketSocket, open_wire
 from shutdownlab.system.vnet_header import line_bytes
 
 RELAY: Final = "relay"
-"""What its process is called."""
+"""The process name."""
 _BATCH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class DelayedLink:
-    """A link through the relay, the same both ways; raises ValueError on a figure out of range.
+    """A link through the relay, with the same properties in both directions. Raises ValueError for values out of range.
 
-    `netns` holds both interfaces (None: the caller's namespace). `delay_ms` one way, 0 to 60,000, give or take
-    `jitter_ms` (uniform, at most the delay); `loss` the share of frames lost, 0 to 1; `rate_mbit` what the line
-    carries (None: all); `queue_bytes` what one direction holds at most, waiting and under way: more is dropped, as by
-    netem's `limit`. `hops`: the routers on the link, from `if_a` to `if_b`.
+    `netns`: namespace of both interfaces; None for the caller's.
+    `delay_ms`: one-way delay, 0 to 60,000. `jitter_ms`: uniform variation in both directions, at most the delay.
+    `loss`: share of frames lost, 0 to 1. `rate_mbit`: bandwidth; None for no limit.
+    `queue_bytes`: most bytes held in one direction, queued or in flight; further frames are dropped, as by netem's
+        `limit`.
+    `hops`: the routers on the link, from `if_a` to `if_b`.
     """
 
     name: str
@@ -53,7 +55,7 @@ class DelayedLink:
     hops: Hops | None = None
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Checks the ranges."""
         for holds, what in (
             (0 <= self.delay_ms <= 60_000, f"delay_ms between 0 and 60000, found {self.delay_ms}"),
             (0 <= self.jitter_ms <= self.delay_ms, f"jitter_ms between 0 and delay_ms, found {self.jitter_ms}"),
@@ -66,7 +68,7 @@ class DelayedLink:
 
 
 class LinkDirection:
-    """One direction of a link: takes frames in, says when the next is due, gives them out in order. No I/O."""
+    """One direction of a link: a queue of frames with the times at which they are due. No I/O."""
 
     __slots__ = (
         "_answers",
@@ -85,11 +87,11 @@ class LinkDirection:
     )
 
     def __init__(self, link: DelayedLink, seed: str) -> None:
-        """Be one direction of `link`; the same `seed` loses the same frames of the same traffic."""
+        """Starts with an empty queue. With the same `seed`, the same frames of the same traffic are lost."""
         self._delay = link.delay_ms / 1000
         self._jitter = link.jitter_ms / 1000
         self._loss = link.loss
-        self._pace = 0.0 if link.rate_mbit is None else 8 / (link.rate_mbit * 1e6)  # seconds a byte
+        self._pace = 0.0 if link.rate_mbit is None else 8 / (link.rate_mbit * 1e6)  # seconds per byte
         self._limit = link.queue_bytes
         self._random = random.Random(seed)
         self._queue: deque[tuple[float, bytes]] = deque()
@@ -98,18 +100,18 @@ class LinkDirection:
         self._last = 0.0
         self._busy_until = 0.0
         self.lost = 0
-        """Frames lost on purpose."""
+        """Frames dropped deliberately, by `loss`."""
         self.overflowed = 0
         """Frames dropped because the queue was full."""
 
     @property
     def due(self) -> float | None:
-        """When the next frame is due, by the clock `accept` was given; None when the line is empty."""
+        """When the next frame is due, by the clock of `accept`'s `now`; None if there is none."""
         dues = [queue[0][0] for queue in (self._queue, self._answers) if queue]
         return min(dues, default=None)
 
     def answer(self, raw: bytes, due: float) -> None:
-        """Take what a router on the link sends to this direction's end: it has less far to go than what others send."""
+        """Queues a frame from a router on the link, due at `due`: it may overtake others, as its way is shorter."""
         if self._held + len(raw) > self._limit:
             self.overflowed += 1
             return
@@ -117,11 +119,11 @@ class LinkDirection:
         heappush(self._answers, (due, raw))
 
     def retune(self, setting: LineSetting) -> None:
-        """Be like this for frames that come from now on; those under way arrive as they would have."""
+        """Changes delay, jitter and loss for frames accepted from now on; frames in flight aren't affected."""
         self._delay, self._jitter, self._loss = setting.delay_ms / 1000, setting.jitter_ms / 1000, setting.loss
 
     def accept(self, raw: bytes, now: float) -> None:
-        """Take a frame (with its offload header) that arrived at `now`, seconds."""
+        """Queues or drops a frame (with its offload header) that arrived at `now`, in seconds."""
         if self._loss and self._random.random() < self._loss:
             self.lost += 1
             return
@@ -139,7 +141,7 @@ class LinkDirection:
         self._queue.append((due, raw))
 
     def release(self, now: float) -> list[bytes]:
-        """Give out what is due at `now`."""
+        """Removes and returns the frames that are due at `now`."""
         queue, answers = self._queue, self._answers
         out = []
         while queue and queue[0][0] <= now:
@@ -151,17 +153,17 @@ class LinkDirection:
 
 
 class Relay:
-    """Serves links until told to stop."""
+    """Forwards the frames of all links."""
 
     def __init__(self, links: Sequence[DelayedLink], seed: int = 0) -> None:
-        """Open every interface of `links`; raises OSError naming the first that cannot be."""
+        """Opens all interfaces of `links`. Raises OSError naming the first that can't be opened."""
         self._batch = Batch(_BATCH)
         self._sources: list[PacketSocket] = []
         self._targets: list[PacketSocket] = []
         self._lines: list[LinkDirection] = []
         self._links = tuple(links)
         with ExitStack() as opened:
-            # Before all others: select, which it is waited for with, takes no descriptor above 1,023.
+            # Opened first: select, which waits for it, takes no descriptor above 1,023.
             self._poller = opened.enter_context(select.epoll())
             for link in links:
                 a, b = (open_wire(link.netns, ifname) for ifname in (link.if_a, link.if_b))
@@ -175,11 +177,11 @@ class Relay:
         self._delays = [link.delay_ms / 1000 for link in links for _ in "ab"]
         self._due: list[tuple[float, int]] = []
         self._next: list[float | None] = [None] * len(self._lines)
-        """Of each direction when it is due next, as the heap has it; its older entries count for nothing."""
+        """For each direction, the due time of its valid entry in the heap; other entries of it are obsolete."""
         self._worst_late = 0.0
 
     def serve(self, stop_fd: int, asked: int = -1, answer: Callable[[], None] = lambda: None) -> None:
-        """Relay until `stop_fd` is readable; call `answer` whenever the descriptor `asked` is (-1: there is none)."""
+        """Forwards frames until `stop_fd` is readable, calling `answer` whenever `asked` is (-1 for no descriptor)."""
         with self._poller as poller:
             poller.register(stop_fd, select.EPOLLIN)
             if asked >= 0:
@@ -190,7 +192,7 @@ class Relay:
             heap = self._due
             while True:
                 wait = max(0.0, heap[0][0] - time.monotonic()) if heap else None
-                # epoll counts in milliseconds; select, on the epoll descriptor, in microseconds.
+                # epoll's timeout is in milliseconds; select, on the epoll descriptor, has microseconds.
                 if wait or wait is None:
                     select.select([poller], [], [], wait)
                 for descriptor, _ in poller.poll(0):
@@ -203,14 +205,16 @@ class Relay:
                 self._give()
 
     def retune(self, lines: Mapping[str, LineSetting]) -> None:
-        """Have the links of these names be like this, from now on."""
+        """Changes the settings of links, by name, in both directions; other names are ignored."""
         for number, link in enumerate(self._links):
             if (setting := lines.get(link.name)) is not None:
                 self._lines[2 * number].retune(setting)
                 self._lines[2 * number + 1].retune(setting)
 
     def counters(self) -> dict[str, object]:
-        """Return, per link and direction, frames received, sent, lost, overflowed …; and the worst delay in giving."""
+        """Returns counters (frames received, sent, lost, overflowed …) by link and direction, and `worst_late_ms`: the
+        most that a frame was sent after it was due.
+        """
         found: dict[str, object] = {
             f"{link.name}:{self._sources[index].ifname}": {
                 **self._sources[index].counters(),
@@ -224,7 +228,7 @@ class Relay:
         return found
 
     def close(self) -> None:
-        """Close every interface."""
+        """Closes all interfaces."""
         for wire in self._sources:
             wire.close()
 
@@ -245,7 +249,7 @@ class Relay:
             self._schedule(index ^ 1)
 
     def _schedule(self, index: int) -> None:
-        """Have a direction in the heap for when it is due next."""
+        """Adds a direction to the heap, unless its entry there is early enough."""
         due, known = self._lines[index].due, self._next[index]
         if due is not None and (known is None or due < known):
             self._next[index] = due
@@ -267,9 +271,9 @@ class Relay:
 
 
 def start_relay(links: Sequence[DelayedLink], seed: int = 0, name: str = RELAY) -> Forked:
-    """Fork a process that serves `links`; `wait_ready` on the result, and `stop` it for its `Counters`.
+    """Forks a process that serves `links`. Call `wait_ready` on the result; `stop` returns a line with its `Counters`.
 
-    It sends its `Counters` whenever it is asked for them, too, and retunes links that a `Retune` names.
+    It also sends its `Counters` on request, and answers `Retune`. Raises ValueError if an interface is used twice.
     """
     ends = sorted((str(link.netns), end) for link in links for end in (link.if_a, link.if_b))
     for (netns, ifname), following in pairwise(ends):

@@ -1,9 +1,9 @@
-"""The routers on a link: what a real path has more of than the model's routers do. They count down, and answer. Pure.
+"""Routers emulated on a link, because real paths have more hops than the model has routers. Pure.
 
-Each takes one off the TTL (RFC 791; the hop limit of RFC 8200). Where that ends, the packet does, and its sender is
-told by ICMP "time exceeded" (RFC 792, RFC 4443), from the router's own address: what traceroute and TTL-limited
-probes work by. To everything else they are a piece of cable: ARP, neighbour discovery, multicast, and what the link's
-own ends say to each other (BGP with a TTL of 1) pass unchanged.
+Each decrements the TTL (RFC 791; the hop limit of RFC 8200). When it reaches 0, the packet is dropped and its sender
+gets an ICMP "time exceeded" (RFC 792, RFC 4443) from the router's own address, as traceroute and TTL-limited probes
+expect. They are transparent to everything else: ARP, neighbour discovery, multicast, and traffic between the link's own
+ends (BGP with a TTL of 1) pass unchanged.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from shutdownlab.inspection.forge import ip_packet
 from shutdownlab.system.vnet_header import HEADER, NO_OFFLOAD, unfinished_checksum
 
 _KIND, _IP = HEADER + 12, HEADER + 14
-"""Where the type of a frame and its packet begin, behind the offload header."""
+"""Offsets of a frame's EtherType and IP packet, including the offload header."""
 _IPV4, _IPV6 = ETHER_IPV4.to_bytes(2, "big"), ETHER_IPV6.to_bytes(2, "big")
 _TTL: Final = 64
 _LONGEST: Final = {4: 576, 6: 1280}
-"""Octets of an answer at most: RFC 1812, 4.3.2.3, and RFC 4443, 2.4 (c)."""
+"""Maximum length of an ICMP error, in octets: RFC 1812, 4.3.2.3, and RFC 4443, 2.4 (c)."""
 _ABOUT_NOTHING: Final = {4: frozenset({3, 4, 5, 11, 12}), 6: frozenset(range(128))}
-"""Types of ICMP messages that are errors themselves, or IPv4's redirect, of which no error tells (RFC 1122, 3.2.2)."""
+"""Types of ICMP messages that never cause an error: errors themselves, and IPv4's redirect (RFC 1122, 3.2.2)."""
 
 
 class Carried(NamedTuple):
-    """A frame behind the routers, or the answer of the one where it ended, `at` routers from where it came in.
+    """A frame after the routers (`onwards`), or the ICMP error of the router that dropped it (`answer`).
 
-    Both are None where it ended and nobody is told.
+    at: the dropping router's position, counted from 1 where the frame entered. Both frames are None if it was dropped
+    without an error.
     """
 
     onwards: bytes | None
@@ -39,9 +40,9 @@ class Carried(NamedTuple):
 
 
 class Hops:
-    """The routers on one link, as many as `routers` has addresses of, in their order from end a to end b.
+    """The routers on one link.
 
-    routers: the IPv4 and the IPv6 address of each. local: the subnets of the link itself.
+    routers: the IPv4 and the IPv6 address of each, in order from end a to end b. local: subnets of the link itself.
     """
 
     __slots__ = ("_count", "_local", "_routers")
@@ -57,7 +58,7 @@ class Hops:
         return self._count
 
     def carry(self, raw: bytes, *, back: bool) -> Carried:
-        """What becomes of a frame with its offload header that comes in at end a, or (`back`) at end b."""
+        """Carries a frame with its offload header through the routers, from end a to b or, with `back`, from b to a."""
         kind = raw[_KIND:_IP]
         if kind == _IPV4 and len(raw) >= _IP + 20:
             version, at, source, target = 4, _IP + 8, raw[_IP + 12 : _IP + 16], raw[_IP + 16 : _IP + 20]
@@ -80,7 +81,10 @@ class Hops:
         return any(all(end & mask == net for end in ends) for mask, net in self._local[version])
 
     def _answer(self, raw: bytes, version: int, passed: int, back: bool) -> bytes | None:
-        """Time exceeded, by the router that a packet met after `passed` others; as its sender gets it."""
+        """Builds the "time exceeded" frame from the router that a packet reached after `passed` others.
+
+        None if the packet must not cause an error.
+        """
         if not _is_told_of(raw, version):
             return None
         addresses = self._routers[self._count - 1 - passed if back else passed]
@@ -103,7 +107,7 @@ def _link_local(address: bytes) -> bool:
 
 
 def _with_ttl(raw: bytes, version: int, at: int, ttl: int) -> bytes:
-    """A frame with another TTL; IPv4's header checksum goes with it (RFC 1624)."""
+    """Returns a frame with another TTL, and IPv4's header checksum updated (RFC 1624)."""
     changed = bytearray(raw)
     if version == 4:
         field = int.from_bytes(raw[_IP + 10 : _IP + 12], "big")
@@ -116,19 +120,19 @@ def _with_ttl(raw: bytes, version: int, at: int, ttl: int) -> bytes:
 
 
 def _finished(raw: bytes, version: int) -> bytes:
-    """A frame with the checksum that the sender's kernel left to its card: what is quoted has one."""
+    """Returns a frame with the checksum that was left to offload filled in, as it is quoted in an ICMP error."""
     unfinished = unfinished_checksum(raw)
     if unfinished is None:
         return raw
     start, field = HEADER + unfinished[0], HEADER + sum(unfinished)
     value = 0xFFFF - ones_sum(raw[start:])
     if value == 0 and raw[_IP + (9 if version == 4 else 6)] == UDP:
-        value = 0xFFFF  # RFC 768: 0 says that there is none
+        value = 0xFFFF  # RFC 768: 0 means no checksum
     return raw[:field] + value.to_bytes(2, "big") + raw[field + 2 :]
 
 
 def _is_told_of(raw: bytes, version: int) -> bool:
-    """Whether a sender is told of a packet's end: not of an ICMP error's, nor of any but the first of fragments."""
+    """Whether dropping a packet causes an ICMP error: not for ICMP errors, nor for fragments other than the first."""
     if version == 4:
         if int.from_bytes(raw[_IP + 6 : _IP + 8], "big") & 0x1FFF:
             return False

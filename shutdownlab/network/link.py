@@ -1,4 +1,4 @@
-"""Links between nodes of a lab: veth pairs made where they belong, shaped by the kernel or cut for a delay line."""
+"""Links between nodes of a lab: veth pairs created in their namespaces, shaped by the kernel or by a delay line."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from shutdownlab.system.features import KernelFeatures
 from shutdownlab.system.namespace import Namespace
 
 NAME_LIMIT = 15
-"""Longest interface name the kernel takes (IFNAMSIZ less the final zero)."""
+"""Longest interface name that the kernel accepts (IFNAMSIZ without the final zero)."""
 
 
 @dataclass(frozen=True)
 class DelayLine:
-    """A link cut in two: whatever comes in at one end of `namespace` must leave by the other, later.
+    """A link split in two, to be joined by the delay line: it forwards frames between `if_a` and `if_b` of `namespace`.
 
-    delay_ms: one way, in both directions. loss: share of packets dropped, 0 to 1, each direction. hops: the routers on
-    the link, where it has any. ends: the names of the namespaces at its ends, in the order of `if_a` and `if_b`.
+    delay_ms: one-way delay, in both directions. loss: share of packets dropped in each direction, 0 to 1.
+    hops: the routers on the link; None for none.
+    ends: names of the namespaces at the link's ends, in the order of `if_a` and `if_b`.
     """
 
     namespace: Namespace
@@ -38,7 +39,7 @@ class DelayLine:
 
 @dataclass
 class Cabling:
-    """What all links of one lab share."""
+    """State shared by all links of a lab."""
 
     features: KernelFeatures
     delay_lines: list[DelayLine] = field(default_factory=list)
@@ -46,7 +47,7 @@ class Cabling:
     udp_segmentation: Feature = field(default_factory=lambda: Feature("tx-udp-segmentation"))
 
     def relay_namespace(self) -> Namespace:
-        """Where the cut links' middle ends are; made when first needed."""
+        """Returns the namespace with the middle ends of split links, creating it on first use."""
         if self.relay is None:
             self.relay = Namespace("delay-lines", ipv6=False, own_mounts=False)
         return self.relay
@@ -63,16 +64,19 @@ class VethEnd:
 
 
 def make_veth(a: VethEnd, b: VethEnd) -> tuple[int, int]:
-    """Make a veth pair, up at both ends; the ends' interface indexes. Raises pyroute2.NetlinkError (17: name taken)."""
+    """Creates a veth pair with both ends up; returns their interface indexes.
+
+    Raises pyroute2.NetlinkError (17: the name is taken).
+    """
     indexes = a.namespace.take_index(), b.namespace.take_index()
     peer = b.name, indexes[1], b.mac, b.namespace.descriptor()
     a.namespace.configure([rtnetlink.veth(a.name, indexes[0], a.mac, peer, (a.mtu, b.mtu))])
-    b.namespace.set_up(b.name)  # the kernel refuses to make the peer up before it is joined
+    b.namespace.set_up(b.name)  # the kernel refuses to create the peer in the up state
     return indexes
 
 
 class LabIntf(Intf):  # type: ignore[misc]
-    """An interface configured through netlink. `index` is its number in its node's namespace."""
+    """An interface configured through netlink. `index`: its interface index in its node's namespace."""
 
     ip: str | None
     mac: str | None
@@ -85,7 +89,7 @@ class LabIntf(Intf):  # type: ignore[misc]
         super().__init__(name, **params)
 
     def config(self, **_params: Any) -> dict[str, Any]:
-        """Made complete by the link."""
+        """Does nothing: the link has already configured the interface."""
         return {}
 
     def _set(self, **attributes: Any) -> None:
@@ -93,7 +97,7 @@ class LabIntf(Intf):  # type: ignore[misc]
             netlink.link("set", index=self.index, **attributes)
 
     def setIP(self, ipstr: str, prefixLen: int | None = None) -> None:  # noqa: N802, N803
-        """Replace the interface's IPv4 addresses by this one."""
+        """Replaces the interface's IPv4 addresses by this one. Raises ValueError without a prefix length."""
         address, _, length = ipstr.partition("/")
         if not length and prefixLen is None:
             raise ValueError(f"no prefix length for {ipstr}")
@@ -113,7 +117,7 @@ class LabIntf(Intf):  # type: ignore[misc]
             return bool(netlink.get_links(self.index)[0]["flags"] & 1)
 
     def ifconfig(self, *args: str) -> str:
-        """Mininet's CLI `link A B down` and `up`; any other ifconfig command is run as such."""
+        """Handles `up` and `down` through netlink, for Mininet's CLI command `link`; else runs the ifconfig command."""
         if args in (("up",), ("down",)):
             self._set(state=args[0])
             return ""
@@ -146,7 +150,7 @@ class LabIntf(Intf):  # type: ignore[misc]
             return "OK" if netlink.link_lookup(ifname=self.name) else "MISSING"
 
     def delete(self) -> None:
-        """Remove the pair this is an end of, unless that is gone already."""
+        """Deletes the veth pair that this interface belongs to, unless it is gone already."""
         if isinstance(self.node, LabSwitch):
             self.node.detach(self)
         with self.node.namespace.netlink() as netlink:
@@ -157,7 +161,7 @@ class LabIntf(Intf):  # type: ignore[misc]
 
 
 class LabPatch(OVSIntf):  # type: ignore[misc]
-    """A patch port: no interface of the kernel's, made by Open vSwitch when the switch starts."""
+    """A patch port, which Open vSwitch creates when the switch starts; the kernel has no interface for it."""
 
     def config(self, **_params: Any) -> dict[str, Any]:
         return {}
@@ -168,14 +172,15 @@ class LabPatch(OVSIntf):  # type: ignore[misc]
 
 
 class LabLink(Link):  # type: ignore[misc]
-    """A link of a lab. Params besides Mininet's:
+    """A link of a lab. Parameters in addition to Mininet's:
 
-        bandwidth: "30mbit" (kbit, mbit, gbit), enforced on what each end sends
-        delay_ms: one way, each direction
-        loss: share of packets lost, 0 to 1, each direction
+        bandwidth: such as "30mbit" (kbit, mbit, gbit), enforced on what each end sends
+        delay_ms: one-way delay, in each direction
+        loss: share of packets lost in each direction, 0 to 1
+        hops: routers on the link
         params1, params2: `mac` and `mtu` (octets) of the interfaces
 
-    Two switches of one Open vSwitch instance are joined by patch ports unless the link is shaped.
+    Two switches of one Open vSwitch instance are joined by patch ports, unless the link is shaped or has routers.
     """
 
     intf1: Intf | None
@@ -214,7 +219,7 @@ class LabLink(Link):  # type: ignore[misc]
             if len(label) > NAME_LIMIT:
                 raise ValueError(f"interface name {label!r} of {node.name} is longer than {NAME_LIMIT} characters")
             ends.append((node, number, label, params.pop("mac", mac), params.pop("mtu", None)))
-            # Taken at once: a link of a node to itself must get two ports.
+            # Reserved at once: a link from a node to itself must get two ports.
             node.intfs[number] = label
         for node, number, *_ in ends:
             del node.intfs[number]
@@ -229,7 +234,8 @@ class LabLink(Link):  # type: ignore[misc]
         indexes = self._connect(one, two, wanted, cabling, hops)
         for end, other in ((one, node2), (two, node1)):
             if isinstance(other, LabSwitch) and other.instance.datapath == "netdev":
-                # It carries TCP's oversized packets and drops UDP's (QUIC's), seen with 3.1: the kernel is to cut them.
+                # The datapath forwards TCP's oversized packets but drops UDP's (QUIC's), as seen with 3.1: so the
+                # kernel has to segment them.
                 with end.namespace.entered():
                     cabling.udp_segmentation.switch_off(end.name)
         self.intf1, self.intf2 = (
@@ -261,7 +267,10 @@ class LabLink(Link):  # type: ignore[misc]
         return indexes
 
     def intfName(self, node: Any, n: int) -> str:  # noqa: N802
-        """Mininet's NODE-ethN, as far as it fits: in a host's own namespace ethN will do, among switches it won't."""
+        """Returns Mininet's NODE-ethN if it is short enough, else ethN, or a switch's short name and the number.
+
+        Hosts have namespaces of their own, in which ethN is unique; switches share one.
+        """
         name = f"{node.name}-eth{n}"
         if len(name) <= NAME_LIMIT:
             return name
@@ -274,7 +283,7 @@ class LabLink(Link):  # type: ignore[misc]
         self.intf1 = self.intf2 = None
 
     def stop(self) -> None:
-        """Goes with the namespaces of its ends."""
+        """Does nothing: the link is deleted with the namespaces of its ends."""
 
 
 def _same_instance(node1: Any, node2: Any) -> bool:
@@ -282,4 +291,4 @@ def _same_instance(node1: Any, node2: Any) -> bool:
 
 
 def _stays(*_args: object) -> None:
-    """Mininet would move the interface into the node's namespace; it was made there."""
+    """Does nothing: the interface was created in the node's namespace, and Mininet needn't move it there."""

@@ -1,4 +1,4 @@
-"""The out-of-band network by which switches reach their controllers: one Linux bridge, outside the emulated country."""
+"""The out-of-band network between switches and their controllers: a Linux bridge outside the emulated country."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from shutdownlab.system.namespace import Namespace
 
 _NAME = "mgmt"
 _MAC = "02:00:00:00:ff:01"
-"""Given, or the bridge would take the lowest of its ports', and a new one with each port: who has just asked for its
-address would speak to nobody for half a minute."""
+"""The bridge's fixed MAC address. By default a bridge has the lowest of its ports' addresses, which may change with a
+new port, and nodes with the old one in their ARP cache couldn't reach it for half a minute."""
 
 
 class ManagementNetwork:
-    """A bridge `mgmt` in the namespace this is made in, the sandbox's own, which has the prefix's first address."""
+    """A bridge `mgmt` in the sandbox's own namespace, where this must be created. It has the prefix's first address."""
 
     def __init__(self, prefix: IPv4Network = MANAGEMENT) -> None:
         self._prefix = prefix
@@ -43,9 +43,9 @@ class ManagementNetwork:
             netlink.addr("add", index=self._bridge, address=self.address, prefixlen=self._prefix.prefixlen)
 
     def join(self, namespace: Namespace) -> str:
-        """Give a namespace an interface `mgmt` in this network; its address, without length.
+        """Connects a namespace to this network by an interface `mgmt`; returns its address, without prefix length.
 
-        For Open vSwitch instances (LabNet does it) and for controllers in a namespace of their own.
+        For Open vSwitch instances (EmulatedNetwork does it) and for controllers in their own namespaces.
         """
         address = str(next(self._free))
         outer, inner = make_veth(VethEnd(self._home, f"{_NAME}{len(self._ports)}"), VethEnd(namespace, _NAME))
@@ -55,8 +55,8 @@ class ManagementNetwork:
         return address
 
     def close(self) -> None:
-        """Remove the bridge and all that joins it."""
+        """Deletes the bridge and all interfaces connected to it."""
         with self._home.netlink() as netlink:
             for index in (*self._ports, self._bridge):
-                with suppress(NetlinkError):  # gone with the namespace at its other end
+                with suppress(NetlinkError):  # deleted with the namespace at its other end
                     netlink.link("del", index=index)

@@ -1,4 +1,4 @@
-"""Mininet's network, built through netlink: any Topo, Mininet's API and CLI, a tenth of the time."""
+"""Mininet's network class, built through netlink: any Topo, with Mininet's API and CLI, in a tenth of the time."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from shutdownlab.network.ovs import Datapath, LabSwitch, OvsInstance
 from shutdownlab.system.features import KernelFeatures
 from shutdownlab.system.namespace import Namespace, end_processes
 
-# How many Open vSwitch instances share the switches that don't say which is theirs: each polls its own ports only.
+# How many Open vSwitch instances share the switches without an `instance`: each polls only its own ports.
 _SPREAD = 8
 
 
 class EmulatedNetwork(Mininet):  # type: ignore[misc]
-    """A lab's network. To be built in a sandbox, whose end ends it; `stop` does too.
+    """A lab's network. Build it in a sandbox; it ends with the sandbox, or by `stop`.
 
-    Nodes get their classes from what the Topo says, so that stock Mininet can load the same Topo: a host is a LabHost;
-    a switch is a LabSwitch in the Open vSwitch instance its param `instance` names (without one: its own, up to eight;
-    then shared), or a LabBridge if its param `bridge` is true. Switches without a digit in their name need no `dpid`.
+    The Topo's parameters decide the classes of nodes, so that stock Mininet can load the same Topo: a host is a
+    LabHost; a switch is a LabBridge if its parameter `bridge` is true, else a LabSwitch in the Open vSwitch instance
+    that `instance` names (by default one of eight in turn). Switches without a digit in their name need no `dpid`.
     """
 
     def __init__(
@@ -40,11 +40,14 @@ class EmulatedNetwork(Mininet):  # type: ignore[misc]
         controller: Any = None,
         **params: Any,
     ) -> None:
-        """management: prefix of the network by which switches reach their controllers; the sandbox itself, where this
-        is called, has its first address. None: there is no such network. log_dir: for Open vSwitch's logs.
-        userspace_delays: links' delays and losses are the delay line's, whatever the kernel has.
+        """Creates the network from a Topo.
+
+        management: prefix of the network between switches and controllers, in which the sandbox itself has the first
+            address; None for no such network.
+        log_dir: directory of Open vSwitch's logs.
+        userspace_delays: whether the delay line emulates delay and loss even if the kernel has netem.
         """
-        Mininet.inited = True  # raises limits of the whole machine, which a sandbox may not, and needn't
+        Mininet.inited = True  # skips Mininet.init, which raises machine-wide limits: not allowed in a sandbox
         self.datapath = datapath
         self.log_dir = log_dir
         self.instances: dict[str, OvsInstance] = {}
@@ -57,7 +60,7 @@ class EmulatedNetwork(Mininet):  # type: ignore[misc]
 
     @property
     def delay_lines(self) -> list[DelayLine]:
-        """Links cut in two, for the delay-line process to join."""
+        """The split links, for the delay-line process to join."""
         return self.cabling.delay_lines
 
     # Mininet's API
@@ -84,7 +87,7 @@ class EmulatedNetwork(Mininet):  # type: ignore[misc]
         return switch
 
     def instance(self, name: str) -> OvsInstance:
-        """The Open vSwitch instance of this name, started if it is the first to ask."""
+        """Returns the Open vSwitch instance of this name, starting it on first use."""
         if name not in self.instances:
             made = OvsInstance(name, self.datapath, self.log_dir)
             self.instances[name] = made
@@ -100,7 +103,7 @@ class EmulatedNetwork(Mininet):  # type: ignore[misc]
         return super().addLink(node1, node2, port1, port2, cls, **params)
 
     def delNode(self, node: Any, nodes: Any = None) -> None:  # noqa: N802
-        """Remove a node with its links and what runs in it."""
+        """Removes a node with its links, and ends the programs in it."""
         for link in [each for each in self.links if node in (each.intf1.node, each.intf2.node)]:
             self.delLink(link)
         super().delNode(node, nodes)
@@ -110,13 +113,13 @@ class EmulatedNetwork(Mininet):  # type: ignore[misc]
             node.namespace.close()
 
     def randMac(self) -> str:  # noqa: N802
-        """The next of this lab's MAC addresses: the same in every run."""
+        """Returns the next of this lab's MAC addresses; the sequence is the same in every run."""
         self._macs += 1
         number = f"{0x02_00_00_00_00_00 + self._macs:012x}"
         return ":".join(number[at : at + 2] for at in range(0, 12, 2))
 
     def stop(self) -> None:
-        """End what runs in the network and remove it."""
+        """Ends all programs in the network and removes it."""
         if self.terms:
             self.stopXterms()
         for controller in self.controllers:

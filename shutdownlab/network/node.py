@@ -1,4 +1,4 @@
-"""Mininet nodes without a shell each: a network namespace, configured through netlink when the network is built."""
+"""Mininet nodes that start no shell until it is used: network namespaces configured through netlink."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from shutdownlab.system.namespace import Namespace
 Address = tuple[str, str]
 """Interface name, address/length (IPv4 or IPv6)."""
 Route = tuple[str, str | None, str | None] | tuple[str, str | None, str | None, int | None]
-"""Prefix or "default"; gateway or None (on the link); interface or None (the one that leads to the gateway)."""
+"""Prefix or "default"; gateway or None (on-link); interface or None (the one that leads to the gateway); MTU or None
+(the link's)."""
 
 _PROMPT = chr(127)
 _SOLICITATIONS = 3600
-"""How often a router asks for a neighbour, once a second, until it says that there is none."""
+"""How often a router sends a solicitation for a neighbour, once a second, before it reports it as unreachable."""
 
 
 class EmulatedNode(Node):  # type: ignore[misc]
-    """What hosts and switches of a lab share: the namespace, and a shell that starts when it is first used."""
+    """The base class of a lab's hosts and switches: a namespace, and a shell that starts on first use."""
 
     namespace: Namespace
 
@@ -39,7 +40,7 @@ class EmulatedNode(Node):  # type: ignore[misc]
         self._pid: int | None = None
         self._ended = False
         self.variables: dict[str, str] = {}
-        """What `environment` has besides."""
+        """Additional variables for `environment`."""
         self.namespace = self._take_namespace(name, params)
         params["inNamespace"] = True
         super().__init__(name, **params)
@@ -49,18 +50,18 @@ class EmulatedNode(Node):  # type: ignore[misc]
 
     @classmethod
     def setup(cls) -> None:
-        """Nothing needs mnexec or ifconfig here."""
+        """Does nothing: Mininet checks for mnexec and ifconfig here, which these nodes don't need."""
 
-    # The shell, its pid and its output exist from when one of them is asked for.
+    # The shell, its pid and its output are created when one of them is first accessed.
 
     def startShell(self, mnopts: str | None = None) -> None:  # noqa: N802 - Mininet's name and signature
         self.waiting = False
 
     def mountPrivateDirs(self) -> None:  # noqa: N802
-        """Done with the namespace."""
+        """Does nothing: the namespace has mounted them."""
 
     def unmountPrivateDirs(self) -> None:  # noqa: N802
-        """Gone with the namespace."""
+        """Does nothing: they go with the namespace."""
 
     @property
     def shell(self) -> Any:
@@ -86,12 +87,12 @@ class EmulatedNode(Node):  # type: ignore[misc]
 
     @stdout.setter
     def stdout(self, value: Any) -> None:
-        """Always the terminal that `stdin` is."""
+        """Ignores the value: it is always the terminal of `stdin`."""
 
     def _open_shell(self) -> None:
         self.master, self.slave = pty.openpty()
         self._shell = self.namespace.spawn(
-            # setsid --ctty: the pseudo-terminal's Ctrl-C (sendInt) must reach what runs in it
+            # setsid --ctty: the pseudo-terminal's Ctrl-C (sendInt) must reach the programs in it
             ["setsid", "--ctty", "bash", "--norc", "--noediting", "-is", f"mininet:{self.name}"],
             stdin=self.slave,
             stdout=self.slave,
@@ -116,7 +117,7 @@ class EmulatedNode(Node):  # type: ignore[misc]
         self.cmd("unset HISTFILE; stty -echo; set +m")
 
     def _close_shell(self) -> None:
-        """Give up what belongs to a shell that has ended, or soon will; the next command gets a new one."""
+        """Closes the descriptors of a shell that has ended or soon will; the next command gets a new shell."""
         self.outToNode.pop(self.master, None)
         self.inToNode.pop(self.master, None)
         self.stdin.close()
@@ -126,7 +127,7 @@ class EmulatedNode(Node):  # type: ignore[misc]
         self.waiting = False
 
     def monitor(self, timeoutms: int | None = None, findPid: bool = True) -> str:  # noqa: N803
-        """As Mininet's; where the shell has ended meanwhile (`exit`, a signal), the command has ended with it."""
+        """As Mininet's; if the shell has ended in the meantime (`exit`, a signal), so has the command."""
         if not self.readbuf:
             ready = [fd for fd, _ in self.pollOut.poll(timeoutms)]
             if ready == [self.shell_end]:
@@ -137,11 +138,11 @@ class EmulatedNode(Node):  # type: ignore[misc]
         return str(super().monitor(timeoutms, findPid))
 
     def environment(self) -> dict[str, str]:
-        """Variables that programs run in this node get besides their own."""
+        """Returns the environment variables added for programs in this node."""
         return dict(self.variables)
 
     def popen(self, *args: Any, **kwargs: Any) -> subprocess.Popen[Any]:
-        """As Mininet's (a list, words, or a string to be split), without a shell having been started."""
+        """As Mininet's (a list, several words, or a string to be split), without starting the node's shell."""
         params = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **kwargs}
         params.pop("mncmd", None)
         words = args[0] if len(args) == 1 else args
@@ -155,12 +156,12 @@ class EmulatedNode(Node):  # type: ignore[misc]
         return self.namespace.spawn(cmd, **params)
 
     def spawn(self, argv: Sequence[str | Path], **options: Any) -> subprocess.Popen[Any]:
-        """Start a program in this node: see Namespace.spawn."""
+        """Starts a program in this node; see Namespace.spawn."""
         options["env"] = {**(options.get("env") or os.environ), **self.environment()}
         return self.namespace.spawn(argv, **options)
 
     def enter(self) -> Callable[[], None]:
-        """What a forked child calls to be in this node from then on."""
+        """Returns a function that moves a forked child into this node permanently."""
         return self.namespace.enter
 
     def terminate(self) -> None:
@@ -178,14 +179,14 @@ class EmulatedNode(Node):  # type: ignore[misc]
 class LabHost(EmulatedNode, Host):  # type: ignore[misc]
     """A host or a router.
 
-    Params, all optional, besides Mininet's ip, mac and defaultRoute:
+    Optional parameters, in addition to Mininet's ip, mac and defaultRoute:
         addresses: list of (interface, "address/length"), IPv4 and IPv6; `lo` is an interface too
-        spare_addresses: the same, of addresses that nothing is sent from but what asks for it
-        routes: list of (prefix or "default", gateway or None, interface or None), and an MTU where it is less there
-        local_prefixes: whole prefixes this host answers for
+        spare_addresses: the same, for addresses that are not used as a source unless a program binds to them
+        routes: list of (prefix or "default", gateway or None, interface or None), with an MTU where it is smaller
+        local_prefixes: prefixes of which all addresses are this host's
         sysctls: {"net.ipv4.…": value}
         forwarding: True for a router
-        resolv: text of /etc/resolv.conf, for what runs in this host
+        resolv: text of /etc/resolv.conf for programs in this host
     """
 
     def config(
@@ -201,15 +202,18 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
         forwarding: bool = False,
         **_params: Any,
     ) -> dict[str, Any]:
-        """Configure it all in one netlink session. Raises pyroute2.NetlinkError, KeyError for an unknown interface."""
+        """Configures addresses and routes in one netlink session.
+
+        Raises pyroute2.NetlinkError, and KeyError for an unknown interface.
+        """
         if forwarding:
-            # Routers keep the addresses of an interface that goes down, so that it has them when it is up again.
+            # Keeps the IPv6 addresses of an interface that goes down, so that it has them when it is up again.
             keep = {"net.ipv6.conf.all.keep_addr_on_down": 1}
-            # They tell everybody what they cannot reach: with one error a second, outcomes hang on who asked first.
+            # No rate limit on ICMP errors: with one error a second, outcomes would depend on which probe came first.
             tell = {"net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0}
-            # An address that nobody has is silent, as behind routers that are told to send no such errors: with one
-            # after the three seconds of ARP and neighbour discovery, outcomes hang on how patient a probe is.
-            # Of each interface by itself: a namespace of an ordinary user's has no `default` to set.
+            # No error for an unused address, as behind routers configured to send none: if it came after the three
+            # seconds of ARP and neighbour discovery, outcomes would depend on a probe's timeout.
+            # Set per interface, as an ordinary user's namespace has no `default` to set.
             ways = [f"net.{family}.neigh.{name}" for family in ("ipv4", "ipv6") for name in self.nameToIntf]
             look = {f"{way}.mcast_solicit": _SOLICITATIONS for way in ways}
             forward = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1}
@@ -244,7 +248,7 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
             raise KeyError(f"{self.name} has no interface {name!r}; {there}") from None
 
     def _address(self, name: str, address: str, *, spare: bool = False) -> rtnetlink.Request:
-        """spare: deprecated, or in IPv4 merely the last of its subnet's."""
+        """Returns the request to add an address. spare: deprecated; for IPv4 it is only added after the others."""
         value = ip_interface(address)
         intf = self.nameToIntf.get(name)
         if intf is not None and (intf.ip is None or ":" in intf.ip):
@@ -260,13 +264,13 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
         self.namespace.configure([self._route(_mininet_route(f"dev {intf}" if " " not in str(intf) else str(intf)))])
 
     def setARP(self, ip: str, mac: str) -> None:  # noqa: N802
-        """Add a permanent neighbour on the default interface."""
+        """Adds a permanent neighbour entry on the default interface."""
         with self.namespace.netlink() as netlink:
             netlink.neigh("replace", dst=ip, lladdr=mac, ifindex=self.defaultIntf().index, state=0x80)
 
 
 class LabBridge(EmulatedNode, Switch):  # type: ignore[misc]
-    """A plain Linux bridge in a namespace of its own: an exchange's switching fabric. Learns, floods, no controller."""
+    """A plain Linux bridge in its own namespace: an exchange's learning switch, without a controller."""
 
     controlIntf = None  # noqa: N815 - read by mininet.node.Switch
 
@@ -277,7 +281,7 @@ class LabBridge(EmulatedNode, Switch):  # type: ignore[misc]
         return Namespace(name, ipv6=False)
 
     def start(self, controllers: Sequence[object]) -> None:
-        """Join all interfaces in one bridge, which forwards at once (no spanning tree)."""
+        """Creates the bridge with all interfaces as ports. It forwards at once, without spanning tree."""
         with self.namespace.netlink() as netlink:
             self._bridge = self.namespace.take_index()
             netlink.link(
@@ -293,15 +297,15 @@ class LabBridge(EmulatedNode, Switch):  # type: ignore[misc]
         self.namespace.configure([rtnetlink.enslaved(intf.index, self._bridge) for intf in self.intfList()])
 
     def attach(self, intf: Any) -> None:
-        """Add a link made after the start."""
+        """Adds the interface of a link that was created after the start."""
         self.namespace.configure([rtnetlink.enslaved(intf.index, self._bridge)])
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
-        """The bridge goes with its namespace."""
+        """Does nothing: the bridge is deleted with its namespace."""
 
 
 def _mininet_route(text: str) -> Route:
-    """Mininet's "via 10.0.0.1", "dev h1-eth0", "dev h1-eth0 via 10.0.0.1"."""
+    """Parses Mininet's default route: "via 10.0.0.1", "dev h1-eth0" or "dev h1-eth0 via 10.0.0.1"."""
     words = text.split()
     found = dict(zip(words[::2], words[1::2], strict=False))
     return "default", found.get("via"), found.get("dev")

@@ -1,7 +1,7 @@
-"""Open vSwitch: one instance an operator, each in a network namespace of its own, and the switches in it.
+"""Open vSwitch: one instance per operator, each in its own network namespace, and the switches in it.
 
-Two instances of the userspace datapath cannot share a namespace (both want the device `ovs-netdev`), and one for the
-whole country gets slower with every port, for it polls all of them in one loop.
+Two instances of the userspace datapath can't share a namespace (both need the device `ovs-netdev`), and a single one
+for the whole country would get slower with every port, because it polls all of them in one loop.
 """
 
 from __future__ import annotations
@@ -24,35 +24,40 @@ from shutdownlab.system.namespace import Namespace
 from shutdownlab.system.questions import SocketQuestion
 
 Datapath = Literal["netdev", "system"]
-"""netdev: Open vSwitch's own, in userspace. system: the kernel module openvswitch."""
+"""netdev: Open vSwitch's userspace datapath. system: the kernel module openvswitch."""
 
 _RUN = Path("/run/ovs")
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 _START_SECONDS, _SECONDS_A_COMMAND = 20.0, 0.05
-"""What a transaction may take, and each command of all that are begun together."""
+"""Timeout of a transaction, plus a time for each command of all transactions begun together."""
 _NAME_LIMIT = 15
-# The daemons' own interfaces take the indexes below.
+# Lower indexes are taken by the daemons' own interfaces.
 _FIRST_INDEX = 1000
-# TSO must be on before the first bridge is; one revalidator will do for what one operator has. A probe's flows
-# are gone after a second (max-idle, in ms): kept for 10 s, as by default, they were a quarter of the daemons' work.
+# TSO must be enabled before the first bridge exists. One revalidator is enough for an operator. A probe's flows expire
+# after a second (max-idle, in ms): with the default of 10 s they were a quarter of the daemons' work.
 _OTHER_CONFIG = [
     ["userspace-tso-enable", "true"], ["max-idle", "1000"], ["n-handler-threads", "1"], ["n-revalidator-threads", "1"]
 ]  # fmt: skip
 
 
 def _allocator() -> dict[str, str]:
-    """The userspace datapath takes and frees 32 packet buffers a port each time it looks for packets, which was 22 % of
-    its time with glibc's allocator and 13 % with jemalloc: used where it is installed.
+    """Returns environment variables that make the daemons use jemalloc, if it is installed.
+
+    The userspace datapath allocates and frees 32 packet buffers per port in each poll, which took 22 % of its time with
+    glibc's allocator and 13 % with jemalloc.
     """
     found = next(Path("/usr/lib").glob("*/libjemalloc.so.2"), None)
     return {"LD_PRELOAD": str(found)} if found else {}
 
 
 class OvsInstance:
-    """One `ovsdb-server` and one `ovs-vswitchd`, in namespace `ovs-NAME`. Starts at once, in the background."""
+    """One `ovsdb-server` and one `ovs-vswitchd`, in namespace `NAME_ovs`."""
 
     def __init__(self, name: str, datapath: Datapath = "netdev", log_dir: Path | None = None) -> None:
-        """log_dir: where the daemons log to; in the sandbox, to be lost with it, if None."""
+        """Starts the daemons, without waiting until they are ready.
+
+        log_dir: directory of the daemons' logs; None for one that is lost with the sandbox. Raises MachineCannot.
+        """
         self.name = name
         self.datapath = datapath
         self.namespace = Namespace(f"{name}_ovs", ipv6=False, own_mounts=False, first_index=_FIRST_INDEX)
@@ -62,7 +67,7 @@ class OvsInstance:
         self._logs.mkdir(parents=True, exist_ok=True)
         self._bridges: list[str] = []
         self.daemons: dict[str, subprocess.Popen[Any]] = {}
-        """Its two processes, by the names of their programs."""
+        """The two processes, by program name."""
         database = self.run_dir / "conf.db"
         shutil.copy(_database_template(), database)
         self._spawn("ovsdb-server", f"--remote=punix:{self.socket}", str(database))
@@ -70,11 +75,11 @@ class OvsInstance:
 
     @property
     def socket(self) -> Path:
-        """Of its database: `ovs-vsctl --db=unix:SOCKET`."""
+        """The database's socket: `ovs-vsctl --db=unix:SOCKET`."""
         return self.run_dir / "db.sock"
 
     def liveness_questions(self) -> dict[str, SocketQuestion]:
-        """What each of its daemons answers from its main loop, by the program's name: `ovs-appctl version`."""
+        """Returns a query for each daemon, by program name, that its main loop answers: `ovs-appctl version`."""
         ask = json.dumps({"method": "version", "params": [], "id": 0}).encode()
         return {
             program: SocketQuestion(self.run_dir / f"{program}.{daemon.pid}.ctl", ask, _is_json)
@@ -83,11 +88,11 @@ class OvsInstance:
 
     @property
     def control(self) -> Path:
-        """The control socket of its switches' daemon, as `ovs-appctl` speaks to it."""
+        """The control socket of `ovs-vswitchd`, as used by `ovs-appctl`."""
         return self.run_dir / f"ovs-vswitchd.{self.daemons['ovs-vswitchd'].pid}.ctl"
 
     def environment(self) -> dict[str, str]:
-        """Makes ovs-vsctl, ovs-ofctl and ovs-appctl talk to this instance."""
+        """Returns environment variables that make ovs-vsctl, ovs-ofctl and ovs-appctl use this instance."""
         return {"OVS_RUNDIR": str(self.run_dir), "OVS_DBDIR": str(self.run_dir), "OVS_LOGDIR": str(self._logs)}
 
     def _spawn(self, program: str, *arguments: str) -> None:
@@ -104,14 +109,14 @@ class OvsInstance:
             raise _no_open_vswitch(program, error) from error
 
     def adopt(self, bridge: str) -> str:
-        """Count a bridge in; a short name for it that is unique in this instance."""
+        """Registers a bridge; returns a short name for it that is unique in this instance."""
         self._bridges.append(bridge)
         return f"br{len(self._bridges)}"
 
     def begin(self, commands: Sequence[Sequence[str]], beside: int = 0) -> subprocess.Popen[str]:
-        """Run ovs-vsctl commands as one transaction, until the switch has obeyed. To be handed to `finish`.
+        """Starts ovs-vsctl commands as one transaction, which ends once ovs-vswitchd has applied it. See `finish`.
 
-        beside: how many commands other instances are given at the same time.
+        beside: how many commands other instances run at the same time, for the timeout. Raises MachineCannot.
         """
         seconds = round(_START_SECONDS + (len(commands) + beside) * _SECONDS_A_COMMAND)
         argv = ["ovs-vsctl", f"--db=unix:{self.socket}", f"--timeout={seconds}", "--retry"]
@@ -125,7 +130,7 @@ class OvsInstance:
             raise _no_open_vswitch("ovs-vsctl", error) from error
 
     def finish(self, begun: subprocess.Popen[str]) -> str:
-        """Wait for the transaction; what it printed. Raises MachineCannot if it failed."""
+        """Waits for a transaction and returns its output. Raises MachineCannot if it failed."""
         output, complaint = begun.communicate()
         if begun.returncode:
             last = self._last_warning()
@@ -138,11 +143,11 @@ class OvsInstance:
         return output
 
     def vsctl(self, *command: str) -> str:
-        """Run one ovs-vsctl command and return its output. Raises MachineCannot."""
+        """Runs one ovs-vsctl command and returns its output. Raises MachineCannot."""
         return self.finish(self.begin([command]))
 
     def close(self) -> None:
-        """Kill the daemons and let go of what is theirs. The kernel then needs 12 ms for each port: not waited for."""
+        """Kills the daemons and releases their namespace and files, without waiting for the kernel: 12 ms per port."""
         for daemon in self.namespace.running():
             daemon.kill()
         self.namespace.close()
@@ -163,7 +168,7 @@ def _is_json(data: bytes) -> bool:
 
 
 def _database_template() -> Path:
-    """An empty database with our settings in it, made once a sandbox: instances copy it."""
+    """Returns an empty database with our settings, created once per sandbox, for instances to copy."""
     template = _RUN / "template.db"
     if template.exists():
         return template
@@ -186,7 +191,9 @@ def _database_template() -> Path:
 
 
 def _no_open_vswitch(program: str, error: FileNotFoundError) -> MachineCannot:
-    """That a program is missing; or, where it is there, what else is: the working directory, for instance."""
+    """Explains why a program couldn't be started: it isn't installed, or another file, such as the working directory,
+    is missing.
+    """
     if shutil.which(program) is None:
         why, mend = f"{program} is not installed", "sudo apt install openvswitch-switch"
     else:
@@ -195,11 +202,11 @@ def _no_open_vswitch(program: str, error: FileNotFoundError) -> MachineCannot:
 
 
 class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
-    """An Open vSwitch bridge, in its operator's instance.
+    """An Open vSwitch bridge in its operator's instance.
 
-    Params besides Mininet's:
-        instance: the OvsInstance (LabNet turns its name into it)
-        targets: controllers, such as "tcp:192.0.2.1:6653", besides the network's own
+    Parameters in addition to Mininet's:
+        instance: the OvsInstance (EmulatedNetwork looks it up by name)
+        targets: controllers in addition to the network's own, such as "tcp:192.0.2.1:6653"
     """
 
     controlIntf = None  # noqa: N815 - read by mininet.node.Switch
@@ -214,7 +221,7 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
 
     @property
     def management(self) -> Path:
-        """The socket by which `ovs-ofctl` speaks to it."""
+        """The bridge's management socket, as used by `ovs-ofctl`."""
         return self.instance.run_dir / f"{self.bridge}.mgmt"
 
     def _take_namespace(self, name: str, params: dict[str, Any]) -> Namespace:
@@ -224,7 +231,7 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
         return self.instance.environment() | self.variables
 
     def bridge_commands(self, controllers: Iterable[Any]) -> list[list[str]]:
-        """The ovs-vsctl commands that make this bridge with all its ports."""
+        """Returns the ovs-vsctl commands that create this bridge with all its ports."""
         bridge = [
             f"datapath_type={self.instance.datapath}",
             f"fail_mode={self.failMode}",
@@ -248,7 +255,7 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
             settings += ["type=patch", f"options:peer={peer}"]
         made = [["--may-exist", "add-port", self.bridge, intf.name, "--", "set", "Interface", intf.name, *settings]]
         if getattr(intf, "shaped", False):
-            # Without this Open vSwitch removes the shaping it finds on the interface.
+            # Without this, Open vSwitch removes existing queueing disciplines from the interface.
             made.append(
                 [
                     f"--id=@{intf.name}",
@@ -265,12 +272,12 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
         return made
 
     def start(self, controllers: Sequence[Any]) -> None:
-        """Remember the controllers: `batchStartup`, which Mininet calls next, makes the bridges of all switches."""
+        """Stores the controllers for `batchStartup`, which Mininet calls next to create the bridges of all switches."""
         self._controllers = tuple(controllers)
 
     @classmethod
     def batchStartup(cls, switches: Sequence[LabSwitch], run: object = None) -> Sequence[LabSwitch]:  # noqa: N802
-        """One transaction an instance, all instances at once."""
+        """Creates the bridges of all switches: one transaction per instance, all of them concurrently."""
         by_instance: dict[OvsInstance, list[list[str]]] = {}
         for switch in switches:
             by_instance.setdefault(switch.instance, []).extend(switch.bridge_commands(switch._controllers))
@@ -281,22 +288,22 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
         return switches
 
     def stop(self, deleteIntfs: bool = True) -> None:  # noqa: N803
-        """Remove this bridge alone."""
+        """Removes this bridge only, not its instance."""
         self.instance.vsctl("--if-exists", "del-br", self.bridge)
 
     def attach(self, intf: Intf) -> None:
-        """Add a port made after the start."""
+        """Adds a port that was created after the start."""
         self.instance.finish(self.instance.begin(self._port_commands(intf)))
 
     def detach(self, intf: Intf) -> None:
         self.instance.vsctl("--if-exists", "del-port", self.bridge, str(intf))
 
     def vsctl(self, *args: Any, **_kwargs: Any) -> str:
-        """As in Mininet, words may hold spaces."""
+        """Runs an ovs-vsctl command. As in Mininet, arguments are split at spaces."""
         return self.instance.vsctl(*" ".join(str(arg) for arg in args).split())
 
     def dpctl(self, *args: Any) -> str:
-        """Run ovs-ofctl COMMAND BRIDGE ARGUMENTS... and return what it prints."""
+        """Runs `ovs-ofctl COMMAND BRIDGE ARGUMENTS...` and returns its output, including errors."""
         command, *rest = (str(arg) for arg in args)
         protocols = ["-O", self.protocols] if self.protocols else []
         done = subprocess.run(
@@ -311,6 +318,6 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
         return done.stdout
 
     def connected(self) -> bool:
-        """Whether a controller is connected; without one to connect to, whether it forwards by itself."""
+        """Whether a controller of the instance is connected, or this switch forwards without one (fail mode)."""
         states = self.instance.vsctl("--columns=is_connected", "--format=csv", "--no-headings", "list", "Controller")
         return "true" in states or self.failMode == "standalone"

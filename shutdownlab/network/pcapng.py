@@ -1,4 +1,4 @@
-"""Writes pcapng (draft-ietf-opsawg-pcapng): sections, packets with comments, and the secrets that decrypt them."""
+"""Writes pcapng (draft-ietf-opsawg-pcapng): sections, packets with comments, and decryption secrets."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from shutdownlab.inspection.capture import CONTROLS
 _SECTION, _INTERFACE, _STATISTICS, _PACKET, _SECRETS = 0x0A0D0D0A, 1, 5, 6, 0x0A
 _LINKTYPE_ETHERNET: Final = 1
 LONGEST_FRAME: Final = 1 << 17
-"""Bytes of a packet that are kept."""
+"""Maximum captured length of a packet, in bytes."""
 _COMMENT, _USER_APPLICATION, _NAME, _DESCRIPTION, _RESOLUTION = 1, 4, 2, 3, 9
 _LOST_BY_SYSTEM: Final = 7
 """isb_osdrop."""
 _END: Final = b"\0\0\0\0"
 _IN_COMMENT: Final = 1000
-"""Addresses in one comment: options have at most 65,535 bytes."""
+"""Maximum number of addresses in one comment: an option has at most 65,535 bytes."""
 _NSS_KEY_LOG: Final = 0x544C534B
-"""Secrets Type "TLSK": the lines of an NSS key log."""
+"""Secrets Type "TLSK": lines of an NSS key log."""
 _SECRETS_LIMIT: Final = 1 << 18
-"""Bytes of one block of them; readers take much longer ones for damage."""
+"""Maximum bytes of secrets in one block; readers treat much larger blocks as damaged."""
 
 
 def section(
     ports: Sequence[tuple[str, str]], comment: str = "", application: str = "", controls: Sequence[str] = ()
 ) -> bytes:
-    """The blocks a file begins with: its section, and a port each (its name, what it leads to), its times in ns.
+    """Returns the blocks at the start of a file: a section header, and an interface for each port, with times in ns.
 
-    controls: addresses whose packets prove that the laboratory works, told in comments for who inspects the file.
+    ports: name and description of each. controls: addresses of control measurements, put into comments for readers of
+    the file.
     """
     about = [(_COMMENT, comment.encode()), (_USER_APPLICATION, application.encode())]
     parts = [controls[first : first + _IN_COMMENT] for first in range(0, len(controls), _IN_COMMENT)]
@@ -43,25 +44,25 @@ def section(
 
 
 def packet(port: int, at_ns: int, frame: bytes, comments: Iterable[str] = ()) -> bytes:
-    """One frame's block; `port` counts from 0 in the order of `section`."""
+    """Returns the block of a frame. `port`: index in the `ports` of `section`."""
     head = struct.pack("<IIIII", port, at_ns >> 32, at_ns & 0xFFFFFFFF, len(frame), len(frame))
     return _block(_PACKET, head + _padded(frame) + _options([(_COMMENT, text.encode()) for text in comments]))
 
 
 def last_words(at_ns: int, comment: str) -> bytes:
-    """What is to be said when no packet came any more: a comment on the statistics of the first port."""
+    """Returns a comment for which no later packet exists, as a comment on the first port's statistics."""
     head = struct.pack("<III", 0, at_ns >> 32, at_ns & 0xFFFFFFFF)
     return _block(_STATISTICS, head + _options([(_COMMENT, comment.encode())]))
 
 
 def lost(port: int, at_ns: int, packets: int) -> bytes:
-    """The statistics of a port of which the system lost so many packets before they could be recorded."""
+    """Returns the statistics of a port: the number of packets that the kernel dropped before they were recorded."""
     head = struct.pack("<III", port, at_ns >> 32, at_ns & 0xFFFFFFFF)
     return _block(_STATISTICS, head + _options([(_LOST_BY_SYSTEM, struct.pack("<Q", packets))]))
 
 
 def secrets(key_log: bytes) -> Iterator[bytes]:
-    """Decryption Secrets Blocks of an NSS key log's whole lines; readers want them ahead of the packets."""
+    """Yields Decryption Secrets Blocks with the complete lines of an NSS key log. They must precede the packets."""
     part = bytearray()
     for line in dict.fromkeys(key_log.splitlines(keepends=True)):
         if not line.endswith(b"\n"):

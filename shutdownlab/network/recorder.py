@@ -1,11 +1,10 @@
-"""Records what every switch receives, port by port: a pcapng file a switch.
+"""Records the frames that each switch receives, on all its ports, in one pcapng file per switch.
 
-Each frame is recorded once by each switch it reaches, where it comes in, in the order in which the kernel got them,
-whatever their ports: who reads the file finds connections as the switch and its DPI box saw them. Segmentation offload
-is on in the laboratory: TCP segments are recorded as hosts hand them over, up to 64 KiB, with checksums that a network
-card would fill in. What happens meanwhile (a phase begins, an order is given) is a comment on the first packet that
-comes after it. Frames that came faster than they could be recorded are counted in the statistics at a file's end, which
-`shutdownlab inspect` and Wireshark's tools tell.
+Each switch records a frame once, on the port where it arrives, in the order in which the kernel received the frames of
+all ports: so the file shows connections as the switch and its DPI box saw them. Segmentation offload is enabled in the
+lab, so TCP segments are recorded as the sender's kernel passes them on, up to 64 KiB, with checksums left to a network
+card. Events (a phase begins, an order is given) become comments on the next packet. Frames dropped because recording
+was too slow are counted in the statistics at the file's end, which `shutdownlab inspect` and Wireshark's tools show.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.netns import inside
 
 RECORDER: Final = "recorder"
-"""The name of its process."""
+"""The process name."""
 _ETH_P_ALL: Final = 3
 _SOL_PACKET: Final = 263
 _PACKET_IGNORE_OUTGOING: Final = 23
@@ -36,15 +35,15 @@ _RECEIVE_BUFFER: Final = 8 << 20
 _FLUSH_S: Final = 1.0
 _END_S: Final = 5.0
 _COPIED_A_SECOND: Final = 10 << 20
-"""Bytes of captures, on the slowest disk that is reckoned with."""
+"""Bytes of captures copied per second on the slowest disk allowed for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """One switch: the namespace its ports are in, and their names (with what they lead to).
+    """A switch to record: the namespace of its ports, and their names and descriptions.
 
-    key_logs: the NSS key logs beside its capture (a pattern) whose secrets are put into it at the end. controls: the
-    addresses whose packets pass the DPI box beside it unseen.
+    key_logs: pattern of the NSS key logs, in the capture's directory, whose secrets are embedded at the end.
+    controls: addresses of control measurements, which the DPI box at this switch passes without inspection.
     """
 
     switch: str
@@ -56,7 +55,7 @@ class Tap:
 
 @dataclass(slots=True)
 class _Capture:
-    """A switch's file. `untold`: comments on the first packet that comes after them, with their times."""
+    """A switch's capture file. `untold`: times (ns) and comments for the next packet."""
 
     tap: Tap
     path: Path
@@ -74,7 +73,7 @@ class _Capture:
         self.file.write(packet(port, at_ns, frame, said))
 
     def tell_lost(self, port: int, packets: int) -> None:
-        """Say how many packets the kernel dropped because this port was not read fast enough, if any."""
+        """Writes how many packets of a port the kernel dropped, if any."""
         if packets:
             self.file.write(lost(port, time.time_ns(), packets))
 
@@ -86,7 +85,7 @@ class _Capture:
             self._embed_secrets()
 
     def _embed_secrets(self) -> None:
-        """Put the secrets ahead of the packets, where readers want them."""
+        """Rewrites the file with the secrets before the packets, where readers need them."""
         logs = sorted(self.path.parent.glob(self.tap.key_logs))
         draft = self.path.with_suffix(".draft")
         with self.path.open("rb") as old, draft.open("wb") as new:
@@ -98,9 +97,9 @@ class _Capture:
 
 
 def start_recorder(taps: Sequence[Tap], directory: Path, about: str = "", application: str = "") -> Forked:
-    """Fork the recorder; it writes `SWITCH.pcapng` files into `directory` until it is stopped.
+    """Forks the recorder, which writes a file `SWITCH.pcapng` per switch into `directory` until it is stopped.
 
-    about: a comment on each file, after the switch's name; application: what has written it.
+    about: a comment on each file, after the switch's name. application: name of the writing program.
     """
     directory.mkdir(parents=True, exist_ok=True)
 
@@ -129,12 +128,12 @@ def start_recorder(taps: Sequence[Tap], directory: Path, about: str = "", applic
 
 
 def mark(recorder: Forked, text: str, switch: str = "") -> None:
-    """Say what happens now, in the captures of all switches or of one."""
+    """Adds a comment at the present time to the captures of all switches, or of `switch`."""
     recorder.send(json.dumps({"at_ns": time.time_ns(), "text": text, "switch": switch}).encode() + b"\n")
 
 
 def patience_s(directory: Path) -> float:
-    """How many seconds the recorder may take to end: where there are secrets to embed, all is copied."""
+    """Returns how many seconds the recorder may take to end: embedding secrets copies the captures."""
     return _END_S + sum(path.stat().st_size for path in directory.glob("*.pcapng")) / _COPIED_A_SECOND
 
 
@@ -172,7 +171,7 @@ def _hear(child: Child, captures: Mapping[str, _Capture]) -> None:
 
 
 def _dropped(opened: socket.socket) -> int:
-    """How many frames a packet socket's buffer had no room for (packet(7), PACKET_STATISTICS)."""
+    """Returns how many frames the kernel dropped as the socket's buffer was full (packet(7), PACKET_STATISTICS)."""
     try:
         return int(struct.unpack("=II", opened.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))[1])
     except OSError:

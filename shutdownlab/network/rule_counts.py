@@ -1,7 +1,7 @@
-"""How many packets the rules of policies have met, asked of a switch: OpenFlow 1.3's aggregate statistics, by cookie.
+"""Queries a switch for how many packets matched policies' rules: OpenFlow 1.3's aggregate statistics, by cookie.
 
-A policy's rules have its cookie. Asked is at the socket by which `ovs-ofctl` speaks to a bridge, so that no controller
-has a part in it; whether a connection is idle is not touched by it.
+All rules of a policy have its cookie. The query goes to the bridge's management socket, as `ovs-ofctl`'s do, so no
+controller is involved, and the idle times of flows aren't affected.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _PATIENCE_S: Final = 5.0
 
 
 class CountsMissing(Exception):
-    """A switch does not tell."""
+    """A switch did not return its counts."""
 
 
 def rule_counts(bridge: Path, policies: Iterable[str]) -> Counts:
-    """What the rules of policies have met since they are there, where it is anything: by policy and table.
+    """Returns the counts of policies' rules since they were installed, without those of 0 packets.
 
-    bridge: the socket of its management (`BRIDGE.mgmt`). Raises `CountsMissing`.
+    bridge: the management socket (`BRIDGE.mgmt`). Raises `CountsMissing`.
     """
     names = tuple(policies)
     if not names:
@@ -51,7 +51,10 @@ def rule_counts(bridge: Path, policies: Iterable[str]) -> Counts:
 
 
 def since(before: Counts, now: Counts) -> Counts:
-    """What has been met between two counts, where it is anything. Of rules put anew all that they have met is new."""
+    """Returns the difference of two counts, without those of 0 packets.
+
+    A count that has decreased belongs to rules installed in between, and is taken whole.
+    """
     found = {}
     for key, (packets, octets) in now.items():
         was = before.get(key, (0, 0))
@@ -62,9 +65,9 @@ def since(before: Counts, now: Counts) -> Counts:
 
 
 def settle(controls: Iterable[Path]) -> None:
-    """Have switches' daemons bring their counts up to date, all at once: each does so twice a second by itself.
+    """Makes the daemons of switches update their counts, all concurrently; by themselves they do so twice a second.
 
-    controls: their control sockets, as `ovs-appctl` speaks to them. Raises `CountsMissing` for the first that does not.
+    controls: their control sockets, as used by `ovs-appctl`. Raises `CountsMissing` for the first that fails.
     """
     question = json.dumps({"method": "revalidator/wait", "params": [], "id": 0}).encode()
     with ExitStack() as open_sockets:
@@ -103,7 +106,7 @@ def _is_whole(text: bytes) -> bool:
 
 
 def _asked(sock: socket.socket, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
-    """All of it is asked at once; the answers that count nothing are left out."""
+    """Sends all queries at once, and returns packets and bytes by policy and table, without those of 0 packets."""
     for number, (name, table) in enumerate(wanted, start=1):
         body = _REQUEST.pack(_AGGREGATE, 0, table, _ANY, _ANY, policy_cookie(name), 2**64 - 1, 1, 4)
         sock.sendall(_HEADER.pack(_VERSION, _ASK, _HEADER.size + len(body), number) + body)
@@ -123,7 +126,7 @@ def _asked(sock: socket.socket, wanted: Sequence[tuple[str, int]]) -> dict[tuple
 
 
 def _message(sock: socket.socket) -> tuple[int, int, bytes]:
-    """Type, transaction and body of the next that comes."""
+    """Reads the next OpenFlow message: type, transaction id and body."""
     _, kind, length, number = _HEADER.unpack(_exactly(sock, _HEADER.size))
     return kind, number, _exactly(sock, length - _HEADER.size)
 

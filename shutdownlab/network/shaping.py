@@ -1,4 +1,4 @@
-"""Bandwidth, delay and loss on one interface, by the kernel's queueing disciplines."""
+"""Emulates bandwidth, delay and loss on an interface by the kernel's queueing disciplines."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from shutdownlab.system.namespace import Namespace
 
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)([kmg]?)bit")
-# Packets netem holds while they wait: 1 Gbit/s for 100 ms in full-size packets.
+# Packets that netem can hold: about 100 ms of full-size packets at 1 Gbit/s.
 _NETEM_LIMIT = 10_000
 _QUEUE_SECONDS = 0.05
 _LARGEST_PACKET = 1_514
 
 
 def parse_rate(text: str) -> int:
-    """Bits a second of "150kbit", "30mbit", "1.5gbit". Raises ValueError."""
+    """Parses "150kbit", "30mbit" or "1.5gbit" to bits per second. Raises ValueError."""
     match = _RATE.fullmatch(text.strip().lower())
     if match is None or not float(match[1]):
         raise ValueError(f"bandwidth {text!r} must be a number with kbit, mbit or gbit, such as 30mbit")
@@ -27,7 +27,7 @@ def parse_rate(text: str) -> int:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a link does to what passes it. rate: bits a second or None; delay_ms: one way; loss: share, 0 to 1."""
+    """The properties of a link. rate: bits per second, or None for no limit. delay_ms: one way. loss: share, 0 to 1."""
 
     rate: int | None
     delay_ms: float
@@ -35,7 +35,7 @@ class Shape:
 
     @classmethod
     def parse(cls, bandwidth: str | None, delay_ms: float, loss: float) -> Shape | None:
-        """None for a link that does nothing to it. Raises ValueError."""
+        """Builds a Shape; None for a link without limit, delay or loss. Raises ValueError."""
         if delay_ms < 0 or not 0 <= loss <= 1:
             raise ValueError(f"delay_ms must not be negative ({delay_ms}), loss must be from 0 to 1 ({loss})")
         if not bandwidth and not delay_ms and not loss:
@@ -47,17 +47,17 @@ class Shape:
         return bool(self.delay_ms or self.loss)
 
     def without_netem(self) -> Shape:
-        """What is left for the ends when a delay line does the rest."""
+        """Returns the part for the link's ends when a delay line emulates delay and loss."""
         return replace(self, delay_ms=0, loss=0)
 
 
 def shape(namespace: Namespace, index: int, wanted: Shape, features: KernelFeatures) -> None:
-    """Shape what interface `index` sends. Raises MachineCannot where the kernel has no shaper for a bandwidth."""
+    """Shapes the traffic sent by interface `index`. Raises MachineCannot if the kernel can't limit the bandwidth."""
     parent = "root"
     with namespace.netlink() as netlink:
         if wanted.rate is not None:
             octets = wanted.rate // 8
-            # Room for one timer tick (4 ms at worst) at the full rate, and for one full-size packet.
+            # Enough for a timer tick (at most 4 ms) at the full rate, and for at least two full-size packets.
             burst = max(_LARGEST_PACKET * 2, octets // 250)
             if features.htb and wanted.needs_netem:
                 netlink.tc("add", "htb", index, 0x10000, default=1)

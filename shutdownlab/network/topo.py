@@ -1,4 +1,4 @@
-"""A country as a Mininet topology: hosts, routers, switches and links of a `Network`."""
+"""A country as a Mininet topology: the hosts, routers, switches and links of a `Network`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _STOCK_NAME_LIMIT = 15
 
 
 class CountryTopo(Topo):  # type: ignore[misc]
-    """Hosts, routers, DPI boxes, switches and links of a `Network`, with every address, route and port number.
+    """The hosts, routers, DPI boxes, switches and links of a `Network`, with all addresses, routes and port numbers.
 
-    A switch's `instance` says whose Open vSwitch it belongs to. `stock`: built by stock Mininet, which names the
-    kernel's interface after a switch, so that long names of switches give way to `s1`, `s2` …
+    A switch's `instance` is the owner whose Open vSwitch it belongs to. `stock`: whether stock Mininet builds it. It
+    names kernel interfaces after switches, so long switch names are replaced by `s1`, `s2` …
     """
 
     def build(
@@ -66,7 +66,7 @@ class CountryTopo(Topo):  # type: ignore[misc]
             subnets, controls = network.subnets[node.vantage.id], network.control_addresses(node.vantage.id)
             pairs = zip(subnets, controls, strict=True)
             spare = [("eth0", f"{address}/{subnet.prefixlen}") for subnet, address in pairs]
-            # A subscriber's own traffic comes from its own address, not from that of a site which it hosts.
+            # A subscriber's own traffic comes from its own address, not from that of a site hosted there.
             options["spare_addresses"] = [*hosted, *spare]
             if node.vantage.nat64 is not None:  # its IPv4 addresses are its translator's
                 addresses = [(port, address) for port, address in addresses if ":" in address]
@@ -75,13 +75,13 @@ class CountryTopo(Topo):  # type: ignore[misc]
 
 
 def _resolv(network: Network, operator: str) -> str:
-    """/etc/resolv.conf of an operator's subscribers."""
+    """Returns the /etc/resolv.conf of an operator's subscribers."""
     resolver = network.one(Role.RESOLVER, operator)
     return "".join(f"nameserver {resolver.address(version)}\n" for version in (4, 6))
 
 
 def _options(link: Link, a: Port, b: Port) -> dict[str, Any]:
-    """What `LabLink` takes besides names and ports; its kind's delay is in seconds, its bandwidth in kbit/s."""
+    """Returns `LabLink`'s arguments other than names and ports. `link.kind` has the delay in s, bandwidth in kbit/s."""
     ends = {
         place: {"mac": port.mac} | ({"mtu": port.mtu} if port.mtu < PLAIN.mtu else {})
         for place, port in (("params1", a), ("params2", b))

@@ -1,1 +1,1 @@
-"""OONI's verdicts, worked out anew from what a probe saw: pure functions, and a reader of files of any size."""
+"""Recomputes OONI's verdicts from a probe's raw observations: pure functions, and a reader for files of any size."""

@@ -1,4 +1,4 @@
-"""Addresses that no name of the public Internet has: what a resolver lies with, and what is in no AS.
+"""Bogon addresses, which no public host has, and the AS numbers of addresses in a measurement.
 
 The networks are those of https://ipinfo.io/bogon, which probe-cli takes for bogons (internal/netxlite/bogon.go).
 """
@@ -56,7 +56,7 @@ _V6: Final = (
 
 @lru_cache(maxsize=1 << 16)
 def is_bogon(address: str) -> bool:
-    """Whether it is an address of no public network; text that is no address at all is one as well."""
+    """Whether an address is in no public network. Text that isn't an address counts as a bogon too."""
     found = _parsed(address)
     if isinstance(found, IPv4Address):
         return found in _CARRIER_NAT or any(found in network for network in _V4)
@@ -68,7 +68,7 @@ def is_address(text: str) -> bool:
 
 
 def only_loopback(addresses: Iterable[str]) -> bool:
-    """Whether there are addresses, and all of them are the machine's own."""
+    """Whether there are valid addresses, and all of them are loopback addresses."""
     found = [parsed for address in addresses if (parsed := _parsed(address)) is not None]
     return bool(found) and all(each.is_loopback for each in found)
 
@@ -82,10 +82,10 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
 
 
 class KnownNetworks:
-    """The ASes that the file itself gives for addresses.
+    """The AS numbers that a measurement itself gives for addresses.
 
-    A probe writes the AS of every address it was answered with, and leaves it out where there is none; of the test
-    helper's addresses only its `ip_info` tells, which files of old test helpers have not.
+    A probe records the AS of every address in its own answers, or none if the address has none. For the test helper's
+    addresses only `ip_info` gives it, which old test helpers didn't send.
     """
 
     def __init__(self, queries: Iterable[QueryRecord], control: ControlRecord | None) -> None:
@@ -99,12 +99,12 @@ class KnownNetworks:
                     self._known[answer.address] = answer.asn or self._known.get(answer.address, 0)
 
     def asn(self, address: str) -> int | None:
-        """The AS number; 0: it is in none; None: the file doesn't say."""
+        """Returns an address's AS number; 0 if it is in no AS; None if the file doesn't say."""
         known = self._known.get(address)
         return 0 if known is None and is_bogon(address) else known
 
     def common(self, ours: Iterable[str], theirs: Iterable[str]) -> bool | None:
-        """Whether an AS has addresses of both; None where the file doesn't say enough to tell."""
+        """Whether `ours` and `theirs` have an AS in common; None if the file doesn't give enough of them to tell."""
         seen = {asn for address in ours if (asn := self.asn(address))}
         control = {self.asn(address) for address in theirs}
         if seen & control:

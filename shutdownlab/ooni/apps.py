@@ -1,4 +1,4 @@
-"""The verdicts of OONI's tests of apps.
+"""The verdicts of OONI's tests of messaging apps.
 
 Sources: ooni/spec, nettests/ts-018-whatsapp.md, ts-019-facebook-messenger.md, ts-020-telegram.md, ts-029-signal.md;
 probe-cli, internal/experiment/whatsapp, fbmessenger, telegram, signal.
@@ -32,7 +32,7 @@ def _status(failure: object) -> str:
 
 
 def judge_whatsapp(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
-    """Endpoints are blocked where none lets itself be connected to; one is, where it does so on none of its ports."""
+    """Judges a WhatsApp test: the endpoints are blocked if none was reached, on any of its addresses and ports."""
     addresses = _addresses(keys)
     endpoints = [name for name in addresses if _WHATSAPP_ENDPOINT.fullmatch(name)]
     open_ = {connect.ip for connect in keys.tcp_connect or () if not connect.broken}
@@ -59,7 +59,7 @@ def judge_whatsapp(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
 
 
 def judge_telegram(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
-    """TCP is blocked where no data centre lets itself be connected to, HTTP where none answers a POST."""
+    """Judges a Telegram test: TCP is blocked if no data centre could be reached, HTTP if none answered a POST."""
     posts = [request for request in keys.requests or () if request.request.method == "POST"]
     centres = {request.host for request in posts}
     connects = [connect for connect in keys.tcp_connect or () if connect.ip in centres]
@@ -82,7 +82,10 @@ def judge_telegram(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
 
 
 def judge_signal(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
-    """The backend is blocked where one of its servers is; which of several failures is told is left to chance."""
+    """Judges a Signal test: the backend is blocked if any of its servers is.
+
+    Of several failures, the probe records an arbitrary one; all are accepted.
+    """
     failures = {host: failure for host in _hosts(keys) if (failure := _failure_of(keys, host))}
     told = list(failures.values())[-1] if failures else None
     why = ", ".join(f"{host}: {failure}" for host, failure in failures.items()) or "every server answered"
@@ -94,9 +97,11 @@ def judge_signal(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
 
 
 def judge_facebook_messenger(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
-    """DNS is blocked where a name's lookup fails or an answer is not Facebook's, TCP where a true address refuses.
+    """Judges a Facebook Messenger test.
 
-    Where the file gives no AS of any answer, as those of a laboratory don't, its word is taken for `dns_consistent`.
+    DNS is blocked if a lookup failed or an answer isn't in Facebook's AS; TCP if a name with consistent answers
+    couldn't be reached. If the file gives no AS for any answer, as an emulated country's doesn't, its own
+    `dns_consistent` is used.
     """
     addresses, verdict = _addresses(keys), OoniVerdict({})
     known = any(answer.asn for query in keys.queries or () for answer in query.answers or ())
@@ -135,7 +140,7 @@ def judge_facebook_messenger(keys: Keys, claims: Mapping[str, object]) -> OoniVe
 
 
 def _addresses(keys: Keys) -> dict[str, set[str]]:
-    """The addresses that each name was answered with, in the order of the lookups."""
+    """Returns the addresses that each name resolved to, in the order of the lookups."""
     found: dict[str, set[str]] = {}
     for query in keys.queries or ():
         found.setdefault(query.hostname or "", set()).update(query.addresses)
@@ -143,13 +148,13 @@ def _addresses(keys: Keys) -> dict[str, set[str]]:
 
 
 def _hosts(keys: Keys) -> Iterable[str]:
-    """The servers that pages were asked of, in the order in which the file has them."""
+    """Returns the hosts of the HTTPS requests, in the order of the file."""
     asked = [request for request in keys.requests or () if request.url.startswith("https://")]
     return dict.fromkeys(host for request in asked if (host := request.host))
 
 
 def _failure_of(keys: Keys, host: str) -> str | None:
-    """The failure of a server's newest request, over HTTPS if there is one; "unknown_failure" if nothing was asked."""
+    """Returns the failure of a server's newest request, HTTPS preferred; without one, that of an earlier step."""
     asked = [request for request in keys.requests or () if request.host == host]
     asked.sort(key=_is_plain)
     return named(asked[0].failure) if asked else _failed_before(keys, host)
@@ -160,7 +165,7 @@ def _is_plain(request: RequestRecord) -> bool:
 
 
 def _failed_before(keys: Keys, host: str) -> str:
-    """What kept a server from being asked at all."""
+    """Returns why no request was sent to a server: the last failed step, or "unknown_failure"."""
     lookups = [query for query in keys.queries or () if query.hostname == host]
     failures = [failure for query in lookups if (failure := named(query.failure)) and not query.no_aaaa]
     addresses = {address for query in lookups for address in query.addresses}

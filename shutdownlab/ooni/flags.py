@@ -1,4 +1,4 @@
-"""The verdict of web_connectivity 0.5.0 to 0.5.26: every observation may raise a flag, and the weightiest flag decides.
+"""The verdict of web_connectivity 0.5.0 to 0.5.26: observations raise flags, and the one with most weight decides.
 
 Sources: probe-cli, internal/experiment/webconnectivitylte: `analysiscore.go` (`analysisToplevel`), `analysisdns.go`,
 `analysistcpip.go`, `analysistls.go`, `analysishttpcore.go`, `analysishttpdiff.go`.
@@ -21,14 +21,14 @@ _GOOD_CODES = frozenset({200, 301, 302, 307, 308})
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the test helper was asked for, and what it answered; None: nothing."""
+    """The domain that the test helper was asked for, and its answer, or None."""
 
     domain: str
     control: ControlRecord | None
 
 
 def judge_flags(url: str, keys: Keys, claimed_consistency: object) -> OoniVerdict:
-    """`claimed_consistency`: what the file says, for where it doesn't give the ASes to work it out by."""
+    """Judges a website. `claimed_consistency`: the file's `dns_consistency`, used if the ASes needed are missing."""
     request = keys.x_control_request
     asked = _Asked(host_of((request and request.http_request) or url), keys.control)
     dns_failure = _dns_failure(keys)
@@ -64,7 +64,9 @@ def _concluded(keys: Keys, asked: _Asked, dns: list[str]) -> SiteVerdict:
 
 
 def _dns_failure(keys: Keys) -> str | None:
-    """Failures of DNS over HTTPS are of that service, not of the site (https://github.com/ooni/probe/issues/2274)."""
+    """Returns the first failure of a lookup. DNS over HTTPS is left out: its failures say nothing about the site
+    (https://github.com/ooni/probe/issues/2274).
+    """
     for query in keys.queries or ():
         if (failure := named(query.failure)) and not query.no_aaaa and query.engine != "doh":
             return failure
@@ -93,7 +95,7 @@ def _dns_flags(keys: Keys, asked: _Asked) -> Iterator[str]:
 
 
 def _undecided(keys: Keys, asked: _Asked) -> str | None:
-    """What is missing where the file doesn't give the ASes that decide."""
+    """Returns a message if the file lacks the AS numbers that decide the verdict, else None."""
     control = asked.control
     if control is None or is_address(asked.domain) or not control.addresses:
         return None
@@ -104,9 +106,9 @@ def _undecided(keys: Keys, asked: _Asked) -> str | None:
 
 
 def _strange(keys: Keys, domain: str, own: list[QueryRecord], control: ControlRecord) -> str | bool | None:
-    """An address that the test helper was not answered with, in no AS of its answers, where no TLS handshake succeeded.
+    """Returns an address that isn't in the test helper's answers or their ASes, and had no successful TLS handshake.
 
-    False: there is none. None: the file doesn't give the ASes that decide.
+    False if there is none; None if the file lacks the AS numbers that decide.
     """
     theirs = set(control.addresses)
     confirmed = {
@@ -175,11 +177,11 @@ def _scheme(url: str) -> str:
         return ""
 
 
-# -- where no flag was raised, nor success seen -----------------------------------------------------------------------
+# -- without flags, and without a successful page ---------------------------------------------------------------------
 
 
 def _without_flags(keys: Keys, control: ControlRecord | None) -> SiteVerdict:
-    """The order of these matters, as upstream says."""
+    """Judges a measurement without flags. The order of the checks matters, as upstream notes."""
     if control is not None:
         if named(control.dns.failure) == "dns_name_error" and _only_answers(keys):
             why = "the test helper found no such name, but lookups here are answered"
@@ -209,20 +211,22 @@ def _came_securely(request: RequestRecord) -> bool:
 
 
 def _only_answers(keys: Keys) -> bool:
-    """https://github.com/ooni/probe/issues/2308"""
+    """Whether lookups were answered, and none failed other than by dns_no_answer; without DNS over HTTPS
+    (https://github.com/ooni/probe/issues/2308).
+    """
     clear = [query for query in keys.queries or () if query.engine != "doh"]
     failures = [failure for query in clear if (failure := named(query.failure)) != "dns_no_answer"]
     return bool(failures) and not any(failures)
 
 
 def _no_addresses(keys: Keys, control: ControlRecord) -> bool:
-    """https://github.com/ooni/probe/issues/2290"""
+    """Whether neither side found an address (https://github.com/ooni/probe/issues/2290)."""
     tried = keys.tcp_connect or keys.tls_handshakes or any(query.answers for query in keys.queries or ())
     return not (tried or control.addresses or control.tcp_connect)
 
 
 def _all_connects_failed(keys: Keys, control: ControlRecord) -> bool:
-    """https://github.com/ooni/probe/issues/2299"""
+    """Whether all connects failed on both sides (https://github.com/ooni/probe/issues/2299)."""
     theirs = control.tcp_connect or {}
     return bool(keys.tcp_connect) and all(
         connect.broken and (found := theirs.get(connect.endpoint)) is not None and named(found.failure)
@@ -231,7 +235,7 @@ def _all_connects_failed(keys: Keys, control: ControlRecord) -> bool:
 
 
 def _all_handshakes_failed(keys: Keys, control: ControlRecord) -> bool:
-    """https://github.com/ooni/probe/issues/2300"""
+    """Whether all TLS handshakes failed in the same way on both sides (https://github.com/ooni/probe/issues/2300)."""
     theirs = control.tls_handshake or {}
     return bool(keys.tls_handshakes) and all(
         named(each.failure)

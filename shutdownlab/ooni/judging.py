@@ -1,4 +1,4 @@
-"""Measurements judged anew: what OONI's rules say of the raw observations, and where a file says otherwise."""
+"""Judges measurements again by OONI's rules, from their raw observations, and finds where the file differs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _VALUE: Final = msgspec.json.Decoder()
 
 
 class NotJudged(Exception):
-    """A measurement that no rules are of: what was found, and what was expected.
+    """A measurement can't be judged: what was found, and what was expected.
 
-    kind: of a test or a version that no rules are of, which the file may have many of. ours: of a test of this
-    laboratory's, which is no mistake of the file.
+    kind: whether there are no rules for its test or version; a file may have many of these. ours: whether it is one of
+    shutdownlab's own tests, which is not an error in the file.
     """
 
     def __init__(self, found: str, expected: str, *, kind: bool = False, ours: bool = False) -> None:
@@ -38,7 +38,7 @@ class NotJudged(Exception):
 
 
 class Difference(NamedTuple):
-    """A field of which the file says something else than the rules do."""
+    """A field whose value in the file differs from the one by the rules."""
 
     field: str
     file: Any
@@ -48,12 +48,13 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What OONI's rules make of a measurement.
+    """The verdict on a measurement by OONI's rules.
 
-    `rules`: the set's name, for an app's test the test's; `v0.5` also where steps lack the tags that `v0.5.27` needs.
-    `fields`: what the test writes, worked out anew: of a website `blocking`, `accessible`, `dns_consistency`,
-    `dns_experiment_failure`, `http_experiment_failure`. `why`: the reason for each. `assumed`: those that the raw
-    observations don't decide, taken over from the file, and what is missing. `line`: of the file, from 1.
+    `rules`: name of the rule set, or of the test for apps; `v0.5` if the steps lack the tags that `v0.5.27` needs.
+    `fields`: the test's verdict fields, recomputed; for a website `blocking`, `accessible`, `dns_consistency`,
+        `dns_experiment_failure` and `http_experiment_failure`. `why`: the reason for each.
+    `assumed`: fields that the raw observations don't decide, copied from the file, and what is missing.
+    `line`: line number in the file, from 1.
     """
 
     test_name: str
@@ -68,7 +69,7 @@ class Judged:
 
     @property
     def is_anomaly(self) -> bool:
-        """Whether OONI's apps would show it as one: a website that is blocked, an app of which a part is."""
+        """Whether OONI's apps would show an anomaly: the website, or any part of the app, is blocked."""
         if self.test_name == _WEB:
             return bool(self.fields["blocking"])
         return any(
@@ -77,9 +78,9 @@ class Judged:
 
 
 def judge_one(data: bytes | str, rules: VerdictRules | None = None, line: int = 0) -> Judged:
-    """The judgement of a measurement, one JSON object of OONI's data format 0.2.0.
+    """Judges a measurement, a JSON object in OONI's data format 0.2.0. Raises `NotJudged`.
 
-    `rules`: those to judge websites by; None: those of the file's own version. Raises `NotJudged`.
+    `rules`: rules for websites; None for those of the measurement's own version. `line`: its line number in the file.
     """
     measured = _decoded(_MEASURED, data, "")
     if measured.test_name not in TESTS:
@@ -132,20 +133,20 @@ def _differences(verdict: OoniVerdict, raw: Mapping[str, msgspec.Raw]) -> Iterat
 
 
 def _said(raw: Mapping[str, msgspec.Raw], field: str) -> Any:
-    """What the file says; None where it says nothing."""
+    """Returns a field's value in the file; None if it is missing, or is "" for one of `WEB_FIELDS`."""
     value = raw.get(field)
     said = None if value is None else _VALUE.decode(value)
     return None if said == "" and field in WEB_FIELDS else said
 
 
 def _decoded(decoder: Any, data: Any, where: str) -> Any:
-    """Raises `NotJudged`."""
+    """Decodes `data`. Raises `NotJudged`; `where`: path of the data, for the message."""
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
         raise _not_a_measurement(str(error), where) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # Which of them is raised of what is no text hangs on msgspec's version.
+        # Which of them is raised for invalid UTF-8 depends on msgspec's version.
         not_text = isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error)
         found = "what is not UTF-8" if not_text else f"what is not JSON ({error})"
         raise NotJudged(found, "a measurement, one JSON object") from None
@@ -155,7 +156,7 @@ _MISTAKE: Final = re.compile(r"Expected `(?P<expected>.+?)`, got `(?P<found>.+?)
 
 
 def _not_a_measurement(mistake: str, where: str) -> NotJudged:
-    """What the decoder says of data of another shape."""
+    """Converts the decoder's message about data of the wrong type."""
     known = _MISTAKE.fullmatch(mistake)
     if known is None:
         return NotJudged(f"a JSON object of another kind ({mistake})", "a measurement in OONI's data format 0.2.0")

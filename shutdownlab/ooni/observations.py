@@ -1,7 +1,7 @@
-"""The verdict of web_connectivity 0.5.27 and later: observations in a line, of which the first that tells decides.
+"""The verdict of web_connectivity 0.5.27 and later: observations are sorted, and the first conclusive one decides.
 
-The line begins with the last redirect and the furthest step, and has successes before failures; only what the system's
-resolver found is in it, as 0.4 would have measured. Sources: probe-cli, internal/experiment/webconnectivitylte,
+They are sorted from the last redirect and the furthest step on, with successes before failures. Only the system
+resolver's lookups and their addresses are used, as in 0.4. Sources: probe-cli, internal/experiment/webconnectivitylte,
 `analysisclassic.go`; internal/minipipeline: `observation.go`, `classic.go`, `analysis.go`, `dnsdiff.go`, `httpdiff.go`.
 """
 
@@ -22,7 +22,7 @@ _NOT_SAID: Final = object()
 
 
 class Reached(IntEnum):
-    """The furthest step of an observation."""
+    """The furthest step that an observation reached."""
 
     LOOKUP = 0
     CONNECT = 1
@@ -32,8 +32,10 @@ class Reached(IntEnum):
 
 @dataclass(slots=True)
 class _Observation:
-    """A lookup, or what was done with one address. `theirs`: the control's failure at the same step, None where it
-    succeeded; `_NOT_SAID` where the control says nothing of it."""
+    """A lookup, or the attempt to fetch the page from one address.
+
+    `theirs`: the control's failure at the same step; None if it succeeded, `_NOT_SAID` if the control doesn't have it.
+    """
 
     depth: int
     reached: Reached
@@ -48,7 +50,7 @@ class _Observation:
 
     @property
     def is_final(self) -> bool:
-        """Whether a page came that sends nowhere else."""
+        """Whether it got a page that isn't a redirect."""
         return self.response is not None and (self.response.code or 0) // 100 in {2, 4, 5}
 
     @property
@@ -57,7 +59,7 @@ class _Observation:
 
 
 def judge_observations(url: str, keys: Keys, claimed_consistency: object) -> OoniVerdict:
-    """`claimed_consistency`: what the file says, for where it doesn't give the ASes to work it out by."""
+    """Judges a website. `claimed_consistency`: the file's `dns_consistency`, used if the ASes needed are missing."""
     control = keys.control
     domain = host_of((keys.x_control_request and keys.x_control_request.http_request) or url)
     system = [query for query in keys.queries or () if query.by_system]
@@ -80,7 +82,9 @@ def judge_observations(url: str, keys: Keys, claimed_consistency: object) -> Oon
 
 
 def _consistency(keys: Keys, system: list[QueryRecord], domain: str, claimed: object) -> tuple[str | None, str, bool]:
-    """Whether the system resolver's answers fit the test helper's, why, and whether that is only the file's word."""
+    """Returns the consistency of the system resolver's answers with the test helper's, the reason, and whether it was
+    copied from the file.
+    """
     control, first = keys.control, [query for query in system if query.depth == 0]
     networks = KnownNetworks(keys.queries or (), control)
     good, bad, unknown, answered = "", "", False, False
@@ -133,7 +137,7 @@ def _lookups(system: Iterable[QueryRecord], domain: str, control: ControlRecord 
 
 
 def _endpoints(keys: Keys, system: Iterable[QueryRecord], control: ControlRecord | None) -> Iterable[_Observation]:
-    """What was done with the system resolver's addresses to get the page; a transaction has one observation."""
+    """Returns the attempts to fetch the page from the system resolver's addresses, one observation per transaction."""
     known = {address for query in system if not named(query.failure) for address in query.addresses}
     found: dict[int, _Observation] = {}
     for connect in keys.tcp_connect or ():
@@ -167,13 +171,13 @@ def _control_of(seen: _Observation, control: ControlRecord | None) -> object:
     return named(found.failure)
 
 
-# -- the line ---------------------------------------------------------------------------------------------------------
+# -- the first conclusive observation ---------------------------------------------------------------------------------
 
 
 def _first_that_tells(
     line: Iterable[_Observation], control: ControlRecord | None, consistency: str | None
 ) -> tuple[SiteVerdict, str | None]:
-    """The conclusion, and `http_experiment_failure`."""
+    """Returns the verdict of the first conclusive observation, and `http_experiment_failure`."""
     for seen in line:
         if seen.is_final:
             return _weighed(_of_page(seen, control), consistency), None
@@ -228,7 +232,7 @@ def _of_failure(seen: _Observation, control: ControlRecord | None) -> SiteVerdic
 
 
 def _of_loopback(seen: _Observation, control: ControlRecord | None) -> SiteVerdict | None:
-    """An answer that sends the probe to itself, where it connects to nothing."""
+    """Judges a lookup answered with loopback addresses only, to which the probe doesn't connect; None for others."""
     if seen.theirs is not None or control is None or seen.query is None or not only_loopback(seen.query.addresses):
         return None
     if only_loopback(control.addresses):
@@ -241,7 +245,7 @@ def _down(why: str) -> SiteVerdict:
 
 
 def _weighed(concluded: SiteVerdict, consistency: str | None) -> SiteVerdict:
-    """What is not accessible where DNS is inconsistent is blocked by DNS."""
+    """Attributes a site that isn't accessible to DNS blocking if DNS is inconsistent."""
     if concluded.accessible is True or consistency != INCONSISTENT:
         return concluded
     return SiteVerdict("dns", False, f"{concluded.why}; DNS is inconsistent")

@@ -1,4 +1,4 @@
-"""Whether the page that the probe got is the one that the test helper got."""
+"""Compares the page that the probe got with the test helper's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shutdownlab.ooni.records import ControlPage, ResponseRecord
 
 _TITLE: Final = re.compile(rb"<title>([^<]{1,512})</title>", re.IGNORECASE)
 _LONG_WORD: Final = 5
-"""Octets: the average length of an English word."""
+"""Minimum length of a long word, in octets: the average length of an English word."""
 _ALIKE: Final = 0.7
 _COMMON: Final = frozenset(
     {
@@ -41,12 +41,12 @@ _COMMON: Final = frozenset(
         "x-xss-protection",
     }
 )
-"""Headers that all sites send, block pages too."""
+"""Headers that most sites send, including block pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageMatch:
-    """Which features agree; None: it cannot be told."""
+    """Which features of two pages agree; None if a feature can't be compared."""
 
     status: bool | None
     body: bool | None
@@ -55,7 +55,7 @@ class PageMatch:
 
     @property
     def same(self) -> bool:
-        """The status agrees, and one of the other features (ts-017, "HTTP experiment")."""
+        """Whether the status and at least one other feature agree (ts-017, "HTTP experiment")."""
         return self.status is True and True in (self.body, self.headers, self.title)
 
     def __str__(self) -> str:
@@ -65,13 +65,13 @@ class PageMatch:
 
 
 def title_of(body: bytes) -> bytes:
-    """The title of an HTML page, b"" if it has none of at most 512 octets."""
+    """Returns the title of an HTML page; b"" if it has none, or one of more than 512 octets."""
     found = _TITLE.search(body)
     return found[1] if found else b""
 
 
 def match_v04(seen: ResponseRecord, control: ControlPage) -> PageMatch:
-    """By the rules of v0.4: probe-cli internal/experiment/webconnectivity/httpanalysis.go."""
+    """Compares pages by the rules of v0.4: probe-cli internal/experiment/webconnectivity/httpanalysis.go."""
     code, expected = seen.code or 0, control.status_code or 0
     status = headers = title = None
     if code > 0 and expected > 0:
@@ -84,7 +84,7 @@ def match_v04(seen: ResponseRecord, control: ControlPage) -> PageMatch:
 
 
 def match_flags(seen: ResponseRecord, control: ControlPage) -> PageMatch:
-    """By the rules of v0.5's flags: probe-cli internal/experiment/webconnectivitylte/analysishttpdiff.go."""
+    """Compares pages by the rules of v0.5: probe-cli internal/experiment/webconnectivitylte/analysishttpdiff.go."""
     code, expected = seen.code or 0, control.status_code or 0
     headers = _headers_match(seen, control) if seen.headers and control.headers else None
     words, title = title_of(seen.octets), None
@@ -94,7 +94,7 @@ def match_flags(seen: ResponseRecord, control: ControlPage) -> PageMatch:
 
 
 def match_observations(seen: ResponseRecord, control: ControlPage) -> PageMatch:
-    """By the rules of v0.5.27: probe-cli internal/minipipeline/httpdiff.go."""
+    """Compares pages by the rules of v0.5.27: probe-cli internal/minipipeline/httpdiff.go."""
     code, expected = seen.code or 0, control.status_code or 0
     headers = title = None
     if expected > 0:
@@ -104,14 +104,14 @@ def match_observations(seen: ResponseRecord, control: ControlPage) -> PageMatch:
 
 
 def _status_match(code: int, expected: int) -> bool | None:
-    """None where the test helper got no page either."""
+    """Compares status codes; None if either side got no response, or the test helper's was not a success (2xx)."""
     if code <= 0 or expected <= 0:
         return None
     return True if code == expected else (False if expected // 100 == 2 else None)
 
 
 def _body_match(seen: ResponseRecord, control: ControlPage) -> bool | None:
-    """Whether the shorter body is more than 70 % of the longer."""
+    """Whether the shorter body is more than 70 % of the longer; None if one is empty, unknown or truncated."""
     expected, length = control.body_length or 0, len(seen.octets)
     if expected <= 0 or length <= 0 or seen.body_is_truncated:
         return None
@@ -119,7 +119,7 @@ def _body_match(seen: ResponseRecord, control: ControlPage) -> bool | None:
 
 
 def _headers_match(seen: ResponseRecord, control: ControlPage) -> bool:
-    """Whether the names are the same, or an uncommon one is in both."""
+    """Whether both have the same header names, or an uncommon one in common."""
     if {name.lower() for name in seen.headers or ()} == {name.lower() for name in control.headers or ()}:
         return True
     return bool(_uncommon(seen.headers) & _uncommon(control.headers))
@@ -130,7 +130,7 @@ def _uncommon(headers: dict[str, object] | None) -> set[str]:
 
 
 def _different_words(title: bytes, control: ControlPage) -> set[str]:
-    """The long words that one title has and the other has not, in any order."""
+    """Returns the long words that are in only one of the two titles."""
     theirs = (control.title or "").encode("utf-8", "surrogatepass")
     return _long_words(title) ^ _long_words(theirs)
 

@@ -1,4 +1,4 @@
-"""Files of measurements of any size, read a line at a time and judged: `sl.judge`."""
+"""Reads files of measurements of any size, line by line, and judges them: `sl.judge`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from shutdownlab.ooni.judging import Judged, NotJudged, judge_one
 from shutdownlab.ooni.rules import BY_NAME, VerdictRules
 
 MAX_LINE: Final = 64 << 20
-"""Octets of a line, and of a document that is no JSON lines; longer ones are passed over."""
+"""Maximum size in octets of a line, or of a JSON document over several lines; longer ones are skipped."""
 _CHUNK: Final = 1 << 20
 _BOM: Final = b"\xef\xbb\xbf"
-"""What some programs begin UTF-8 with (RFC 8259, 8.1: readers may ignore it)."""
+"""Byte order mark that some programs put before UTF-8 (RFC 8259, 8.1: readers may ignore it)."""
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _TAR_AT: Final = 257
-"""Where a tar archive says that it is one (POSIX, pax)."""
+"""Offset of a tar archive's magic number (POSIX, pax)."""
 _MOST_KINDS: Final = 1000
 _EXPECTED: Final = "a file of OONI measurements, a JSON object a line, also compressed"
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -32,7 +32,7 @@ _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 @dataclass(slots=True)
 class _Kind:
-    """Measurements of a test or a version that there are no rules of: the first, and how many."""
+    """Measurements of a test or version without rules: the first one's line and reason, and their count."""
 
     line: int
     why: NotJudged
@@ -40,11 +40,12 @@ class _Kind:
 
 
 class Judgements:
-    """Judgements one after another, as they are read: nothing of a file is held beyond a line.
+    """An iterable of judgements, read one at a time: only one line of a file is kept in memory.
 
-    `judged` and `differing` count them; `problems` are what could not be judged, the first thousand of them: of
-    measurements of a test or a version that there are no rules of, one problem each test and version. `passed_over`
-    counts those of this laboratory's other tests, which are no problem.
+    `judged`: how many there were; `differing`: those that differ from the file.
+    `problems`: what could not be judged, up to a thousand problems; there is only one for all measurements of a test
+        or version without rules.
+    `passed_over`: measurements of shutdownlab's own other tests, which aren't problems.
     """
 
     def __init__(self, source: Path | Iterable[Mapping[str, Any]], rules: VerdictRules | None) -> None:
@@ -58,7 +59,7 @@ class Judgements:
         self._kinds: dict[str, _Kind] = {}
 
     def __iter__(self) -> Iterator[Judged]:
-        """Those of the source, from its start. Raises `BadInput` where a file cannot be read."""
+        """Yields the judgements of the source, from its start. Raises `BadInput` if a file can't be read."""
         self._begin()
         source = self._source
         found = _of_file(source, self.problems) if isinstance(source, Path) else _of_items(source)
@@ -77,7 +78,7 @@ class Judgements:
         self._sum_up()
 
     def _sum_up(self) -> None:
-        """Of a file in which no line is a measurement, one problem and not one a line: it is another kind of file."""
+        """Replaces the problems by a single one if no line is a measurement: the file is of another kind."""
         told = BadInput(self.problems) if len(self.problems) > 1 else None
         if told is None or self.judged or self.passed_over or self._kinds or not isinstance(self._source, Path):
             return
@@ -104,12 +105,14 @@ class Judgements:
 def judge(
     source: str | PathLike[str] | Mapping[str, Any] | Iterable[Mapping[str, Any]], *, rules: str | None = None
 ) -> Judgements:
-    """OONI's verdicts, worked out anew from the raw observations of measurements.
+    """Recomputes OONI's verdicts from the raw observations of measurements.
 
-    source: a file of them, such as a run's measurements.jsonl, also compressed by gzip, bzip2, xz, zstd or lz4; a
-    measurement as a dictionary; or many of them. rules: `v0.4`, `v0.5` or `v0.5.27` for websites; None: those of each
-    measurement's own `test_version`. Raises `BadInput` at once for rules that there are none of, and, while it is
-    iterated over, for a file that cannot be read. What cannot be judged is in `problems`.
+    source: a file of measurements, such as a run's measurements.jsonl, which may be compressed by gzip, bzip2, xz, zstd
+        or lz4; or a measurement as a dictionary; or many of them.
+    rules: `v0.4`, `v0.5` or `v0.5.27` for websites; None for those of each measurement's own `test_version`.
+
+    Raises `BadInput` at once for unknown rules, and during iteration for a file that can't be read. Measurements that
+    can't be judged are in the result's `problems`.
     """
     if rules is not None and rules not in BY_NAME:
         raise BadInput([Problem("rules", 0, "", repr(rules), f"one of {', '.join(BY_NAME)}")])
@@ -128,7 +131,7 @@ def _of_items(source: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, bytes]
 
 
 def _of_file(path: Path, problems: Problems) -> Iterator[tuple[int, bytes]]:
-    """The measurements of a file, each with its line; a document of several lines counts as its first."""
+    """Yields the measurements of a file with their line numbers; a document of several lines has that of its first."""
     try:
         with path.open("rb") as stream:
             warnings: list[str] = []
@@ -154,7 +157,7 @@ def _unpacked(stream: BinaryIO, warnings: list[str], name: str) -> Iterator[byte
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes | None, int]]:
-    """Number, content and length of each line; what is longer than `MAX_LINE` has no content."""
+    """Yields number, content and length of each line; content is None for lines longer than `MAX_LINE`."""
     parts: list[bytes] = []
     number, length = 1, 0
     for chunk in chunks:
@@ -175,7 +178,10 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes | None, int]]:
 def _measurements(
     lines: Iterator[tuple[int, bytes | None, int]], name: str, problems: Problems, warnings: Sequence[str]
 ) -> Iterator[tuple[int, bytes]]:
-    """`warnings`: of what the lines are read from, so far."""
+    """Yields line number and content of each measurement in the lines. Raises `BadInput` for files of another kind.
+
+    `warnings`: those of decompression so far; without any, an empty file is a problem.
+    """
     empty, first = True, True
     for number, content, length in lines:
         if first and content is not None:
@@ -202,7 +208,7 @@ def _measurements(
 
 
 def _kind_of_file(start: bytes) -> tuple[str, str] | None:
-    """What a file that starts like this is, where measurements are not to be had of it, and how they are."""
+    """Returns the kind of an unsupported file and how to convert it, by its start; None for other files."""
     if start.startswith(_UTF_16):
         return "text in UTF-16", "iconv -f UTF-16 -t UTF-8 FILE > OTHER.jsonl"
     if start[_TAR_AT:].startswith(b"ustar"):
@@ -211,7 +217,7 @@ def _kind_of_file(start: bytes) -> tuple[str, str] | None:
 
 
 def _element(content: bytes) -> bytes:
-    """A line that holds an element of an array, as many write them, without the array's brackets and commas."""
+    """Strips an array's brackets and commas from a line that holds one element: many programs write arrays so."""
     bare = content.strip()
     if bare.startswith((b"[{", b",{")) and not bare.endswith(b"]"):
         bare = bare[1:]
@@ -223,7 +229,7 @@ def _element(content: bytes) -> bytes:
 def _document(
     number: int, start: bytes, lines: Iterator[tuple[int, bytes | None, int]]
 ) -> tuple[int, bytes | None, int]:
-    """A document over all the lines that there are, if it is no longer than a line may be."""
+    """Joins all remaining lines into one document: its number, content and length. No content beyond `MAX_LINE`."""
     parts, length = [start], len(start)
     for _, content, size in lines:
         length += size + 1
@@ -235,7 +241,7 @@ def _document(
 
 
 def _items(content: bytes) -> Iterator[bytes]:
-    """The measurements of an array; what is none is left to whoever reads it, to say so."""
+    """Returns the elements of an array; data that isn't a valid array is returned whole, for the caller to refuse."""
     try:
         return map(bytes, _ITEMS.decode(content))
     except (msgspec.DecodeError, RecursionError):

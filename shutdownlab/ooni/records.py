@@ -1,4 +1,4 @@
-"""The parts of an OONI measurement (data format 0.2.0) that verdicts are made of; all else is passed over unread.
+"""The parts of an OONI measurement (data format 0.2.0) that verdicts depend on; the rest is not decoded.
 
 Each class has the keys of the record of its name in ooni/spec, data-formats: df-002-dnst, df-005-tcpconnect,
 df-006-tlshandshake, df-001-httpt; the control's are those of nettests/ts-017-web-connectivity.md.
@@ -17,7 +17,7 @@ from msgspec import Raw, Struct, field
 _DEPTH: Final = re.compile(r"depth=\d{1,9}", re.ASCII)
 
 Failed = str | bool | None
-"""OONI's name for what failed; null, or false in files of old probes, where nothing did."""
+"""OONI's failure string; null, or false in files of old probes, if nothing failed."""
 
 
 class AnswerRecord(Struct):
@@ -28,14 +28,14 @@ class AnswerRecord(Struct):
 
     @property
     def address(self) -> str:
-        """The address of an A or AAAA record; "" of others."""
+        """The address of an A or AAAA record; "" for other records."""
         if self.answer_type == "A":
             return self.ipv4 or ""
         return (self.ipv6 or "") if self.answer_type == "AAAA" else ""
 
 
 class StepRecord(Struct):
-    """What every record of something a probe did has. `tags` and `transaction_id` since web_connectivity 0.5."""
+    """Fields common to the records of all steps. `tags` and `transaction_id` exist since web_connectivity 0.5."""
 
     failure: Failed = None
     tags: list[str] | None = None
@@ -43,7 +43,7 @@ class StepRecord(Struct):
 
     @property
     def depth(self) -> int | None:
-        """After how many redirects; None where it is not said."""
+        """Number of redirects before this step; None if it has no such tag."""
         return next((int(tag[6:]) for tag in self.tags or () if _DEPTH.fullmatch(tag)), None)
 
     @property
@@ -63,12 +63,12 @@ class QueryRecord(StepRecord):
 
     @property
     def by_system(self) -> bool:
-        """Whether the system's own resolver was asked, as it is where nothing is said of it (df-002-dnst)."""
+        """Whether the system's resolver was used, which is the default if the record has no engine (df-002-dnst)."""
         return self.engine in {None, "", "system", "getaddrinfo", "golang_net_resolver"}
 
     @property
     def no_aaaa(self) -> bool:
-        """Whether it only says that a name has no IPv6 address, which is no failure."""
+        """Whether it only shows that a name has no IPv6 address, which is not a failure."""
         return self.query_type == "AAAA" and self.failure == "dns_no_answer"
 
 
@@ -84,17 +84,17 @@ class ConnectRecord(StepRecord):
 
     @property
     def endpoint(self) -> str:
-        """`1.2.3.4:443`, `[2001:db8::1]:443`."""
+        """Address and port, such as `1.2.3.4:443` or `[2001:db8::1]:443`."""
         return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
 
     @property
     def broken(self) -> str | None:
-        """What failed."""
+        """The failure; None if it succeeded."""
         return named(self.status.failure)
 
     @property
     def without_ipv6(self) -> bool:
-        """Whether it only says that the probe has no IPv6 (https://github.com/ooni/probe/issues/2284)."""
+        """Whether it only shows that the probe has no IPv6 (https://github.com/ooni/probe/issues/2284)."""
         return ":" in self.ip and self.broken in {"network_unreachable", "host_unreachable"}
 
 
@@ -104,7 +104,7 @@ class HandshakeRecord(StepRecord):
 
 
 class Binary(Struct):
-    """A body that is no text."""
+    """A body that isn't text."""
 
     data: str = ""
     format: str = "base64"
@@ -123,7 +123,7 @@ class ResponseRecord(Struct):
 
     @property
     def octets(self) -> bytes:
-        """The body. What is called base64 and is not, is empty."""
+        """The body's bytes; b"" for invalid base64."""
         if isinstance(self.body, Binary):
             try:
                 return base64.b64decode(self.body.data)
@@ -169,7 +169,7 @@ class AddressInfo(Struct):
 
 
 class ControlRecord(Struct):
-    """What the test helper saw of the same page, from where nothing is blocked."""
+    """The test helper's observations of the same page, made from a network without blocking."""
 
     dns: ControlLookup = field(default_factory=ControlLookup)
     tcp_connect: dict[str, ControlStep] | None = None
@@ -199,7 +199,7 @@ class Keys(Struct):
 
 
 class PublishedMeasurement(Struct):
-    """A measurement; its test keys are not read yet."""
+    """A measurement, with its test keys not yet decoded."""
 
     test_name: str
     test_version: str = ""
@@ -209,18 +209,18 @@ class PublishedMeasurement(Struct):
 
 
 def is_tagged(keys: Keys) -> bool:
-    """Whether steps say after how many redirects they were taken, as those of web_connectivity 0.5.27 do."""
+    """Whether steps are tagged with the number of redirects, as those of web_connectivity 0.5.27 are."""
     steps = (*(keys.queries or ()), *(keys.tcp_connect or ()), *(keys.requests or ()))
     return not steps or any(step.depth is not None for step in steps)
 
 
 def named(failure: Failed) -> str | None:
-    """The failure's name; None where nothing failed."""
+    """Returns the failure string; None if nothing failed."""
     return failure if isinstance(failure, str) and failure else ("unknown_failure" if failure is True else None)
 
 
 def host_of(url: str) -> str:
-    """The host of a URL, "" where it has none."""
+    """Returns the host of a URL; "" if it has none."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""The sets of rules that a website is judged by: which versions of the test each is of, and where it is written."""
+"""The rule sets for websites: the versions of web_connectivity that each applies to, and its source."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PROBE: Final = "https://github.com/ooni/probe-cli/blob/master/internal"
 
 @dataclass(frozen=True, slots=True)
 class VerdictRules:
-    """`since` and `before`: the versions of web_connectivity that it is of, the second no more.
+    """A rule set. `since`, `before`: the versions of web_connectivity that it applies to, the latter exclusive.
 
-    `needs_tags`: whether it goes by the redirects that steps are tagged with.
+    `needs_tags`: whether it depends on steps being tagged with the number of redirects.
     """
 
     name: str
@@ -65,11 +65,11 @@ RULE_SETS: Final = (
 )
 BY_NAME: Final = {rules.name: rules for rules in RULE_SETS}
 OURS: Final = "shutdownlab"
-"""What writes measurements whose `test_version` is its own; their tests follow those of 0.4."""
+"""`software_name` of our own measurements. They have a `test_version` of their own, and follow 0.4."""
 
 
 def rules_of(test_version: str, software_name: str) -> VerdictRules | None:
-    """The rules by which the probe itself judged; None: of a version that they are not known of."""
+    """Returns the rules that the probe itself used; None if its version's rules aren't known."""
     if software_name == OURS:
         return BY_NAME["v0.4"]
     if not re.fullmatch(r"\d+(\.\d+)*", test_version, re.ASCII):

@@ -1,4 +1,4 @@
-"""The verdict of web_connectivity 0.4: one view of the site, summed up in a fixed order.
+"""The verdict of web_connectivity 0.4: a fixed sequence of checks on a single pass over the site.
 
 Sources: probe-cli, internal/experiment/webconnectivity: `summary.go` (`Summarize`), `dnsanalysis.go` (`DNSAnalysis`),
 `httpanalysis.go`; ooni/spec, nettests/ts-017-web-connectivity.md.
@@ -16,7 +16,7 @@ from shutdownlab.ooni.verdict import OoniVerdict, SiteVerdict, web_verdict
 CONSISTENT, INCONSISTENT = "consistent", "inconsistent"
 NETWORKS_MISSING = "the file does not give the AS of every address that the test helper was answered with"
 _NO_SUCH_NAME: Final = frozenset({"dns_nxdomain_error", "android_dns_cache_no_data"})
-"""Android's resolver says the latter of any name it has no answer for (https://github.com/ooni/probe/issues/2029)."""
+"""Android's resolver gives the latter for any name without an answer (https://github.com/ooni/probe/issues/2029)."""
 _IS_HTTP_FAILURE: Final = frozenset(
     {
         "connection_refused",
@@ -31,7 +31,7 @@ _IS_HTTP_FAILURE: Final = frozenset(
 
 
 def judge_summary(url: str, keys: Keys, claimed_consistency: object) -> OoniVerdict:
-    """`claimed_consistency`: what the file says, for where it doesn't give the ASes to work it out by."""
+    """Judges a website. `claimed_consistency`: the file's `dns_consistency`, used if the ASes needed are missing."""
     host = host_of(url)
     queries = _of_host(host, keys.queries or [])
     failures = [named(query.failure) for query in queries]
@@ -51,14 +51,16 @@ def judge_summary(url: str, keys: Keys, claimed_consistency: object) -> OoniVerd
 
 
 def _of_host(host: str, queries: list[QueryRecord]) -> list[QueryRecord]:
-    """Those of the site's own name; in a file that writes it otherwise, all."""
+    """Returns the lookups of the site's own name; all of them if none matches, as files may write it differently."""
     return [query for query in queries if query.hostname == host] or queries
 
 
 def _consistency(
     host: str, queries: list[QueryRecord], dns_failure: str | None, keys: Keys, claimed: object
 ) -> tuple[str | None, str, bool]:
-    """Whether the probe's answer fits the test helper's, why, and whether that is only the file's word."""
+    """Returns the consistency of the probe's answers with the test helper's, the reason, and whether it was copied from
+    the file.
+    """
     control = keys.control
     if named(keys.control_failure) or control is None:
         return None, "the test helper could not be asked", False

@@ -1,4 +1,4 @@
-"""What is concluded of a website: the fields that web_connectivity writes, and why each is as it is."""
+"""Verdicts: the fields that OONI's tests write, with the reason for each."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Blocking = str | Literal[False] | None
-"""`dns`, `tcp_ip`, `http-failure`, `http-diff`; False: not blocked; None: it cannot be told."""
+"""`dns`, `tcp_ip`, `http-failure` or `http-diff`; False: not blocked; None: unknown."""
 WEB_FIELDS = ("blocking", "accessible", "dns_consistency", "dns_experiment_failure", "http_experiment_failure")
 
 
 @dataclass(slots=True)
 class OoniVerdict:
-    """The fields of a test that were worked out, by name, and the rule behind each.
+    """The recomputed fields of a test, by name, and the reason for each.
 
-    `assumed`: fields that the raw observations do not decide, taken over from the file, and what is missing.
-    `either`: fields for which the probe's own order of events decided between several values, each as good.
+    `assumed`: fields that the raw observations don't decide, copied from the file, and what is missing.
+    `either`: fields for which several values are valid, because the order of events in the probe decided.
     """
 
     fields: dict[str, object]
@@ -27,7 +27,7 @@ class OoniVerdict:
 
 @dataclass(frozen=True, slots=True)
 class SiteVerdict:
-    """Of a website: blocked or not, and the rule that says so. Not accessible and not blocked: it is down."""
+    """The verdict on a website, and the reason. Neither accessible nor blocked means that the site is down."""
 
     blocking: Blocking
     accessible: bool | None
@@ -41,7 +41,7 @@ def web_verdict(
     http_failure: str | None,
     why: dict[str, str],
 ) -> OoniVerdict:
-    """The verdict in the order of `WEB_FIELDS`."""
+    """Builds a website's `OoniVerdict`, with the fields of `WEB_FIELDS` in their order."""
     found = (concluded.blocking, concluded.accessible, consistency, dns_failure, http_failure)
     told = {"blocking": concluded.why, "accessible": concluded.why}
     return OoniVerdict(dict(zip(WEB_FIELDS, found, strict=True)), told | why)

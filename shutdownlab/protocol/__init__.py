@@ -1,1 +1,1 @@
-"""The messages between processes: orders, acknowledgements, decisions of DPI boxes, requests to probes. Pure."""
+"""The messages between processes: orders, acknowledgements, DPI boxes' decisions, requests to probe agents. Pure."""

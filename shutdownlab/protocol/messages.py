@@ -1,8 +1,8 @@
-"""What travels between processes: one JSON object a line, `type` first.
+"""The messages exchanged between processes, each encoded as one line of JSON: an object whose first key is `type`.
 
-A message is a frozen dataclass; `encode` makes a line of it, `decode` makes a message of a line. Anything that is not
-exactly one of these messages raises `MessageError`, which says why: a control channel that silently ignores an order
-would look like a policy with no effect. `system.line_socket` carries the lines.
+A message is a frozen dataclass; `encode` serialises it to a line, and `decode` parses a line. Anything that is not
+exactly one of these messages raises `MessageError`: if a control channel silently ignored an order, it would look like
+a policy with no effect. `system.line_socket` carries the lines.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STRICT = ConfigDict(extra="forbid")
 
 
 class MessageError(ValueError):
-    """A line that is not a message, or a message with a missing, unknown or wrong field."""
+    """A line is not a message, or has a missing, unknown or invalid field."""
 
 
 # --- between a DPI box and its operator's controller ---------------------------------------------------------------
@@ -37,7 +37,7 @@ class MessageError(ValueError):
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """First line of a box's connection: which box this is."""
+    """Identifies a DPI box: the first message on its connection."""
 
     box: str
 
@@ -45,7 +45,7 @@ class Hello:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """Everything a box decided in one turn of its loop, in order."""
+    """All decisions a DPI box made in one iteration of its loop, in order."""
 
     decisions: tuple[Decision, ...]
 
@@ -53,10 +53,9 @@ class Decisions:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class BoxPolicy:
-    """The box's whole policy from now on: its profile's name, and the rules, in their order.
+    """Replaces a DPI box's policy by `rules`, in this order, under the profile named `profile`; answer: `Applied`.
 
-    `local_time`: what clocks show where the subscribers are, in seconds since 1970, if any rule asks for the hour of
-    the day.
+    `local_time`: the subscribers' local time in seconds since 1970; None if no rule depends on the time of day.
     """
 
     serial: int
@@ -68,7 +67,7 @@ class BoxPolicy:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The box inspects by policy `serial` from the next packet on."""
+    """Confirms order `serial`: it applies from the next packet on."""
 
     serial: int
 
@@ -76,7 +75,7 @@ class Applied:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class LineSetting:
-    """What a delay line does, both ways: milliseconds one way, give or take, and the share lost."""
+    """Properties of a delay line in each direction: one-way delay and jitter in ms, and the share of frames lost."""
 
     delay_ms: float
     jitter_ms: float = 0.0
@@ -86,7 +85,7 @@ class LineSetting:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Retune:
-    """Tells the delay line what links of these names are like from now on; it answers `Applied`."""
+    """Gives the named links of a delay line new settings; answer: `Applied`."""
 
     serial: int
     lines: Mapping[str, LineSetting]
@@ -95,10 +94,9 @@ class Retune:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Tells what stands before a resolver for how many seconds to hold whose questions for which names from now on; it
-    answers `Applied`.
+    """Tells the proxy in front of a resolver which DNS queries to hold, and for how long; answer: `Applied`.
 
-    names: by prefix of the clients, then by domain, each with all below it; the longest domain counts.
+    names: seconds, by client prefix and then by domain. A domain includes its subdomains; the longest match counts.
     """
 
     serial: int
@@ -108,9 +106,9 @@ class Hold:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class CountersRequest:
-    """Asks a box for its `Counters`, or the authority for those of all boxes: an answer each, empty of a lost one.
+    """Asks a box for its `Counters`, or the authority for those of all boxes, one answer each (empty if a box is lost).
 
-    `recent`: how many of its latest decisions by rule are to be among them, at most.
+    `recent`: maximum number of its latest decisions by rule to include.
     """
 
     recent: int = 0
@@ -119,7 +117,7 @@ class CountersRequest:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """A box's counters since it started (packets, bytes, drops) and its engine's since the last policy."""
+    """The counters of box `where` since it started (packets, bytes, drops), and its engine's since the last policy."""
 
     where: str
     counters: JsonObject
@@ -131,11 +129,11 @@ class Counters:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The authority's order for a phase: `policies`, by name, and nothing else are in force.
+    """The authority's order for a phase: exactly `policies`, by name, are to be in force.
 
-    `delay_s` is how long this operator takes to obey (>= 0). In mode `direct` the authority installs the rules
-    itself and the order only informs. `carried_out`: what this operator does instead, as the scenario has it (None: as
-    ordered). `local_time` (seconds since 1970, None: unknown) is what clocks show then.
+    `delay_s`: seconds that this operator takes to obey (>= 0). In mode `direct` the authority installs the rules
+    itself, and the order is only for information. `carried_out`: what this operator does instead, according to the
+    scenario; None if it does as ordered. `local_time`: local time then, in seconds since 1970; None if unknown.
     """
 
     serial: int
@@ -148,12 +146,12 @@ class Order:
 
     @property
     def obeyed(self) -> Mapping[Name, Policy]:
-        """What whoever is given the order does."""
+        """The policies that the recipient carries out."""
         return self.policies if self.carried_out is None else self.carried_out
 
     @property
     def departures(self) -> str:
-        """How what is done differs from what was ordered, in words; "" where it does not."""
+        """Describes how `obeyed` differs from the order; "" if it doesn't."""
         left_out = [name for name in self.policies if name not in self.obeyed]
         kept = [name for name in self.obeyed if name not in self.policies]
         partly = [n for n, policy in self.obeyed.items() if n in self.policies and policy != self.policies[n]]
@@ -164,10 +162,10 @@ class Order:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What the run tells the authority: an order to the country, and how long each operator takes to obey it.
+    """Sent by the run to the authority: an order to the country, and how each operator obeys it.
 
-    `delays` are wall-clock seconds (>= 0); an operator without one takes the order's own `delay_s`. `otherwise`: what
-    operators do that do not do as ordered.
+    `delays`: wall-clock seconds that an operator takes (>= 0); operators without an entry take the order's `delay_s`.
+    `otherwise`: the policies carried out by operators that don't do as ordered.
     """
 
     order: Order
@@ -175,7 +173,7 @@ class Command:
     otherwise: Mapping[str, Mapping[Name, Policy]] = field(default_factory=dict)
 
     def for_operator(self, operator: str) -> Order:
-        """The order as the authority passes it on."""
+        """Returns the order as the authority passes it on to an operator."""
         order = self.order
         delay = 0.0 if order.mode is Mode.DIRECT else self.delays.get(operator, order.delay_s)
         return replace(order, delay_s=delay, carried_out=self.otherwise.get(operator))
@@ -184,7 +182,7 @@ class Command:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """A switch confirmed (by barrier) the `rules` flow rules of order `serial`, `seconds` after they were sent."""
+    """A switch has confirmed, by barrier, the `rules` flow rules of order `serial`, `seconds` after they were sent."""
 
     serial: int
     switch: str
@@ -204,7 +202,7 @@ class Obeyed:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The owner `where`'s controller is at work on order `serial`: so many rules worked out and sent by now, in all."""
+    """The controller of `where` is carrying out order `serial`: it has computed and sent `rules` rules so far."""
 
     serial: int
     where: str
@@ -217,7 +215,7 @@ class Progress:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """First message of an operator's connection to the authority: the controller `where` is at work."""
+    """First message of an operator's connection to the authority: the controller of `where` is running."""
 
     where: str
 
@@ -225,7 +223,7 @@ class Ready:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class BoxJoined:
-    """A DPI box is connected to the controller `where` that commands it, other than at an order's beginning: again."""
+    """A DPI box has reconnected to the controller of `where`, which commands it, after the start of an order."""
 
     where: str
     box: str
@@ -234,7 +232,7 @@ class BoxJoined:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the run's record should tell, that is not an error: a channel lost or regained."""
+    """An event to be recorded that is not an error, such as a channel that was lost or restored."""
 
     where: str
     text: str
@@ -243,7 +241,7 @@ class Notice:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something went wrong that makes what the run measures doubtful; the run must end or say so."""
+    """A fault that makes the run's measurements doubtful; the run must end or report it."""
 
     where: str
     text: str
@@ -264,7 +262,7 @@ _KINDS = {name: kind for kind, name in _NAMES.items()}
 
 
 def encode(message: Message) -> bytes:
-    """Return `message` as one line, newline included; what has its default is left out, as `config.writing` does."""
+    """Serialises `message` as one line, including the newline. Default values are left out, as in `config.writing`."""
     kind = type(message)
     fields = _ADAPTERS[kind].dump_json(message, by_alias=True, exclude_defaults=True)
     head = b'{"type":"%s"' % _NAMES[kind].encode()
@@ -272,7 +270,7 @@ def encode(message: Message) -> bytes:
 
 
 def decode(line: bytes | str) -> Message:
-    """Return the message `line` holds; raises `MessageError` if it holds none."""
+    """Parses one line; raises `MessageError` if it isn't a message."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -291,6 +289,6 @@ def decode(line: bytes | str) -> Message:
 
 
 def _excerpt(line: bytes | str) -> str:
-    """Return the beginning of `line`, short enough for an error message."""
+    """Returns the beginning of `line`, quoted and short enough for an error message."""
     text = line if isinstance(line, str) else line[:400].decode("utf-8", "replace")
     return repr(text if len(text) <= 120 else text[:120] + "…")

@@ -1,4 +1,4 @@
-"""What the runner asks a probe agent, and what it gets back."""
+"""Requests from the runner to probe agents, and their results."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ _STRICT = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
-    """One probe from one vantage point over one address family. The caller has looked everything up.
+    """One probe from one vantage point over one address family. The agent needs no other information.
 
-    `runs`: `package.module:function`, which the agent calls with its session and `ask`, of the type that the function's
-    signature gives and JSON can hold.
-    `timeout`: seconds one step (a lookup, a connect, a handshake, a reply) may take at most; the scheduler scales it
-    try by try. `lasts`: seconds that the probe may take beside its steps.
-    `resolver`: the address that name questions go to; one that `looks_up` nothing knows all names of the country.
-    `gives_up`: seconds after which its client gives up a lookup, whatever its patience (0: that alone counts).
-    `ca`: PEM file of the authority whose certificates count; "" trusts none. `addresses`: what the probe's host truly
-    resolves to, in this family; empty: not known.
-    `errand`: what another agent does first. `place`: whose probes share a line with this one; a probe that is `alone`
-    waits until the place is quiet; where a policy has `slowed` its line, so does a second try: the place's own probes
-    may have been what the first one failed by. `rate`: kbit/s that policies leave a slowed line; 0: not known.
-    `rests`: seconds after a try until nobody counts any more what it has sent: none follows before.
-    `shares`: of the machine's processor time while it works.
-    `ooni_test` and `ooni_input`: what its record says was measured.
+    `runs`: the test function, as `package.module:function`. The agent calls it with its session and `ask`, which has
+        the type in the function's signature and must be serialisable as JSON.
+    `timeout`: seconds that one step (a lookup, a connect, a handshake, a reply) may take; the scheduler scales it for
+        each try. `lasts`: seconds that the probe may take in addition to its steps.
+    `resolver`: address of the DNS resolver. With `looks_up` False no queries are sent: the agent knows all names of
+        the country. `gives_up`: seconds after which the client gives up a lookup whatever its timeout; 0: no limit.
+    `ca`: PEM file of the trusted certificate authority; "" trusts none.
+    `addresses`: the true addresses of the probe's host in this family; empty if not known.
+    `errand`: what another agent does first.
+    `place`: names the line that this probe shares with others. A probe that is `alone` waits until the place is quiet;
+        so does a second try if a policy has `slowed` its line, as the first may have failed because of other probes.
+    `rate`: kbit/s that policies leave a slowed line; 0 if not known.
+    `rests`: seconds to wait after a try before the next, while a policy still counts the packets it sent.
+    `shares`: how much of the machine's CPU time it takes while it runs, in shares.
+    `ooni_test` and `ooni_input`: test name and input in its OONI record.
     """
 
     id: str
@@ -59,9 +60,9 @@ class ProbeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Part of a control: whether `address` answers an echo sent from `source`; or, as a resolver, knows `host`.
+    """Part of a control: whether `address` answers an echo request from `source` or, with `host`, resolves that name.
 
-    `size`: octets of the echo's packet at least.
+    `size`: minimum size of the echo request's packet, in octets.
     """
 
     name: str
@@ -73,10 +74,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What came of a control (see `measure.controls`), of which `name` says what it proves.
+    """The result of a control (see `measure.controls`). `name` says what it proves.
 
-    `failure`: OONI's name for what failed, None where nothing did. `began`, `ended`: seconds by one monotonic clock.
-    `started`: Unix time when it began.
+    `failure`: OONI's failure string; None for success. `began`, `ended`: seconds on the monotonic clock. `started`:
+    Unix time at which it began.
     """
 
     name: str
@@ -88,16 +89,20 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What came of a request. `started` is Unix time, `runtime` seconds; `test_keys` are in OONI data format 0.2.0.
+    """The result of a request. `started` is Unix time, `runtime` seconds; `test_keys` are in OONI data format 0.2.0.
 
-    `failure` is OONI's failure string, None where the block shows otherwise (a block page, a forged DNS answer) or
-    nothing failed. `value`, in `unit`: what was measured, where that is a number. `doubtful`: load alone could have
-    caused this outcome. `passes`: how often it was measured. `certainty`: whether further tries said the same; an
-    outcome that stayed `unconfirmed` is `unknown`. `controls`: those that vouch for it, or that failed and refute it.
-    `taken_away`: they failed as they should, for what the cell needs has been taken away. `starved`: why a try that
-    failed says nothing of the network: a sentence on who had no processor; "" where it does say something. `margin`: of
-    a speed, for how many seconds what passes octets on would have to be kept from it to make one outcome of another;
-    None: it is no speed.
+    `failure`: OONI's failure string; None if nothing failed, or if the block shows in another way (a block page, a
+        forged DNS answer).
+    `value`, in `unit`: the measured value, if it is a number.
+    `doubtful`: whether load alone could have caused this outcome.
+    `passes`: the number of tries. `certainty`: whether further tries agreed; an outcome that stays `unconfirmed` is
+        `unknown`.
+    `controls`: the controls that vouch for the outcome, or that failed and refute it. `taken_away`: whether they failed
+        as expected, because something that the cell needs has been removed.
+    `starved`: if a failed try says nothing about the network, a sentence naming the process that had to wait for a CPU;
+        otherwise "".
+    `margin`: for a speed, how many seconds the forwarding of data would have to be held up to change the outcome; None
+        for other measurements.
     """
 
     outcome: Outcome
@@ -119,7 +124,7 @@ class Measurement:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class ProbeJob:
-    """A request on its way to an agent; `number` tells its result from others."""
+    """A request sent to an agent; `number` identifies its result."""
 
     number: int
     request: ProbeRequest
@@ -128,7 +133,7 @@ class ProbeJob:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What came of the job of that number."""
+    """The result of job `number`."""
 
     number: int
     measurement: Measurement

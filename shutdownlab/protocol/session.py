@@ -1,6 +1,7 @@
-"""What a program outside asks of the country in its sandbox, and what it is told: messages like the others.
+"""Requests from a program outside the sandbox to the country inside, and the replies.
 
-Every request has a `number`, and so has its answer. A request comes with as many file descriptors as its `files` says.
+A request's `number` is repeated in its reply; `SignalProgram` and `Attach` have none. `files`: how many file
+descriptors come with the message.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pydantic import ConfigDict, with_config
 
 _STRICT = ConfigDict(extra="forbid")
 GIVEN_UP: Final = "given up"
-"""Why a measurement is refused that was abandoned."""
+"""`Refused.text` of an abandoned measurement."""
 
 
 # --- requests ------------------------------------------------------------------------------------------------------
@@ -21,10 +22,11 @@ GIVEN_UP: Final = "given up"
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class StartProgram:
-    """Start a program on a node, with three descriptors as its standard input, output and error; answer: `Done`.
+    """Starts a program on a node; answer: `Done`.
 
-    The number is the program's from then on. `variables` are added to its environment. With `ports` (`tcp/80`) the
-    answer waits until they listen there that did not before, `seconds` at most.
+    Its three descriptors become the program's standard input, output and error, and `number` identifies the program
+    from then on. `variables` are added to its environment. With `ports` (such as `tcp/80`), the answer waits up to
+    `seconds` until new listening sockets are open on all of them.
     """
 
     number: int
@@ -40,7 +42,7 @@ class StartProgram:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class SignalProgram:
-    """Send a signal to a program and all that it has started; no answer."""
+    """Sends a signal to a program and its descendants; no answer."""
 
     program: int
     signal: int
@@ -50,11 +52,11 @@ class SignalProgram:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class PutInForce:
-    """Put exactly these policies of the scenario in force; answer: `Done` once all have confirmed it.
+    """Puts exactly these policies of the scenario in force; answer: `Done` once every operator has confirmed.
 
-    `moved`: time has jumped to that phase, so that clocks show its time and resolvers forget what they know.
-    `faults`: exactly these faults of the scenario are there then; None: where time has jumped those of the phase, else
-    those that are.
+    `moved`: whether time jumps to that phase, so that clocks show its time and resolvers clear their caches.
+    `faults`: the scenario's faults to be present then; None for those of the phase if time jumps, else for the present
+    ones.
     """
 
     number: int
@@ -68,10 +70,10 @@ class PutInForce:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Measure a target (see `model.lookup.target_named`) from a vantage point; answer: `ProbeAnswer`.
+    """Measures a target (see `model.lookup.target_named`) from a vantage point; answer: `ProbeAnswer`.
 
-    `hopeless`: it will likely fail, and is tried before others, which work while it waits. It plays no part in what is
-    believed.
+    `hopeless`: whether it is expected to fail. It then starts early, so that other measurements run during its
+    timeouts; this doesn't affect the verdict.
     """
 
     number: int
@@ -85,7 +87,7 @@ class Measure:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class MeasureAll:
-    """Measure all of these at once; answer: a `ProbeAnswer` for each, under its own number, as it is certain."""
+    """Measures several targets concurrently; answer: a `ProbeAnswer` for each, under its own number, once certain."""
 
     number: int
     asked: tuple[Measure, ...]
@@ -95,7 +97,7 @@ class MeasureAll:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Give up what is left of the `MeasureAll` of that number; what is, is `Refused`. No answer of its own."""
+    """Abandons the rest of the `MeasureAll` of that number: unfinished measurements are `Refused`. No other answer."""
 
     number: int
     files: int = 0
@@ -104,11 +106,12 @@ class Abandon:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Attach:
-    """The first message of another terminal: start the command line there, or the argv (none: a shell) on a node.
+    """The first message from another terminal: starts Mininet's command line or, on `node`, a program.
 
-    Answer: `Ended` when that has ended, `Refused` where it could not begin; their number is 0. It comes with three
-    descriptors, for its standard input, output and error, or with none: then a terminal is made for it, and told first
-    (`TerminalMade`). `variables`: of the terminal outside (TERM, …).
+    `argv`: the program; empty for a shell. Answer: `Ended` when it has ended, or `Refused` if it can't be started, both
+    with number 0. The message comes with three descriptors, for standard input, output and error, or with none: then a
+    terminal is created for it, and sent first (`TerminalMade`). `variables`: environment of the terminal outside
+    (TERM, …).
     """
 
     node: str | None
@@ -120,7 +123,7 @@ class Attach:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class AskInForce:
-    """Ask what is in force; answer: `InForce`."""
+    """Asks what is in force; answer: `InForce`."""
 
     number: int
     files: int = 0
@@ -129,7 +132,7 @@ class AskInForce:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class AskBoxes:
-    """Ask what DPI boxes have counted, and `recent` decisions of each at most; answer: `Boxes`."""
+    """Asks for the counters of all DPI boxes, and up to `recent` decisions of each; answer: `Boxes`."""
 
     number: int
     recent: int = 0
@@ -139,7 +142,7 @@ class AskBoxes:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class AskRoutes:
-    """Ask which routes to the country's operators the transit routers have; answer: `Routes`."""
+    """Asks which routes to the country's operators the transit routers have; answer: `Routes`."""
 
     number: int
     files: int = 0
@@ -148,7 +151,7 @@ class AskRoutes:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class AskComplaints:
-    """Ask what has broken since the last time; answer: `Complaints`."""
+    """Asks what has broken since the last such request; answer: `Complaints`."""
 
     number: int
     files: int = 0
@@ -160,7 +163,7 @@ class AskComplaints:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It is done."""
+    """The request has been carried out."""
 
     number: int
 
@@ -168,7 +171,7 @@ class Done:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It could not be done, and why; with an `errno` (errno.h), what a system call refused, and `text` is the file."""
+    """The request failed; `text` says why. With an `errno` (errno.h), a system call failed, and `text` is the file."""
 
     number: int
     text: str
@@ -178,7 +181,7 @@ class Refused:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class ProbeAnswer:
-    """What came of a measurement: the fields of `probing.Measurement`; `record` is the whole in OONI's format."""
+    """The result of a measurement: fields of `probing.Measurement`, and the whole in OONI's format as `record`."""
 
     number: int
     outcome: str
@@ -193,7 +196,7 @@ class ProbeAnswer:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """The phase that the country is in, if it is in one as a whole, and the policies in force."""
+    """The phase that the country is in, None after policies were put in force by hand, and the policies in force."""
 
     number: int
     phase: str | None
@@ -203,7 +206,7 @@ class InForce:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """The counters of each DPI box that answered in time: its own, and under `engine` those since its last policy."""
+    """The counters of each DPI box that answered in time; those under `engine` count from its last policy."""
 
     number: int
     counters: dict[str, dict[str, Any]]
@@ -212,7 +215,7 @@ class Boxes:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """By transit router, the prefixes of the country's operators that it has a route to, by BGP."""
+    """The prefixes of the country's operators to which each transit router has a BGP route, by router."""
 
     number: int
     tables: dict[str, tuple[str, ...]]
@@ -221,7 +224,7 @@ class Routes:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Complaints:
-    """What has broken, or complains, a sentence each."""
+    """What has broken or reported an error, one sentence each."""
 
     number: int
     texts: tuple[str, ...]
@@ -230,7 +233,7 @@ class Complaints:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class TerminalMade:
-    """A terminal has been made inside: the descriptor is its master's."""
+    """A terminal has been created inside the sandbox; the descriptor is its master side."""
 
     files: int = 1
 
@@ -241,7 +244,7 @@ class TerminalMade:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """The first try of a measurement of a `MeasureAll` has failed: no verdict yet, that is its `ProbeAnswer`."""
+    """The first try of a measurement of a `MeasureAll` has failed. The verdict follows in its `ProbeAnswer`."""
 
     number: int
     outcome: str
@@ -251,7 +254,7 @@ class Tried:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The country is being built, and has got so far: a step of it begins."""
+    """A step of building the country begins."""
 
     step: str
 
@@ -261,7 +264,7 @@ class Opening:
 class Opened:
     """The country is up, with its first policies in force.
 
-    Where other terminals are let in, a descriptor comes with it: a socket at which their sessions are to be answered.
+    If other terminals may attach, a descriptor comes with it: the listening socket for their sessions.
     """
 
     datapath: str
@@ -272,7 +275,7 @@ class Opened:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A program has ended, with this status: negative for a signal."""
+    """A program has ended with this exit status, negative for a signal."""
 
     program: int
     status: int
@@ -281,7 +284,7 @@ class Ended:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class LabFault:
-    """Something of the country has broken, or complains."""
+    """Part of the country has broken or reported an error."""
 
     text: str
 

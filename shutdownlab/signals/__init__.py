@@ -1,1 +1,1 @@
-"""What outsiders make of what they see: series over time, alerts, and what of it was documented. Pure."""
+"""Analyses signals observed from outside the country: time series, alerts, and comparison with published data. Pure."""

@@ -1,13 +1,13 @@
-"""The alerts that outage detectors raise over a series, by the rules that they have published. Pure.
+"""The alerts that outage detectors raise for a series, by the rules that they have published. Pure.
 
 IODA (its help page, https://ioda.inetintel.cc.gatech.edu/help): BGP is judged every five minutes against the median of
 the last 24 hours (warning below 99 %, critical below 50 %), active probing against that of the last seven days (80 %
-and 50 %), the telescope likewise (25 % and 10 %). States go from normal to warning and on to critical, from normal to
-critical at once, and from critical back to normal alone: what has been critical is so until it is normal. An alert's
-area is the drop in percent times its minutes.
+and 50 %), the telescope likewise (25 % and 10 %). The state changes from normal to warning or critical, from warning to
+critical or normal, but from critical only to normal: a critical alert stays critical until it ends. An alert's area is
+the drop in percent times its minutes.
 
-A CDN's volume is judged against its forecast (`forecast.py`). That a drop must be large and must last is Cloudflare's;
-how large and how long was not found: thresholds are those of active probing, and half an hour (ASSUMED). Atlas probes
+A CDN's volume is judged against its forecast (`forecast.py`). Cloudflare requires a drop to be large and to last; how
+large and how long was not found, so the thresholds of active probing and half an hour are used (ASSUMED). Atlas probes
 and Hyperquack are judged as active probing is, over a day (ASSUMED: RIPE and Censored Planet raise no alerts).
 """
 
@@ -31,9 +31,11 @@ LEVELS: Final[tuple[Level, ...]] = ("normal", "warning", "critical")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """window: minutes whose median it is judged against; 0: a forecast. warning, critical: below these shares of it.
+    """When a detector raises an alert.
 
-    lasting: minutes that it must be so before there is an alert.
+    window: minutes of the past whose median is the usual value; 0 to use a forecast instead.
+    warning, critical: shares of the usual value below which these levels apply.
+    lasting: minutes that a drop must last before an alert is raised.
     """
 
     window: int
@@ -42,7 +44,7 @@ class Rule:
     lasting: int = 0
 
     def level(self, value: float, usual: float) -> Level:
-        """Where nothing is usual, nothing is missing."""
+        """Returns the level of a value; always "normal" if the usual value is 0."""
         if value < self.critical * usual:
             return "critical"
         return "warning" if value < self.warning * usual else "normal"
@@ -59,11 +61,13 @@ RULES: Final[dict[RuleName, Rule]] = {
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A time in which a series was not normal. Minutes of the calendar.
+    """A period in which a series was not normal. Times are minutes of the calendar.
 
-    raised: when its detector tells it, which is later than `begins` where a drop must last. critical: since when, if it
-    became so. ends: exclusive; the calendar's end where it goes on. lowest: what the series fell to, as a share of the
-    usual. area: the drop in percent times the minutes.
+    raised: when the detector reports it; later than `begins` if the rule requires a drop to last.
+    critical: when it became critical, or None.
+    ends: exclusive; the calendar's end if the drop continues.
+    lowest: lowest value, as a share of the usual one.
+    area: the drop in percent times its minutes.
     """
 
     begins: int
@@ -79,7 +83,7 @@ class Alert:
 
 
 def judged(series: Series) -> Iterator[Piece]:
-    """A series beside what is usual by the rule of its signal."""
+    """Yields a series' values with the usual value beside each, by the rule of its signal."""
     rule = RULES[series.signal.rule]
     if rule.window:
         return against_median(series.stretches, series.signal.step, rule.window)
@@ -87,7 +91,7 @@ def judged(series: Series) -> Iterator[Piece]:
 
 
 def alerts_of(series: Series) -> list[Alert]:
-    """The alerts over a whole calendar, in order."""
+    """Returns the alerts of a series over its whole calendar, in order."""
     rule = RULES[series.signal.rule]
     graded = ((rule.level(piece.value, piece.usual), piece) for piece in judged(series))
     found = []
@@ -110,6 +114,6 @@ def _alert(pieces: list[tuple[Level, Piece]], rule: Rule) -> Alert | None:
 
 
 def severity(by_source: Iterable[Iterable[Alert]]) -> float:
-    """IODA's overall score: the product, over the sources that alerted, of the areas of their alerts; 0: none did."""
+    """IODA's overall score: the product, over the sources with alerts, of their alerts' total areas; 0 if none has."""
     areas = [area for alerts in by_source if (area := sum(alert.area for alert in alerts)) > 0]
     return prod(areas) if areas else 0.0

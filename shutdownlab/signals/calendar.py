@@ -1,6 +1,6 @@
-"""The calendar that series are drawn over: a warm-up of quiet days, the scenario's phases, its end. Pure.
+"""The time axis of series: a warm-up of quiet days, then the scenario's phases. Pure.
 
-Times are minutes from the calendar's beginning, which is a midnight of the country's clocks.
+Times are minutes since the calendar's beginning, which is midnight local time in the country.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from typing import Final
 DAY: Final = 24 * 60
 WEEK: Final = 7 * DAY
 WARM_UP_DAYS: Final = 29
-"""Quiet days before the first phase: forecasts look back 28 days, each from the day after."""
+"""Quiet days before the first phase: forecasts need the latest day and the 28 before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """begins: of the warm-up, UTC. starts: phases by name, and the minute from which each is in force. ends: a minute.
+    """A scenario's time axis.
 
-    first_minute_of_week: of `begins` on the country's clocks, from Monday midnight.
+    begins: start of the warm-up, UTC. starts: names of the phases, and the minute at which each begins. ends: the
+    minute at which the last one ends.
+    first_minute_of_week: minutes from Monday midnight to `begins`, local time.
     """
 
     begins: datetime
@@ -30,11 +32,11 @@ class Calendar:
     first_minute_of_week: int
 
     def time(self, minute: int) -> datetime:
-        """A minute as a moment, UTC."""
+        """Converts a minute to a time, UTC."""
         return self.begins + timedelta(minutes=minute)
 
     def minute(self, at: datetime) -> int:
-        """The first whole minute not before a moment."""
+        """Converts a time to a minute, rounded up."""
         return math.ceil((at - self.begins).total_seconds() / 60)
 
     @property
@@ -43,22 +45,22 @@ class Calendar:
         return self.starts[0][1]
 
     def start(self, phase: str) -> int:
-        """Raises `KeyError`."""
+        """Returns the minute at which a phase begins. Raises `KeyError` for an unknown phase."""
         return dict(self.starts)[phase]
 
     def end(self, phase: str) -> int:
-        """The minute at which a phase is over: the next one's start, or the end."""
+        """Returns the minute at which a phase ends: the start of the next one, or the calendar's end."""
         names = [name for name, _ in self.starts]
         following = names.index(phase) + 1
         return self.starts[following][1] if following < len(self.starts) else self.ends
 
     def phase_at(self, minute: int) -> str:
-        """The phase in force; empty before the first."""
+        """Returns the phase at a minute; "" before the first."""
         return next((name for name, start in reversed(self.starts) if start <= minute), "")
 
 
 def calendar_of(phases: Sequence[tuple[str, datetime]], ends: datetime, utc_offset: int = 0) -> Calendar:
-    """phases: names and beginnings, in order. utc_offset: seconds that the country's clocks are ahead of UTC."""
+    """Builds a calendar. phases: names and start times, in order. utc_offset: local time minus UTC, in seconds."""
     local = phases[0][1] + timedelta(seconds=utc_offset) - timedelta(days=WARM_UP_DAYS)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     begins = midnight - timedelta(seconds=utc_offset)

@@ -1,8 +1,8 @@
-"""The signals that outsiders watch a country by: how often each has a value, of what, and which rule raises its alerts.
+"""The signals by which a country is observed from outside: what each measures, how often, and its rule for alerts.
 
-The definitions of IODA's three are those of its help page (https://ioda.inetintel.cc.gatech.edu), of the traffic ones
-those of Cloudflare Radar. Hyperquack's is that it asks every hour (ASSUMED): Censored Planet itself asks twice a week,
-which sees nothing of days (Sundara Raman et al., "Censored Planet", CCS 2020).
+IODA's three signals are defined as on its help page (https://ioda.inetintel.cc.gatech.edu), the traffic signals as by
+Cloudflare Radar. Hyperquack measures every hour (ASSUMED): Censored Planet itself measures twice a week, too rarely to
+see an event of a few days (Sundara Raman et al., "Censored Planet", CCS 2020).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RuleName = Literal["ioda-bgp", "ioda-active-probing", "ioda-telescope", "forecas
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A signal. step: minutes between its values. follows_the_day: whether it rises and falls with people's day."""
+    """A signal. step: minutes between its values. follows_the_day: whether it follows the weekly curve of use."""
 
     name: SignalName
     title: str
@@ -50,4 +50,4 @@ SIGNALS: Final[Mapping[str, Signal]] = {
         ),
     )
 }
-"""By name, in the order in which tables show them."""
+"""All signals by name, in the order in which tables show them."""

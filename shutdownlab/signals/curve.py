@@ -1,7 +1,7 @@
-"""How people's use of the Internet rises and falls over the day and the week: a stated model. Pure.
+"""A model of how Internet use varies over the day and the week. Pure.
 
 Use is lowest before dawn and highest in the late evening (Quan, Heidemann and Pradkin, "When the Internet Sleeps", IMC
-2014, have the day's rhythm of addresses in use). The depth of the night and the week-end's part are ASSUMED.
+2014, describe the daily rhythm of active addresses). Use at night and at the weekend, relative to the peak, is ASSUMED.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from shutdownlab.signals.calendar import DAY, WEEK
 
 SLOT: Final = 30
-"""Minutes in which the curve does not change."""
+"""Length in minutes of the slots in which the curve is constant."""
 _NIGHT: Final = 0.35
 _PEAK_MINUTE: Final = 21 * 60
 _WEEKEND: Final = 0.92
@@ -21,7 +21,7 @@ _WEEKEND: Final = 0.92
 
 @cache
 def curve() -> tuple[float, ...]:
-    """Of each slot of a week, from Monday midnight on the country's clocks: 1 at a workday's peak."""
+    """Returns the use in each slot of a week, from Monday midnight local time: 1 at a workday's peak."""
     return tuple(_use(minute) for minute in range(0, WEEK, SLOT))
 
 
@@ -32,5 +32,5 @@ def _use(minute: int) -> float:
 
 
 def usual(minute_of_week: int) -> float:
-    """Of a moment; minutes beyond the week go on in the next."""
+    """Returns the use at a minute of the week; minutes beyond a week wrap around."""
     return curve()[minute_of_week % WEEK // SLOT]

@@ -1,4 +1,4 @@
-"""Whether series of signals show what a scenario says that they should. Pure."""
+"""Judges whether signals meet a scenario's expectations. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from shutdownlab.signals.calendar import Calendar
 from shutdownlab.signals.series import QUIET, Key, Series, series_of, unsteady
 
 NOT_READ: Final = "no reading of"
-"""What is found of a signal that nobody has read."""
+"""Prefix of the finding for a signal without readings."""
 _MOST_PHASES: Final = 3
 
 
 def needed(expected: Iterable[SignalExpectation], known: Iterable[str]) -> tuple[str, ...]:
-    """The signals that some expectations are about, of all that are known and in their order."""
+    """Returns those of the `known` signals that the expectations need, in the order of `known`.
+
+    An expectation about the first alert needs all of them.
+    """
     about = list(expected)
     named = {each.signal for each in about}
     everything = any(each.first is not None for each in about)
@@ -28,7 +31,7 @@ def needed(expected: Iterable[SignalExpectation], known: Iterable[str]) -> tuple
 
 
 def families(expected: Iterable[SignalExpectation]) -> tuple[Literal["ipv4", "ipv6"], ...]:
-    """The address families that some expectations are about."""
+    """Returns the address families that the expectations need."""
     both = any(each.first is not None or each.family == "ipv6" for each in expected)
     return ("ipv4", "ipv6") if both else ("ipv4",)
 
@@ -36,10 +39,10 @@ def families(expected: Iterable[SignalExpectation]) -> tuple[Literal["ipv4", "ip
 def judge(
     expected: Sequence[SignalExpectation], readings: Sequence[Reading], calendar: Calendar, noise: Noise | None = None
 ) -> tuple[SignalVerdict, ...]:
-    """Judge expectations by the readings that there are; of alerts, with a scenario's noise.
+    """Judges expectations by the available readings. Alerts are judged with the scenario's noise.
 
-    Of the phases that one is about those count that were observed. Without any, or without a reading of its signal, it
-    cannot be judged.
+    Only phases that were observed count. If none of an expectation's phases was observed, or its signal has no
+    readings, its verdict is None (`met`).
     """
     return tuple(_Judge(readings, calendar, noise).results(expected))
 
@@ -84,7 +87,7 @@ class _Judge:
         return self._is_between(each, series)
 
     def _is_between(self, each: SignalExpectation, series: Series) -> tuple[bool, str]:
-        """By what was read in the phases themselves: one may be shorter than a round of the signal."""
+        """Judges by the phases' readings, not by the series: a phase may be shorter than the signal's interval."""
         values = dict(self._values(series.key))
         about = {phase: values[phase] for phase in each.during or values}
         wrong = [
@@ -98,7 +101,7 @@ class _Judge:
         return True, most if least == most else f"{least} to {most}"
 
     def _values(self, key: Key) -> Iterator[tuple[str, float]]:
-        """What was read in each phase that was observed, as a share of a quiet day's; held where there is nothing."""
+        """Yields the reading of each observed phase as a share of a quiet day's; without one, the previous reading."""
         read = {r.phase: r for r in self._readings if (r.signal, r.scope, r.of, r.family) == key}
         first = next(iter(read.values()))
         quiet = QUIET if first.unit == "share" else first.value or 1.0

@@ -1,8 +1,8 @@
-"""A series against a forecast, as Cloudflare Radar judges traffic. Pure.
+"""Compares a series with a forecast, as Cloudflare Radar does for traffic. Pure.
 
-From "Gone offline: how Cloudflare Radar detects Internet outages" (Cloudflare, 26 September 2023): of the last 28 days
-the six 24-hour periods that are most like the latest one (by Euclidean distance) say what comes next: the median of
-what followed them. Here a period is a day of the country's clocks, in slots of 30 minutes.
+From "Gone offline: how Cloudflare Radar detects Internet outages" (Cloudflare, 26 September 2023): among the last 28
+days, find the six 24-hour periods most like the latest one (by Euclidean distance); the forecast is the median of what
+followed them. Here a period is a day in local time, in slots of 30 minutes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Day: TypeAlias = tuple[float, ...]
 
 
 def against_forecast(series: Series) -> Iterator[Piece]:
-    """Every slot from the first day that has 28 days before its eve."""
+    """Yields every slot from day 30 of the series on, the first one preceded by a latest day and 28 days before it."""
     days = list(_days(series))
     forecast = cache(_forecast)
     stretches = iter(series.stretches)
@@ -49,7 +49,7 @@ def _curve(series: Series, minute: int) -> float:
 
 
 def _days(series: Series) -> Iterator[_Day]:
-    """The mean of each slot, of each whole or begun day."""
+    """Yields the means of the slots of each day, including an incomplete last day."""
     stretches = iter(series.stretches)
     stretch = next(stretches)
     last = series.stretches[-1].end
@@ -68,7 +68,7 @@ def _days(series: Series) -> Iterator[_Day]:
 
 
 def _forecast(past: Sequence[_Day]) -> _Day:
-    """past: 28 days and, as the last one, the latest."""
+    """Forecasts the next day. past: 28 days and then the latest one."""
     latest, before = past[-1], past[:-1]
     alike = sorted(range(len(before)), key=lambda place: (dist(before[place], latest), -place))[:MOST_ALIKE]
     followed = [past[place + 1] for place in alike]

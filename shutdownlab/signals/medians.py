@@ -1,7 +1,8 @@
-"""A series against the median of its own past, as IODA judges it. Pure, and exact at every round.
+"""Compares a series with the median of its own past, as IODA does. Pure, and exact at every round.
 
-While a window slides over stretches of equal values, its median changes at few moments; those are found without
-looking at the rounds in between. A series whose every round has a value of its own is looked at round by round.
+A round is one interval between two values. While the window slides over stretches of equal values its median rarely
+changes, and the changes are found without visiting each round. A series that changes in most rounds, such as one with
+noise, is processed round by round.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from shutdownlab.signals.series import Stretch
 
 
 class Piece(NamedTuple):
-    """Minutes `start` to `end` (exclusive) in which a series has one value, and usually has another."""
+    """A period, in minutes from `start` to `end` (exclusive), with the series' value and the usual value."""
 
     start: int
     end: int
@@ -24,7 +25,10 @@ class Piece(NamedTuple):
 
 
 def against_median(stretches: Sequence[Stretch], step: int, window: int) -> Iterator[Piece]:
-    """Every round from the first one that has a whole window of minutes before it; the window excludes the round."""
+    """Yields the rounds that have a full window of `window` minutes before them; the window excludes the round itself.
+
+    step: minutes per round.
+    """
     rounds = (stretches[-1].end - stretches[0].start) // step
     if len(stretches) * 4 > rounds:
         yield from _round_by_round(stretches, step, window)
@@ -49,7 +53,11 @@ def _by_stretches(stretches: Sequence[Stretch], step: int, window: int) -> Itera
 def _medians(
     stretches: Sequence[Stretch], start: int, end: int, step: int, window: int
 ) -> Iterator[tuple[int, int, float]]:
-    """One value comes in and one goes out: the median moves one way, so what is equal at both ends is so throughout."""
+    """Yields start, end and median of each period with a constant median, by bisection.
+
+    Throughout this time one value enters the window and one leaves it, so the median is monotonic: if it is equal at
+    both ends, it is constant in between.
+    """
     first, last = _median(stretches, start, step, window), _median(stretches, end - step, step, window)
     if first == last:
         yield start, end, first

@@ -1,4 +1,4 @@
-"""A published series laid over the emulated one: how alike they are, how late, and how far apart by phase. Pure."""
+"""Compares a published series with the emulated one: correlation, lag, and error by phase. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from shutdownlab.signals.series import Series
 
 MOST_LAG = timedelta(hours=6)
 _INSTANT = 60
-"""Minutes: a value of a longer time, as Tor Metrics' days are, is the mean of that time."""
+"""Minutes: a published value covering more than this, as Tor Metrics' daily ones do, is taken as the period's mean."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseError:
-    """Means of both in a phase, as shares of their quiet level, and the mean absolute difference; None: no value."""
+    """The two series in one phase: their means as shares of their quiet levels, and the mean absolute difference.
+
+    at: when the phase begins. values: number of published values in it; if 0, the others are None.
+    """
 
     phase: str
     at: datetime
@@ -32,11 +35,11 @@ class PhaseError:
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """A published series beside the emulated one.
+    """A comparison of a published series with the emulated one.
 
-    correlation: Pearson's, -1 to 1; None where one of the two does not move. lag: minutes by which the published series
-    is later than the emulated one where they fit best; best: the correlation there. error: mean absolute difference
-    over all values, as a share of the quiet level.
+    correlation: Pearson's, -1 to 1; None if one of the two is constant.
+    lag: minutes that the published series lags behind the emulated one at the best fit. best: the correlation there.
+    error: mean absolute difference over all values, as a share of the quiet level.
     """
 
     series: Series
@@ -54,10 +57,10 @@ class Overlay:
 
 
 def overlay(series: Series, published: Published, file: str, quiet_until: int) -> Overlay:
-    """Lay them over each other from the first phase to the last. quiet_until: minute at which the first policy begins.
+    """Compares the two series from the start of the first phase to the end of the last.
 
-    Both are taken as shares of their median before that. Raises `BadInput` where nothing was published then, or all of
-    it was nothing.
+    quiet_until: minute at which the first policy begins. Both series are divided by their median before it. Raises
+    `BadInput` if the published series has no values before it, if their median is 0, or if it has none in the phases.
     """
     calendar = series.calendar
     pairs = [(t, v) for t, v in zip(published.times, published.values, strict=True)]
@@ -87,7 +90,7 @@ def overlay(series: Series, published: Published, file: str, quiet_until: int) -
 
 
 def _value(series: Series, minute: int, each: int) -> float:
-    """The emulated value beside one that was published of a minute and those after it, `each` of them."""
+    """Returns the emulated value that corresponds to a published one covering `each` minutes from `minute` on."""
     last = series.calendar.ends - 1
     if each <= _INSTANT or not 0 <= minute < last:
         return series.at(min(max(minute, 0), last))
@@ -97,7 +100,7 @@ def _value(series: Series, minute: int, each: int) -> float:
 def _lags(
     series: Series, minutes: Sequence[int], theirs: Sequence[float], own: float, each: int
 ) -> list[tuple[int, float]]:
-    """How well they fit with the emulated series later by each multiple of `each` minutes, either way."""
+    """Returns the lags in minutes, up to `MOST_LAG` either way in steps of `each`, with the correlation at each."""
     most = int(MOST_LAG.total_seconds()) // 60 // each
     wider = range(minutes[0] - most * each, minutes[-1] + most * each + 1, each)
     ours = [_value(series, minute, each) / own for minute in wider]
@@ -110,7 +113,7 @@ def _lags(
 
 
 def _correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Pearson's; None where one of them is constant."""
+    """Returns Pearson's correlation; None if either series is constant."""
     count = len(one)
     mean, other_mean = sum(one) / count, sum(other) / count
     together = sum(map(operator.mul, one, other)) / count - mean * other_mean

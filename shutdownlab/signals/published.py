@@ -1,11 +1,11 @@
-"""A series that somebody has published: times and values of a CSV file, as IODA, Radar or anybody has it. Pure.
+"""Reads a published time series from a CSV file, such as those of IODA, Cloudflare Radar or Tor Metrics. Pure.
 
-The time is in the column that is called so (`time`, `serie_0 timestamps`, `DateTime` …), else in the only one that has
-times in it: ISO 8601 with its zone, or seconds since 1970. The value is in the other column; where there are several,
-one is chosen, with the nearest times before it. Where a column has values less often than others, as active probing has
-beside BGP in IODA's, its empty cells are none. A file may begin with comments, as Tor Metrics' do, and need not name
-its columns. Where it has the series of several countries one below another, as Tor Metrics' has of all of them, those
-rows are taken that have the wanted values (`where`).
+The times are in the column with such a name (`time`, `serie_0 timestamps`, `DateTime` …), else in the only one that
+contains times: ISO 8601 with a time zone, or seconds since 1970. The values are in the other column; if there are
+several, one is chosen, with the nearest column of times to its left. Empty cells are skipped: in IODA's files, active
+probing has values less often than BGP. A file may begin with comments, as Tor Metrics' do, and need not name its
+columns. If a file lists the series of several countries below each other, as Tor Metrics' do, `where` selects rows by
+the values of other columns.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TIMES: Final = re.compile(
     r"(?:.*[^a-z])?(?:times?|timestamps?|date|datetime|bin)(?: ?\(?(?:utc|gmt)\)?)?|utc|from", re.IGNORECASE
 )
 _IN_UTC: Final = re.compile(r"\b(?:utc|gmt)\b|metrics\.torproject\.org", re.IGNORECASE)
-"""Of a column's name, or of a comment before all columns: days of Tor Metrics are UTC's
+"""In a column's name or a leading comment, says that times are in UTC: Tor Metrics' days are
 (https://metrics.torproject.org/stats.html)."""
 _NO_VALUE: Final = frozenset({"", "nan", "null", "none", "na", "n/a", "-"})
 _NUMBER: Final = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?", re.IGNORECASE)
@@ -40,19 +40,21 @@ _SIGNALS: Final = (
     (r"dns", "dns-queries"),
     (r"bytes|requests|traffic|netflow|http|gtr|google|cdn|volume", "cdn"),
 )
-"""What columns of IODA's and Radar's files are called, without spaces, and which signal is like them."""
+"""Patterns for the names, without spaces, of columns in IODA's and Radar's files, and the corresponding signals."""
 _USERS: Final = frozenset({"tor-relays", "tor-bridges"})
-"""Signals whose column is called `users` in Tor Metrics' files, whichever of the two it is."""
+"""Signals whose column is called `users` in Tor Metrics' files."""
 _MOST_ROWS: Final = 1_000_000
 _OLDEST, _NEWEST = 10**8, 10**11
 """Seconds since 1970; larger numbers are milliseconds."""
 _FIRST_YEAR, _LAST_YEAR = 1970, 5000
-"""Dates of other years are none of a series, and could not be told in another zone at the ends of Python's calendar."""
+"""Accepted years: others aren't plausible, and the ends of Python's calendar can't be converted between time zones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """times: UTC, at equal distances of `step`. column: what the values are called. signal: which it is, by that."""
+    """A published series. times: UTC, at intervals of `step`. column: name of the values' column. signal: the signal
+    that this name indicates; None if unknown.
+    """
 
     column: str
     signal: str | None
@@ -69,10 +71,12 @@ def read_published(
     signal: str | None = None,
     where: Mapping[str, str] | None = None,
 ) -> Published:
-    """A published series. Raises `BadInput` with all that is wrong.
+    """Reads a series from the bytes of a CSV file. Raises `BadInput`, which lists all problems of the rows at once.
 
-    column: of its values, where there are several; else the one that is called as `signal` is. zone: of times that have
-    none. where: of which rows, by the values of other columns.
+    file: its name, for messages.
+    column: name of the column of values; None for the only one, or the only one whose name matches `signal`.
+    zone: UTC offset of times without a time zone.
+    where: values of other columns that select the rows.
     """
     try:
         decoded = text.decode("utf-8-sig")
@@ -106,7 +110,7 @@ def read_published(
 
 
 def _rows(text: str, file: str) -> list[tuple[int, list[str]]]:
-    """The rows that are not empty, each with the line on which it begins: a quoted cell may hold several."""
+    """Returns the rows that aren't empty, each with the number of its first line: a quoted cell may span several."""
     reader = csv.reader(io.StringIO(text, newline=""))
     found, line, count = list[tuple[int, list[str]]](), 1, 0
     try:
@@ -124,7 +128,7 @@ def _rows(text: str, file: str) -> list[tuple[int, list[str]]]:
 
 
 def signal_of(column: str) -> str | None:
-    """Which signal a column of this name is, as far as that tells."""
+    """Returns the signal that a column's name indicates, or None."""
     name = re.sub(r"\s+", "", column)  # Radar's files have `Serie_0  H T T P/3`
     return next((signal for pattern, signal in _SIGNALS if re.search(pattern, name, re.IGNORECASE)), None)
 
@@ -134,7 +138,7 @@ def _is_called(column: str, signal: str) -> bool:
 
 
 def _head(numbered: list[tuple[int, list[str]]]) -> list[str]:
-    """The names of the columns, taken off the rows; made up where the first row has a time and no names."""
+    """Removes the header row and returns the columns' names; makes them up if the first row contains values."""
     if not numbered:
         return []
     first = [cell.strip() for cell in numbered[0][1]]
@@ -147,7 +151,7 @@ def _head(numbered: list[tuple[int, list[str]]]) -> list[str]:
 def _columns(
     head: Sequence[str], first: Sequence[str], file: str, wanted: str | None, signal: str | None
 ) -> tuple[int, int]:
-    """Where times and values are. first: the first row of values."""
+    """Returns the indices of the columns of times and of values. first: the first row of values."""
     holding = [place for place, cell in enumerate(first[: len(head)]) if _time(cell.strip()) is not None]
     called = [place for place, name in enumerate(head) if _TIMES.fullmatch(name)]
     dates = [place for place in holding if not first[place].strip().isdigit()]
@@ -181,7 +185,7 @@ def _columns(
 def _chosen(
     head: Sequence[str], rows: list[tuple[int, list[str]]], file: str, where: Mapping[str, str]
 ) -> list[tuple[int, list[str]]]:
-    """The rows that have the wanted values."""
+    """Returns the rows that have the values given by `where`. Raises `BadInput` for unknown columns and values."""
     for name, wanted in where.items():
         if name not in head:
             raise BadInput([Problem("--where", 0, "", name, f"one of {', '.join(head) or 'the columns of a series'}")])
@@ -194,7 +198,7 @@ def _chosen(
 
 
 def _one_series(head: Sequence[str], rows: Sequence[tuple[int, list[str]]], time: int, value: int, file: str) -> None:
-    """Refuse rows of one time that differ in what is no number: series of several countries one below another."""
+    """Raises `BadInput` if rows with the same time differ in a text column: the file has several countries' series."""
     before: dict[str, list[str]] = {}
     for line, row in rows:
         if len(row) <= max(time, value):
@@ -221,7 +225,10 @@ def _some(values: Sequence[str]) -> str:
 def _row(
     row: Sequence[str], line: int, time: int, value: int, file: str, problems: Problems
 ) -> tuple[datetime, float, int, timedelta | None] | None:
-    """The time as written, the value, the line, the offset of the time (None: it has no zone); None: no value."""
+    """Parses a row to its time as written, value, line, and UTC offset (None without a time zone).
+
+    Returns None if the row has no value, or adds what is wrong with it to `problems`.
+    """
     if len(row) <= max(time, value):
         problems.append(Problem(file, line, "", f"{len(row)} columns", "as many as in the first line"))
         return None
@@ -262,7 +269,7 @@ def _offset(offset: timedelta | None) -> str:
 
 
 def _step(times: Sequence[datetime], lines: Sequence[int], file: str, name: str) -> timedelta:
-    """The distance between values; every gap is a mistake."""
+    """Returns the interval between values. Raises `BadInput` for gaps, and times that don't ascend."""
     if len(times) < 3:
         raise BadInput([Problem(file, 0, "", f"{len(times)} values", "three or more")])
     distances = [later - sooner for sooner, later in pairwise(times)]

@@ -1,7 +1,7 @@
-"""A signal over a scenario's whole calendar: measured at each phase, held in between. Pure.
+"""A signal over a scenario's whole calendar: read once in each phase, and held until the next. Pure.
 
-A series is kept as the stretches in which it does not change: ten days at a resolution of a minute are some dozen of
-them. What follows people's day is a level, which the curve of the week multiplies.
+A series is stored as stretches of constant value: ten days at a resolution of one minute take about a dozen. For
+signals that follow the day, the stored level is multiplied by the weekly curve of use.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from shutdownlab.signals.catalogue import SIGNALS, Signal
 from shutdownlab.signals.curve import usual
 
 QUIET: Final = 1.0
-"""What a share is on a quiet day."""
+"""The value of a share on a quiet day."""
 Key: TypeAlias = tuple[str, Scope, str, Literal["ipv4", "ipv6", "both"]]
-"""Signal, scope, of what, family."""
+"""Signal, scope, name of the operator or region ("" for the country), address family."""
 
 
 class Stretch(NamedTuple):
-    """Minutes `start` to `end` (exclusive) in which a series has one value. Both are rounds of the series."""
+    """A period of constant value, in minutes from `start` to `end` (exclusive), both multiples of the signal's step."""
 
     start: int
     end: int
@@ -35,7 +35,7 @@ class Stretch(NamedTuple):
 
 
 class Point(NamedTuple):
-    """One value of a series at its full resolution."""
+    """One value of a series at full resolution."""
 
     at: datetime
     value: float
@@ -44,7 +44,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """stretches: in order, without gaps, from the calendar's beginning to its end."""
+    """A signal's values over a calendar. stretches: in order and without gaps, from its beginning to its end."""
 
     signal: Signal
     scope: Scope
@@ -58,17 +58,17 @@ class Series:
         return self.signal.name, self.scope, self.of, self.family
 
     def level(self, minute: int) -> float:
-        """The value at a minute, without the curve of the week."""
+        """Returns the value at a minute, without the weekly curve."""
         return next(s.value for s in reversed(self.stretches) if s.start <= minute)
 
     def at(self, minute: int) -> float:
-        """The value at a minute, as people would plot it: that of the last round."""
+        """Returns the latest value at a minute, with the weekly curve, as it would be plotted."""
         now = minute // self.signal.step * self.signal.step
         place = bisect_right(self.stretches, now, key=lambda stretch: stretch.start) - 1
         return self.stretches[place].value * self._curve(now)
 
     def points(self, start: int = 0, end: int | None = None) -> Iterator[Point]:
-        """Every value from one minute to another (exclusive), as people would plot it."""
+        """Yields the values from minute `start` to `end` (exclusive; None: the calendar's end), as for plotting."""
         calendar, step = self.calendar, self.signal.step
         for stretch in self.stretches:
             first = max(stretch.start, -(-start // step) * step)
@@ -79,24 +79,24 @@ class Series:
         return usual(self.calendar.first_minute_of_week + minute) if self.signal.follows_the_day else 1.0
 
     def lowest(self, start: int, end: int) -> float:
-        """The lowest level between two minutes."""
+        """Returns the lowest level between two minutes."""
         return min(s.value for s in self.stretches if s.start < end and s.end > start)
 
     def highest(self, start: int, end: int) -> float:
-        """The highest level between two minutes."""
+        """Returns the highest level between two minutes."""
         return max(s.value for s in self.stretches if s.start < end and s.end > start)
 
     def mean(self, start: int, end: int) -> float:
-        """The mean level between two minutes."""
+        """Returns the mean level between two minutes, weighted by time."""
         parts = [
             (s.value, min(s.end, end) - max(s.start, start)) for s in self.stretches if s.start < end and s.end > start
         ]
         return sum(value * length for value, length in parts) / sum(length for _, length in parts)
 
     def noisy(self, spread: float, seed: int) -> Series:
-        """The same with a value of its own in each round, around it: normal, of this relative standard deviation.
+        """Returns the series with normally distributed noise in each value; `spread`: relative standard deviation.
 
-        The same seed gives the same values, whichever other series there are.
+        The same seed gives the same values, independent of other series.
         """
         drawn = random.Random(f"{seed} {self.key}")
         rounds = (
@@ -108,16 +108,16 @@ class Series:
 
 
 def unsteady(series: Series, noise: Noise | None) -> Series:
-    """As a scenario's noise has it; the same where there is none of its signal."""
+    """Returns the series with a scenario's noise, or unchanged if there is none for its signal."""
     spread = noise.spread.get(series.signal.name) if noise is not None else None
     return series.noisy(spread, noise.seed) if noise is not None and spread else series
 
 
 def series_of(readings: Iterable[Reading], calendar: Calendar) -> dict[Key, Series]:
-    """A series for each signal, of each thing, that was read. Signals that are not in the catalogue have none.
+    """Builds a series for each signal, scope and address family with readings, if the signal is in the catalogue.
 
-    Until the first phase it is as on a quiet day: 1 for shares, the first value for counts. A phase without a reading
-    holds the one before.
+    Until the first phase the value is a quiet day's: 1 for shares, the first reading for counts. A phase without a
+    reading keeps the previous value.
     """
     found: dict[Key, dict[str, Reading]] = {}
     for reading in readings:
@@ -143,9 +143,9 @@ def _series(key: Key, by_phase: Mapping[str, Reading], calendar: Calendar) -> Se
 
 
 def _stretches(changes: Sequence[tuple[int, float, Basis]], ends: int, step: int) -> Iterator[Stretch]:
-    """What is changed again within the same round is never seen."""
+    """Converts changes (minute, new value, basis) to stretches; a value replaced in the same round doesn't appear."""
     until, end = list[int](), -(-ends // step) * step
-    for start, _, _ in reversed(changes):  # each until the first of those after it, whichever that is
+    for start, _, _ in reversed(changes):  # each lasts until the earliest of the later changes
         until.append(end)
         end = min(start, end)
     for (start, value, basis), end in zip(changes, reversed(until), strict=True):

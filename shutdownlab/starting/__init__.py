@@ -1,1 +1,1 @@
-"""Files to start one's own from: `shutdownlab new`."""
+"""Generates files for users to start their own from: `shutdownlab new`."""

@@ -1,4 +1,4 @@
-"""A country to start one's own from: the text of a topology, commented, of operators that are given. Pure."""
+"""Generates a country to start from: a commented topology file with the given operators. Pure."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from shutdownlab.starting.routing_data import Autonomous, RoutingData
 
 _MOST_PREFIXES, _MOST_TRANSITS = 3, 3
 _ROOM = {4: 22, 6: 48}
-"""The longest prefixes that are taken, by IP version: they have room for a few groups of subscribers."""
+"""Longest prefix lengths used, by IP version: these leave room for a few groups of subscribers."""
 _ABROAD = (
     ("198.51.100.0/24", "2001:db8:71::/48", "[whatsapp, telegram, signal, wikipedia, google-dns]"),
     ("203.0.113.0/24", "2001:db8:72::/48", "[youtube, bbc, protonvpn, bridge, cloudflare-dns]"),
     ("192.0.2.0/24", "2001:db8:73::/48", "[facebook]"),
 )
-"""Documentation prefixes of transits (RFC 5737, RFC 3849), and what is reached through each."""
+"""Documentation prefixes of transits (RFC 5737, RFC 3849), and the services reached through each."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorPlan:
-    """An operator that is asked for. share: of the country's subscribers, 0 to 1; None: nobody has said."""
+    """A requested operator. share: of the country's subscribers, 0 to 1; None if not given."""
 
     name: str
     asn: int
@@ -35,18 +35,18 @@ class OperatorPlan:
 
 @dataclass(frozen=True, slots=True)
 class CountryPlan:
-    """A country that is asked for. millions: its subscribers."""
+    """A requested country. millions: number of its subscribers, in millions."""
 
     name: str
     code: str
     operators: Sequence[OperatorPlan]
     millions: float = 10.0
     files: Sequence[str] = ()
-    """The files that routing data was read from."""
+    """Names of the files from which routing data was read."""
 
 
 def country_text(plan: CountryPlan, data: RoutingData) -> str:
-    """The topology, as YAML with comments. What no data says is assumed, and says so."""
+    """Returns the topology as YAML with comments. Whatever isn't in the data is made up, and marked as ASSUMED."""
     taken: list[IpPrefix] = [*LABORATORY, *(ipaddress.ip_network(text) for v4, v6, _ in _ABROAD for text in (v4, v6))]
     shares = _shares(plan.operators, data)
     own = {operator.asn: operator.name for operator in plan.operators}
@@ -119,7 +119,10 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
 
 
 def _shares(operators: Sequence[OperatorPlan], data: RoutingData) -> dict[str, float]:
-    """Each one's part of the subscribers: what is said, and of the rest as much as it has of the addresses."""
+    """Returns each operator's share of the subscribers: as given, or a part of the rest proportional to its addresses.
+
+    At least 0.0001 each.
+    """
     rest = max(0.0, 1 - sum(operator.share or 0 for operator in operators))
     left = [operator for operator in operators if operator.share is None]
     sizes = {o.name: max(1, data.systems[o.asn].addresses if o.asn in data.systems else 1) for o in left}
@@ -135,7 +138,7 @@ def _said(operator: OperatorPlan, plan: CountryPlan) -> str:
 
 
 def _transits(operators: Sequence[OperatorPlan], data: RoutingData) -> list[int]:
-    """The foreign systems through which the country's routes are seen most."""
+    """Returns the foreign AS numbers through which the country's routes are seen most, up to three."""
     seen: dict[int, int] = {}
     own = {operator.asn for operator in operators}
     for operator in operators:
@@ -152,10 +155,11 @@ def _carriers(
     own: Mapping[int, str],
     transits: Sequence[int],
 ) -> tuple[list[str], bool]:
-    """Whom it buys transit from, and whether any data says so.
+    """Returns the names of an operator's transit providers, and whether they come from the data.
 
-    Foreign ones that are known, else another operator that has some or comes before it, so that nobody buys from who
-    buys from him; else the first abroad. By satellite it is one abroad, for whom nobody in the country is a customer.
+    These are its known foreign neighbours; else a neighbouring operator that has foreign ones or is listed before it
+    (so that no two operators buy from each other); else the first foreign transit. A satellite operator has a single
+    foreign provider, and no other operator buys from it.
     """
     neighbours = data.systems.get(operator.asn, Autonomous()).neighbours
     abroad = [_transit_name(asn) for asn in transits if asn in neighbours]
@@ -177,11 +181,14 @@ def _transit_name(asn: int) -> str:
 
 
 def _prefixes(found: Autonomous, taken: Sequence[IpPrefix], number: int) -> tuple[list[IpPrefix], list[int]]:
-    """The largest that it announces and that the laboratory can use; and the IP versions of which one is made up."""
+    """Returns an operator's largest announced prefixes that the lab can use, up to two of IPv4 and one of IPv6.
+
+    For an IP version without any, one is made up; these versions are returned too.
+    """
     chosen: list[IpPrefix] = []
     for version, most in ((4, _MOST_PREFIXES - 1), (6, 1)):
         fits = [p for p in found.prefixes if p.version == version and p.prefixlen <= _ROOM[version] and is_for_hosts(p)]
-        # Real tables have leaks of private addresses in them; a laboratory's own has nothing else.
+        # Real tables contain leaked private prefixes; a lab's own table contains nothing else.
         fits = [p for p in fits if p.is_global] or fits
         for prefix in sorted(fits, key=lambda each: (each.prefixlen, int(each.network_address))):
             count = sum(each.version == version for each in chosen)
@@ -204,5 +211,5 @@ def _unused(numbers: set[int]) -> int:
 
 
 def _text(text: str) -> str:
-    """As YAML in quotes, whatever is in it."""
+    """Quotes a text for YAML."""
     return json.dumps(text, ensure_ascii=False)

@@ -1,6 +1,6 @@
-"""What public routing data says of networks: RouteViews' and RIPE RIS's tables (MRT), RIPEstat's answers (JSON).
+"""Reads public routing data: RouteViews' and RIPE RIS's tables (MRT), and RIPEstat's replies (JSON).
 
-Files that somebody has fetched are read; nothing is asked over the network. Sources of the formats: RFC 6396 (MRT,
+It only reads files that the user has downloaded, and doesn't use the network. Sources of the formats: RFC 6396 (MRT,
 TABLE_DUMP_V2), RFC 4271 (path attributes), RIPEstat's Data API (announced-prefixes, asn-neighbours, as-overview).
 """
 
@@ -23,7 +23,7 @@ from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
 
 _TABLE_DUMP_V2: Final = 13
 _RIBS: Final = {2: (4, False), 4: (6, False), 8: (4, True), 10: (6, True)}
-"""Subtypes of unicast tables: the IP version, and whether entries have path identifiers (RFC 8050)."""
+"""Subtypes of unicast tables: IP version, and whether entries have path identifiers (RFC 8050)."""
 _AS_PATH, _EXTENDED, _SEQUENCE = 2, 0x10, 2
 _MOST_RECORD: Final = 1 << 24
 _EXPECTED: Final = "a table of routes in MRT (TABLE_DUMP_V2), or an answer of RIPEstat's in JSON"
@@ -35,7 +35,7 @@ _MOST_JSON: Final = 64 * 1024 * 1024
 
 @dataclass(slots=True)
 class Autonomous:
-    """An autonomous system as routing data has it. neighbours: those that its routes come through, how often seen."""
+    """An autonomous system in the routing data. neighbours: the ASes next to it on its routes' paths, with counts."""
 
     title: str = ""
     prefixes: set[IpPrefix] = field(default_factory=set)
@@ -43,24 +43,24 @@ class Autonomous:
 
     @property
     def addresses(self) -> int:
-        """How many IPv4 addresses it announces, those of prefixes in others of its own counted once."""
+        """How many IPv4 addresses it announces; overlapping prefixes are counted once."""
         ours = [prefix for prefix in self.prefixes if isinstance(prefix, ipaddress.IPv4Network)]
         return sum(prefix.num_addresses for prefix in ipaddress.collapse_addresses(ours))
 
 
 class RoutingData:
-    """All that the files say, by AS number; of a table only of the systems asked for."""
+    """The data of all files read, by AS number. From routing tables, only the ASes in `wanted` are kept."""
 
     def __init__(self, wanted: Collection[int] = ()) -> None:
         self.wanted = frozenset(wanted)
         self.systems: dict[int, Autonomous] = {}
 
     def of(self, asn: int) -> Autonomous:
-        """What is known of one, which may be nothing."""
+        """Returns an AS's entry, adding an empty one if there is none."""
         return self.systems.setdefault(asn, Autonomous())
 
     def read(self, path: Path) -> None:
-        """Add what a file says; raises `BadInput` where it is none that is read."""
+        """Adds the data of a file. Raises `BadInput` if its format isn't supported or it can't be read."""
         try:
             with path.open("rb") as file:
                 start = file.read(max(LONGEST_MAGIC, 12)).removeprefix(BOM_UTF8)
@@ -113,7 +113,10 @@ class RoutingData:
             refuse(path, "an empty file")
 
     def _routes(self, record: bytes, version: int, identified: bool) -> None:
-        """A prefix, and the paths by which those who gave the table know it."""
+        """Parses a RIB record: a prefix, and its path from each peer of the collector.
+
+        Raises IndexError, ValueError or struct.error if it is damaged.
+        """
         length = record[4]
         octets = (length + 7) // 8
         place = 5 + octets
@@ -144,13 +147,13 @@ class RoutingData:
 
 
 class _Again:
-    """A stream of which the beginning was read already."""
+    """A stream whose beginning has been read already, and is read again first."""
 
     def __init__(self, start: bytes, stream: BinaryIO | Unpacked) -> None:
         self._left, self._stream = start, stream
 
     def read(self, size: int) -> bytes:
-        """`size` bytes, fewer at the end."""
+        """Returns `size` bytes, or fewer at the end of the stream."""
         while len(self._left) < size and (more := self._stream.read(max(size - len(self._left), 1 << 16))):
             self._left += more
         given, self._left = self._left[:size], self._left[size:]
@@ -158,7 +161,7 @@ class _Again:
 
 
 def _records(path: Path, stream: Any) -> Iterator[tuple[int, int, bytes]]:
-    """The records of an MRT file: type, subtype and content."""
+    """Yields type, subtype and content of each record in an MRT file. Raises `BadInput`."""
     while header := stream.read(12):
         if len(header) < 12:
             refuse(path, "a file that ends within a record")
@@ -172,7 +175,7 @@ def _records(path: Path, stream: Any) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _path(attributes: bytes) -> list[int]:
-    """The AS path of a route; sets of systems, which aggregated routes end with, are left out."""
+    """Returns the AS path in a route's attributes, without AS_SETs, which end the paths of aggregated routes."""
     place, found = 0, list[int]()
     while place + 3 <= len(attributes):
         flags, kind = attributes[place], attributes[place + 1]
@@ -195,5 +198,5 @@ def _asn(text: Any) -> int:
 
 
 def refuse(path: Path, found: str) -> None:
-    """Raises `BadInput`."""
+    """Raises `BadInput` for a file, saying what was found and what is expected."""
     raise BadInput([Problem(str(path), 0, "", found, _EXPECTED, _HINT)])

@@ -1,4 +1,4 @@
-"""A scenario, a policy of DPI boxes and a profile to start one's own from, commented. Pure."""
+"""Commented templates for a scenario, a policy of DPI boxes and a profile of DPI boxes. Pure."""
 
 from __future__ import annotations
 
@@ -103,17 +103,19 @@ _ABOVE: Final = """
 
 
 def scenario_text(name: str, topology: str, app: str, site: str, *, by_satellite: bool) -> str:
-    """app: one of the catalogue that the country has; site: a host that it reaches. by_satellite: somebody has a line
-    that no order reaches."""
+    """Returns a scenario. app: an app of the catalogue that the country has. site: a host that it can reach.
+
+    by_satellite: whether some subscribers have satellite access, which no order reaches.
+    """
     above = _ABOVE if by_satellite else ""
     return _SCENARIO.format(name=name, topology=topology, app=app, site=site, above=above)
 
 
 def policy_text(name: str) -> str:
-    """A policy of DPI boxes."""
+    """Returns a policy of DPI boxes."""
     return _POLICY.format(name=name)
 
 
 def profile_text(name: str) -> str:
-    """A profile of DPI boxes."""
+    """Returns a profile of DPI boxes."""
     return _PROFILE.format(name=name)

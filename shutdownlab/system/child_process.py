@@ -1,8 +1,8 @@
-"""A child forked from a process that has imported everything already: it is at work within milliseconds.
+"""Child processes forked from a process that has already imported everything, so that they start in milliseconds.
 
-The child dies with its parent (by SIGKILL if need be), takes SIGTERM as "finish", leaves Ctrl-C to its parent and
-speaks with it in lines, both ways. Fork before starting threads, and from the main thread: the kernel ties the death
-signal to the thread that forked.
+The child is killed with its parent (SIGKILL), treats SIGTERM as a request to finish, ignores SIGINT and SIGHUP, and
+exchanges lines with its parent in both directions. Fork from the main thread and before starting other threads: the
+kernel ties the parent-death signal to the thread that forked.
 """
 
 from __future__ import annotations
@@ -26,43 +26,43 @@ from shutdownlab.system.streams import flush_standard_streams
 
 _READY: Final = b"ready\n"
 _FAILED: Final = b"failed "
-"""Before a traceback, as a JSON string. Lines of the users' own begin with neither."""
+"""Prefix of a traceback sent as a JSON string. Callers' own lines must not start with this or with `_READY`."""
 
 _FAREWELL_S: Final = 2.0
-"""How long a child that ends waits for its parent to take its last lines."""
+"""How long an ending child waits for its parent to read its last lines, in seconds."""
 
 
 class ForkedError(RuntimeError):
-    """A child could not start, or did not end by itself."""
+    """A child failed to start, or had to be killed."""
 
 
 class Child:
-    """What a forked `main` is given: `stop_fd` becomes readable on SIGTERM; `lines` is the connection to the parent."""
+    """The child's side, passed to its `main`. `stop_fd` becomes readable on SIGTERM; `lines` connects to the parent."""
 
     def __init__(self, name: str, stop_fd: int, lines: LineSocket) -> None:
-        """Belong to `fork`."""
+        """For `fork` and `go_on` only."""
         self.name = name
         self.stop_fd = stop_fd
         self.lines = lines
 
     def ready(self) -> None:
-        """Tell the parent that the work has begun."""
+        """Tells the parent that this child is up and running."""
         self.send(_READY)
 
     def send(self, line: bytes) -> None:
-        """Send the parent a line; never waits. What the parent does not take goes to standard error."""
+        """Sends a line to the parent without blocking. A line that can't be sent is written to standard error."""
         if not self.lines.send(line):
             _complain(f"{self.name}: its parent does not listen ({self.lines.ended or 'it reads nothing'}): {line!r}")
 
     def receive(self) -> list[bytes]:
-        """The lines that the parent has sent since the last call; never waits."""
+        """Returns the lines received from the parent since the last call, without blocking."""
         return self.lines.receive()
 
     def go_on_as(self, argv: Sequence[str], environment: Mapping[str, str], files: Sequence[int] = ()) -> NoReturn:
-        """Go on as another program, which is this child still for its parent: it calls `go_on`.
+        """Replaces this process with another program (execve), which must call `go_on` to remain the parent's child.
 
-        argv: to it this adds the descriptor that `go_on` takes. files: descriptors that stay open.
-        Raises OSError where that program can't be run.
+        argv: the program's arguments; the file descriptor that `go_on` needs is appended to them.
+        files: file descriptors to keep open. Raises OSError if the program can't be executed.
         """
         for descriptor in (self.lines.fileno(), *files):
             os.set_inheritable(descriptor, True)
@@ -72,58 +72,61 @@ class Child:
 
 
 class Forked:
-    """The parent's hold on a child."""
+    """The parent's handle on a child."""
 
     def __init__(self, name: str, pid: int, lines: LineSocket) -> None:
-        """Belong to `fork`."""
+        """For `fork` only."""
         self.name = name
         self.pid = pid
         self.status: int | None = None
-        """Exit status once it has ended, as `os.waitstatus_to_exitcode` gives it: negative for a signal."""
+        """Exit status as from `os.waitstatus_to_exitcode`, negative for a signal; None while the child runs."""
         self.is_ready = False
-        """Whether it has said so, as far as `receive` has read."""
+        """Whether the child has reported that it is ready, as of the last read of its lines."""
         self.failure: str | None = None
-        """The traceback of the exception that ended it, as far as `receive` has read."""
+        """Traceback of the exception that ended the child, as of the last read of its lines; None if there is none."""
         self._pidfd = os.pidfd_open(pid)
         self._lines = lines
         self._read: list[bytes] = []
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable when `receive` has something, and at the child's end."""
+        """Returns a descriptor that is readable when `receive` has lines, and when the child has ended."""
         return self._lines.fileno()
 
     def send(self, line: bytes) -> bool:
-        """Send the child a line; never waits. False when the child does not take it: it has ended, or hangs."""
+        """Sends a line to the child without blocking. False if the child has ended, or its backlog is full."""
         return self._lines.send(line)
 
     def receive(self) -> list[bytes]:
-        """Return the lines the child has sent since the last call; never waits."""
+        """Returns the lines received from the child since the last call, without blocking."""
         self._drain()
         lines, self._read = self._read, []
         return lines
 
     def flush(self, wait_s: float) -> bool:
-        """Wait at most so long for the child to take what was sent; whether it has."""
+        """Waits up to `wait_s` seconds for all queued lines to be sent; returns whether they were."""
         return self._lines.flush(wait_s)
 
     @property
     def hung_up(self) -> bool:
-        """Whether the child has ended, or is about to, as far as `receive` has read."""
+        """Whether the connection is closed, so that the child has ended or soon will, as of the last read."""
         return self._lines.ended is not None
 
     def alive(self) -> bool:
-        """Return whether the child still runs."""
+        """Returns whether the child still runs."""
         return self.wait(0) is None
 
     def wait(self, seconds: float | None) -> int | None:
-        """Wait for the child's end, taking what it sends meanwhile; its status, or None when it still runs."""
+        """Waits for the child to end while reading its lines; returns its status, or None if it still runs.
+
+        seconds: timeout; None waits for ever.
+        """
         end = None if seconds is None else time.monotonic() + seconds
         while self.status is None and self._pause(end):
             pass
         return self.status
 
     def wait_ready(self, deadline_s: float = 10.0) -> None:
-        """Return when the child is ready; raises `ForkedError` when it failed, ended or took too long."""
+        """Waits until the child is ready. Raises `ForkedError` if it failed, ended or took more than `deadline_s`."""
         end = time.monotonic() + deadline_s
         while True:
             going_on = self._pause(end)
@@ -136,19 +139,19 @@ class Forked:
                 raise ForkedError(f"{self.name} was not ready within {deadline_s:g} s")
 
     def finish(self) -> None:
-        """Ask the child to end (SIGTERM), and do not wait."""
+        """Asks the child to end (SIGTERM), without waiting for it."""
         if self.status is None:
             signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
 
     def end(self, grace_s: float) -> str:
-        """Let the child end by itself within so many seconds, or kill it; how it ended."""
+        """Waits up to `grace_s` seconds for the child to end, then kills it; returns how it ended (see `ending`)."""
         if self.wait(grace_s) is None:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             self.wait(None)
         return ending(self.status)
 
     def stop(self, deadline_s: float = 5.0) -> list[bytes]:
-        """End the child and return its last lines; raises `ForkedError` when it had to be killed."""
+        """Stops the child (SIGTERM) and returns its last lines. Raises `ForkedError` if it had to be killed."""
         if self.alive():
             self.finish()
             if self.wait(deadline_s) is None:
@@ -157,12 +160,15 @@ class Forked:
         return self.receive()
 
     def close(self) -> None:
-        """Let go of the descriptors of a child that has ended."""
+        """Closes the descriptors kept for a child that has ended."""
         self._lines.close()
         os.close(self._pidfd)
 
     def _pause(self, end: float | None) -> bool:
-        """Wait until the child says something or ends, and see to it; False at `end` (monotonic; None: never)."""
+        """Waits for lines from the child or for its end, and handles them.
+
+        end: deadline on the monotonic clock; None for none. Returns False if it passed.
+        """
         watched: list[polling.Descriptor] = [self._pidfd] if self.status is None else []
         if self._lines.ended is None:
             watched.append(self._lines)
@@ -183,7 +189,7 @@ class Forked:
 
 
 def ending(status: int | None) -> str:
-    """How a process ended, from its status as `os.waitstatus_to_exitcode` and `Popen.returncode` give it."""
+    """Describes how a process ended. `status` is as from `os.waitstatus_to_exitcode` or `Popen.returncode`."""
     if status is None or status >= 0:
         return f"ended with status {status}"
     try:
@@ -193,18 +199,19 @@ def ending(status: int | None) -> str:
 
 
 def exit_code(status: int) -> int:
-    """A process's status as a shell gives it: 128 and the number for a signal."""
+    """Converts a status, negative for a signal, to a shell's exit code: 128 + N for signal N."""
     return status if status >= 0 else 128 - status
 
 
 def fork(
     name: str, main: Callable[[Child], None], enter: Callable[[], None] | None = None, *, aside: bool = True
 ) -> Forked:
-    """Run `main` in a forked child called `name`, which ends when `main` returns or raises (see `Forked.failure`).
+    """Runs `main` in a forked child called `name`, which ends when `main` returns or raises (see `Forked.failure`).
 
-    enter: called in the child first of all, to move it into other namespaces: after it, no descriptor of the parent's
-    is open any more. aside: it has a session of its own, by which Linux shares processors out (sched(7), autogroup):
-    it has its turn beside all that this process and others of its session do, as daemons have.
+    enter: called in the child before anything else, to move it into other namespaces; all file descriptors inherited
+        from the parent are closed after it.
+    aside: whether the child gets its own session. Linux shares CPU time between sessions (autogroup, sched(7)), so
+        the child then competes as a daemon would instead of sharing this session's time.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     parent = os.getpid()
@@ -238,7 +245,7 @@ def _run_child(
             if enter is not None:
                 enter()
             _own_streams(theirs.fileno())
-            gc.freeze()  # what was imported is never garbage: not looking at it keeps its pages shared
+            gc.freeze()  # imported objects are never garbage; not scanning them keeps their pages shared
             child.stop_fd = stop_descriptor()
             main(child)
 
@@ -248,7 +255,10 @@ def _run_child(
 
 
 def go_on(name: str, descriptor: int, main: Callable[[Child], None]) -> NoReturn:
-    """Run `main` in the program that a child goes on as (`Child.go_on_as`), as `fork` would have."""
+    """Runs `main`, as `fork` does, in the program that a child has become by `Child.go_on_as`.
+
+    descriptor: the last argument of that program, the connection to the parent.
+    """
     status = 1
 
     def prepared(child: Child) -> None:
@@ -257,7 +267,7 @@ def go_on(name: str, descriptor: int, main: Callable[[Child], None]) -> NoReturn
         main(child)
 
     try:
-        # With its family: a socket of eventlet's does not ask the kernel.
+        # The family is given explicitly because eventlet's socket class doesn't ask the kernel for it.
         lines = LineSocket(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptor))
         status = _at_work(Child(name, -1, lines), prepared)
     finally:
@@ -265,7 +275,7 @@ def go_on(name: str, descriptor: int, main: Callable[[Child], None]) -> NoReturn
 
 
 def _at_work(child: Child, main: Callable[[Child], None]) -> int:
-    """Run `main`; the child's exit status. Its parent is told of the exception that ended it."""
+    """Runs `main` and returns the exit status. If `main` raises, its traceback is sent to the parent."""
     try:
         main(child)
         return 0
@@ -279,11 +289,13 @@ def _at_work(child: Child, main: Callable[[Child], None]) -> int:
 
 
 def _own_streams(kept: int) -> None:
-    """Close all of the parent's descriptors but `kept` and the standard streams, which may be anything in its Python (a
-    progress display, a test's capture)."""
+    """Closes all inherited descriptors but `kept` and the standard streams, and reopens the latter.
+
+    In the parent, sys.stdout and sys.stderr may be anything: a progress display, a test's capture.
+    """
     os.closerange(3, kept)
     os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
-    logging.root.handlers.clear()  # their files are closed; what is opened next would have their descriptors
+    logging.root.handlers.clear()  # their files are closed, and newly opened files would reuse the descriptors
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -291,12 +303,15 @@ def _own_streams(kept: int) -> None:
 
 
 def _complain(text: str) -> None:
-    with suppress(OSError, ValueError):  # nobody reads: no reason to end
+    with suppress(OSError, ValueError):  # a closed standard error is no reason to fail
         sys.stderr.write(text + "\n")
 
 
 def stop_descriptor() -> int:
-    """Return a descriptor that becomes readable when this process is sent SIGTERM (once, in the main thread)."""
+    """Returns a descriptor that becomes readable when this process gets SIGTERM.
+
+    Call it once, in the main thread.
+    """
     read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: None)

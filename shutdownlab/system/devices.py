@@ -1,4 +1,4 @@
-"""The sandbox's /dev: the few devices that programs need, terminals of its own, and none of the machine's disks."""
+"""The sandbox's /dev: the few devices that programs need, its own pseudo-terminals, and none of the machine's disks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _SHM_OPTIONS = "mode=1777,size=256m"
 
 
 def hold_devices() -> dict[Path, int]:
-    """The devices to be shown later, open; under /dev/console the terminal of this process's streams, if they have one.
+    """Opens (O_PATH) the devices to be mounted in the sandbox's /dev; returns the descriptors by path there.
 
-    There alone `ttyname` finds it: terminals made inside are another set.
+    The terminal of this process's standard streams, if they have one, becomes /dev/console. `ttyname` can find it only
+    there, because the sandbox has its own devpts.
     """
     sources = {device: str(device) for device in _DEVICES}
     for stream in (0, 1, 2):
@@ -37,7 +38,7 @@ def hold_devices() -> dict[Path, int]:
 
 
 def mount_devices(held: Mapping[Path, int]) -> None:
-    """Replace /dev, and show in it what is `held`."""
+    """Replaces /dev by a tmpfs with the devices in `held` (see `hold_devices`), and closes their descriptors."""
     syscalls.mount("tmpfs", str(_DEV), "tmpfs", syscalls.MS_NOSUID, "mode=755,size=64k")
     for shown, fd in held.items():
         shown.parent.mkdir(exist_ok=True)
@@ -54,7 +55,7 @@ def mount_devices(held: Mapping[Path, int]) -> None:
 
 
 def check_tun() -> None:
-    """Open vSwitch's userspace datapath makes its bridges' own ports from /dev/net/tun. Raises MachineCannot."""
+    """Raises MachineCannot if /dev/net/tun can't be opened: Open vSwitch's userspace datapath needs it for ports."""
     try:
         os.close(os.open(_TUN, os.O_RDWR | os.O_CLOEXEC))
     except FileNotFoundError as error:

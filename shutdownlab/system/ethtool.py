@@ -1,4 +1,4 @@
-"""Features of network interfaces that can be switched off, named as `ethtool -k` names them."""
+"""Switching off offload features of network interfaces, by the names that `ethtool -k` uses."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any, Final
 from pyroute2.ethtool.ioctl import IoctlEthtool
 
 CHECKSUMS: Final = "tx-checksum-ip-generic"
-"""The card fills in the checksums of TCP and UDP. Without it the kernel does, and cuts TCP into packets too."""
+"""TCP and UDP checksum offload. With it off the kernel computes checksums, and segments TCP as well."""
 SEGMENTATION: Final = ("tx-tcp-segmentation", "tx-tcp6-segmentation")
-"""The card cuts TCP into packets, over IPv4 and over IPv6."""
+"""TCP segmentation offload, over IPv4 and over IPv6."""
 
 
 class Feature:
     """One feature, to be switched off on any number of interfaces.
 
-    The kernel's list of features is the same for all of them, and is read once: reading it takes pyroute2 6 ms, and
-    setting one 0.03 ms. (Its `Ethtool` opens a netlink socket, which takes 40 ms, and sets features by ioctl anyway.)
+    The kernel's list of feature names is the same for all interfaces and is read only once: reading it takes pyroute2
+    6 ms, setting a feature 0.03 ms. (pyroute2's `Ethtool` also opens a netlink socket, which takes 40 ms, although it
+    sets features by ioctl.)
     """
 
     def __init__(self, name: str) -> None:
@@ -25,7 +26,7 @@ class Feature:
         self._features: Any = None
 
     def switch_off(self, interface: str) -> None:
-        """Switch it off on an interface of the calling thread's network namespace, if this kernel has it.
+        """Switches the feature off on an interface of the calling thread's namespace, if this kernel knows it.
 
         Raises OSError, and pyroute2's NotSupportedError and NoSuchDevice.
         """

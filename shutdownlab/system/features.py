@@ -1,4 +1,4 @@
-"""Which queueing disciplines this kernel has: found by trying them, for modules load themselves when asked for."""
+"""Detects the kernel's queueing disciplines by trying to add them: the kernel loads their modules on demand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shutdownlab.system.namespace import LOOPBACK, Namespace
 
 @dataclass(frozen=True)
 class KernelFeatures:
-    """What links can be shaped with. Without netem, delay and loss are a userspace delay line's work."""
+    """Queueing disciplines available for shaping links. Without netem, a userspace delay line adds delay and loss."""
 
     netem: bool
     tbf: bool
@@ -19,7 +19,7 @@ class KernelFeatures:
 
     @classmethod
     def detect(cls) -> KernelFeatures:
-        """Try each on the loopback interface of a namespace made for it. To be called in a sandbox."""
+        """Tries each on the loopback interface of a temporary network namespace. Call it in a sandbox."""
         namespace = Namespace("feature-trial", own_mounts=False)
         try:
             return cls(

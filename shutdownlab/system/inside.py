@@ -1,8 +1,8 @@
-"""Prepares the inside of a sandbox: its mounts, by process 1, then the rest, by the worker.
+"""Prepares the inside of a sandbox: process 1 makes the mounts, the worker does the rest.
 
-Nothing that runs in the sandbox can write a file of the machine outside the places it was given, open a device of the
-machine, reach a service of it through a socket file under /run or /tmp (nscd, systemd-resolved, D-Bus: they would carry
-DNS queries out of the sandbox), or change a setting of its kernel.
+A program in the sandbox cannot write to the machine's files other than in the directories it was given, open the
+machine's devices, change its kernel settings, or reach its services through sockets under /run or /tmp (nscd,
+systemd-resolved, D-Bus: they would carry DNS queries out of the sandbox).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shutdownlab.system.kernel import MachineCannot, Owners
 from shutdownlab.system.limits import is_machines_root
 from shutdownlab.system.seccomp import refuse_system_calls
 
-# Replaced by an empty tmpfs of at most so many bytes. 0o1777 where the original has it.
+# Each is replaced by an empty tmpfs with these mount options. Mode 1777 where the original has it.
 _FRESH = (
     ("/run", "mode=755,size=512m"),
     ("/tmp", "mode=1777,size=512m"),
@@ -30,11 +30,11 @@ _FRESH = (
     ("/var/log", "mode=755,size=64m"),
 )
 REPLACED = tuple(target for target, _ in _FRESH)
-"""Directories of the machine that the sandbox has of its own, empty at first and gone with it."""
+"""Directories that the sandbox has its own version of: initially empty, and removed with it."""
 _PACKAGES = Path(__file__).parents[2]
-"""Where this package is: in site-packages, or a checkout, which need not be on the path."""
+"""The directory this package is in: site-packages or a checkout, which need not be in `sys.path`."""
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/sbin", "/sbin")
-# What would lead a program to a service outside, or to a directory that is no longer there.
+# Would direct a program to a service outside the sandbox, or to a directory that is hidden in it.
 _DROPPED_VARIABLES = frozenset(
     {"all_proxy", "ftp_proxy", "http_proxy", "https_proxy", "no_proxy"}
     | {"dbus_session_bus_address", "notify_socket", "ssh_auth_sock", "tmpdir", "xdg_runtime_dir"}
@@ -48,22 +48,22 @@ _ETC = {
 
 
 _prepared = False
-"""Whether this process is in a sandbox that is ready; those it forks inherit it."""
+"""Whether this process is in a prepared sandbox; forked children inherit it."""
 
 
 def prepare_mounts(writable: Iterable[Path] = (), keep: Iterable[Path] = ()) -> Owners:
-    """Make this process's mounts what the sandbox sees; returns whom the sandbox must be able to act as to use them.
+    """Sets up the sandbox's mounts; returns the users and groups that the sandbox must map to be able to use them.
 
-    writable: directories that stay writable (the run directory); created outside if missing.
-    keep: files and directories that stay visible, read-only, though under a directory that is replaced (/tmp, /run).
+    writable: existing directories that stay writable (the run directory).
+    keep: files and directories under a replaced directory (/tmp, /run) that stay visible, read-only.
 
-    Must run as process 1 of new mount, pid and network namespaces, with a root's rights there. Whoever then enters a
-    user namespace and a mount namespace below (`enter_inner_namespaces`) finds all this locked: neither made writable
-    nor taken away. Raises MachineCannot.
+    Must run as process 1 of new mount, pid and network namespaces, with root's capabilities there. A process that then
+    enters new user and mount namespaces (`enter_inner_namespaces`) finds these mounts locked: it can neither make them
+    writable nor unmount them. Raises MachineCannot.
     """
     real_root = is_machines_root()
     open_writable = _open_paths(writable)
-    # Whoever stands in /tmp itself, or has his files right there, gets the fresh one.
+    # A replaced directory itself, such as /tmp as the working directory, is not kept visible.
     shown = [path for path in (*_own_paths(), *keep) if str(path) not in dict(_FRESH)]
     open_kept = _open_paths(path for path in shown if path not in open_writable)
     owners = Owners.of({*open_writable, *open_kept})
@@ -84,15 +84,15 @@ def prepare_mounts(writable: Iterable[Path] = (), keep: Iterable[Path] = ()) -> 
 
 
 def prepare_worker() -> None:
-    """What the sandbox needs besides its mounts; ends with giving up all that it must not have. Raises MachineCannot.
+    """Sets up the rest of the sandbox after its mounts, and finally gives up system calls that it must not use.
 
-    Must run in the inner namespaces.
+    Must run in the inner namespaces. Raises MachineCannot.
     """
     global _prepared
     Path("/run/netns").mkdir()
-    syscalls.mount("tmpfs", "/run/netns", "tmpfs")  # a mount of its own, for nodes not to see each other
+    syscalls.mount("tmpfs", "/run/netns", "tmpfs")  # a separate mount, so that nodes don't see each other
     with suppress(OSError):
-        os.chdir(Path.cwd())  # by its name: what is mounted there now
+        os.chdir(Path.cwd())  # reopens it by name, to get what is mounted there now
     with suppress(OSError):
         socket.sethostname("shutdownlab")
     check_tun()
@@ -102,16 +102,17 @@ def prepare_worker() -> None:
 
 
 def require_sandbox() -> None:
-    """Raises RuntimeError outside a sandbox: what calls this would change the machine itself."""
+    """Raises RuntimeError outside a sandbox, where the caller would change the machine itself."""
     if not _prepared:
         raise RuntimeError("a country is built in a sandbox only: see shutdownlab.system.sandbox.run_in_sandbox")
 
 
 def mount_sysfs() -> None:
-    """A /sys that names the interfaces of this thread's network namespace.
+    """Mounts a read-only /sys that lists the interfaces of this thread's network namespace.
 
-    Not in the worker's own mount namespace: `ip netns exec` would take it away there, and then want a writable one.
-    Refused in some containers; then /sys/class/net names others, and no more than names them.
+    Must not be used in the worker's own mount namespace: `ip netns exec` would unmount it there and then need a
+    writable one. Some containers refuse it; /sys/class/net then lists another namespace's interfaces, but gives no
+    other access to them.
     """
     with suppress(OSError):
         no_access = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
@@ -119,7 +120,7 @@ def mount_sysfs() -> None:
 
 
 def _own_mounts() -> None:
-    """From here on no mount of the sandbox shows outside, and no file or device of the machine can be written."""
+    """Makes this process's mounts private to the sandbox, read-only and without devices. Raises MachineCannot."""
     try:
         syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     except OSError as error:
@@ -137,14 +138,14 @@ def _own_mounts() -> None:
 
 
 def _own_paths() -> list[Path]:
-    """What this Python needs to go on: its installation, its modules and the working directory."""
+    """Paths that this Python process still needs: its installation, its modules and the working directory."""
     paths = [Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable), Path.cwd(), _PACKAGES]
     paths += [Path(entry) for entry in sys.path if entry]
     return [path.resolve() for path in paths] + [path.absolute() for path in paths]
 
 
 def _open_paths(paths: Iterable[Path]) -> dict[Path, int]:
-    """Hold on to what is about to be covered; paths that don't exist are left out."""
+    """Opens paths (O_PATH) before other mounts cover them; paths that can't be opened are left out."""
     held: dict[Path, int] = {}
     for path in paths:
         with suppress(OSError):
@@ -153,7 +154,7 @@ def _open_paths(paths: Iterable[Path]) -> dict[Path, int]:
 
 
 def _show(path: Path, fd: int, *, writable: bool) -> None:
-    """Make a held path visible again, and writable."""
+    """Makes an opened path visible again if a mount covers it, writable if asked to, and closes its descriptor."""
     covered = any(path.is_relative_to(target) for target, _ in _FRESH)
     if covered and path.exists() and path.stat().st_ino == os.fstat(fd).st_ino and not writable:
         covered = False  # a directory above it is visible already
@@ -166,7 +167,7 @@ def _show(path: Path, fd: int, *, writable: bool) -> None:
     if covered or writable:
         syscalls.bind(f"/proc/self/fd/{fd}", str(path))
     if writable:
-        with suppress(OSError):  # read-only outside, too: told when it is written
+        with suppress(OSError):  # read-only outside as well: the error comes when it is written to
             syscalls.set_mount_flags(str(path), clear=syscalls.MOUNT_RDONLY)
     os.close(fd)
 
@@ -184,9 +185,9 @@ def _fresh_proc() -> None:
 
 
 def _protect_proc() -> None:
-    """What is the machine's own in /proc (settings, sysrq-trigger ...) is read-only, but for settings of the network.
+    """Makes the machine-wide files in /proc (settings, sysrq-trigger ...) read-only, except for network settings.
 
-    Needed where the sandbox is run by root: these files ask for root's user id, not for a root's capabilities.
+    Needed when root runs the sandbox: access to these files depends on root's user id, not on capabilities.
     """
     for entry in Path("/proc").iterdir():
         kind = entry.lstat().st_mode
@@ -199,7 +200,7 @@ def _protect_proc() -> None:
 
 
 def _private_etc() -> None:
-    """Names are looked up in the lab and nowhere else."""
+    """Replaces name-lookup files in /etc, so that names are resolved inside the lab only."""
     source = Path("/run/etc")
     source.mkdir()
     for name, text in _ETC.items():
@@ -216,9 +217,9 @@ def _private_etc() -> None:
 def _prepare_environment() -> None:
     for variable in [name for name in os.environ if name.lower() in _DROPPED_VARIABLES]:
         del os.environ[variable]
-    # Daemons are where an ordinary user's PATH doesn't look.
+    # Daemons are installed in directories that an ordinary user's PATH lacks.
     path = os.environ.get("PATH", os.defpath).split(os.pathsep)
     os.environ["PATH"] = os.pathsep.join([*path, *(place for place in SYSTEM_PATH if place not in path)])
-    # A namespace is an open file here, and a big country has many.
+    # Each namespace takes a file descriptor, and a large country has many.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""What this machine's kernel offers a sandbox, and how to mend what it doesn't."""
+"""The kernel features a sandbox needs: entering its namespaces, and explaining what is missing and how to fix it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MachineCannot(Exception):
     """This machine can't do something the lab needs. Exit code 3.
 
     what: what can't be done, completing "this machine cannot ...".
-    why: the reason found.
+    why: the reason that was found.
     mend: what the user can do about it.
     """
 
@@ -38,9 +38,10 @@ class MachineCannot(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """The users and groups that a sandbox's root can act as: itself, and whose the files are that it must reach.
+    """The user and group ids mapped into a sandbox: root, and the owners of the files that it must access.
 
-    As root that is often somebody else's: `sudo shutdownlab run --out ~/here` needs what only that user's may enter.
+    When root runs the sandbox these are often another user's: `sudo shutdownlab run --out ~/here` needs directories
+    that only this user may enter.
     """
 
     users: frozenset[int]
@@ -48,7 +49,7 @@ class Owners:
 
     @classmethod
     def of(cls, paths: Iterable[Path]) -> Owners:
-        """Root, and who owns `paths` and the directories above them, as far as this process can act as them at all."""
+        """Root and the owners of `paths` and their parents, as far as this process's user namespace maps them."""
         found = [place.stat() for path in paths for place in {path, *path.parents} if place.exists()]
         return cls(
             frozenset(_known("uid_map", {0, *(each.st_uid for each in found)})),
@@ -56,7 +57,7 @@ class Owners:
         )
 
     def map_into(self, pid: int) -> None:
-        """Let process `pid`, in a user namespace just made, be these. Raises MachineCannot."""
+        """Maps these ids into the new user namespace of process `pid`. Raises MachineCannot."""
         try:
             _proc(pid, "setgroups").write_text("deny")
             _proc(pid, "uid_map").write_text("".join(f"{number} {number} 1\n" for number in sorted(self.users)))
@@ -77,15 +78,16 @@ def _proc(pid: int | str, name: str) -> Path:
 
 
 def enter_outer_namespaces() -> None:
-    """Move this process into new user (unless it is root), mount and network namespaces; its next child starts a new
-    pid namespace. In the user namespace it is root. Raises MachineCannot.
+    """Moves this process into new mount and network namespaces; its next child starts a new pid namespace.
+
+    Unless it may do so as root, it enters a new user namespace as well, and is root there. Raises MachineCannot.
     """
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
         try:
             syscalls.unshare(_OUTER)
         except PermissionError:
-            pass  # root of a container without CAP_SYS_ADMIN: no better than an ordinary user
+            pass  # root in a container without CAP_SYS_ADMIN: treated like an ordinary user
         else:
             return
     try:
@@ -93,17 +95,17 @@ def enter_outer_namespaces() -> None:
         _proc("self", "setgroups").write_text("deny")
         _proc("self", "uid_map").write_text(f"0 {uid} 1")
         _proc("self", "gid_map").write_text(f"0 {gid} 1")
-        # Where AppArmor forbids it the namespace is made, but without the rights that come with it.
+        # AppArmor's restriction still creates the namespace, but without capabilities: mount detects that.
         syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     except OSError as error:
         raise no_user_namespace(error) from error
 
 
 def enter_inner_namespaces() -> None:
-    """Move this process into the namespaces that the sandbox's programs live in: user, mount, network, ipc and uts.
+    """Moves this process into the namespaces in which the sandbox's programs run: user, mount, network, ipc and uts.
 
-    Root too: it has no rights over the machine from here on, and the mounts that it finds are locked. A process
-    outside of them has to say whom it may act as (`Owners.map_into`). Raises MachineCannot.
+    Even root then has no rights over the machine, and existing mounts are locked. A process outside these namespaces
+    must map its user and group ids (`Owners.map_into`). Raises MachineCannot.
     """
     try:
         syscalls.unshare(_INNER)
@@ -112,7 +114,9 @@ def enter_inner_namespaces() -> None:
 
 
 def no_user_namespace(error: OSError, settings: Path = _SETTINGS) -> MachineCannot:
-    """Why making a user namespace gave `error`: which of the three known settings, or a container's seccomp profile."""
+    """Explains why creating a user namespace failed with `error`: one of three known settings, or else a container's
+    seccomp profile or a chroot.
+    """
     limit = _reads(settings / "user/max_user_namespaces")
     what = "make a user namespace"
     if _reads(settings / "kernel/apparmor_restrict_unprivileged_userns") == "1":
@@ -141,7 +145,7 @@ def no_user_namespace(error: OSError, settings: Path = _SETTINGS) -> MachineCann
 
 
 def _reads(path: Path) -> str:
-    """A setting's value; empty if this kernel hasn't got it."""
+    """Returns a kernel setting's value, or "" if this kernel doesn't have it."""
     try:
         return path.read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""What this process and those it starts may use at most (getrlimit(2)), and how much of it is there still."""
+"""Resource limits of this process and its children (getrlimit(2)), and how much of each resource is still available."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _LIMITS = {
     errno.EFBIG: ("-f", resource.RLIMIT_FSIZE, 1024, "KiB a file"),
     errno.ENOMEM: ("-v", resource.RLIMIT_AS, 1024, "KiB of address space a process"),
 }
-"""By the error that meets who goes beyond: ulimit's option, the limit, its unit."""
+"""By the errno of exceeding the limit: ulimit's option, the resource, the unit's size and its name."""
 _NO_LIMIT = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What is there for a program that starts more processes; a very large number where nothing limits it.
+    """Resources available to a program that starts more processes; `1 << 62` where there is no limit.
 
-    descriptors: open files of one process. processes: processes and threads, besides the user's that run already.
-    file_bytes: of one file. address_bytes: address space of one process. disk_bytes: free on a file system.
-    memory_bytes: of the machine's, or of what this control group may use, not in use.
+    descriptors: open files per process. processes: processes and threads that the user may still start.
+    file_bytes: size of a file. address_bytes: address space per process. disk_bytes: free space on a file system.
+    memory_bytes: available memory of the machine or of this process's control groups, whichever is less.
     """
 
     descriptors: int = _NO_LIMIT
@@ -38,9 +38,9 @@ class Room:
 
     @classmethod
     def here(cls, directory: Path | None = None) -> Room:
-        """This process's, and of the disk that `directory` is or would be on."""
+        """Returns this process's resources, and the free space on the disk that `directory` is or would be on."""
         return cls(
-            descriptors=_limit(resource.RLIMIT_NOFILE, hard=True),  # a sandbox raises its own as far as it may
+            descriptors=_limit(resource.RLIMIT_NOFILE, hard=True),  # a sandbox raises its soft limit to the hard one
             processes=_processes(),
             file_bytes=_limit(resource.RLIMIT_FSIZE),
             address_bytes=_limit(resource.RLIMIT_AS),
@@ -50,7 +50,7 @@ class Room:
 
 
 def limit_reached(error: BaseException) -> str:
-    """Which limit an error comes from, as `ulimit -n is 64 open files`; nothing where it comes from none."""
+    """Names the limit that caused an error, such as "`ulimit -n` is 64 open files"; "" if no known limit did."""
     number = error.errno if isinstance(error, OSError) else errno.ENOMEM if isinstance(error, MemoryError) else None
     if number == errno.ENOSPC:
         return "the disk is full"
@@ -67,7 +67,7 @@ def _limit(which: int, *, hard: bool = False) -> int:
 
 
 def _processes() -> int:
-    """How many more this user may have. The machine's root may have any number, and one made up by a namespace not."""
+    """How many more processes and threads this user may start. The machine's root is exempt, a namespace's isn't."""
     most = _limit(resource.RLIMIT_NPROC)
     if most == _NO_LIMIT or is_machines_root():
         return _NO_LIMIT
@@ -75,7 +75,7 @@ def _processes() -> int:
 
 
 def _threads_of(user: int) -> list[int]:
-    """The threads of each process of a user's."""
+    """Returns the number of threads of each process of a user."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, ValueError):
@@ -86,12 +86,12 @@ def _threads_of(user: int) -> list[int]:
 
 
 def is_machines_root() -> bool:
-    """Whether this is the machine's root and not one that a user namespace made up."""
+    """Whether this process runs as the machine's root, rather than as root in a user namespace."""
     return os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]
 
 
 def _available() -> int:
-    """What /proc/meminfo says that new programs can have without swapping."""
+    """Bytes available to new programs without swapping (MemAvailable of /proc/meminfo)."""
     with suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -100,7 +100,7 @@ def _available() -> int:
 
 
 def _of_control_groups() -> Iterator[int]:
-    """What is left of the limits of this process's control groups (cgroups(7)), of version 1 and 2."""
+    """Yields the bytes left under each memory limit of this process's control groups (cgroups(7), versions 1 and 2)."""
     yield _NO_LIMIT
     with suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():

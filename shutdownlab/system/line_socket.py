@@ -1,6 +1,6 @@
-"""Lines over a stream socket, both ways: the one framing between processes of ours, whatever the lines say.
+"""Newline-terminated messages over a stream socket, in both directions: the framing between all our processes.
 
-Over a Unix socket, open files can go with a line."""
+Over a Unix socket, file descriptors can be sent along with a line."""
 
 from __future__ import annotations
 
@@ -18,32 +18,33 @@ from typing import Final
 from shutdownlab.system import polling
 
 LINE_LIMIT: Final = 64 * 1024 * 1024
-"""Longest line accepted, bytes: a policy of a million names fits; a peer that never ends its line does not."""
+"""Longest line accepted, in bytes: enough for a policy of a million names, but stops a peer that never ends a line."""
 
 BACKLOG: Final = 4 * 1024 * 1024
-"""Bytes that may wait for a peer that does not read; then no more are taken."""
+"""Bytes queued for a peer that doesn't read, beyond which `send` refuses lines."""
 
 NO_SIGNAL: Final = socket.MSG_NOSIGNAL
-"""A peer that is gone is an error even where a library has given SIGPIPE its default, as mrtparse does on import."""
+"""Makes a closed peer an error even if a library has reset SIGPIPE to its default, as mrtparse does on import."""
 
 CLOSED: Final = "it closed the connection"
-"""Why a connection is no more whose other end has closed it, or is no more itself."""
+"""`LineSocket.ended` when the peer closed the connection or terminated."""
 
 _CHUNK: Final = 1 << 16
 _SEND_S: Final = 5
 _MOST_FILES: Final = 64
-"""Descriptors that one read takes; the kernel ends a read after data that has some with it."""
+"""Most file descriptors accepted by one read; the kernel ends a read after data that carries descriptors."""
 
 
 class LineSocket:
-    """One end of a connection. `send` may be called from any thread; no method raises when the connection is gone."""
+    """One end of a connection. `send` may be called from any thread; no method raises when the connection is lost."""
 
     def __init__(self, connected: socket.socket, *, waits: bool = False, limit: int = LINE_LIMIT) -> None:
-        """Own `connected`, a TCP or Unix stream socket.
+        """Takes ownership of `connected`, a TCP or Unix stream socket.
 
-        waits: `receive` waits for a line to come, and `send` up to 5 seconds for the peer to read, whose connection
-        then counts as ended: for use in threads. Otherwise nothing ever waits: for use with a poller.
-        limit: of a line's length, in bytes.
+        waits: whether to block, for use in threads: `receive` blocks until a line arrives, and `send` for up to 5
+            seconds until the peer reads, after which the connection counts as ended. Otherwise nothing blocks, for use
+            with a poller.
+        limit: maximum length of a line, in bytes.
         """
         if connected.family != socket.AF_UNIX:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -60,19 +61,19 @@ class LineSocket:
         self._files: deque[int] = deque()
         self._length = 0
         self.ended: str | None = None
-        """Why the connection is no more; None as long as it stands."""
+        """Why the connection has ended; None while it is open."""
 
     def fileno(self) -> int:
-        """The descriptor, readable when `receive` has something; -1 once it is closed."""
+        """Returns the file descriptor, which is readable when `receive` has data; -1 once it is closed."""
         return self._socket.fileno()
 
     @property
     def waiting(self) -> int:
-        """Bytes that the peer's side has not taken yet: `flush` when the descriptor is writable."""
+        """Bytes not yet written to the socket: call `flush` when the descriptor becomes writable."""
         return len(self._outgoing)
 
     def send(self, line: bytes) -> bool:
-        """Send a line, which ends with a newline, now or by a later `flush`; False if it will never be sent."""
+        """Sends a newline-terminated line, now or in a later `flush`. False if it will never be sent."""
         with self._lock:
             if self.ended is not None or len(self._outgoing) > BACKLOG:
                 return False
@@ -81,7 +82,7 @@ class LineSocket:
             return self.ended is None
 
     def send_with(self, line: bytes, files: Sequence[int]) -> bool:
-        """Send a line, and copies of open files; for a Unix socket that waits. False if it will never be sent."""
+        """Sends a line along with file descriptors, over a blocking Unix socket. False if it will never be sent."""
         with self._lock:
             if self.ended is None and files:
                 try:
@@ -94,11 +95,14 @@ class LineSocket:
             return self.send(line)
 
     def take_files(self, count: int) -> tuple[int, ...]:
-        """The next descriptors that came with lines, in their order; whoever takes them closes them."""
+        """Returns the next `count` descriptors received with lines, in order; the caller must close them.
+
+        Raises IndexError if fewer have been received.
+        """
         return tuple(self._files.popleft() for _ in range(count))
 
     def flush(self, wait_s: float = 0.0) -> bool:
-        """Send what waits, for at most so long; whether nothing waits any more."""
+        """Sends queued data for up to `wait_s` seconds; returns whether all of it has been sent."""
         end = time.monotonic() + wait_s
         while True:
             with self._lock:
@@ -111,7 +115,7 @@ class LineSocket:
             polling.wait(writing=[self._socket], seconds=left)
 
     def receive(self) -> list[bytes]:
-        """The lines that have come, without their newlines and without empty ones; see `ended` afterwards."""
+        """Returns the lines received, without newlines and without blank lines; check `ended` afterwards."""
         lines: list[bytes] = []
         while self.ended is None and not (self._waits and lines):
             try:
@@ -129,19 +133,19 @@ class LineSocket:
         return lines
 
     def shut_down(self) -> None:
-        """End the connection for both sides: a `receive` that waits in another thread returns."""
+        """Shuts the connection down in both directions: a `receive` blocked in another thread returns."""
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             self.close()
 
     def hang_up(self) -> None:
-        """Send no more: the other end learns of it once it has read all."""
+        """Shuts down the sending direction: the peer sees end of file once it has read everything."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """Let go of the descriptor, and of files that nobody took."""
+        """Closes the socket and any received descriptors that were not taken."""
         self._end("it is closed")
         self._socket.close()
         while self._files:

@@ -1,4 +1,4 @@
-"""A named network namespace: made without a process in it, configured through netlink, entered by what runs there."""
+"""Named network namespaces: created without a process, configured by netlink, and entered by the programs run there."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ LOOPBACK = 1
 """The index of `lo` in every network namespace."""
 
 NAMESPACES = Path("/run/netns")
-"""Where `ip netns` looks for them too."""
+"""Directory of the named namespaces, the same as that of `ip netns`."""
 
 _OWN_MOUNTS = "/proc/thread-self/ns/mnt"
-# From here on where others make interfaces as well.
+# First interface index in a namespace in which others create interfaces too.
 _SHARED_INDEX = 1000
 _RESOLV_CONF = Path("/etc/resolv.conf")
 _IPV6 = Path("/proc/sys/net/ipv6")
 """Absent where the kernel has no IPv6."""
-# No waiting for duplicate address detection, no addresses but the configured ones, any path back is as good as another.
+# No duplicate address detection, no addresses other than configured ones, and no reverse-path filtering.
 _SETTINGS = {
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
@@ -44,7 +44,8 @@ _SETTINGS = {
     "net/ipv6/conf/default/accept_ra": "0",
     "net/ipv6/conf/default/autoconf": "0",
     "net/ipv6/conf/default/router_solicitations": "0",
-    # A router whose way leads back out of the interface says so; but access switches let nobody take the short cut.
+    # No ICMP redirects: a router sends one when the next hop is on the arriving interface, but access switches don't
+    # let hosts reach each other directly.
     "net/ipv4/conf/all/send_redirects": "0",
     "net/ipv4/conf/default/send_redirects": "0",
     "net/ipv4/conf/all/accept_redirects": "0",
@@ -58,8 +59,8 @@ _NO_IPV6 = {"net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disabl
 class Namespace:
     """One network namespace, visible as /run/netns/NAME while it is open.
 
-    With `own_mounts` what is started here shares one mount namespace, made when it is first needed: its /sys names this
-    namespace's interfaces, and `resolv_conf` and private directories are seen there.
+    With `own_mounts`, all programs started here share one mount namespace, created on first use. Its /sys lists this
+    namespace's interfaces, and it has `resolv_conf` and the private directories mounted.
     """
 
     def __init__(
@@ -72,11 +73,14 @@ class Namespace:
         private_dirs: Sequence[str | tuple[str, str]] = (),
         first_index: int = 2,
     ) -> None:
-        """ipv6: off for what only passes frames on, or it would add packets of its own.
+        """Creates the namespace, with its loopback interface up.
 
-        own_mounts: off for what runs daemons of ours alone.
-        private_dirs: directories to be seen empty here, or (directory, the one to see in its place).
-        first_index: of the interfaces made here; higher where others make theirs too.
+        ipv6: off for a node that only forwards frames, where IPv6 would send packets of its own.
+        own_mounts: off for a node that runs only our own daemons.
+        resolv_conf: contents of the namespace's /etc/resolv.conf; None leaves the file as it is.
+        private_dirs: directories that are empty here, or pairs of a directory and the one mounted over it (`%(name)s`
+            in it is replaced by the namespace's name; created if missing).
+        first_index: index of the first interface made here; higher if others create interfaces here too.
         """
         self.name = name
         self.path = NAMESPACES / name
@@ -97,7 +101,7 @@ class Namespace:
 
     @classmethod
     def current(cls, name: str) -> Namespace:
-        """The namespace this thread is in, under a name of no consequence. `close` must not be called."""
+        """Returns the namespace this thread is in; `name` is only a label. Don't call `close` on it."""
         current = cls.__new__(cls)
         current.name, current.path = name, netns.OWN
         current._next_index, current._mounts, current._processes = _SHARED_INDEX, None, []
@@ -106,11 +110,11 @@ class Namespace:
         return current
 
     def _mount(self, resolv_conf: str | None, private_dirs: Sequence[str | tuple[str, str]]) -> int:
-        """Move this thread into the mount namespace that is made here; its descriptor."""
+        """Moves this thread into a new mount namespace, mounts what belongs in it, and returns its descriptor."""
         syscalls.unshare(syscalls.CLONE_FS | syscalls.CLONE_NEWNS)
         netns.enter(self._net)
         mount_sysfs()
-        syscalls.detach(str(NAMESPACES))  # `ip` complains about those made later, which don't show up here
+        syscalls.detach(str(NAMESPACES))  # mounts of later namespaces don't appear here, which `ip` complains about
         if resolv_conf is not None:
             if not _RESOLV_CONF.exists():
                 raise MachineCannot(
@@ -136,45 +140,45 @@ class Namespace:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """This thread's sockets and /proc/sys/net belong to the namespace meanwhile; its files don't change."""
+        """Keeps this thread in the network namespace inside the `with` block; its mounts stay the same."""
         with netns.inside(self._net):
             yield
 
     @contextmanager
     def netlink(self) -> Iterator[Any]:
-        """A pyroute2 IPRoute of this namespace."""
+        """Opens a pyroute2 IPRoute in this namespace for the `with` block."""
         with self.entered(), IPRoute() as netlink:
             yield netlink
 
     def configure(self, requests: Sequence[rtnetlink.Request]) -> None:
-        """Have the kernel make and change all this, in this order. Raises pyroute2.NetlinkError."""
+        """Carries out the requests in order (see `rtnetlink.carry_out`). Raises pyroute2.NetlinkError."""
         with self.entered():
             rtnetlink.carry_out(requests)
 
     def set_up(self, name: str) -> None:
-        """Bring an interface up."""
+        """Brings an interface up."""
         with self.entered():
             syscalls.set_up(name)
 
     def take_index(self) -> int:
-        """An interface index nobody has yet."""
+        """Returns the next unused interface index."""
         self._next_index += 1
         return self._next_index - 1
 
     def descriptor(self) -> int:
-        """The namespace as a file descriptor, open as long as this object is."""
+        """Returns the namespace's file descriptor, which stays open until `close`."""
         return self._net
 
     def set_sysctls(self, settings: Mapping[str, object]) -> None:
-        """Set `net.…` settings, written with dots or, where a name has a dot in it, with slashes. Raises OSError.
+        """Sets `net.…` sysctls, written with dots or, if a name contains a dot, with slashes. Raises OSError.
 
-        Those of IPv6 are passed over by a kernel that has none.
+        IPv6 settings are ignored if the kernel has no IPv6.
         """
         with self.entered():
             _write_settings({key if "/" in key else key.replace(".", "/"): str(settings[key]) for key in settings})
 
     def enter(self) -> None:
-        """Move this process, which must have one thread only (a forked child), into the namespace for good."""
+        """Moves this process into the namespace permanently. It must have only one thread, such as a forked child."""
         if self._make_mounts is not None:
             here = Path.cwd()
             with self._making_mounts:
@@ -187,10 +191,13 @@ class Namespace:
         netns.enter(self._net)
 
     def run(self, function: Callable[[], T]) -> T:
-        """Call a function in a thread of its own that is inside; what it opens or starts stays inside."""
+        """Calls a function in a new thread inside the namespace, and returns its result.
+
+        Sockets that it opens and programs that it starts stay inside.
+        """
 
         def inside() -> T:
-            if self._make_mounts is not None:  # a thread that shares its root with others may not change mounts
+            if self._make_mounts is not None:  # setns(CLONE_NEWNS) refuses a thread that shares its root with others
                 syscalls.unshare(syscalls.CLONE_FS)
             self.enter()
             return function()
@@ -230,10 +237,10 @@ class Namespace:
         foreground: bool = False,
         **options: Any,
     ) -> subprocess.Popen[Any]:
-        """Start a program inside and return at once. `close` ends it.
+        """Starts a program inside the namespace and returns without waiting. `end_processes` ends it.
 
-        foreground: it has the terminal and gets its Ctrl-C; otherwise it is in a session of its own.
-        Raises FileNotFoundError, PermissionError as subprocess.Popen does.
+        foreground: whether it keeps the terminal and gets Ctrl-C; otherwise it runs in a new session.
+        Raises FileNotFoundError or PermissionError as subprocess.Popen does.
         """
         process = self.run(
             lambda: subprocess.Popen(
@@ -251,11 +258,11 @@ class Namespace:
         return process
 
     def running(self) -> list[subprocess.Popen[Any]]:
-        """The programs `spawn` started that haven't ended."""
+        """Returns the programs started by `spawn` that are still running."""
         return [process for process in self._processes if process.poll() is None]
 
     def close(self) -> None:
-        """Let go of it: the kernel removes it, and its interfaces, when the last process in it ends."""
+        """Releases the namespace: the kernel removes it and its interfaces when the last process in it ends."""
         with suppress(FileNotFoundError, OSError):
             syscalls.detach(str(self.path))
         self.path.unlink(missing_ok=True)
@@ -266,7 +273,10 @@ class Namespace:
 
 
 def end_processes(namespaces: Sequence[Namespace], patience: float = 2.0) -> None:
-    """End what was spawned in the namespaces: SIGTERM to all at once, SIGKILL to the rest after `patience` seconds."""
+    """Ends the programs spawned in the namespaces: SIGTERM to all, then SIGKILL to the rest after `patience` seconds.
+
+    With a patience of 0 they get SIGKILL only.
+    """
     processes = [process for namespace in namespaces for process in namespace.running()]
     deadline = time.monotonic() + patience
     if patience:

@@ -1,8 +1,8 @@
-"""Entering a network namespace: for good (`enter`), or for the length of a `with` block (`inside`).
+"""Entering a network namespace, permanently (`enter`) or for a `with` block (`inside`).
 
-A namespace is given by its path (a bind mount such as /run/netns/NAME), or as an open descriptor of it; None is the
-one the caller is in. It is the calling thread that moves: its other threads stay where they are, and sockets belong for
-ever to the namespace they were opened in. Functions raise OSError where the namespace is missing or not ours.
+A namespace is given by its path (a bind mount such as /run/netns/NAME) or by an open descriptor; None is the caller's
+own. Only the calling thread moves, and a socket stays in the namespace in which it was opened. Functions raise OSError
+if the namespace doesn't exist or may not be entered.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from shutdownlab.system.syscalls import CLONE_NEWNET, setns
 NetworkNamespace: TypeAlias = Path | int | None
 
 OWN: Final = Path("/proc/thread-self/ns/net")
-"""The calling thread's own."""
+"""The calling thread's own network namespace."""
 
 
 def enter(netns: NetworkNamespace) -> None:
-    """Move the calling thread into `netns` for good."""
+    """Moves the calling thread into `netns` permanently."""
     if isinstance(netns, Path):
         with netns.open("rb") as opened:
             setns(opened.fileno(), CLONE_NEWNET)
@@ -32,7 +32,7 @@ def enter(netns: NetworkNamespace) -> None:
 
 @contextmanager
 def returning() -> Iterator[None]:
-    """Whatever network namespace the thread enters or makes in the block, it is back in its own afterwards."""
+    """Returns the thread to its present network namespace after the block, whichever it enters or creates inside it."""
     home = os.open(OWN, os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield
@@ -45,7 +45,7 @@ def returning() -> Iterator[None]:
 
 @contextmanager
 def inside(netns: NetworkNamespace) -> Iterator[None]:
-    """Keep the calling thread in `netns` for the length of the block."""
+    """Keeps the calling thread in `netns` for the duration of the block."""
     if netns is None:
         yield
         return

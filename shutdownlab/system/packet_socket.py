@@ -1,12 +1,12 @@
-"""An interface read and written as whole frames: AF_PACKET with offload kept.
+"""Reads and writes whole frames of an interface through AF_PACKET, keeping offload metadata.
 
-`PACKET_VNET_HDR` puts a 10-byte `virtio_net_hdr` before each frame, in and out, so that an unfinished checksum stays
-"to be finished" and a 64 KB segmentation-offload frame stays one frame. `PACKET_IGNORE_OUTGOING` keeps a wire from
-reading what it wrote; `PACKET_QDISC_BYPASS` hands frames straight to the device. A VLAN tag, which the kernel takes
-out of a received frame, is put back from the auxiliary data.
+`PACKET_VNET_HDR` puts a 10-byte `virtio_net_hdr` before each frame read or written, so that a partial checksum stays
+partial and a 64 KB segmentation-offload frame stays one frame. `PACKET_IGNORE_OUTGOING` keeps a socket from reading the
+frames it sent; `PACKET_QDISC_BYPASS` hands frames straight to the device. The kernel strips the VLAN tag from a
+received frame; it is restored from the auxiliary data.
 
-A `Batch` reads many frames with one `recvmmsg` into buffers that are used again and again, and passes unchanged ones
-on with one `sendmmsg` from the same buffers. See packet(7), and `linux/virtio_net.h` for the header.
+A `Batch` reads many frames with one `recvmmsg` into reusable buffers, and forwards unchanged frames from the same
+buffers with one `sendmmsg`. See packet(7), and `linux/virtio_net.h` for the header.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SO_TIMESTAMPNS: Final = 35
 _ETH_P_ALL: Final = 3
 
 SLOT: Final = 17 * 4096
-"""Bytes reserved per frame: header, Ethernet, tag, and the 65,535 bytes of the largest IP packet."""
+"""Bytes reserved per frame: header, Ethernet header, VLAN tag, and the largest IP packet of 65,535 bytes."""
 
 _RECEIVE_BUFFER: Final = 8 * 1024 * 1024
 _STAMPS_WITHIN_S: Final = 30.0
@@ -53,7 +53,7 @@ class _Iovec(ctypes.Structure):
 
 
 class _Message(ctypes.Structure):
-    """`struct mmsghdr` of a 64-bit machine."""
+    """`struct mmsghdr` on a 64-bit machine."""
 
     _fields_ = [
         ("name", ctypes.c_void_p),
@@ -73,9 +73,9 @@ _libc.sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.
 
 _MESSAGE: Final = ctypes.sizeof(_Message)
 _AUXDATA: Final = 40  # CMSG_SPACE(sizeof(struct tpacket_auxdata)) on a 64-bit machine
-_TAG_AT: Final = 16 + 16  # within it: tp_vlan_tci and tp_vlan_tpid, both 0 where there was no tag
-_STAMP: Final = 32  # CMSG_SPACE(sizeof(struct timespec)); the kernel writes it before what is the packet socket's own
-_STAMP_AT: Final = 16  # within it: seconds and nanoseconds
+_TAG_AT: Final = 16 + 16  # offset in it of tp_vlan_tci and tp_vlan_tpid, both 0 for an untagged frame
+_STAMP: Final = 32  # CMSG_SPACE(sizeof(struct timespec)); the kernel writes it before the auxiliary data
+_STAMP_AT: Final = 16  # offset in it of the seconds and nanoseconds
 
 
 class PacketSocket:
@@ -84,7 +84,7 @@ class PacketSocket:
     __slots__ = ("_dropped", "_socket", "fd", "ifname", "read_errors", "received", "refused", "sent")
 
     def __init__(self, raw: socket.socket, ifname: str) -> None:
-        """Own `raw`, a bound AF_PACKET socket with the options of this module set."""
+        """Takes ownership of `raw`, a bound AF_PACKET socket with the options of this module set."""
         self._socket = raw
         self._dropped = 0
         self.fd = raw.fileno()
@@ -92,22 +92,22 @@ class PacketSocket:
         self.received = 0
         """Frames read."""
         self.sent = 0
-        """Frames the device took."""
+        """Frames accepted by the device."""
         self.refused = 0
-        """Frames the device did not take: down, queue full, or longer than its MTU with no offload."""
+        """Frames refused by the device: it is down, its queue is full, or they exceed its MTU without offload."""
         self.read_errors = 0
-        """Reads that failed: the interface went down, or a frame's offload has no `virtio_net_hdr` form."""
+        """Failed reads: the interface went down, or `virtio_net_hdr` can't express a frame's offload."""
 
     def fileno(self) -> int:
-        """Return the descriptor, for selectors."""
+        """Returns the file descriptor, for selectors."""
         return self.fd
 
     def close(self) -> None:
-        """Close the socket; a second call does nothing."""
+        """Closes the socket; a second call does nothing."""
         self._socket.close()
 
     def send(self, raw: bytes) -> None:
-        """Write one frame, its header before it; a frame the device does not take is counted in `refused`."""
+        """Sends one frame preceded by its `virtio_net_hdr`; a frame that the device refuses is counted in `refused`."""
         try:
             self._socket.send(raw, socket.MSG_DONTWAIT)
         except OSError:
@@ -116,17 +116,17 @@ class PacketSocket:
             self.sent += 1
 
     def send_frame(self, frame: bytes) -> None:
-        """Write one frame that is complete as it is (checksums valid, no longer than the MTU)."""
+        """Sends one frame that needs no offload (checksums valid, no longer than the MTU)."""
         self.send(NO_OFFLOAD + frame)
 
     def dropped(self) -> int:
-        """Return how many frames the kernel has dropped so far because this wire was not read fast enough."""
+        """Returns how many frames the kernel has dropped so far because the receive buffer was full."""
         counters = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8)  # the kernel resets it on reading
         self._dropped += struct.unpack("=II", counters)[1]
         return self._dropped
 
     def counters(self) -> dict[str, int]:
-        """Return every counter by name."""
+        """Returns all counters by name."""
         return {
             "received": self.received,
             "sent": self.sent,
@@ -137,13 +137,13 @@ class PacketSocket:
 
 
 def open_wire(netns: Path | None, ifname: str, *, stamped: bool = False) -> PacketSocket:
-    """Open interface `ifname` of the network namespace at `netns` (None: the caller's own); the interface must exist.
+    """Opens interface `ifname` of the network namespace at `netns` (None: the caller's own).
 
-    Of a `stamped` one a stamped `Batch` tells when each frame came.
+    stamped: whether frames carry the time of their arrival, for a stamped `Batch`.
 
-    The caller stays in its namespace; the socket lives on in the other. The interface is put in promiscuous mode and
-    is made to hold its tongue (no IPv6 of its own), for a wire is a piece of cable. Raises OSError naming interface
-    and namespace when it is missing, or when the caller lacks CAP_NET_RAW there.
+    The caller stays in its namespace; the socket belongs to the other one. The interface is put in promiscuous mode,
+    with IPv6 disabled so that it sends no packets of its own. Raises OSError naming interface and namespace if it
+    doesn't exist, or if the caller lacks CAP_NET_RAW there.
     """
     where = f"{ifname} in {netns or 'this network namespace'}"
     raw: socket.socket | None = None
@@ -154,18 +154,18 @@ def open_wire(netns: Path | None, ifname: str, *, stamped: bool = False) -> Pack
             raw.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, stamped)
             if stamped:
                 _wait_for_stamps()
-            with suppress(OSError):  # a kernel without IPv6 has nothing to silence
+            with suppress(OSError):  # the kernel may have no IPv6
                 Path(f"/proc/sys/net/ipv6/conf/{ifname}/disable_ipv6").write_text("1")
         for option in (_PACKET_VNET_HDR, _PACKET_IGNORE_OUTGOING, _PACKET_QDISC_BYPASS, _PACKET_AUXDATA):
             raw.setsockopt(_SOL_PACKET, option, 1)
         raw.setsockopt(
             _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, bytes(8))
         )
-        try:  # beyond net.core.rmem_max: root of the machine only
+        try:  # exceeds net.core.rmem_max; only the machine's root may
             raw.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         except PermissionError:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        # Protocol 0 until here: nothing is received before every option is set.
+        # The socket had protocol 0 until now, so that nothing is received before every option is set.
         raw.bind((ifname, _ETH_P_ALL))
     except OSError as error:
         if raw is not None:
@@ -175,10 +175,11 @@ def open_wire(netns: Path | None, ifname: str, *, stamped: bool = False) -> Pack
 
 
 def _wait_for_stamps() -> None:
-    """Return once frames are stamped when they come.
+    """Waits until the kernel timestamps frames on arrival. Raises OSError (ETIME) after 30 seconds.
 
-    Linux begins some time after the first socket asked (`net_enable_timestamp` leaves it to a work queue), and until
-    then stamps a frame when it is read: two wires' frames would be told in the order of reading.
+    Linux starts doing so some time after the first socket asked for it (`net_enable_timestamp` defers it to a work
+    queue). Until then it timestamps a frame when it is read, so that the frames of two interfaces would appear in the
+    order of reading.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as own:
         own.bind(("127.0.0.1", 0))
@@ -188,7 +189,7 @@ def _wait_for_stamps() -> None:
         while True:
             own.sendto(b"", own.getsockname())
             sent = time.time_ns()
-            time.sleep(0.0002)  # read at once, a frame's two times would be one
+            time.sleep(0.0002)  # makes the time of arrival differ from the time of reading
             (_, _, stamp), *_ = own.recvmsg(0, _STAMP)[1]
             seconds, nanoseconds = struct.unpack("=qq", stamp)
             if seconds * 10**9 + nanoseconds <= sent:
@@ -198,9 +199,9 @@ def _wait_for_stamps() -> None:
 
 
 class Batch:
-    """Buffers for up to `size` frames, read and passed on together; one serves any number of wires, one at a time.
+    """Buffers for up to `size` frames read and forwarded together. One batch serves many sockets, one at a time.
 
-    Memory is touched only as far as frames are long: `size` x 68 KB of address space, a page a frame for small ones.
+    It reserves `size` x 68 KB of address space, of which frames use only the pages they need: one page for small ones.
     """
 
     __slots__ = (
@@ -220,12 +221,12 @@ class Batch:
     )
 
     def __init__(self, size: int = 32, *, stamped: bool = False) -> None:
-        """Reserve `size` slots (1 to 1024). A `stamped` one reads stamped wires, and no others."""
+        """Reserves `size` slots (1 to 1024). A `stamped` batch must read only stamped sockets, and vice versa."""
         self._size = size
         self._memory = mmap.mmap(-1, size * SLOT)
         anchor = (ctypes.c_char * (size * SLOT)).from_buffer(self._memory)
         stamp = _STAMP if stamped else 0
-        told = stamp + _AUXDATA  # bytes a frame
+        told = stamp + _AUXDATA  # bytes of control data per frame
         control = (ctypes.c_char * (size * told))()
         iov_in, iov_out = (_Iovec * size)(), (_Iovec * size)()
         messages_in, messages_out = (_Message * size)(), (_Message * size)()
@@ -248,12 +249,12 @@ class Batch:
         self._lengths: list[int] = []
         self._tags: list[int] = []
         self.tagged = False
-        """Whether a frame of the last read had a VLAN tag."""
+        """Whether any frame of the last read had a VLAN tag."""
         self.count = 0
-        """Frames of the last read."""
+        """Number of frames in the last read."""
 
     def read(self, wire: PacketSocket) -> int:
-        """Read what waits on `wire`, never waiting, and return how many frames (0: nothing waits)."""
+        """Reads queued frames from `wire` without blocking; returns how many (0 if none, or if the read failed)."""
         self.count = 0
         count: int = _libc.recvmmsg(wire.fd, self._messages_in, self._size, socket.MSG_DONTWAIT, None)
         if count <= 0:
@@ -268,28 +269,28 @@ class Batch:
         return count
 
     def came_ns(self, i: int) -> int:
-        """When the kernel got frame `i` of the last read of a stamped wire, in ns since 1970."""
+        """Returns when the kernel received frame `i` of the last read of a stamped socket, in ns since 1970."""
         assert self._stamps is not None, "the batch is not stamped"
         at = i * (_STAMP + _AUXDATA) // 8
         return self._stamps[at] * 1_000_000_000 + self._stamps[at + 1]
 
     def frame(self, i: int) -> bytes:
-        """Return frame `i` of the last read as Ethernet bytes (any VLAN tag back in place)."""
+        """Returns frame `i` of the last read as an Ethernet frame, with its VLAN tag restored."""
         if self.tagged and self._tags[i]:
             return self.raw(i)[HEADER:]
         start = i * SLOT
         return self._memory[start + HEADER : start + self._lengths[i]]
 
     def raw(self, i: int) -> bytes:
-        """Return frame `i` with its header, as `Wire.send` takes it."""
+        """Returns frame `i` with its `virtio_net_hdr`, as `PacketSocket.send` takes it."""
         start = i * SLOT
         raw = self._memory[start : start + self._lengths[i]]
         return with_tag(raw, self._tags[i]) if self.tagged and self._tags[i] else raw
 
     def load(self, i: int) -> tuple[bytes, bool, int]:
-        """Return frame `i`, whether its checksum need not be verified, and its segments' payload bytes (0: it is one).
+        """Returns frame `i`, whether its checksum can be trusted, and the payload bytes per segment (0: not segmented).
 
-        A checksum is trusted that the kernel knows to be good, or that has still to be finished.
+        A checksum is trusted if the kernel has verified it, or if it is still to be completed by offload.
         """
         start = i * SLOT
         memory = self._memory
@@ -298,7 +299,7 @@ class Batch:
         return self.frame(i), trusted, segment
 
     def forward(self, wire: PacketSocket, first: int, last: int) -> None:
-        """Write frames `first` to `last` - 1 of the last read to `wire`, unchanged and uncopied."""
+        """Sends frames `first` to `last` - 1 of the last read to `wire`, unchanged (and uncopied, unless tagged)."""
         if self.tagged:
             for i in range(first, last):
                 wire.send(self.raw(i))
@@ -311,6 +312,6 @@ class Batch:
             if sent > 0:
                 wire.sent += sent
                 first += sent
-            else:  # the first of them is refused: go on with the next
+            else:  # the first frame was refused: skip it
                 wire.refused += 1
                 first += 1

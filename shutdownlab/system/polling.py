@@ -1,4 +1,4 @@
-"""Waiting for descriptors, any number of them and of any value: select(2) takes none from 1,024 on, poll(2) all."""
+"""Waiting for any number of file descriptors with poll(2), as select(2) accepts none above 1,023."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Descriptor: TypeAlias = int | HasFileno
 def wait(
     reading: Iterable[Descriptor] = (), writing: Iterable[Descriptor] = (), seconds: float | None = None
 ) -> frozenset[int]:
-    """Wait until one of them can be read, or written, or is at its end; the numbers of all that are.
+    """Waits until a descriptor is readable or writable or has hung up; returns the numbers of all that are.
 
-    seconds: at most so long, to a millisecond (None: for ever; less than 0 counts as 0); then the set is empty.
+    seconds: timeout, to the millisecond (None: for ever; negative counts as 0), after which the set is empty.
     """
     to_read, to_write = (frozenset(map(_number, descriptors)) for descriptors in (reading, writing))
-    if not hasattr(select, "poll"):  # under Ryu: eventlet has taken it away, and made select one of its own
+    if not hasattr(select, "poll"):  # under Ryu: eventlet removes poll and replaces select by its own
         return frozenset().union(*select.select(to_read, to_write, (), seconds))
     poller = select.poll()
     for number in to_read | to_write:

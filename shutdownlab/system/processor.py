@@ -1,6 +1,6 @@
-"""What processes got of the machine's processors.
+"""How long processes have waited for a CPU.
 
-The kernel counts for how long each could have run and had none: the second figure of /proc/PID/schedstat, in
+The kernel counts the time that each thread was runnable but not running: the second field of /proc/PID/schedstat, in
 nanoseconds (Documentation/scheduler/sched-stats.rst of Linux).
 """
 
@@ -18,24 +18,24 @@ _AGAIN_S: Final = 0.002
 
 
 def waited_s() -> float:
-    """Seconds that this process' first thread could have run and had no processor; 0.0 where that is not counted.
+    """Seconds that this process's main thread has waited for a CPU; 0.0 if the kernel doesn't count that.
 
-    Costs some 6 µs.
+    Costs about 6 µs.
     """
     with WaitedTimes(["self"]) as waited:
         return waited.read()[0]
 
 
 def waited_with_children_s(pid: int) -> float:
-    """Seconds that a process and whatever it has started that is there still had no processor, one after the other.
+    """Total seconds that a process and its running descendants have waited for a CPU.
 
-    Of each it is the thread that waited longest: a program in Go works in any of its own. 0.0 where the kernel does not
-    count that; what the process has started is left out by a kernel that does not tell its children.
+    Each process counts with the thread that waited longest, since a Go program may work in any of its threads. 0.0 if
+    the kernel doesn't count waits. Descendants are left out if the kernel doesn't list a thread's children.
     """
     whole, left = 0.0, [pid]
     while left:
         process, threads = left.pop(), list[str]()
-        with suppress(OSError):  # it is no more
+        with suppress(OSError):  # the process has ended
             threads = [entry.name for entry in Path(f"/proc/{process}/task").iterdir()]
         with WaitedTimes(f"{process}/task/{thread}" for thread in threads) as waited:
             whole += max(waited.read(), default=0.0)
@@ -46,9 +46,9 @@ def waited_with_children_s(pid: int) -> float:
 
 
 class WaitedTimes:
-    """How long the first thread of each of some processes has waited for a processor; some 1 µs for each to read.
+    """How long the main threads of some processes have waited for a CPU. Reading costs about 1 µs per process.
 
-    Of a thread where one is named as PID/task/TID, of this process by "self".
+    pids: process ids, "PID/task/TID" for another thread, or "self" for this process.
     """
 
     def __init__(self, pids: Iterable[int | str]) -> None:
@@ -64,18 +64,19 @@ class WaitedTimes:
                 os.close(file)
 
     def read(self) -> list[float]:
-        """Seconds, in the order of the processes: of one that is no more what was read last, 0.0 if nothing was."""
+        """Returns the seconds waited, in the order of `pids`; for an ended process the last value read, or 0.0."""
         for number, file in enumerate(self._files):
             if file is not None:
-                with suppress(OSError):  # it is no more
+                with suppress(OSError):  # the process has ended
                     self._last[number] = int(os.pread(file, 128, 0).split()[1]) / 1e9
         return list(self._last)
 
 
 class ThreadsWaitedTime:
-    """How long one thread or another of a process has waited for a processor, from now on: of two at once the longer.
+    """How long a process's threads have waited for a CPU since this object was made, adding up the longest waits.
 
-    For a process that works in threads that stay (of one that has ended nothing is known); some 20 µs for each to read.
+    Each `read` adds the longest wait of any one thread since the read before it. Waits of threads that have ended are
+    lost, so this suits processes with long-lived threads. Reading costs about 20 µs per thread.
     """
 
     def __init__(self, pid: int) -> None:
@@ -84,7 +85,7 @@ class ThreadsWaitedTime:
         self._whole = 0.0
 
     def read(self) -> float:
-        """Seconds; of a process that is no more what was read last."""
+        """Returns the seconds waited; for an ended process the last value read."""
         now = self._read()
         self._whole += max((waited - self._last.get(thread, 0.0) for thread, waited in now.items()), default=0.0)
         self._last = now
@@ -92,20 +93,20 @@ class ThreadsWaitedTime:
 
     def _read(self) -> dict[str, float]:
         found: dict[str, float] = {}
-        with suppress(OSError):  # it is no more
+        with suppress(OSError):  # the process has ended
             for entry in os.scandir(f"/proc/{self._pid}/task"):
-                with suppress(OSError):  # so is the thread, or the kernel does not count
+                with suppress(OSError):  # the thread has ended, or the kernel doesn't count waits
                     found[entry.name] = int(Path(entry.path, "schedstat").read_bytes().split()[1]) / 1e9
         return found
 
 
 def wait_for_its_turn(pid: int, longest: float) -> None:
-    """Return once a process waits for no processor, or has had one since, or after so many seconds.
+    """Waits until a process is not waiting for a CPU or has run since the call, for at most `longest` seconds.
 
-    The kernel counts a wait when it is over.
+    Needed because the kernel adds a wait to its count only when the wait is over.
     """
     end, before = time.monotonic() + longest, ""
-    with suppress(OSError, IndexError):  # it is no more, or the kernel does not count
+    with suppress(OSError, IndexError):  # the process has ended, or the kernel doesn't count waits
         while time.monotonic() < end:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
             ran = Path(f"/proc/{pid}/schedstat").read_text().split()[0]
@@ -116,17 +117,17 @@ def wait_for_its_turn(pid: int, longest: float) -> None:
 
 
 def had_none(share: float) -> str:
-    """The end of a sentence about what had no processor for such a share of the time, 0 to 1."""
+    """Completes a sentence about a process that waited for a CPU for `share` (0 to 1) of the time."""
     return f"had no processor for {round(100 * share)} % of the time: this machine is busy"
 
 
 def had_none_for(seconds: float) -> str:
-    """The end of a sentence about what had no processor for so many seconds."""
+    """Completes a sentence about a process that waited for a CPU for `seconds`."""
     return f"had no processor for {seconds:.2f} s: this machine is busy"
 
 
 def _open(pid: int | str) -> int | None:
-    """None: the process is no more, or the kernel was built without CONFIG_SCHED_INFO."""
+    """Opens a process's schedstat; None if it has ended, or the kernel was built without CONFIG_SCHED_INFO."""
     try:
         return os.open(f"/proc/{pid}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""Questions to daemons over their control sockets: all at once, with one deadline for all of them."""
+"""Queries many daemons over their control sockets concurrently, with one deadline for all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _BLOCK = 65536
 
 @dataclass(frozen=True, slots=True)
 class SocketQuestion:
-    """`request` for whoever listens at `path` (AF_UNIX); `is_whole` says whether what has come is the whole reply."""
+    """A request to the daemon listening at `path` (AF_UNIX).
+
+    is_whole: whether the bytes received so far are the complete reply.
+    """
 
     path: Path
     request: bytes
@@ -23,7 +26,10 @@ class SocketQuestion:
 
 
 def ask_all(questions: Mapping[str, SocketQuestion], seconds: float) -> dict[str, bytes]:
-    """The replies, by the questions' names; none of those that did not reply in time, or are not there."""
+    """Sends all questions and returns the complete replies by the questions' names.
+
+    Questions without a complete reply within `seconds`, or whose daemon is unreachable, are missing from the result.
+    """
     end = time.monotonic() + seconds
     replies: dict[str, bytes] = {}
     with ExitStack() as opened, selectors.DefaultSelector() as selector:
@@ -35,7 +41,7 @@ def ask_all(questions: Mapping[str, SocketQuestion], seconds: float) -> dict[str
                 connection.connect(str(question.path))
                 connection.sendall(question.request)
             except OSError:
-                continue  # gone, or so many wait for it that no more may
+                continue  # not running, or its queue of pending connections is full
             selector.register(connection, selectors.EVENT_READ)
             waiting[connection] = name, bytearray()
         while waiting and (left := end - time.monotonic()) > 0:

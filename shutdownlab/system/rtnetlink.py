@@ -1,7 +1,7 @@
-"""Requests of rtnetlink(7), as many at once as a node needs: what thousands of nodes are built with.
+"""rtnetlink(7) requests sent in batches, to configure thousands of nodes.
 
-pyroute2 does everything else: its encoding and its event loop cost a millisecond of processor time a request, of which
-the kernel has a tenth, and a country of a hundred operators takes 26,000.
+pyroute2 is used for everything else. Its encoding and event loop cost a millisecond of processor time per request, a
+tenth of it in the kernel, and a country of a hundred operators takes 26,000 requests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _IFA_CACHEINFO = 1, 2, 4, 6
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_METRICS = 1, 4, 5, 8
 _RTA_PRIORITY = 6
 _RTAX_LOCK, _RTAX_MTU = 1, 2
-_BEFORE_ITS_OWN = 128  # the kernel's own IPv6 routes to what is on a link have 256, and stay
+_BEFORE_ITS_OWN = 128  # preferred to the kernel's own IPv6 on-link routes, which have metric 256 and stay
 _FOR_EVER: Final = 0xFFFFFFFF
 _TABLE_MAIN, _TABLE_LOCAL = 254, 255
 _SCOPE_EVERYWHERE, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
@@ -41,12 +41,12 @@ _TYPE_UNICAST, _TYPE_LOCAL = 1, 2
 _PROTOCOL_STATIC: Final = 4
 _LOOPBACK: Final = 1
 _AT_ONCE: Final = 64
-"""So many acknowledgements wait in a socket's buffer, and more, whatever its size."""
+"""Requests per batch: their acknowledgements fit in a receive buffer of any size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Something that the kernel is to make or change. `what` completes "the kernel refuses …"."""
+    """A change to the network configuration. `what` describes it, completing "the kernel refuses …"."""
 
     kind: int
     flags: int
@@ -61,9 +61,11 @@ def veth(
     peer: tuple[str, int, str | None, int],
     mtus: tuple[int | None, int | None] = (None, None),
 ) -> Request:
-    """A pair of interfaces, the first of them up. peer: name, index, MAC address, and descriptor of its namespace.
+    """Creates a veth pair, whose first interface is up.
 
-    mtus: of the one and the other, in octets; None: Ethernet's.
+    mac: MAC address of the first interface; None for a random one.
+    peer: name, index, MAC address (or None) and namespace descriptor of the second interface.
+    mtus: MTUs of the first and the second interface in octets; None for Ethernet's.
     """
     other, other_index, other_mac, namespace = peer
     there = _LINK.pack(0, 0, other_index, 0, 0) + _named(other, other_mac, mtus[1])
@@ -75,13 +77,16 @@ def veth(
 
 
 def enslaved(index: int, master: int) -> Request:
-    """An interface as a port of a bridge."""
+    """Makes interface `index` a port of bridge `master`."""
     body = _LINK.pack(0, 0, index, 0, 0) + _attribute(_IFLA_MASTER, struct.pack("=I", master))
     return Request(_NEW_LINK, 0, body, f"interface {index} in bridge {master}")
 
 
 def address(index: int, value: IPv4Interface | IPv6Interface, *, deprecated: bool = False) -> Request:
-    """An address of an interface. deprecated: of IPv6, nothing is sent from it unasked (RFC 4862, section 5.5.4)."""
+    """Adds an address to an interface.
+
+    deprecated: for IPv6, not used as a source address unless a socket is bound to it (RFC 4862, section 5.5.4).
+    """
     packed = value.ip.packed
     body = _ADDRESS.pack(_family(value.ip), value.network.prefixlen, 0, 0, index) + _attribute(_IFA_ADDRESS, packed)
     if isinstance(value, IPv4Interface):
@@ -92,7 +97,7 @@ def address(index: int, value: IPv4Interface | IPv6Interface, *, deprecated: boo
 
 
 def local(prefix: str) -> Request:
-    """A prefix all of whose addresses are the node's own."""
+    """Makes all addresses of a prefix the node's own."""
     target = ip_network(prefix)
     body = _ROUTE.pack(
         _family(target.network_address), target.prefixlen, 0, 0,
@@ -110,10 +115,12 @@ def route(
     *,
     forwards: bool = False,
 ) -> Request:
-    """A route in place of the one there may be; "default" goes where its gateway, or else IPv4, is.
+    """Adds a route, or replaces the existing one.
 
-    Without a gateway what it leads to is on the link. `mtu`: of what goes there, in octets, where the link has more; to
-    what a router `forwards` Linux heeds it in IPv6 only where it is locked.
+    prefix: "default" is of the gateway's IP version, or IPv4 without a gateway.
+    gateway: None for an on-link route.
+    mtu: MTU of the route in octets, where it is smaller than the link's.
+    forwards: whether the node is a router; Linux applies an IPv6 route's MTU to forwarded packets only if it is locked.
     """
     version = gateway.version if gateway else 6 if ":" in prefix else 4
     target = ip_network(("0.0.0.0/0" if version == 4 else "::/0") if prefix == "default" else prefix)
@@ -137,9 +144,9 @@ def route(
 
 
 def carry_out(requests: Sequence[Request]) -> None:
-    """Have the network namespace that the calling thread is in be changed so, in this order.
+    """Carries out requests, in order, in the calling thread's network namespace.
 
-    Raises pyroute2.NetlinkError for the first that the kernel refuses; it tries the others all the same.
+    Raises pyroute2.NetlinkError for the first request that the kernel refuses, after trying all of them.
     """
     refused: NetlinkError | None = None
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
@@ -163,7 +170,7 @@ def _message(number: int, request: Request) -> bytes:
 
 
 def _answers(data: bytes) -> list[tuple[int, int]]:
-    """Number and errno (0: done) of each answer in a datagram."""
+    """Returns the sequence number and errno (0: success) of each acknowledgement in a datagram."""
     found, place = [], 0
     while place < len(data):
         length, kind, _, number, _ = _HEADER.unpack_from(data, place)

@@ -1,20 +1,20 @@
-"""Runs a Python function in namespaces of its own: user, net, mount, pid, ipc and uts.
+"""Runs a Python function in its own namespaces: user, net, mount, pid, ipc and uts.
 
-Four processes make a chain, each living no longer than the one before it, however that one ends:
+Four processes form a chain, in which each ends when the one before it ends, for whatever reason:
 
     outside   the caller's process; waits
     gate      enters the namespaces, as process 1's parent must
-    init      process 1 of the sandbox: prepares it, collects orphans; when it ends the kernel kills all the rest
-    worker    enters a user namespace once more, where what init has mounted is locked; runs the function
+    init      process 1 of the sandbox: prepares it and reaps orphans; when it ends the kernel kills all the rest
+    worker    enters another user namespace, in which the mounts made by init are locked; runs the function
 
-Root's sandbox is in a user namespace too: what runs in it has no rights over the machine, only root's user id.
+Root's sandbox is in a user namespace too: programs in it have root's user id, but no rights over the machine.
 
-The first three get SIGKILL when their parent ends (PR_SET_PDEATHSIG); the worker and what it starts go with process 1's
-pid namespace, and namespaces, interfaces and mounts with the last process in them. Nothing has to be cleaned up.
+Gate and init get SIGKILL when their parent ends (PR_SET_PDEATHSIG). The worker and its children end with process 1's
+pid namespace; namespaces, interfaces and mounts go with the last process in them. Nothing has to be cleaned up.
 
-Signals. Ctrl-C reaches the worker from the terminal; SIGINT, SIGTERM and SIGHUP sent to any one process of the chain
-are passed down it. The worker sees one `Stopped`, a KeyboardInterrupt; a second signal kills it. What the caller's own
-parent had it ignore or block means nothing inside, but for SIGHUP under nohup(1).
+Signals: Ctrl-C reaches the worker from the terminal. SIGINT, SIGTERM and SIGHUP sent to any process of the chain are
+forwarded down it. The worker gets one `Stopped`, a KeyboardInterrupt; a second signal kills it. Signals that the caller
+inherited as ignored or blocked are reset inside, except SIGHUP under nohup(1).
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ from shutdownlab.system.signals import passed_on, reset_dispositions
 from shutdownlab.system.streams import OutputLost, finish_output, flush_standard_streams, guard_standard_streams
 
 EXIT_CRASHED = 70
-"""What a sandbox ends with when its function raised (`EX_SOFTWARE` of sysexits.h)."""
+"""Exit code of a sandbox whose function raised an exception (`EX_SOFTWARE` of sysexits.h)."""
 
 _SI_KERNEL = 0x80
 _WATCHED = {"lab-init": 1, "lab-worker": 2}
 _STOPPED = ("T", "t")
 _PATIENCE = 10
-# Path and package come first: unpickling the rest needs them. The package is the caller's own, from its file: found by
-# the path, a folder of its name in the working directory (a checkout's, seen from above) could stand in for it.
+# Path and package come first: unpickling the rest needs them. The package is loaded from the caller's own file: an
+# import by name could find another folder called shutdownlab, in the working directory.
 _BOOT = """\
 import os, pickle, sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -73,7 +73,7 @@ _PACKAGE = Path(__file__).parent.parent / "__init__.py"
 
 
 class Stopped(KeyboardInterrupt):
-    """Someone asked the sandbox to end: SIGINT, SIGTERM or SIGHUP."""
+    """The sandbox got SIGINT, SIGTERM or SIGHUP (`number`), and should end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -82,7 +82,7 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class _Order:
-    """What the gate is told to run."""
+    """What the gate is to run; see `run_in_sandbox` for the fields."""
 
     target: str
     payload: bytes
@@ -102,17 +102,18 @@ def run_in_sandbox(
     stderr: int | IO[bytes] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> int:
-    """Call `package.module:function`(payload) in a sandbox of its own and return the int it returns.
+    """Calls `target` ("package.module:function") with `payload` in a new sandbox, and returns the int it returns.
 
-    payload: anything that can be pickled.
-    run_dir: stays visible and writable at its own path (made if missing), as do the directories in `writable`.
-        The rest of the machine's files are read-only inside; the root directory is, whoever asks.
-    keep: paths under /tmp, /run, /var/tmp or /var/log to keep visible; those are empty inside, but for the working
-        directory, this Python and its path.
-    pass_fds: descriptors that stay open inside, under their numbers.
+    payload: any mapping that can be pickled.
+    run_dir: stays visible and writable at its own path (created if missing), as do the directories in `writable`.
+        All other files of the machine are read-only inside; so is the root directory, even if it is listed here.
+    keep: paths under /tmp, /run, /var/tmp or /var/log that stay visible. These directories are empty inside except for
+        the working directory, this Python installation and its path.
+    pass_fds: descriptors that stay open inside, with the same numbers.
 
-    Returns 3 never: raises MachineCannot instead, also if the function does. EXIT_CRASHED: the function raised, its
-    traceback is on stderr. 128 + N: ended by signal N (130: Ctrl-C). Interpreter exit handlers don't run inside.
+    Raises MachineCannot if the machine can't run a sandbox, or if the function raises it. Returns EXIT_CRASHED if the
+    function raised another exception (its traceback is on stderr), and 128 + N if signal N ended it (130: Ctrl-C).
+    Interpreter exit handlers don't run inside.
     """
     with _signals_held() as held:
         sandbox = start_sandbox(
@@ -137,13 +138,13 @@ def run_in_sandbox(
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A sandbox at work. `gate`: the process that starts its chain, a child of this one."""
+    """A running sandbox. `gate`: the first process of its chain, a child of this process."""
 
     gate: subprocess.Popen[bytes]
     report: IO[bytes]
 
     def wait(self) -> int:
-        """What `run_in_sandbox` returns, once it has ended; raises MachineCannot as that does."""
+        """Waits for the sandbox to end; returns and raises the same as `run_in_sandbox`."""
         try:
             status = self.gate.wait()
         except BaseException:
@@ -156,7 +157,7 @@ class Sandbox:
         return exit_code(status)
 
     def kill(self) -> None:
-        """End it at once, whatever it does; the kernel ends all that is in it."""
+        """Kills the sandbox at once; the kernel kills all processes in it."""
         self.gate.kill()
         self.gate.wait()
 
@@ -174,10 +175,9 @@ def start_sandbox(
     pass_fds: Sequence[int] = (),
     own_session: bool = False,
 ) -> Sandbox:
-    """The same as `run_in_sandbox`, but return at once. The sandbox ends with the thread that calls this, or before.
+    """Starts a sandbox as `run_in_sandbox` does, without waiting for it. It ends no later than the calling thread.
 
-    pass_fds: descriptors that stay open inside, under their numbers.
-    own_session: away from this process's terminal, whose Ctrl-C does not reach it.
+    own_session: whether it runs in a new session, where Ctrl-C at this process's terminal doesn't reach it.
     """
     if run_dir is not None:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -209,7 +209,7 @@ def start_sandbox(
 
 @contextmanager
 def _signals_held() -> Iterator[bool]:
-    """Keep this thread's signals for `_wait_for`. Only the main thread can: no when in another."""
+    """Blocks this thread's signals, for `_wait_for` to handle. Yields False outside the main thread, where it can't."""
     if threading.current_thread() is not threading.main_thread():
         yield False
         return
@@ -217,16 +217,16 @@ def _signals_held() -> Iterator[bool]:
     try:
         yield True
     finally:
-        while signal.sigtimedwait(passed_on(), 0):  # seen to: the sandbox got it from the terminal
+        while signal.sigtimedwait(passed_on(), 0):  # already handled: the sandbox got it from the terminal
             pass
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _wait_for(pid: int, poll: Callable[[], int | None]) -> int:
-    """Wait until `poll` has a result, handing signals down to process `pid`. All of them must be blocked."""
+    """Waits until `poll` returns a result, forwarding signals to process `pid`. These and SIGCHLD must be blocked."""
     while (result := poll()) is None:
         info = signal.sigwaitinfo({*passed_on(), signal.SIGCHLD})
-        # A key pressed at the terminal went to the whole chain at once; passing it on would make two of it.
+        # The terminal has sent Ctrl-C to the whole chain already; forwarding it would deliver it twice.
         if info.si_signo != signal.SIGCHLD and info.si_code != _SI_KERNEL:
             with suppress(ProcessLookupError):
                 os.kill(pid, info.si_signo)
@@ -234,7 +234,7 @@ def _wait_for(pid: int, poll: Callable[[], int | None]) -> int:
 
 
 def pass_gate(order_file: IO[bytes], report_fd: int, parent: int) -> None:
-    """The gate: enter new namespaces and fork process 1 into them. Never returns."""
+    """Runs the gate: enters new namespaces, forks process 1 into them and waits for it. Never returns."""
     guard_standard_streams()
     syscalls.die_with_parent(parent)
     syscalls.name_process("lab-gate")
@@ -260,10 +260,10 @@ def pass_gate(order_file: IO[bytes], report_fd: int, parent: int) -> None:
 
 
 def _watch(init: int, report_fd: int) -> int:
-    """Wait until process 1 ends, as `_wait_for` does; end it when it, or the worker, stays stopped.
+    """Waits until process 1 ends, as `_wait_for` does, but kills it if it or the worker stays stopped for 10 seconds.
 
-    A command inside can stop the worker, and nobody outside would hear of it again. Only seconds in which this process
-    itself runs are counted: Ctrl-Z at a terminal stops the whole chain.
+    A command inside can stop the worker, and the sandbox would then hang. Only seconds in which this process itself
+    runs are counted, as Ctrl-Z at a terminal stops the whole chain.
     """
     seconds = 0
     while (result := _reap(init)) is None:
@@ -282,7 +282,10 @@ def _watch(init: int, report_fd: int) -> int:
 
 
 def _state(pid: int) -> str:
-    """What a process of the sandbox does, as its /proc tells it (which process 1 has mounted for the gate as well)."""
+    """Returns the state letter of a process in the sandbox, or "" if it has ended.
+
+    pid: its id in the sandbox, whose /proc process 1 has mounted for the gate as well.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -303,12 +306,12 @@ def _no_process(error: OSError) -> MachineCannot:
 
 
 def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
-    """Process 1. Never returns."""
+    """Runs process 1: prepares the mounts, starts the worker and waits for it. Never returns."""
     status = EXIT_CRASHED
     try:
         syscalls.die_with_parent()
         if polling.wait([gate_alive], seconds=0):
-            return  # the gate was killed before the kernel knew whom to tell
+            return  # the gate was killed before PR_SET_PDEATHSIG took effect
         os.close(gate_alive)
         syscalls.name_process("lab-init")
         owners = prepare_mounts(order.writable, order.keep)
@@ -319,7 +322,7 @@ def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
             _be_worker(order, report_fd, theirs)
         theirs.close()
         with ours:
-            if ours.recv(1):  # it is in its user namespace, or has failed and ended
+            if ours.recv(1):  # the worker is in its user namespace; no byte if it failed and ended
                 owners.map_into(worker)
                 ours.send(b".")
         os.close(report_fd)
@@ -337,7 +340,10 @@ def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
 
 
 def _reap(child: int) -> int | None:
-    """Collect every process that has ended (process 1 gets orphans too); `child`'s status if it is one of them."""
+    """Reaps all ended children, including orphans that process 1 has inherited; returns `child`'s status.
+
+    None if `child` has not ended. EXIT_CRASHED if there are no children.
+    """
     while True:
         try:
             done, status = os.waitpid(-1, os.WNOHANG)
@@ -350,7 +356,7 @@ def _reap(child: int) -> int | None:
 
 
 def _be_worker(order: _Order, report_fd: int, init: socket.socket) -> None:
-    """Run the function, in namespaces in which the mounts made by process 1 are locked. Never returns."""
+    """Runs the function in namespaces in which the mounts made by process 1 are locked. Never returns."""
     status = EXIT_CRASHED
     try:
         syscalls.name_process("lab-worker")
@@ -358,7 +364,7 @@ def _be_worker(order: _Order, report_fd: int, init: socket.socket) -> None:
             enter_inner_namespaces()
             init.send(b".")
             if not init.recv(1):
-                return  # process 1 says why
+                return  # process 1 reports why
         prepare_worker()
         for number in passed_on():
             signal.signal(number, _stop_once)
@@ -393,7 +399,7 @@ def _stop_once(number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def interactive() -> Iterator[None]:
-    """While a person types at a prompt of ours (Mininet's CLI): any number of Ctrl-C, each a KeyboardInterrupt."""
+    """Makes every Ctrl-C a KeyboardInterrupt in the block, for an interactive prompt such as Mininet's CLI."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
@@ -403,9 +409,9 @@ def interactive() -> Iterator[None]:
 
 @contextmanager
 def foreground_program() -> Iterator[None]:
-    """While a program of ours has the terminal: Ctrl-C is for it alone.
+    """Leaves Ctrl-C to the program that has the terminal during the block.
 
-    By a handler that does nothing: what is started gets the default again, where what is ignored would stay ignored.
+    SIGINT gets a handler that does nothing rather than SIG_IGN, because a program started here would inherit SIG_IGN.
     """
     before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:

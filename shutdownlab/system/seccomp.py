@@ -1,10 +1,11 @@
-"""Refuses system calls for what Linux has no namespace for: the machine's clock, modules, keyrings, hypervisor ...
+"""Refuses system calls on resources that Linux has no namespace for: the clock, modules, keyrings, hypervisor ...
 
-Most of it the kernel refuses to a user namespace's root anyhow. Here that does not hang on one check, and what it would
-allow (keyrings, AF_VSOCK, io_uring, userfaultfd, typing into the user's terminal by TIOCSTI) is refused too.
+The kernel refuses most of them to root in a user namespace anyway. The filter is a second line of defence, and also
+refuses what the kernel would allow: keyrings, AF_VSOCK, io_uring, userfaultfd, and typing into the user's terminal by
+TIOCSTI.
 
-The filter is a classic BPF program (seccomp(2)), a handful of comparisons that end in a verdict. The kernel works out
-once which system calls pass whatever their arguments (Linux 5.11), and no longer asks the program about them.
+The filter is a classic BPF program (seccomp(2)), a sequence of comparisons that each lead to a verdict. Since Linux
+5.11 the kernel caches which system calls are allowed whatever their arguments, and doesn't run the filter for them.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from shutdownlab.system import syscalls
 from shutdownlab.system.kernel import MachineCannot
 
 _SET_MODE_FILTER: Final = 1
-_SPEC_ALLOW: Final = 4  # no slower speculation for a filter's sake, as Linux from 5.16 on has it
+_SPEC_ALLOW: Final = 4  # don't slow down speculation because of the filter: the default from Linux 5.16 on
 
-# struct seccomp_data: the number, the architecture, the instruction pointer, six arguments of 64 bits. Both
-# architectures here are little-endian, so that an argument's lower half comes first.
+# Offsets in struct seccomp_data: number, architecture, instruction pointer, six arguments of 64 bits. Both
+# architectures here are little-endian, so an argument's lower half comes first.
 _NUMBER: Final = 0
 _ARCHITECTURE: Final = 4
 _FIRST_ARGUMENT: Final = 16
@@ -40,20 +41,20 @@ _ALLOW: Final = 0x7FFF0000
 _ERRNO: Final = 0x00050000
 
 _X32: Final = 0x40000000
-"""Where x86_64's second set of numbers begins, of the x32 ABI: the same calls once more."""
+"""First system call number of the x32 ABI, which has the same calls as x86_64 under other numbers."""
 
-# What a laboratory needs: all of these belong to a network namespace. AF_VSOCK, AF_ALG, AF_BLUETOOTH ... do not.
+# Address families that the lab needs, all confined to a network namespace; AF_VSOCK, AF_ALG, AF_BLUETOOTH ... aren't.
 _FAMILIES: Final = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET)
 _TIOCSTI: Final = 0x5412
 _TIOCLINUX: Final = 0x541C
 
-# Refused as if the kernel did not have them: programs do without.
+# Refused with ENOSYS, as if the kernel lacked them, so that programs fall back to other calls.
 _ABSENT: Final = frozenset({"io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd"})
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A processor's AUDIT_ARCH number (linux/audit.h) and its system calls' numbers."""
+    """A CPU architecture's AUDIT_ARCH number (linux/audit.h) and its system call numbers."""
 
     audit: int
     seccomp: int
@@ -64,7 +65,7 @@ class Architecture:
     x32: bool = False
 
 
-# Their numbers on x86_64 and on aarch64 (asm/unistd_64.h and asm-generic/unistd.h).
+# System call numbers on x86_64 and on aarch64 (asm/unistd_64.h and asm-generic/unistd.h).
 _REFUSED: Final = {
     "add_key": (248, 217),
     "request_key": (249, 218),
@@ -115,7 +116,7 @@ ARCHITECTURES: Final = {
 
 
 def refuse_system_calls() -> None:
-    """Filter this process's system calls, and those of all that it starts, for good. Raises MachineCannot."""
+    """Filters the system calls of this process and its future children, irrevocably. Raises MachineCannot."""
     machine = platform.machine()
     architecture = ARCHITECTURES.get(machine)
     if architecture is None:
@@ -132,7 +133,7 @@ def refuse_system_calls() -> None:
 
 
 def program(architecture: Architecture) -> bytes:
-    """The filter, as `struct sock_filter`s."""
+    """Returns the filter as an array of `struct sock_filter`."""
     return b"".join(_instructions(architecture))
 
 
@@ -145,7 +146,7 @@ def _instructions(architecture: Architecture) -> Iterator[bytes]:
         yield _refusal(errno.ENOSYS)
     for name, number in architecture.refused.items():
         yield from _if_equal(number, _refusal(errno.ENOSYS if name in _ABSENT else errno.EPERM))
-    # Each of the rest looks at an argument and ends; `otherwise` leaps over what does not concern it.
+    # Each remaining block checks an argument and returns; `otherwise` skips the block for other system calls.
     families = [step for family in _FAMILIES for step in _if_equal(family, _step(_RETURN, _ALLOW))]
     families = [_step(_LOAD, _FIRST_ARGUMENT), *families, _refusal(errno.EAFNOSUPPORT)]
     for number in (architecture.socket, architecture.socketpair):
@@ -159,7 +160,7 @@ def _instructions(architecture: Architecture) -> Iterator[bytes]:
 
 
 def _step(code: int, value: int, *, then: int = 0, otherwise: int = 0) -> bytes:
-    """One instruction; the last two are how many to leap over when a comparison is true, or false."""
+    """Encodes one instruction. `then`, `otherwise`: instructions to skip if a comparison is true or false."""
     return struct.pack("HBBI", code, then, otherwise, value)
 
 

@@ -1,4 +1,4 @@
-"""What a process does with signals, whatever the one that started it did with them."""
+"""Signal dispositions of a process, independent of those it inherited."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""With which a sandbox is asked to end."""
+"""Signals that ask a sandbox to end."""
 _PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}
-"""Python ignores them itself, and gives what it starts the default again."""
+"""Signals that Python ignores itself, and resets for the programs it starts."""
 _FIXED = {signal.SIGKILL, signal.SIGSTOP}
 
 
 def reset_dispositions(blocked: Iterable[int] = ()) -> None:
-    """Undo what was ignored or blocked when this process began: `blocked` alone stays so.
+    """Resets inherited signal dispositions to their defaults, and unblocks all signals except those in `blocked`.
 
-    A shell that starts something in the background ignores SIGINT for it, some servers SIGCHLD: then nobody learns how
-    a child has ended. SIGHUP stays as it is: that is what nohup(1) is for. To be called by the main thread.
+    A shell starts background jobs with SIGINT ignored, and some servers ignore SIGCHLD, so that a child's exit status
+    is lost. SIGHUP is left alone, for nohup(1). Call it in the main thread.
     """
     for number in signal.valid_signals() - {signal.SIGHUP} - _PYTHONS - _FIXED:
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -27,15 +27,16 @@ def reset_dispositions(blocked: Iterable[int] = ()) -> None:
 
 
 def passed_on() -> tuple[signal.Signals, ...]:
-    """With which this sandbox is asked to end: not with SIGHUP where nohup(1) has started it."""
+    """Returns the signals that ask this sandbox to end: without those ignored, such as SIGHUP under nohup(1)."""
     return tuple(number for number in PASSED_ON if signal.getsignal(number) is not signal.SIG_IGN)
 
 
 def ignore_alone() -> frozenset[int]:
-    """Go on ignoring what this process ignores, and have what it starts get the default. In the main thread.
+    """Makes this process's ignored signals have no effect on it, but their default one on programs it starts.
 
-    By handlers that do nothing: programs inherit what is ignored, not what is handled.
-    A descriptor of `child_process.stop_descriptor` is told of what is handled: the numbers returned mean nothing there.
+    It gives them handlers that do nothing: programs inherit ignored signals, but not handled ones. These signals now
+    reach a descriptor made by `child_process.stop_descriptor`, where the numbers returned here must be disregarded.
+    Call it in the main thread.
     """
     ignored = _ignored()
     for number in ignored:
@@ -45,9 +46,10 @@ def ignore_alone() -> frozenset[int]:
 
 @contextmanager
 def defaults_for_others() -> Iterator[None]:
-    """What is started meanwhile gets the default of signals that this process ignores. In the main thread.
+    """Gives programs started in the block the default disposition of signals that this process ignores.
 
-    By a handler that does nothing, for a moment: what a process handles, the program that it becomes does not.
+    It gives these signals handlers that do nothing: execve resets handled signals, but not ignored ones. Use it in the
+    main thread.
     """
     ignored = _ignored()
     for number in ignored:

@@ -1,8 +1,8 @@
-"""Standard input, output and error as a program wants them: there, and with one way to fail.
+"""Makes sure that standard input, output and error are open, and that failing output has one way to fail.
 
-A write that fails raises `OutputLost`, once, whoever writes (print, Rich, Mininet), unless what is printed is an extra.
-Whatever is written later is dropped, so that nothing of it comes up again at the interpreter's end. Standard error is
-always an extra: where it cannot be written there is nobody to tell.
+The first failing write raises `OutputLost`, whatever code is writing (print, Rich, Mininet), unless the output is
+optional. Later writes are discarded, so that the interpreter doesn't fail again at exit. Standard error is always
+optional, since its failure can't be reported anywhere.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 EXIT_OUTPUT = 74
-"""What a program ends with whose output cannot be written (`EX_IOERR` of sysexits.h)."""
+"""Exit code when output can't be written (`EX_IOERR` of sysexits.h)."""
 EXIT_UNREAD = 128 + signal.SIGPIPE
-"""Nobody reads it any more: what a shell reports of `cat` in `cat file | head`."""
+"""Exit code when the reader of a pipe is gone, as a shell reports for `cat` in `cat file | head`."""
 
 
 class OutputLost(Exception):
-    """Standard output takes no more: nobody reads it, or the disk is full."""
+    """Standard output can't be written: its reader is gone, or the disk is full."""
 
     def __init__(self, error: OSError) -> None:
         self.why = (error.strerror or str(error)).lower()
@@ -34,7 +34,7 @@ class OutputLost(Exception):
         self._unread = isinstance(error, BrokenPipeError)
 
     def told(self) -> int:
-        """Say so on standard error, but for the end of a pipe that has been read enough of; returns the exit code."""
+        """Prints this error on standard error, unless the reader of a pipe just stopped; returns the exit code."""
         if self._unread:
             return EXIT_UNREAD
         sys.stderr.write(f"{self}\n")
@@ -42,7 +42,10 @@ class OutputLost(Exception):
 
 
 class _Sink(io.RawIOBase):
-    """Writes to a descriptor as long as that goes well."""
+    """A raw stream that writes to a descriptor until a write fails, and then discards data.
+
+    extra: whether the output is optional, so that a failure doesn't raise. lost: the failure; None so far.
+    """
 
     def __init__(self, descriptor: int, *, extra: bool) -> None:
         self._descriptor = descriptor
@@ -59,11 +62,11 @@ class _Sink(io.RawIOBase):
         return True
 
     def write(self, data: ReadableBuffer) -> int:
-        """Raises `OutputLost` the first time that it fails, unless what is written is an extra."""
+        """Writes data; raises `OutputLost` at the first failure, unless the output is optional."""
         while self.lost is None:
             try:
                 return os.write(self._descriptor, data)
-            except BlockingIOError:  # whoever shares it has made it non-blocking
+            except BlockingIOError:  # another process sharing the file has made it non-blocking
                 polling.wait(writing=[self._descriptor])
             except OSError as error:
                 self.lost = OutputLost(error)
@@ -73,9 +76,9 @@ class _Sink(io.RawIOBase):
 
 
 def guard_standard_streams() -> None:
-    """Open what is closed of this process's standard streams as /dev/null, and have output fail in one way only.
+    """Opens closed standard streams as /dev/null, and makes failing output raise `OutputLost` only.
 
-    A closed one would be the next file that is opened: a run's results, for instance.
+    The number of a closed one would otherwise go to the next file opened: a run's results, for instance.
     """
     for number, flags in enumerate((os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)):
         try:
@@ -94,21 +97,21 @@ def _guarded(descriptor: int, before: TextIO | None, *, extra: bool) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(sink),
         before.encoding if before else "utf-8",
-        "backslashreplace" if errors == "strict" else errors,  # a letter that cannot be shown is no reason to end
+        "backslashreplace" if errors == "strict" else errors,  # an unencodable character is no reason to fail
         line_buffering=extra or sink.isatty(),
         write_through=getattr(before, "write_through", False),
     )
 
 
 def output_is_extra() -> None:
-    """What is printed from here on is not what the program is for; see `output_lost`."""
+    """Makes standard output optional from now on: failures don't raise, and are found by `output_lost`."""
     sink = _sink()
     if sink is not None:
         sink.extra = True
 
 
 def output_lost() -> OutputLost | None:
-    """Why some of what was printed has not come out; None if all of it has."""
+    """Flushes standard output; returns the error if some of the output was lost, else None."""
     with suppress(OutputLost, OSError, ValueError):
         sys.stdout.flush()
     sink = _sink()
@@ -116,20 +119,20 @@ def output_lost() -> OutputLost | None:
 
 
 def finish_output() -> None:
-    """Write what is still held back; raises `OutputLost`, also where somebody has caught that and gone on."""
+    """Flushes standard output; raises `OutputLost` if any of it was lost, even if that was raised and caught before."""
     lost, sink = output_lost(), _sink()
     if lost is not None and sink is not None and not sink.extra:
         raise lost
 
 
 def _sink() -> _Sink | None:
-    """That of standard output; None where it is not guarded: a program of somebody else's, a test."""
+    """Returns standard output's `_Sink`; None if it isn't guarded, as in a user's own program or a test."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return raw if isinstance(raw, _Sink) else None
 
 
 def flush_standard_streams() -> None:
-    """Before this process is duplicated. Somebody else's program may have closed them, or lost them."""
+    """Flushes standard output and error before a fork. Ignores streams that a user's program has closed or lost."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             with suppress(OSError, ValueError):

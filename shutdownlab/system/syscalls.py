@@ -1,6 +1,6 @@
-"""The few Linux system calls Python 3.11 has no function for: namespaces, mounts and prctl.
+"""The few Linux system calls that Python 3.11 lacks: namespaces, mounts and prctl.
 
-Every function raises OSError with the kernel's errno. Numbers are those of `<linux/sched.h>`, `<linux/mount.h>` and
+Every function raises OSError with the kernel's errno. Constants are from `<linux/sched.h>`, `<linux/mount.h>` and
 `<linux/prctl.h>`; `mount_setattr` has the same number (442) on every architecture.
 """
 
@@ -63,17 +63,17 @@ def _check(result: int, what: str) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Move the calling thread into new namespaces (CLONE_NEW*); for CLONE_NEWPID, its next child."""
+    """Moves the calling thread into new namespaces (CLONE_NEW*); for CLONE_NEWPID, its next child."""
     _check(_libc.unshare(flags), "unshare")
 
 
 def setns(fd: int, kind: int) -> None:
-    """Move the calling thread into the namespace `fd` of `kind` (CLONE_NEWNET, CLONE_NEWNS ...)."""
+    """Moves the calling thread into the namespace `fd` of `kind` (CLONE_NEWNET, CLONE_NEWNS ...)."""
     _check(_libc.setns(fd, kind), "setns")
 
 
 def mount(source: str, target: str, fstype: str = "none", flags: int = 0, options: str = "") -> None:
-    """mount(2)."""
+    """Calls mount(2)."""
     _check(
         _libc.mount(
             source.encode(),
@@ -87,17 +87,17 @@ def mount(source: str, target: str, fstype: str = "none", flags: int = 0, option
 
 
 def bind(source: str, target: str) -> None:
-    """Show `source`, with what is mounted below it, at `target` too."""
+    """Bind-mounts `source`, with the mounts below it, at `target`."""
     mount(source, target, flags=MS_BIND | MS_REC)
 
 
 def detach(target: str) -> None:
-    """Unmount `target` and everything below it, now for new openers, later for those that have it open."""
+    """Unmounts `target` and everything below it lazily: it disappears now, and is released once no longer in use."""
     _check(_libc.umount2(target.encode(), MNT_DETACH), target)
 
 
 def set_mount_flags(path: str, *, add: int = 0, clear: int = 0) -> None:
-    """Change MOUNT_* of the mount at `path` and of all mounts below it (Linux 5.12: ENOSYS before it)."""
+    """Changes MOUNT_* flags of the mount at `path` and of all mounts below it. Needs Linux 5.12 (else ENOSYS)."""
     attr = _MountAttr(attr_set=add, attr_clr=clear)
     result = _libc.syscall(
         ctypes.c_long(_SYS_MOUNT_SETATTR),
@@ -111,9 +111,9 @@ def set_mount_flags(path: str, *, add: int = 0, clear: int = 0) -> None:
 
 
 def die_with_parent(parent: int | None = None) -> None:
-    """Ask for SIGKILL when the thread that forked this process ends, however it ends.
+    """Makes the kernel send this process SIGKILL when the thread that forked it ends.
 
-    parent: its process id, where it can be known; is it gone already, this process ends at once.
+    parent: the parent's process id, if known; if it has ended already, this process exits at once.
     """
     _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0), "prctl")
     if parent is not None and os.getppid() != parent:
@@ -121,17 +121,17 @@ def die_with_parent(parent: int | None = None) -> None:
 
 
 def name_process(name: str) -> None:
-    """What `ps -o comm` and `top` show; at most 15 bytes."""
+    """Sets the name that `ps -o comm` and `top` show; cut to 15 bytes."""
     _check(_libc.prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0), "prctl")
 
 
 def set_no_new_privileges() -> None:
-    """From here on no program started has more rights than this process: setuid and file capabilities don't count."""
+    """Keeps programs started from now on from gaining rights by setuid or file capabilities."""
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0), "prctl")
 
 
 def filter_system_calls(number: int, operation: int, flags: int, program: bytes) -> None:
-    """seccomp(2), whose system call has this `number`, with a program of `struct sock_filter`s."""
+    """Calls seccomp(2), whose system call number is `number`, with an array of `struct sock_filter` as its program."""
     instructions = ctypes.create_string_buffer(program, len(program))
     count = len(program) // 8
     whole = ctypes.create_string_buffer(struct.pack("HxxxxxxP", count, ctypes.addressof(instructions)))
@@ -140,14 +140,14 @@ def filter_system_calls(number: int, operation: int, flags: int, program: bytes)
 
 
 def set_timer_slack(nanoseconds: int) -> None:
-    """How much later than asked for the calling thread may be woken."""
+    """Sets how much later than requested the calling thread may be woken from a timed wait."""
     _check(_libc.prctl(_PR_SET_TIMERSLACK, ctypes.c_ulong(nanoseconds), 0, 0, 0), "prctl")
 
 
 def set_up(interface: str) -> None:
-    """Bring an interface of the calling thread's network namespace up, by ioctl SIOCSIFFLAGS.
+    """Brings up an interface of the calling thread's network namespace, by ioctl SIOCSIFFLAGS.
 
-    By netlink it would take a socket of pyroute2's, 20 ms each time, and a country has some two hundred interfaces.
+    Doing so by netlink would take 20 ms each for a pyroute2 socket, and a country has some two hundred interfaces.
     """
     request = struct.Struct("16sh14x")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:

@@ -1,6 +1,7 @@
-"""Kernel TCP sockets in the middle of a connection that others opened (TCP_REPAIR, tcp(7) and CRIU's documentation).
+"""Takes over an established TCP connection with a kernel socket (TCP_REPAIR, tcp(7) and CRIU's documentation).
 
-The socket takes an end's place: its addresses, sequence numbers and options; from then on the kernel speaks for it.
+The socket gets the addresses, sequence numbers and options of one endpoint, and the kernel then continues the
+connection in its place.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _DEFAULT_MSS: Final = 536
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What one end offered in its SYN or SYN/ACK: MSS, window scale (None: no scaling), SACK and timestamps."""
+    """TCP options that an endpoint offered in its SYN or SYN/ACK. `scale`: window scale; None for no scaling."""
 
     mss: int = _DEFAULT_MSS
     scale: int | None = None
@@ -35,7 +36,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An end of a connection to be taken: next sequence numbers to send and to get, and the timestamp to go on from."""
+    """The state of the endpoint to replace.
+
+    own, peer: addresses and ports. send_next, receive_next: next sequence numbers. timestamp: current TCP timestamp.
+    """
 
     own: tuple[str, int]
     peer: tuple[str, int]
@@ -47,7 +51,7 @@ class Place:
 
 
 def read_offer(options: bytes) -> Offer:
-    """The options of a SYN or SYN/ACK; what cannot be read ends them (RFC 9293, 7323, 2018)."""
+    """Parses the options of a SYN or SYN/ACK, up to the first malformed one (RFC 9293, 7323, 2018)."""
     mss, scale, sack, timestamps = _DEFAULT_MSS, None, False, False
     at = 0
     while at < len(options) and options[at] != 0:
@@ -72,7 +76,7 @@ def read_offer(options: bytes) -> Offer:
 
 
 def transparent(family: socket.AddressFamily) -> socket.socket:
-    """A TCP socket that may have any address for its own. Needs CAP_NET_ADMIN in its network namespace."""
+    """Returns a TCP socket that can be bound to any address. Needs CAP_NET_ADMIN in its network namespace."""
     made = socket.socket(family, socket.SOCK_STREAM)
     level, option = (socket.SOL_IP, _IP_TRANSPARENT)
     if family == socket.AF_INET6:
@@ -83,7 +87,7 @@ def transparent(family: socket.AddressFamily) -> socket.socket:
 
 
 def take_place(place: Place) -> socket.socket:
-    """A connected socket in that place; raises OSError where the kernel refuses."""
+    """Returns a connected socket in place of that endpoint. Raises OSError if the kernel refuses."""
     made = transparent(socket.AF_INET6 if ":" in place.own[0] else socket.AF_INET)
     tcp = socket.IPPROTO_TCP
     try:
@@ -104,7 +108,7 @@ def take_place(place: Place) -> socket.socket:
 
 
 def _agreed(own: Offer, peer: Offer) -> bytes:
-    """What both offered, as TCP_REPAIR_OPTIONS takes it."""
+    """Returns the options that both ends offered, encoded for TCP_REPAIR_OPTIONS."""
     options = [(_MSS, min(own.mss, peer.mss))]
     if own.scale is not None and peer.scale is not None:
         options.append((_WINDOW, peer.scale | own.scale << 16))

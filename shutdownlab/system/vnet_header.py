@@ -1,8 +1,8 @@
-"""The `virtio_net_hdr` before a frame (`linux/virtio_net.h`): what the network card still has to do to it.
+"""The `virtio_net_hdr` before a frame (`linux/virtio_net.h`): the offload work still to be done by the network card.
 
 Ten bytes in the machine's byte order: flags, segmentation type, length of the headers, payload bytes per segment,
-where the checksum starts and where, from there, its field is. An unfinished checksum's field holds the sum of the
-pseudo-header. Everything here is pure; a `raw` is header + Ethernet frame.
+checksum start, and the checksum field's offset from there. The field of an unfinished checksum holds the sum of the
+pseudo-header. All functions are pure; `raw` is header + Ethernet frame.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ HEADER: Final = 10
 """Bytes of the header."""
 
 NO_OFFLOAD: Final = bytes(HEADER)
-"""The header of a frame that is complete as it is."""
+"""The header of a frame that needs no offload."""
 
 NEEDS_CSUM: Final = 1
 DATA_VALID: Final = 2
@@ -23,7 +23,7 @@ _FIELDS: Final = struct.Struct("=BBHHHH")
 
 
 def with_tag(raw: bytes, tag: int) -> bytes:
-    """Return `raw` with the VLAN tag `tag` (TPID << 16 | TCI) put in after the addresses."""
+    """Returns `raw` with the VLAN tag `tag` (TPID << 16 | TCI) inserted after the MAC addresses."""
     flags, kind, header_length, segment, checksum_start, checksum_offset = _FIELDS.unpack_from(raw)
     header = _FIELDS.pack(
         flags,
@@ -38,7 +38,7 @@ def with_tag(raw: bytes, tag: int) -> bytes:
 
 
 def line_bytes(raw: bytes) -> int:
-    """Return how many bytes the frame is on a real line: its headers once for every segment it stands for."""
+    """Returns how many bytes the frame takes on a physical link, with its headers repeated for every segment."""
     _, kind, header_length, segment, _, _ = _FIELDS.unpack_from(raw)
     length = len(raw) - HEADER
     if not kind or not segment or length <= header_length:
@@ -48,6 +48,6 @@ def line_bytes(raw: bytes) -> int:
 
 
 def unfinished_checksum(raw: bytes) -> tuple[int, int] | None:
-    """Where the frame's unfinished checksum starts and, from there, its field; None for a frame that has none."""
+    """Returns where the unfinished checksum starts, and its field's offset from there; None if there is none."""
     flags, _, _, _, start, offset = _FIELDS.unpack_from(raw)
     return (start, offset) if flags & NEEDS_CSUM else None
