@@ -22,7 +22,7 @@ _MOST: Final = 64
 def table(
     schema: Schema, definitions: Schema, name: str, examples: Examples, link: Callable[[str], str], *, reads: bool
 ) -> str:
-    """Returns the table of a definition's keys. link: makes a link to a definition. reads: for files that users write."""
+    """Returns the table of a definition's keys. link: makes a link to a definition. reads: for files users write."""
     required = schema.get("required", ())
     lines = [f"| key | type | {'default' if reads else 'there'} | meaning | example |", "|---|---|---|---|---|"]
     for key, field in schema.get("properties", {}).items():

@@ -28,6 +28,6 @@ def shipped(name: str) -> str:
 
 
 def pointing_here(text: bytes) -> bytes:
-    """Returns a shipped file's text, with the schema named in its first line (for editors) by its URI on this machine."""
+    """Returns a shipped file's text, with the schema in its first line (for editors) by its URI on this machine."""
     there = b"# yaml-language-server: $schema=" + FOLDER.as_uri().encode() + b"/"
     return re.sub(rb"\A# yaml-language-server: \$schema=\S*/", lambda _: there, text)
