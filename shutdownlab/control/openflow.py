@@ -39,7 +39,7 @@ class Refusal:
 
 
 class Switch:
-    """A connected switch, which applies messages in order. Methods that return a number end with the barrier so numbered."""
+    """A connected switch, which applies messages in order. A method that returns a number ends with that barrier."""
 
     def __init__(self, name: str, datapath: Any) -> None:
         """name: the switch in the topology; datapath: the framework's connection to it."""
