@@ -31,7 +31,7 @@ class Overheard:
         return any(map(self._has, Side))
 
     def take(self, most: int = 2 * _BATCH) -> Iterator[tuple[Side, Batch, int]]:
-        """Yields at most `most` frames, oldest first: the side that each came from, and the batch and index to load it."""
+        """Yields at most `most` frames, oldest first: the side each came from, and the batch and index to load."""
         for _ in range(most):
             side = self._oldest()
             if side is None:
@@ -40,7 +40,7 @@ class Overheard:
             yield side, self._batches[side], self._next[side] - 1
 
     def _oldest(self) -> Side | None:
-        """Returns the side with the oldest frame. An empty side is read again if it was read before the other's frame."""
+        """Returns the side with the oldest frame. An empty side is read again if its last read is the older one."""
         for side in Side:
             if not self._has(side):
                 self._read(side)

@@ -13,7 +13,7 @@ _TAGS: Final = tuple(kind.to_bytes(2, "big") for kind in (ETHER_VLAN, ETHER_QINQ
 
 
 def replaced(raw: bytes, frame: bytes) -> bytes:
-    """Returns `frame` ready to be sent in place of `raw`, both with a vnet header in the result.
+    """Returns `frame` behind a vnet header, ready to be sent in place of `raw`, which has one too.
 
     If the checksum of `raw` is partial (offload) and `frame` has its headers at the same offsets, the result's checksum
     is partial too, whatever its field holds (so an engine may edit frames without knowing about offload), and
