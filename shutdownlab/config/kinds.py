@@ -29,7 +29,7 @@ _CALLED: Final[dict[Kind, tuple[str, str]]] = {
 
 
 def kind_of(data: Any) -> Kind | None:
-    """Returns the kind of a file by the keys of its plain data; None if they do not tell."""
+    """Returns the kind of a file by the keys of its plain data; None if no key identifies it."""
     keys = frozenset(data) if isinstance(data, dict) else frozenset()
     return next((kind for kind, signs in _SIGNS.items() if signs & keys), None)
 
