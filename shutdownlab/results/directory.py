@@ -203,7 +203,7 @@ def _phase_of(line: str) -> str:
 
 
 def mark_ended(path: Path, status: Status) -> None:
-    """Records in the manifest how a run ended whose process could not do so; does nothing if the disk is full."""
+    """Records in the manifest how a run ended, if its own process could not; does nothing if the disk is full."""
     manifest = json.loads((path / "manifest.json").read_text()) | {"status": status}
     with suppress(OSError):
         _write_whole(path / "manifest.json", json.dumps(manifest, indent=2))

@@ -52,7 +52,7 @@ class Built(Event):
 
     event: Literal["built"] = "built"
     seconds: dict[str, Seconds]
-    """Wall-clock seconds that each step took, by step."""
+    """Wall-clock seconds that each step took."""
     emulation: Emulation = Emulation()
 
 
@@ -149,7 +149,7 @@ class Measured(Event):
     """The cell's place in the phase, from 0: the order of rows in results.csv."""
     result: Result
     record: Annotated[Mapping[str, object] | None, SkipValidation, Field(exclude=True)] = None
-    """The measurement as in measurements.jsonl; not part of events.jsonl."""
+    """The measurement as in measurements.jsonl; not serialised with the event."""
 
 
 class Observed(Event):

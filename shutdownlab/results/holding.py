@@ -34,7 +34,7 @@ def is_held(path: Path) -> bool:
 
 
 def claim(path: Path) -> BinaryIO:
-    """Returns a file whose exclusive lock, while it is open, keeps other processes from resuming the run.
+    """Returns a file whose exclusive lock, while it is open, keeps other processes from using the run.
 
     Raises BlockingIOError if another process holds it.
     """

@@ -151,11 +151,11 @@ class Undertaking(BaseModel):
     """For a run that measures only what has changed: the baseline (a file, a git revision or a run), as the user named
     it. `sample` is the share of the other cells that it measures as well; selection.json lists the cells."""
     sample: float | None = None
-    """The share of the phases repeating a cell in which it was measured; in the others it is held. Null: all."""
+    """Of the phases that repeat a cell, the share in which it was measured; in the others it is held. Null: all."""
     seed: int = 0
     """The seed for everything random."""
     real_time: Annotated[float | None, Field(gt=0)] = None
-    """How many times faster than in reality the scenario was played; null: it jumped from phase to phase."""
+    """How many times as fast as in reality the scenario was played; null: it jumped from phase to phase."""
     pcap: bool = False
     """Whether packets were recorded."""
     keys: bool = False

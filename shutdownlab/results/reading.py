@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from shutdownlab.config.problems import BadInput, Problem, Problems
 
 Scope = Literal["country", "operator", "region"]
-"""What a signal is read for."""
+"""The scope of a reading."""
 Basis = Literal["measured", "modelled", "held"]
 """`measured`: from packets or routes of a run. `modelled`: computed from the scenario, or from a model of user
 behaviour (a curve over the day). `held`: the previous value still stands."""
