@@ -113,7 +113,7 @@ def _rsa(pem: bytes) -> rsa.RSAPrivateKey:
 
 
 def _other_tail(serial: int) -> int:
-    """Returns a serial number with other last four bytes; still positive."""
+    """Returns a serial number that differs only in its last four bytes; still positive."""
     tail = serial & 0xFFFFFFFF
     other = tail
     while other == tail or (serial >> 32 == 0 and other == 0):

@@ -113,7 +113,7 @@ class Interception:
                     self._replied(reply)
 
     def claims(self, raw: bytes, side: Side) -> bool:
-        """Sends a frame to the proxy if its connection is taken, holds it if that is pending; returns if it did."""
+        """Whether a frame's connection is the proxy's: it has been sent to the proxy, or is held until that decides."""
         packet = self._packet(raw)
         if packet.proto != TCP or packet.problem is not None or packet.is_fragment:
             return False

@@ -36,7 +36,7 @@ from shutdownlab.system.namespace import LOOPBACK
 
 _CONTROL: Final = "control.example.com"
 _PATIENCES_S: Final = (1.5, 6.0)
-"""Timeouts in seconds: longer than one retransmission of a SYN, and, if the machine proves too slow for that, two."""
+"""Timeouts in seconds: longer than one retransmission of a SYN; if the machine proves too slow, than two."""
 _LENGTH: Final = 26
 _MOST_TRACED: Final = 2
 """Blocked names that are traced and fuzzed per phase; others follow in later phases in which they are blocked."""
