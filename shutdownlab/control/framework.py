@@ -1,4 +1,4 @@
-"""The OpenFlow framework: os-ken, or Ryu 4.34, which it continues. The only module that imports them.
+"""The OpenFlow framework: os-ken, or the original Ryu 4.34, its predecessor. The only module that imports them.
 
 `SHUTDOWNLAB_OPENFLOW=ryu` in the environment selects Ryu (Python 3.11 and older). Ryu uses eventlet's threads, which
 must replace Python's before anything else is imported: a program that may run under Ryu imports this module first.

@@ -39,7 +39,10 @@ class Refusal:
 
 
 class Switch:
-    """A connected switch, which applies messages in order. A method that returns a number ends with that barrier."""
+    """A connected switch, which applies messages in order.
+
+    Methods that return a number end with a barrier, whose number it is.
+    """
 
     def __init__(self, name: str, datapath: Any) -> None:
         """name: the switch in the topology; datapath: the framework's connection to it."""
