@@ -1,1 +1,1 @@
-"""The DPI box: its loop between two ports, the inspection engine inside, TLS interception."""
+"""The DPI box: its loop between two ports, with the inspection engine, and TLS interception."""

@@ -1,7 +1,7 @@
-"""A DPI box's connection to its operator's controller: never waits, never gives up, never ends the box.
+"""A DPI box's connection to a controller, which never blocks, never gives up and never ends the box.
 
-It connects anew for as long as the box lives, at growing intervals. What is decided while there is no connection is
-counted and forgotten (the box enforces it itself); failures wait for the next connection, for the run must hear them.
+It reconnects at growing intervals for as long as the box runs. Decisions made while there is no connection are counted
+and dropped (the box enforces them itself); failures are queued for the next connection, because the run must know them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CONNECT_S: Final = 3.0
 
 
 class Channel:
-    """The box's end; `tell` gets a `Notice` whenever the connection is lost or made again, and what failed."""
+    """The box's end; `tell` gets a `Notice` whenever the connection is lost or restored, and failures."""
 
     def __init__(
         self,
@@ -35,9 +35,10 @@ class Channel:
         where: str,
         tell: Callable[[Message], None],
     ) -> None:
-        """Connect to `address` (IP, port) from the namespace `netns` at the first `turn`; `hello` opens each stream.
+        """Connects to `address` (IP, port) from the namespace `netns` at the first `turn`; `hello` is each connection's
+        first message.
 
-        `where` is the box's name in what is told.
+        `where`: the box's name in notices and failures.
         """
         self._address = address
         self._netns = netns
@@ -51,17 +52,17 @@ class Channel:
         self._failures: list[bytes] = []
         self._pause = _FIRST_PAUSE_S
         self.next_turn = 0.0
-        """When `turn` has to be called next, by the monotonic clock; infinite while there is a connection."""
+        """The time to call `turn` next, by the monotonic clock; infinite while connected."""
         self.unsent = 0
-        """Messages forgotten because there was no connection, or because the controller reads too slowly."""
+        """Messages dropped because there was no connection, or because the controller reads too slowly."""
 
     @property
     def fd(self) -> int:
-        """The descriptor now registered with the poller; -1 while there is none."""
+        """The file descriptor now registered with the poller; -1 if there is none."""
         return self._socket.fileno() if self._socket else -1
 
     def send(self, message: Message) -> None:
-        """Send `message` when the controller can be reached; without a connection only failures are kept."""
+        """Sends `message`; without a connection a failure is queued, and any other message dropped."""
         line = encode(message)
         if self._lines is not None and self._lines.send(line):
             self._watch()
@@ -71,7 +72,7 @@ class Channel:
             self.unsent += 1
 
     def turn(self, now: float) -> None:
-        """Connect, or give up a connection that takes too long, when that is due."""
+        """When due, starts to connect, or aborts a connection attempt that has timed out."""
         if now < self.next_turn:
             return
         if self._socket is not None:
@@ -88,7 +89,7 @@ class Channel:
         self._poller.register(self._socket, select.EPOLLIN | select.EPOLLOUT)
 
     def on_event(self, now: float) -> list[Message]:
-        """Serve the descriptor, which the poller reported; returns what the controller said."""
+        """Handles poller events for `fd`; returns the messages received from the controller."""
         if self._socket is None:
             return []
         if self._lines is None:
@@ -100,7 +101,7 @@ class Channel:
         said: list[Message] = []
         try:
             for line in self._lines.receive():
-                said.append(decode(line))  # noqa: PERF401 - those before a bad one count
+                said.append(decode(line))  # noqa: PERF401 - keeps those before a bad one
         except MessageError as error:
             self._lose("it said what is no message", now)
             failure = Failure(self._where, f"its controller said what is no message: {error}")
@@ -115,7 +116,7 @@ class Channel:
         return said
 
     def close(self) -> None:
-        """Send what still fits and close."""
+        """Sends what the socket buffer takes, and closes the connection."""
         if self._lines is not None:
             self._lines.flush()
         if self._socket is not None:
@@ -136,14 +137,14 @@ class Channel:
         return lines
 
     def _watch(self) -> None:
-        """Have the poller tell when the connection can take what waits. It tells of a broken one anyway."""
+        """Polls for writability only while data is queued. The poller always reports a broken connection."""
         if self._lines is not None:
             self._poller.modify(self._lines, select.EPOLLIN | (select.EPOLLOUT if self._lines.waiting else 0))
 
     def _lose(self, why: str, now: float) -> None:
         connected, self._lines = self._lines is not None, None
         if self._socket is not None:
-            self._socket.close()  # which takes it out of the poller, too
+            self._socket.close()  # this also removes it from the poller
         self._socket = None
         if connected or not self._told_missing:
             verb = "lost" if connected else "cannot reach"

@@ -1,9 +1,9 @@
 """The DPI box: a node with two links to its operator's DPI switch, and an inspection engine between them.
 
-In-path, what comes in at one link goes out of the other unless the engine says otherwise; on-path, the box is sent
-copies, and what it can do is inject. Which it is, the profile says that came with the last policy. It reports every
-decision to the operator's controller, which installs the flow rule that enforces it and takes the connection out of the
-box. A box that loses its controller, or whose engine fails, goes on forwarding, and tells.
+In-path, frames received on one link are forwarded to the other unless the engine decides otherwise; on-path, the box
+receives copies, and can only inject. The profile that came with the last policy decides which. The box reports every
+decision to the operator's controller, which installs the flow rule that enforces it and takes the connection off the
+box. A box that loses its controller, or whose engine fails, continues to forward, and reports it.
 
     python -m shutdownlab.box.dpi_box --inside eth0 --outside eth1 --profile perfect --controller 10.0.0.1:7000
 """
@@ -48,27 +48,29 @@ from shutdownlab.system.packet_socket import Batch, open_wire
 
 _IPV4: Final = ETHER_IPV4.to_bytes(2, "big")
 BOX: Final = "dpi-"
-"""How the name of a box's process begins; the box's own follows."""
+"""The prefix of a box's process name; the box's own name follows."""
 
 _BATCH: Final = 32
 _HELD: Final = 8
-"""Frames inspected before they are passed on together: more saves system calls, fewer saves waiting."""
+"""Frames inspected before they are forwarded together: more saves system calls, fewer reduces latency."""
 
 _EXPIRE_S: Final = 1.0
 _MOST_RECENT: Final = 100
 _TOLD_OF: Final = ("src", "sport", "dst", "dport", "proto", "action", "rule", "protocol", "app", "host")
-"""Of a decision that somebody watches."""
+"""The fields of a decision that counters report."""
 _FAILURES_TOLD: Final = 5
-"""Engine faults told in full per policy; all are counted."""
+"""Engine failures reported in full per policy and request for counters; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoxSpec:
-    """One DPI box. `netns` (None: the caller's own) holds both interfaces and reaches the controllers (IP, port).
+    """The settings of a DPI box. `netns` (None: the caller's own) has both interfaces and reaches the controllers (IP,
+    port).
 
-    Of several controllers the one whose policy came last is told what is decided. `trusted`: the authorities browsers
-    trust (PEM; None: this machine's), whose servers alone are intercepted. `root`: see `forgery.Forger`. `controls`:
-    addresses (packed) whose packets prove that the box is at work: they pass through it, but not through its engine.
+    Decisions are reported to the controller that sent the last policy. `trusted`: the CAs that browsers trust (PEM;
+    None: this machine's); only servers certified by them are intercepted. `root`: see `forgery.Forger`. `controls`:
+    addresses (packed) whose packets show that the box is working: they pass through the box, but not through its
+    engine.
     """
 
     name: str
@@ -93,9 +95,10 @@ class DpiBox:
         tell: Callable[[Message], None],
         policy: InspectionPolicy | None = None,
     ) -> None:
-        """Open the wires (OSError names the one that cannot be) and inspect by `policy`, or no rules, until one comes.
+        """Opens the wires (raises OSError, which names the interface); inspects by `policy`, or no rules, until one
+        arrives.
 
-        `tell` is given notices and failures, besides the controller.
+        `tell` receives notices and failures; failures also go to the controller.
         """
         self.spec = spec
         self._where = f"DPI box {spec.name}"
@@ -104,7 +107,7 @@ class DpiBox:
         self._engine = make_inspector(policy or InspectionPolicy(), spec.profile, spec.seed)
         self._serial = 0
         self._clock = 0.0
-        """Added to the monotonic clock's seconds: the engine's time is that of the day where rules ask for it."""
+        """Seconds added to the monotonic clock to get the engine's time, which is local time if rules depend on it."""
         inside = open_wire(spec.netns, spec.inside, stamped=True)
         try:
             self._wires = (inside, open_wire(spec.netns, spec.outside, stamped=True))
@@ -119,12 +122,12 @@ class DpiBox:
         self._commander: Channel | None = None
         self._decided: list[Decision] = []
         self._recent: deque[tuple[int, Decision]] = deque(maxlen=_MOST_RECENT)
-        """The latest decisions that a rule made, each with how many decisions there were by then."""
+        """The latest decisions by a rule, each with the number of all decisions by then."""
         self._counts = {"injected": 0, "held_back": 0, "replaced": 0, "decisions": 0, "engine_failures": 0}
         self._failures_left = _FAILURES_TOLD
 
     def serve(self, stop_fd: int) -> None:
-        """Inspect until `stop_fd` is readable."""
+        """Inspects until `stop_fd` is readable."""
         sides = {wire.fd: side for side, wire in zip(Side, self._wires, strict=True)}
         with select.epoll() as poller:
             for descriptor in (stop_fd, *sides):
@@ -170,7 +173,7 @@ class DpiBox:
                     self._report()
 
     def counters(self) -> dict[str, Any]:
-        """Return the box's own counters, each wire's and the engine's."""
+        """Returns the box's own counters, each wire's and the engine's."""
         return {
             "serial": self._serial,
             **self._counts,
@@ -181,7 +184,7 @@ class DpiBox:
         }
 
     def _latest(self, number: int) -> dict[str, Any]:
-        """So many of its latest decisions by rule, each with its number and in words of JSON."""
+        """Returns the last `number` decisions by a rule, with their numbers, as JSON data; empty for 0."""
         if not number:
             return {}
         latest = [*self._recent][-number:]
@@ -193,21 +196,22 @@ class DpiBox:
         }
 
     def close(self) -> None:
-        """Close the wires, and end the proxy if there is one."""
+        """Closes the wires, and stops the proxy if there is one."""
         if self._interception is not None:
             self._interception.close()
         for wire in self._wires:
             wire.close()
 
     def _inspect(self, side: Side) -> None:
-        """In-path: read what waits at `side`, judge it, and pass on what may pass: unchanged together, uncopied."""
+        """In-path: reads the frames queued at `side`, inspects them and forwards those that may pass: unchanged ones
+        in batches, without copying."""
         batch, process, load = self._batch, self._engine.process, self._batch.load
         source, target = self._wires[side], self._wires[1 - side]
         interception = self._interception
         controls = self.spec.controls
         count = batch.read(source)
         now = time.monotonic() + self._clock
-        first = 0  # of the frames judged fit to pass and not passed yet
+        first = 0  # the first frame that may pass and is not forwarded yet
         for i in range(count):
             if interception is not None:
                 raw = batch.raw(i)
@@ -218,7 +222,7 @@ class DpiBox:
             try:
                 frame, trusted, segment = load(i)
                 if controls and not controls.isdisjoint(_ends(frame)):
-                    continue  # goes on with those around it
+                    continue  # is forwarded with its neighbours
                 outcome = process(frame, side, now, checksum_trusted=trusted, segment=segment)
             except Exception:  # it must not; a box that stops would look like a block
                 self._engine_failed()
@@ -237,7 +241,7 @@ class DpiBox:
                 first = i + 1
                 continue
             if outcome.inject:
-                batch.forward(target, first, i)  # what came before keeps its place
+                batch.forward(target, first, i)  # earlier frames stay ahead of the injected ones
                 first = i
                 self._inject(outcome)
             if not outcome.forward or outcome.replacement is not None:
@@ -255,7 +259,7 @@ class DpiBox:
             batch.forward(target, first, count)
 
     def _overhear(self) -> None:
-        """On-path: judge what waits at both sides. All have gone on without the box; what it can do is inject."""
+        """On-path: inspects the frames queued at both sides. The originals have passed; the box can only inject."""
         controls, now = self.spec.controls, time.monotonic() + self._clock
         for side, batch, i in self._overheard.take():
             try:
@@ -284,7 +288,7 @@ class DpiBox:
                 self._fail(f"refuses policy {message.serial} and keeps {self._serial}: {type(error).__name__}: {error}")
                 return
             self._engine = engine
-            self._overheard = Overheard(self._wires)  # what is left of the former's was for that alone
+            self._overheard = Overheard(self._wires)  # frames read for the old engine are dropped
             self._prepare()
             self._clock = 0.0 if message.local_time is None else message.local_time - time.monotonic()
             self._serial = message.serial
@@ -292,13 +296,13 @@ class DpiBox:
             self._failures_left = _FAILURES_TOLD
             sender.send(Applied(message.serial))
         elif isinstance(message, CountersRequest):
-            self._failures_left = _FAILURES_TOLD  # a phase is over, as a rule: the next has failures of its own
+            self._failures_left = _FAILURES_TOLD  # usually the end of a phase: report the next one's failures
             sender.send(Counters(self.spec.name, self.counters() | self._latest(message.recent)))
         else:
             self._fail(f"its controller sent a message that is not for a box: {message}")
 
     def _prepare(self) -> None:
-        """Start the TLS proxy when it is first needed."""
+        """Starts the TLS proxy when it is first needed."""
         if self._interception is not None or self._poller is None or not self._engine.intercepts:
             return
         try:
@@ -333,12 +337,12 @@ class DpiBox:
             self._commander.send(message)
 
     def _engine_failed(self) -> None:
-        """Count, and tell with the traceback, an exception of the engine; the frame in hand goes on uninspected."""
+        """Counts and reports an engine's exception, with the traceback; the current frame is forwarded uninspected."""
         self._counts["engine_failures"] += 1
         self._complain(f"its engine failed and the frame went on uninspected:\n{traceback.format_exc()}")
 
     def _complain(self, text: str) -> None:
-        """Tell of what failed with one frame or connection, unless there has been too much of that lately."""
+        """Reports a failure with one frame or connection, unless too many have been reported lately."""
         if self._failures_left:
             self._failures_left -= 1
             self._fail(text if self._failures_left else f"{text}\n(further failures are only counted for now)")
@@ -350,25 +354,25 @@ class DpiBox:
 
 
 def _ends(frame: bytes) -> tuple[bytes, bytes]:
-    """Where an Ethernet frame's IP packet comes from and goes to; of any other frame whatever is there."""
+    """Returns the source and destination address of an Ethernet frame's IP packet; arbitrary bytes of other frames."""
     if frame[12:14] == _IPV4:
         return frame[26:30], frame[30:34]
     return frame[22:38], frame[38:54]
 
 
 def _goes_on(outcome: FrameOutcome) -> bool:
-    """Whether the frame is passed on unchanged, with nothing injected."""
+    """Returns whether the frame is forwarded unchanged, with nothing injected."""
     return outcome.forward and outcome.replacement is None and not outcome.inject
 
 
 def start_box(spec: BoxSpec, make_inspector: MakeInspector) -> Forked:
-    """Fork the box's process; `wait_ready` on the result, `receive` its messages, `stop` it for its `Counters`.
+    """Forks the box's process. Call `wait_ready` on the result, `receive` for its messages, `stop` for its `Counters`.
 
-    `make_inspector` is normally what `engine_maker` returns.
+    `make_inspector`: normally the result of `engine_maker`.
     """
 
     def main(child: Child) -> None:
-        gc.set_threshold(50_000, 20, 20)  # flows are many and long-lived: fewer, rarer pauses
+        gc.set_threshold(50_000, 20, 20)  # flows are many and long-lived: collect rarely
 
         def tell(message: Message) -> None:
             if isinstance(message, Failure):
@@ -385,7 +389,7 @@ def start_box(spec: BoxSpec, make_inspector: MakeInspector) -> Forked:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one box by hand, in the namespace of the caller, until SIGTERM or Ctrl-C; returns the exit status."""
+    """Runs one box by hand, in the namespace of the caller, until SIGTERM or Ctrl-C; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m shutdownlab.box.dpi_box", description="A DPI box, by hand.")
     parser.add_argument("--name", default="box")
     parser.add_argument("--inside", required=True, help="the interface towards subscribers")

@@ -1,4 +1,4 @@
-"""Forged certificates, as those of Kazakhstan's interception of 2019: what a browser sees in place of the true one.
+"""Forges certificates like those of Kazakhstan's interception in 2019, to be shown to browsers instead of the true one.
 
 Same subject and subject alternative names; a new RSA-2048 key; validity six hours earlier; the last four bytes of the
 serial number changed; all other extensions removed; signed by the state's own root (Raman et al., Kazakhstan's HTTPS
@@ -28,20 +28,20 @@ _ROOT_NAME: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Qaznet T
 
 @dataclass(frozen=True, slots=True)
 class Forged:
-    """A certificate and its private key, PEM."""
+    """A certificate and its private key, both PEM."""
 
     certificate: bytes
     key: bytes
 
 
 class Forger:
-    """Signs in the name of the state's root, which no browser trusts unless its user installs it."""
+    """Signs with the state's root, which no browser trusts unless its user installs it."""
 
     def __init__(self, kept: Path | None = None) -> None:
-        """`kept`: where the root's certificate is, PEM, and its key in a file of the same name with `.key`.
+        """kept: the file of the root's certificate (PEM), beside its key in a file of the same name with `.key`.
 
-        The first forger makes both, at once for any number of processes; the others use them. None: a root of its own.
-        Raises OSError, and ValueError for files that are something else.
+        The first forger of any number of processes creates both; the others use them. None: a root of its own. Raises
+        OSError, and ValueError if the files are invalid.
         """
         if kept is None:
             self._key = _new_key()
@@ -73,7 +73,7 @@ class Forger:
         )
 
     def forge(self, true: bytes) -> Forged:
-        """A certificate to take the place of the `true` one (DER); raises ValueError for what is no certificate."""
+        """Returns a certificate to replace the `true` one (DER); raises ValueError if that is not a certificate."""
         model = x509.load_der_x509_certificate(true)
         key = _new_key()
         builder = (
@@ -113,7 +113,7 @@ def _rsa(pem: bytes) -> rsa.RSAPrivateKey:
 
 
 def _other_tail(serial: int) -> int:
-    """The same serial number but for its last four bytes; still positive."""
+    """Returns a serial number that differs only in its last four bytes; still positive."""
     tail = serial & 0xFFFFFFFF
     other = tail
     while other == tail or (serial >> 32 == 0 and other == 0):

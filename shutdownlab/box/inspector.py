@@ -1,4 +1,4 @@
-"""What a DPI box inspects with: an engine made for each policy that is sent."""
+"""The inspection engine of a DPI box, of which it makes one for each policy."""
 
 from __future__ import annotations
 
@@ -15,42 +15,43 @@ from shutdownlab.protocol.messages import BoxPolicy
 
 
 class Inspector(Protocol):
-    """What a box needs of an engine (`Engine` is one); see there."""
+    """The interface of an engine, which `Engine` implements."""
 
     def process(
         self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False, segment: int = 0
     ) -> FrameOutcome:
-        """Inspect one frame and say what to do with it; never raises."""
+        """Inspects one frame and returns what to do with it; never raises."""
         ...
 
     def expire(self, now: float) -> object:
-        """Drop the state that has timed out."""
+        """Drops the state that has timed out."""
         ...
 
     @property
     def on_path(self) -> bool:
-        """Whether it is sent copies of packets: it can inject, but not stop any."""
+        """Whether it receives copies of packets: it can inject, but not block."""
         ...
 
     @property
     def intercepts(self) -> bool:
-        """Whether its rules may hand a connection over to the box's TLS proxy."""
+        """Whether its rules may hand connections over to the box's TLS proxy."""
         ...
 
     @property
     def counters(self) -> Mapping[str, Any]:
-        """Counts of what it has seen and done."""
+        """Counters of what it has seen and done."""
         ...
 
 
 MakeInspector = Callable[[InspectionPolicy, str, int], Inspector]
-"""From a policy, a profile's name and a seed; raises on a profile it does not know."""
+"""Makes an engine from a policy, a profile's name and a seed; raises for an unknown profile."""
 
 
 def engine_maker(apps: Mapping[str, App] | None = None, profiles: Iterable[Profile] = ()) -> MakeInspector:
-    """Return what makes real engines, which know `apps` (None: the shipped catalogue), `profiles`, and those that ship.
+    """Returns a function that makes real engines, with `apps` (None: the shipped catalogue), `profiles` and those that
+    ship.
 
-    The catalogue is built here, once, so that a box forked later shares it and changes its policy quickly.
+    The catalogue is built here, once, so that boxes forked later share it and change their policy quickly.
     """
     catalogue = shipped_apps() if apps is None else AppCatalogue(apps)
     known = {profile.name: profile for profile in profiles}
@@ -62,5 +63,5 @@ def engine_maker(apps: Mapping[str, App] | None = None, profiles: Iterable[Profi
 
 
 def inspection_policy(message: BoxPolicy) -> InspectionPolicy:
-    """The policy that `message` carries."""
+    """Returns the policy in `message`."""
     return InspectionPolicy(name=f"order {message.serial}", profile=message.profile, rules=message.rules)

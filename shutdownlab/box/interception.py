@@ -1,8 +1,8 @@
-"""Interception as the DPI box sees it: which connections its TLS proxy has taken, and which frames are whose.
+"""Interception in the DPI box: which connections its TLS proxy has taken over, and where their frames go.
 
-What such a connection's ends send goes to the proxy, and what the proxy sends goes to the end it is for, under the
-Ethernet addresses that the connection's own frames bear. Until it is known whose the connection is, its ClientHello is
-held, all segments of it: the server must not have seen a part of it if the proxy is to send one of its own.
+Frames from both ends of such a connection go to the proxy, and frames from the proxy to their destination, with the
+Ethernet addresses of the connection's own frames. Until the proxy has decided, all segments of the ClientHello are
+held: the server must not receive any part of it if the proxy is to send one of its own.
 """
 
 from __future__ import annotations
@@ -34,20 +34,21 @@ from shutdownlab.system.tcp_repair import Offer, Place, read_offer
 from shutdownlab.system.vnet_header import HEADER, NO_OFFLOAD
 
 Key = tuple[bytes, int, bytes, int]
-"""A connection: its client's address and port, and its server's."""
+"""A connection: the client's address and port, and the server's."""
 
 _KEPT: Final = 65536
-"""Connections remembered of each kind; the oldest give way."""
+"""Connections remembered in each table; the oldest are evicted."""
 
 _TIMESTAMP: Final = 8
 _TTL: Final = 64
 _FRAMES: Final = 256
-"""Of a ClientHello in more pieces than this, nothing more is held."""
+"""Frames of a ClientHello that are held; one in more pieces is let go."""
 
 
 @dataclass(slots=True)
 class _Opened:
-    """What the handshake said, and what of the client's hello is held. `side`: where the client is."""
+    """A connection's handshake, and the held part of its ClientHello. `side`: the client's; `first`: its initial
+    sequence number."""
 
     side: Side
     first: int
@@ -59,7 +60,7 @@ class _Opened:
 
 @dataclass(slots=True)
 class _Held:
-    """A connection that the proxy has been asked about."""
+    """A connection that has been handed over to the proxy, which has not replied yet."""
 
     key: Key
     side: Side
@@ -67,7 +68,7 @@ class _Held:
 
 
 class Interception:
-    """One box's. `send` writes a raw frame out of the box's side."""
+    """The interception of one box. `send` writes a raw frame out of a side of the box."""
 
     def __init__(
         self,
@@ -78,9 +79,9 @@ class Interception:
         send: Callable[[Side, bytes], None],
         complain: Callable[[str], None],
     ) -> None:
-        """Start the proxy (see `start_proxy`) and plug it in; raises ForkedError and OSError.
+        """Starts the proxy (see `start_proxy`) and connects to it; raises ForkedError and OSError.
 
-        complain: told what kept the proxy from its work that is nobody's but this machine's.
+        complain: called with failures of the proxy that are caused by this machine.
         """
         self._send, self._complain = send, complain
         self._proxy = start_proxy(name, netns, trusted, root)
@@ -97,11 +98,11 @@ class Interception:
 
     @property
     def descriptors(self) -> tuple[int, int]:
-        """What to call `on_readable` for when it is."""
+        """The file descriptors to call `on_readable` for."""
         return self.wire.fd, self._proxy.fileno()
 
     def on_readable(self, descriptor: int) -> None:
-        """Frames of the proxy's, or its answer about a connection; raises ConnectionError when it has ended."""
+        """Handles frames from the proxy, or its replies; raises ConnectionError if it has ended."""
         if descriptor == self.wire.fd:
             self._frames()
         else:
@@ -112,7 +113,7 @@ class Interception:
                     self._replied(reply)
 
     def claims(self, raw: bytes, side: Side) -> bool:
-        """Whether a frame that came in is the proxy's, or held for it; then it has been seen to."""
+        """Whether a frame's connection is the proxy's: it has been sent to the proxy, or is held until that decides."""
         packet = self._packet(raw)
         if packet.proto != TCP or packet.problem is not None or packet.is_fragment:
             return False
@@ -128,15 +129,15 @@ class Interception:
                 frames.append(raw)
             return True
         if begins:
-            self._taken.pop(key, None)  # its client uses the port again: the proxy knows nothing of this one
+            self._taken.pop(key, None)  # the client reuses the port: this is a new connection
         if packet.flags & SYN:
             self._note(packet, side)
         return False
 
     def holds(self, raw: bytes, side: Side) -> bool:
-        """Keep a frame, on whose connection nothing is decided, as a part of a ClientHello of which more must come.
+        """Holds a frame of an undecided connection if it is part of an incomplete ClientHello; returns whether it did.
 
-        The last part is not kept: with it what was held goes on its way, unless `begin` takes all of it first.
+        The last part is not held: with it the held frames are forwarded, unless `begin` takes all of them first.
         """
         packet = self._packet(raw)
         if packet.proto != TCP or packet.problem is not None or packet.is_fragment:
@@ -152,7 +153,7 @@ class Interception:
         if not hello.known:
             hello.start(opened.first + 1)
         if not opened.frames and hello.at:
-            return False  # its hello, if it was one, has passed
+            return False  # the ClientHello, if any, has passed
         grew = hello.full(packet.seq, packet.data, packet.data_length, LONGEST_HELLO)
         if len(opened.frames) >= _FRAMES or (hello.data and not is_unfinished(hello.data)):
             self._let_go(opened)
@@ -164,14 +165,14 @@ class Interception:
         return True
 
     def _acknowledge(self, packet: Packet, opened: _Opened) -> None:
-        """In the server's name: a client that repeats what is held sends no more before it has been heard."""
+        """Acknowledges for the server: a client that retransmits held segments sends no more until then."""
         assert opened.server is not None
         window = 0xFFFF >> (opened.server.scale or 0)
         frame = tcp_as_receiver(packet, packet.ack, opened.hello.next_seq, ACK, ttl=_TTL, window=window, ipid=0)
         self._send(opened.side, NO_OFFLOAD + frame)
 
     def lets_go(self, raw: bytes) -> None:
-        """The connection is decided otherwise: what is held of it goes on its way."""
+        """Forwards the held frames of a connection that is not to be intercepted."""
         packet = self._packet(raw)
         opened = self._opened.get((packet.src, packet.sport, packet.dst, packet.dport))
         if opened is not None:
@@ -183,9 +184,9 @@ class Interception:
         opened.frames = []
 
     def begin(self, raw: bytes, side: Side, host: str) -> bool:
-        """Hand the connection over whose ClientHello this is (what has come of it, with what is held).
+        """Hands a connection over to the proxy, given the frame that completes its ClientHello with the held ones.
 
-        False where it cannot be: it goes on as it is.
+        Returns False if it cannot be intercepted: the held frames are forwarded.
         """
         packet = self._packet(raw)
         key = (packet.src, packet.sport, packet.dst, packet.dport)
@@ -211,11 +212,11 @@ class Interception:
 
     @staticmethod
     def _is_whole(opened: _Opened, packet: Packet) -> bool:
-        """Whether nothing of the client's has gone to the server yet."""
+        """Returns whether the server has received no data from the client yet."""
         return bool(opened.frames) or packet.seq == (opened.first + 1) & 0xFFFFFFFF
 
     def _replied(self, reply: HandoverReply) -> None:
-        """The proxy has made up its mind about a connection: what was held goes to it, or on its way."""
+        """Handles the proxy's reply about a connection: sends the held frames to the proxy, or forwards them."""
         held = self._held.pop(reply.number)
         del self._asked[held.key]
         self._opened.pop(held.key, None)
@@ -230,7 +231,7 @@ class Interception:
                 self._send(held.side.other, raw)
 
     def _frames(self) -> None:
-        """What the proxy sends goes out of the side where the end is that it is for."""
+        """Forwards frames from the proxy to the side of their destination."""
         batch = self._batch
         for i in range(batch.read(self.wire)):
             raw = batch.raw(i)
@@ -238,11 +239,11 @@ class Interception:
             if packet.proto != TCP or packet.problem is not None:
                 continue
             way = self._macs.get((packet.src, packet.dst))
-            if way is not None:  # in the client's name
+            if way is not None:  # sent as the client
                 side, onwards, own = way
                 key = (packet.src, packet.sport, packet.dst, packet.dport)
                 if key not in self._taken and key not in self._asked:
-                    _remember(self._taken, key, side)  # a connection of the proxy's own, to see the certificate
+                    _remember(self._taken, key, side)  # the proxy's own connection, to get the certificate
                 self._send(side.other, raw[:HEADER] + onwards + own + raw[HEADER + 12 :])
                 continue
             way = self._macs.get((packet.dst, packet.src))
@@ -254,18 +255,18 @@ class Interception:
         self.wire.send(raw[:HEADER] + ADDRESS + raw[HEADER + 6 :])
 
     def close(self) -> None:
-        """End the proxy."""
+        """Stops the proxy."""
         self.wire.close()
         self._proxy.stop()
 
     def _packet(self, raw: bytes) -> Packet:
-        """The frame decoded, once for all that is asked about it in turn."""
+        """Returns the decoded frame; caches the last one."""
         if raw is not self._latest[0]:
             self._latest = (raw, decode(raw[HEADER:]))
         return self._latest[1]
 
     def _key(self, packet: Packet) -> tuple[Key, bool]:
-        """The connection, and whether its client sent this."""
+        """Returns the connection's key, and whether the client sent this packet."""
         back = (packet.dst, packet.dport, packet.src, packet.sport)
         if back in self._taken or back in self._asked:
             return back, False

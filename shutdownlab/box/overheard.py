@@ -1,7 +1,7 @@
-"""What a box beside the path is sent of both directions, in the order in which the kernel got it.
+"""The copies of both directions' frames that an on-path box receives, in the order in which the kernel got them.
 
-The copies of a connection's two directions wait in two sockets. Read one after the other, an answer can come before
-what it answers, and a box so misled takes the server for who opened the connection.
+The two directions of a connection are queued in two sockets. Read one after the other, an answer could come before its
+request, and the box would take the server for the initiator of the connection.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _BATCH: Final = 32
 
 
 class Overheard:
-    """The frames that wait at a box's two stamped wires."""
+    """The frames queued at a box's two wires, which must be opened with timestamps."""
 
     def __init__(self, wires: Sequence[PacketSocket]) -> None:
         self._wires = wires
@@ -27,11 +27,11 @@ class Overheard:
 
     @property
     def waits(self) -> bool:
-        """Whether frames have been read and not been given out, whatever the sockets say."""
+        """Whether frames have been read from the sockets but not taken yet."""
         return any(map(self._has, Side))
 
     def take(self, most: int = 2 * _BATCH) -> Iterator[tuple[Side, Batch, int]]:
-        """Where each frame came from, and the batch and the number to load it by; oldest first, at most so many."""
+        """Yields at most `most` frames, oldest first: the side each came from, and the batch and index to load."""
         for _ in range(most):
             side = self._oldest()
             if side is None:
@@ -40,7 +40,7 @@ class Overheard:
             yield side, self._batches[side], self._next[side] - 1
 
     def _oldest(self) -> Side | None:
-        """The side whose next frame is the oldest. An empty side counts if it was read after the other's frame was."""
+        """Returns the side with the oldest frame. An empty side is read again if its last read is the older one."""
         for side in Side:
             if not self._has(side):
                 self._read(side)

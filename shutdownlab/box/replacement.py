@@ -1,4 +1,4 @@
-"""A frame that the engine has changed, made ready to be sent in the place of the one that came. Pure."""
+"""Prepares a frame changed by the engine to be sent in place of the original. Pure."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from shutdownlab.config.numbers import ETHER_QINQ, ETHER_VLAN, TCP, UDP
 from shutdownlab.inspection.checksum import ones_sum, pseudo_header
 from shutdownlab.system.vnet_header import HEADER, NO_OFFLOAD, unfinished_checksum
 
-_PROTOCOL_OF_CHECKSUM_AT: Final = {16: TCP, 6: UDP}  # TCP's checksum field is its 16th byte, UDP's its 6th
+_PROTOCOL_OF_CHECKSUM_AT: Final = {16: TCP, 6: UDP}  # offsets of the checksum fields in TCP and UDP
 _TAGS: Final = tuple(kind.to_bytes(2, "big") for kind in (ETHER_VLAN, ETHER_QINQ))
 
 
 def replaced(raw: bytes, frame: bytes) -> bytes:
-    """Return `frame` ready to be sent in the place of `raw`.
+    """Returns `frame` behind a vnet header, ready to be sent in place of `raw`, which has one too.
 
-    Where `raw`'s checksum was unfinished and `frame` has its headers in the same place, it is left to be finished in
-    the same way, whatever its field says now (so an engine may edit a frame without knowing about offload), and a
-    segmentation-offload frame is still cut. Any other `frame` must be complete.
+    If the checksum of `raw` is partial (offload) and `frame` has its headers at the same offsets, the result's checksum
+    is partial too, whatever its field holds (so an engine may edit frames without knowing about offload), and
+    segmentation offload still applies. Any other `frame` must be complete.
     """
     place = unfinished_checksum(raw)
     if place is None:

@@ -1,9 +1,9 @@
 """The TLS proxy that intercepts for a DPI box: a process in a network namespace of its own, beside the box.
 
-It is handed connections whose client has just named a server. If that server's own certificate is one that browsers
-trust, it takes both ends' places (see `splice`) and speaks TLS with each, showing the client a forged certificate (see
-`forgery`) and the application protocol that the server has chosen of those the client offers; else it leaves the
-connection alone. All it sends and gets passes through the box, over the link "proxy".
+The box hands connections over to it once the client has named a server. If that server's own certificate is trusted by
+browsers, the proxy takes the place of both ends (see `system.tcp_repair`) and speaks TLS with each, showing the client
+a forged certificate (see `forgery`) and the application protocol that the server has chosen among those the client
+offers; otherwise it leaves the connection alone. All its traffic passes through the box, over the link "proxy".
 """
 
 from __future__ import annotations
@@ -40,32 +40,32 @@ LINK: Final = "proxy"
 """The interface's name, at both ends."""
 
 ADDRESS: Final = bytes.fromhex("020000005001")
-"""The proxy's Ethernet address on that link; it takes no frame for another."""
+"""The proxy's Ethernet address on that link; it accepts frames only for this address."""
 
 PROXY: Final = "prx-"
-"""How a proxy's short name begins; its box's follows."""
+"""The prefix of a proxy's process name; the box's name follows."""
 
 _HANDSHAKE_S: Final = 5.0
 _IDLE_S: Final = 300.0
 _LONGEST: Final = 65536
 LONGEST_HELLO: Final = 65536
-"""Bytes of a client's first flight that are looked at."""
+"""Bytes of a client's first flight that are examined."""
 _MOST: Final = 65536
-"""Connections at once, each with a thread: as many as its box remembers."""
+"""Simultaneous connections, each with a thread: as many as the box remembers."""
 _OURS: Final = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
 )
-"""Errors of a socket or a file that no other end can cause."""
+"""Socket and file errors that a remote end cannot cause."""
 _TABLE: Final = 100
 _PORTS: Final = "16384 32767"
-"""From which it asks for certificates in a client's name: none that Linux gives its clients, whose own connection to
-the server would be taken for the proxy's."""
+"""Source ports of the proxy's own connections, which use a client's address: disjoint from Linux' ephemeral ports, so
+that they never coincide with a connection of the client to the same server."""
 _QUIET_IPV6: Final = ("disable_ipv6", "accept_dad", "accept_ra")
 
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A connection to intercept: the two ends' places, which the proxy is to take, and the server's name."""
+    """A connection to intercept: the state of both ends, which the proxy is to take over, and the server's name."""
 
     number: int
     host: str
@@ -75,7 +75,7 @@ class Handover:
 
 @dataclass(frozen=True, slots=True)
 class HandoverReply:
-    """Whether the connection is taken; if it is not, `why`."""
+    """Whether the proxy has taken the connection over; if not, `why`."""
 
     number: int
     taken: bool
@@ -84,18 +84,18 @@ class HandoverReply:
 
 @dataclass(frozen=True, slots=True)
 class ProxyTrouble:
-    """The proxy could not do its work for a reason that is no server's and no client's."""
+    """The proxy failed for a reason on this machine, not because of a server or client."""
 
     trouble: str
 
 
-# Not among the messages of `protocol`: they are of the kernel's types, and between a box and its own child.
+# Not in `protocol`: they contain kernel state, and are exchanged only between a box and its child.
 _HANDOVER: Final = TypeAdapter(Handover)
 _REPLY: Final[TypeAdapter[HandoverReply | ProxyTrouble]] = TypeAdapter(HandoverReply | ProxyTrouble)
 
 
 def is_unfinished(stream: bytes) -> bool:
-    """Whether these first bytes of a client's are the beginning of a ClientHello, and not all of it."""
+    """Returns whether the first bytes from a client are an incomplete ClientHello."""
     if len(stream) >= LONGEST_HELLO or stream[:1] != bytes((HANDSHAKE,)):
         return False
     found = recognise_tls(stream)
@@ -103,29 +103,29 @@ def is_unfinished(stream: bytes) -> bool:
 
 
 class ProxyProcess:
-    """The box's hold on its proxy."""
+    """The box's handle of its proxy process."""
 
     def __init__(self, process: Forked) -> None:
         self._process = process
 
     def fileno(self) -> int:
-        """The descriptor that is readable when `replies` has something."""
+        """Returns the file descriptor that is readable when `replies` has messages."""
         return self._process.fileno()
 
     def hand_over(self, handover: Handover) -> None:
-        """Ask the proxy to take a connection; never waits. Raises ConnectionError when the proxy has ended."""
+        """Asks the proxy to take a connection over; never blocks. Raises ConnectionError if the proxy has ended."""
         if not self._process.send(_HANDOVER.dump_json(handover) + b"\n"):
             raise self._ended()
 
     def replies(self) -> list[HandoverReply | ProxyTrouble]:
-        """What the proxy has answered since; never waits. Raises ConnectionError when the proxy has ended."""
+        """Returns the proxy's replies since the last call; never blocks. Raises ConnectionError if it has ended."""
         replies = [_REPLY.validate_json(line) for line in self._process.receive()]
         if not replies and self._process.hung_up:
             raise self._ended()
         return replies
 
     def stop(self) -> None:
-        """End it; raises ForkedError when it had to be killed."""
+        """Stops the proxy; raises ForkedError if it had to be killed."""
         self._process.stop()
         self._process.close()
 
@@ -136,16 +136,16 @@ class ProxyProcess:
 def start_proxy(
     name: str, box: Path | None, trusted: Path | None, root: Path | None, deadline_s: float = 60.0
 ) -> ProxyProcess:
-    """Start the proxy of the DPI box `name`, whose namespace is `box`; return once the link between them is up.
+    """Starts the proxy of the DPI box `name`, whose namespace is `box`; returns once the link between them is up.
 
-    `trusted`: the authorities that browsers trust, PEM (None: the machine's). `root`: where the forger keeps its root.
-    Raises ForkedError.
+    `trusted`: the CAs that browsers trust, PEM (None: the machine's). `root`: the file of the forger's root. Raises
+    ForkedError.
     """
 
     def main(child: Child) -> None:
         unshare(CLONE_NEWNET)
         _plug_in(box)
-        # Threads stay: the kernel tells of those that are there how long each has waited for a processor.
+        # Threads are kept: the kernel reports the CPU wait only of threads that exist.
         threads = ThreadPoolExecutor(_MOST)
         with tempfile.TemporaryDirectory(prefix="shutdownlab-") as scratch:
             proxy = _Proxy(Path(scratch), trusted, Forger(root), child)
@@ -163,7 +163,8 @@ def start_proxy(
 
 
 def _plug_in(box: Path | None) -> None:
-    """Join this namespace to the box's; every address is this machine's for what comes in, and beyond the link else."""
+    """Links this namespace with the box's, and adds routes by which every address is local for incoming packets, and
+    behind the link for outgoing ones."""
     here = Namespace.current("proxy")
     with inside(box), IPRoute() as netlink:
         there = {"ifname": LINK, "net_ns_fd": here.descriptor()}
@@ -177,7 +178,7 @@ def _plug_in(box: Path | None) -> None:
         netlink.link("set", index=LOOPBACK, state="up")
         netlink.link("set", index=link, address=ADDRESS.hex(":"), arp=False)
         netlink.link("set", index=link, state="up")
-        Feature(CHECKSUMS).switch_off(LINK)  # not every Open vSwitch would fill them in (see `country.offload`)
+        Feature(CHECKSUMS).switch_off(LINK)  # some versions of Open vSwitch do not fill them in (see `country.offload`)
         for family in (socket.AF_INET, socket.AF_INET6):
             netlink.route("add", dst="default", oif=link, scope="link", family=family)
             netlink.route("add", dst="default", type="local", scope="host", oif=LOOPBACK, table=_TABLE, family=family)
@@ -185,7 +186,7 @@ def _plug_in(box: Path | None) -> None:
 
 
 class _Proxy:
-    """Serves handovers, a thread each."""
+    """Serves handovers, each in a thread."""
 
     def __init__(self, scratch: Path, trusted: Path | None, forger: Forger, child: Child) -> None:
         self._scratch = scratch
@@ -211,7 +212,7 @@ class _Proxy:
             self._tell(error)
 
     def _speak(self, host: str, forged: Path, inward: socket.socket, outward: socket.socket) -> None:
-        """TLS with both ends, to their end; raises OSError."""
+        """Makes TLS handshakes with both ends, and relays until one closes; raises OSError."""
         with inward, outward:
             for end in (inward, outward):
                 end.settimeout(_HANDSHAKE_S)
@@ -220,16 +221,16 @@ class _Proxy:
             with true, false:
                 _relay(true, false)
                 for channel in (true, false):
-                    with suppress(OSError):  # says that nothing follows, and does not wait for the same
+                    with suppress(OSError):  # sends close_notify, and does not wait for the peer's
                         channel.unwrap()
 
     def _tell(self, error: BaseException) -> None:
-        """Of what is this machine's fault: what a server, a client or the network does is none."""
+        """Reports an error caused by this machine; errors caused by a server, a client or the network are ignored."""
         if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno in _OURS:
             self._reply(ProxyTrouble(f"{type(error).__name__}: {error}"))
 
     def served(self, served: Future[None]) -> None:
-        """Tell of an exception that nothing has caught."""
+        """Reports an uncaught exception of a thread."""
         if (error := served.exception()) is not None:
             traceback.print_exception(error)
             self._reply(ProxyTrouble(f"{type(error).__name__}: {error}"))
@@ -238,7 +239,8 @@ class _Proxy:
         self._child.send(_REPLY.dump_json(reply) + b"\n")
 
     def _certificate(self, handover: Handover) -> bytes:
-        """The server's own; raises ssl.SSLCertVerificationError for one that browsers don't trust, and OSError."""
+        """Returns the server's own certificate (DER); raises ssl.SSLCertVerificationError if browsers do not trust it,
+        and OSError."""
         server, client = handover.as_client.peer, handover.as_client.own
         key = (*server, handover.host)
         with self._lock:
@@ -255,14 +257,14 @@ class _Proxy:
         return known
 
     def _outward(self, protocols: Sequence[str]) -> ssl.SSLContext:
-        """To speak with a server as a client that offers these application protocols."""
+        """Returns the context of a client that offers these application protocols."""
         context = ssl.create_default_context(cafile=str(self._trusted) if self._trusted else None)
         if protocols:
             context.set_alpn_protocols(list(protocols))
         return context
 
     def _forge(self, true: bytes) -> Path:
-        """A forged certificate in place of the true one, with its key; always the same for it."""
+        """Returns the file of the forged certificate for the true one, with its key; always the same for each."""
         with self._lock:
             path = self._forged.get(true)
             if path is None:
@@ -273,7 +275,7 @@ class _Proxy:
 
 
 def _inward(forged: Path, protocol: str | None) -> ssl.SSLContext:
-    """To show a client this certificate, and to have chosen this protocol, or none, of what it offers (RFC 7301)."""
+    """Returns the context of a server with this certificate, which selects this application protocol (RFC 7301)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(forged)
     if protocol is not None:
@@ -282,7 +284,7 @@ def _inward(forged: Path, protocol: str | None) -> ssl.SSLContext:
 
 
 def _offered(client: socket.socket) -> tuple[str, ...]:
-    """The application protocols of the client's hello, which stays unread; raises TimeoutError."""
+    """Returns the application protocols in the ClientHello, which is only peeked at; raises TimeoutError."""
     end = time.monotonic() + _HANDSHAKE_S
     hello = b""
     try:
@@ -291,7 +293,7 @@ def _offered(client: socket.socket) -> tuple[str, ...]:
             client.settimeout(max(0.001, end - time.monotonic()))
             more = client.recv(LONGEST_HELLO, socket.MSG_PEEK)
             if len(more) <= len(hello):
-                break  # it has closed
+                break  # the client has closed
             hello = more
     finally:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
@@ -301,7 +303,7 @@ def _offered(client: socket.socket) -> tuple[str, ...]:
 
 
 def _relay(one: ssl.SSLSocket, other: ssl.SSLSocket) -> None:
-    """Pass plaintext on, both ways, until an end has no more to say and all of it has been passed on."""
+    """Relays plaintext both ways until one end has closed and all its data has been sent."""
     ways = (_Way(one, other), _Way(other, one))
     for end in (one, other):
         end.setblocking(False)
@@ -316,7 +318,7 @@ def _relay(one: ssl.SSLSocket, other: ssl.SSLSocket) -> None:
 
 
 class _Way:
-    """One direction; `waiting` is read and not yet written."""
+    """One direction of a relay; `waiting` has been read and not yet written."""
 
     def __init__(self, source: ssl.SSLSocket, target: ssl.SSLSocket) -> None:
         self.source, self.target = source, target
@@ -324,7 +326,7 @@ class _Way:
         self.ended = False
 
     def turn(self) -> bool:
-        """Read and write what can be at once; whether anything could."""
+        """Reads and writes without blocking; returns whether any data moved."""
         moved = False
         with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
             while not self.ended and len(self.waiting) < _LONGEST:

@@ -1,1 +1,1 @@
-"""YAML documents, the line of every value, mistakes told as a person would, and the scalar types of files."""
+"""YAML documents with the line of every value, readable messages about mistakes, and the scalar types of files."""

@@ -1,4 +1,4 @@
-"""IP addresses and prefixes as files have them: read, compared and written."""
+"""Parses, compares and formats IP addresses and prefixes in files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ IpPrefix = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 WIDTH = {4: 32, 6: 128}
-"""Bits of an address, by IP version."""
+"""Address length in bits, by IP version."""
 
 
 def network(value: Any) -> IpPrefix:
-    """`"100.64.0.0/16"` or `"2001:db8::/32"`; a bare address is a network of one."""
+    """Parses a prefix such as `"100.64.0.0/16"` or `"2001:db8::/32"`; a bare address is a host prefix. Raises
+    `Expected`."""
     if isinstance(value, IpPrefix):
         return value
     if isinstance(value, str) and (plain := plain_prefix(value)) is not None:
@@ -42,8 +43,10 @@ def network(value: Any) -> IpPrefix:
 
 
 def plain_prefix(text: str) -> tuple[int, int, int] | None:
-    """IP version, first address and length of a prefix in its usual form, which lists have by the hundred thousand, in
-    a fifth of `ip_network`'s time; None for whatever else it is."""
+    """Returns the IP version, first address and length of a prefix in its usual form; None for anything else.
+
+    Takes a fifth of `ip_network`'s time: lists have hundreds of thousands of prefixes.
+    """
     start, slash, length = text.partition("/")
     bits = _LENGTHS.get(length, -1) if slash else 128
     try:
@@ -60,20 +63,22 @@ def plain_prefix(text: str) -> tuple[int, int, int] | None:
 
 
 def prefix(version: int, first: int, length: int) -> IpPrefix:
-    """The prefix of a length that begins with an address, whose other bits must be zero, in half the time that
-    `ip_network` takes: what all prefixes of a length have in common is made once."""
+    """Returns the prefix with the address `first`, whose host bits must be zero, and a length.
+
+    Takes half of `ip_network`'s time: attributes that all prefixes of a length share are computed once.
+    """
     kind, address_kind, same = _SAME[version]
     made = kind.__new__(kind)
     own = made.__dict__
     own.update(same[length])
     own["network_address"] = address_kind(first)
-    if length >= len(same) - 2:  # of its one or two addresses none is the network's, none for all
+    if length >= len(same) - 2:  # its one or two addresses are all hosts: no network or broadcast address
         own["hosts"] = made.__iter__ if length == len(same) - 2 else partial(_alone, address_kind, first)
     return made
 
 
 def interface(address: int, network: IpPrefix) -> Interface:
-    """An address of an interface with the network that it is in, in a third of the time that `ip_interface` takes."""
+    """Returns an interface's address with its network, in a third of the time that `ip_interface` takes."""
     made: Interface
     if isinstance(network, ipaddress.IPv4Network):
         made = ipaddress.IPv4Interface.__new__(ipaddress.IPv4Interface)
@@ -108,11 +113,11 @@ _INTERFACES: Mapping[int, Sequence[Mapping[str, object]]] = {
 _LENGTHS = {str(length): length for length in range(129)}
 _ALL_ONES = (1 << 128) - 1
 _MAPPED_ABOVE = 0xFFFF
-"""What is above the IPv4 address in an IPv6 address that stands for one."""
+"""The bits above the IPv4 address in an IPv4-mapped IPv6 address."""
 
 
 def address(value: Any) -> Address:
-    """`"192.0.2.1"` or `"2001:db8::1"`."""
+    """Parses an address such as `"192.0.2.1"` or `"2001:db8::1"`. Raises `Expected`."""
     if isinstance(value, ipaddress.IPv4Address | ipaddress.IPv6Address):
         return value
     text = written(value)
@@ -125,7 +130,7 @@ def address(value: Any) -> Address:
 
 
 def is_for_hosts(prefix: IpPrefix) -> bool:
-    """Whether hosts can have its addresses: it holds none of this host, loopback, link-local, multicast or reserved.
+    """Returns whether hosts can have its addresses: none is "this host", loopback, link-local, multicast or reserved.
 
     Source: IANA's special-purpose address registries (RFC 6890).
     """
@@ -133,7 +138,7 @@ def is_for_hosts(prefix: IpPrefix) -> bool:
 
 
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
-"""How IPv6 sockets show IPv4 addresses (RFC 4291 §2.5.5.2); never on the wire."""
+"""IPv4 addresses as shown by IPv6 sockets (RFC 4291 §2.5.5.2); never on the wire."""
 
 _SPECIAL = tuple(
     ipaddress.ip_network(block)
@@ -149,7 +154,7 @@ def overlap(a: IpPrefix, b: IpPrefix) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Without a zone: `fe80::1%eth0`, or whatever else Python takes after a `%`, is none."""
+    """Returns whether `text` is an IP address without a zone: `fe80::1%eth0` is not."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -157,16 +162,16 @@ def is_address(text: str) -> bool:
     return "%" not in text
 
 
-# Not `BeforeValidator`: after it pydantic would try an IPv6 prefix as an IPv4 one, which takes longer than reading it.
+# Not `BeforeValidator`: pydantic would then try an IPv6 prefix as an IPv4 one, which takes longer than parsing it.
 Prefix = Annotated[IpPrefix, PlainValidator(network), text_like("prefix or address", "100.64.0.0/16", "2001:db8::/32")]
 AnAddress = Annotated[Address, BeforeValidator(address), text_like("address", "192.0.2.1", "2001:db8::1")]
 
 
 def endpoint(ip: str, port: int) -> str:
-    """`192.0.2.1:443`, `[2001:db8::1]:443`."""
+    """Formats an address and port: `192.0.2.1:443`, `[2001:db8::1]:443`."""
     return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 def is_part(inner: IpPrefix, outer: IpPrefix) -> bool:
-    """Whether a prefix is another one, or lies within it."""
+    """Returns whether `inner` equals `outer` or lies within it."""
     return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]

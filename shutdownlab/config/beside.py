@@ -1,4 +1,4 @@
-"""Files that a document names, by paths relative to itself. Read with limits: a document may be a stranger's."""
+"""Reads files that a document names, by paths relative to it. With limits, because a document may be untrusted."""
 
 from __future__ import annotations
 
@@ -17,53 +17,53 @@ _NOTED: ContextVar[dict[FilePath, str] | None] = ContextVar("files that are read
 
 
 class NotReadable(Exception):
-    """Why a file is not read, to stand after its name: `which is not there`."""
+    """A file cannot be read; the text is a clause to follow its name in a message: `which is not there`."""
 
 
 class NotThere(NotReadable):
-    """There is no such file."""
+    """The file does not exist."""
 
 
 class TooLarge(NotReadable):
-    """It is longer than a file of its kind may be."""
+    """The file is larger than its kind allows."""
 
 
 def beside(document: Document, name: str) -> FilePath:
-    """The path of a file that a document names."""
+    """Returns the path of a file that a document names."""
     return FilePath(document.file).parent / name
 
 
 def found_beside(document: Document, name: str) -> FilePath | None:
-    """The whole path of a file or directory that a document names; None if there is none."""
+    """Returns the absolute path of a file or directory that a document names; None if it does not exist."""
     try:
         return beside(document, name).resolve(strict=True)
-    except (OSError, RuntimeError, ValueError):  # links in a circle; a name with a zero byte
+    except (OSError, RuntimeError, ValueError):  # a loop of links; a name with a NUL byte
         return None
 
 
 def from_home(path: FilePath) -> str:
-    """A whole path as records that others may read have it: `~/…` where it is in the user's home directory, whose name
-    would tell who they are."""
+    """Returns an absolute path for records that others may read: `~/…` if it is in the user's home directory, whose
+    name would identify the user."""
     try:
         home = FilePath.home().resolve()
-    except (OSError, RuntimeError):  # the user has none
+    except (OSError, RuntimeError):  # there is no home directory
         return str(path)
     inside = path.is_relative_to(home) and home != home.parent
     return str("~" / path.relative_to(home)) if inside else str(path)
 
 
 def at_home(name: str) -> FilePath:
-    """The path that `from_home` has written, or any other as it is."""
+    """Expands a path written by `from_home`; returns any other path unchanged."""
     if not name.startswith("~/"):
         return FilePath(name)
     try:
         return FilePath(name).expanduser()
-    except RuntimeError:  # the user has no home
+    except RuntimeError:  # there is no home directory
         return FilePath(name)
 
 
 def is_file(path: FilePath) -> bool:
-    """Whether there is an ordinary file, as far as that can be told; false where the name can be none's."""
+    """Returns whether `path` is a regular file; false if it cannot be examined or is not a valid name."""
     try:
         return path.is_file()
     except (OSError, ValueError):
@@ -72,7 +72,7 @@ def is_file(path: FilePath) -> bool:
 
 @contextmanager
 def noting_files() -> Iterator[dict[FilePath, str]]:
-    """SHA-256 (hexadecimal digits) of every file that is read meanwhile, by its whole path; to be read at the end."""
+    """Records the SHA-256 (hexadecimal) of every file read in the context, by absolute path; complete when it exits."""
     noted: dict[FilePath, str] = {}
     before = _NOTED.set(noted)
     try:
@@ -82,7 +82,7 @@ def noting_files() -> Iterator[dict[FilePath, str]]:
 
 
 def digest_of(path: FilePath) -> str | None:
-    """SHA-256 of an ordinary file of any size, as hexadecimal digits; None where it cannot be read."""
+    """Returns the SHA-256 (hexadecimal) of a regular file of any size; None if it cannot be read."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -93,7 +93,7 @@ def digest_of(path: FilePath) -> str | None:
 
 
 def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
-    """The content of an ordinary file of at most `limit` bytes. Raises `NotReadable`."""
+    """Returns the content of a regular file of at most `limit` bytes. Raises `NotReadable`."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             found = os.fstat(file.fileno())
@@ -102,7 +102,7 @@ def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
             if found.st_size > limit:
                 raise TooLarge(f"which has {found.st_size:,} bytes, more than {limit:,}")
             content = file.read(limit + 1)
-            if len(content) > limit:  # it grows, or is one of those of /proc that have no size
+            if len(content) > limit:  # the file is growing, or is in /proc, where sizes are 0
                 raise TooLarge(f"which has more than {limit:,} bytes")
             if (noted := _NOTED.get()) is not None:
                 noted[path.resolve()] = hashlib.sha256(content).hexdigest()
@@ -117,14 +117,14 @@ def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Opening a pipe waits for somebody who writes to it."""
+    """Opens without blocking: opening a FIFO otherwise waits for a writer."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def text_beside(document: Document, at: Path, name: object, limit: int = MAX_BYTES) -> tuple[bytes, str] | None:
-    """The content of the file named at `at`, and what to call it in messages.
+    """Returns the content of the file named at `at`, and its name for messages.
 
-    None where it cannot be read, which is reported, and where that is no text, which is left to the models.
+    None if the file cannot be read, which is reported, or if `name` is not text, which the models report.
     """
     if not isinstance(name, str):
         return None
@@ -139,7 +139,7 @@ def text_beside(document: Document, at: Path, name: object, limit: int = MAX_BYT
 
 
 def document_beside(document: Document, at: Path, name: object) -> Document | None:
-    """The YAML file named at `at`, parsed. None where it is none; see `text_beside`."""
+    """Returns the YAML file named at `at`, parsed; None if that fails, which is reported as in `text_beside`."""
     found = text_beside(document, at, name)
     if found is None:
         return None
@@ -151,7 +151,8 @@ def document_beside(document: Document, at: Path, name: object) -> Document | No
 
 
 def listed(document: Document, key: str) -> Iterator[tuple[Path, object]]:
-    """The items of the list under a top-level key, with their paths; nothing if it is no list, which models tell."""
+    """Yields the items of the list under a top-level key with their paths; none if it is not a list, which the models
+    report."""
     items = document.data.get(key)
     for index, item in enumerate(items if isinstance(items, list) else ()):
         yield (key, index), item

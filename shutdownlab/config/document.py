@@ -1,4 +1,4 @@
-"""A file that people write, as data: where each value stands, what is wrong with it, and what it is a record of."""
+"""A user's file as data: the line of each value, the problems found, and validation into a record."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from shutdownlab.config.yaml_text import MAX_BYTES, read_yaml
 Loaded = TypeVar("Loaded", bound=BaseModel)
 
 FROM_A_FILE: Final = {"from": "a file"}
-"""The context in which models validate what people have written."""
+"""The validation context for models that are loaded from a user's file."""
 _MAX_FILES = 100
-_MAX_EXAMINED = 25_000  # mistakes; those beyond are counted
+_MAX_EXAMINED = 25_000  # mistakes; further ones are only counted
 
 
 class Record(BaseModel):
@@ -39,8 +39,8 @@ class Record(BaseModel):
 class Document:
     """Plain data of one YAML file, with the line each value starts on.
 
-    `report()` collects a problem at a path, so that a file's mistakes come all at once. `included`: what stands in
-    other files, by where it belongs in this one.
+    `report()` collects problems by path, so that all of a file's mistakes are reported at once. `included`: values
+    that come from other files (document and path there), by their path in this one.
     """
 
     file: str
@@ -51,7 +51,7 @@ class Document:
     included: dict[Path, tuple[Document, Path]] = field(default_factory=dict)
 
     def line(self, path: Path) -> int:
-        """The line of the value at `path`, or of its nearest ancestor that the file has; 0 where there is no file."""
+        """Returns the line of the value at `path`, or of its nearest ancestor in the file; 0 if there is no file."""
         document, path = self.locate(path)
         while path and path not in document.lines:
             path = path[:-1]
@@ -62,7 +62,7 @@ class Document:
         self.problems.append(Problem(document.file, self.line(path), dotted(place), found, expected, hint))
 
     def include(self, path: Path, part: Document, at: Path) -> None:
-        """Put what another file has at `at` in the place of the value at `path`; its mistakes stay that file's."""
+        """Replaces the value at `path` by that at `at` in `part`; its mistakes are still reported for that file."""
         holder, value = self.data, part.data
         for step in path[:-1]:
             holder = holder[step]
@@ -72,24 +72,24 @@ class Document:
         self.included[path] = part, at
 
     def locate(self, path: Path) -> tuple[Document, Path]:
-        """The file that the value at `path` stands in, and its path there."""
+        """Returns the document that the value at `path` comes from, and its path there."""
         for length in range(len(path), 0, -1):
-            # What is itself written here names the other file.
+            # A value written in this file at the path itself is the name of the other file.
             if path[:length] in self.included and (length < len(path) or path not in self.lines):
                 part, at = self.included[path[:length]]
                 return part.locate((*at, *path[length:]))
         return self, path
 
     def report_unknown(self, path: Path, kind: str, name: object, known: Iterable[str], hint: str = "") -> None:
-        """A name that nothing of `kind` bears, with the nearest one that does."""
+        """Reports a name that no `kind` has, with the nearest known name as a hint."""
         self.report(*unknown(path, kind, name, known, hint or self.near(name, known)))
 
     def near(self, name: object, known: Iterable[str]) -> str:
-        """A hint that a known name may be meant; none any more once there are more problems than are told."""
+        """Returns a hint with the nearest known name; "" once there are more problems than are printed."""
         return did_you_mean(str(name), known) if len(self.problems) < MAX_TOLD else ""
 
     def may_read(self, path: Path) -> bool:
-        """Whether another of the files that it names at `path` is read; that there are too many is reported once."""
+        """Counts a file named at `path`; returns whether it may be read. Exceeding the limit is reported once."""
         self.files_read += 1
         if self.files_read == _MAX_FILES + 1:
             self.report(path, f"more than {_MAX_FILES} files to read", f"at most {_MAX_FILES}")
@@ -100,10 +100,10 @@ class Document:
             raise BadInput(self.problems)
 
     def validate_as(self, kind: type[Loaded], *, go_on: bool = False) -> Loaded:
-        """The document as a frozen `kind`; raises `BadInput` with every structural problem of the file.
+        """Returns the document as a frozen `kind`; raises `BadInput` with every structural problem of the file.
 
-        go_on: where unknown keys are the only ones, report them and return what the file says without them, so that
-        the checks that follow can add theirs; the caller must then call `raise_if_bad`.
+        go_on: if the only problems are unknown keys, report them and return the record without them, so that later
+        checks can add theirs; the caller must then call `raise_if_bad`.
         """
         try:
             return kind.model_validate(self.data, context=FROM_A_FILE)
@@ -124,22 +124,22 @@ class Document:
                 rest = _without(self.data, {self.real(path) for path in unknown})
                 return kind.model_validate(rest, context=FROM_A_FILE)
             except ValidationError:
-                pass  # what an unknown key stands for is missed elsewhere
+                pass  # a required key is missing because it was misspelt
         raise BadInput(self.problems)
 
     def _is_beside_another_files(self, path: Path) -> bool:
-        """Whether something written here stands among what another file has."""
+        """Returns whether a value written in this file has siblings that come from another file."""
         return path in self.lines and any(place[:-1] == path[:-1] for place in self.included)
 
     def _of_another_file(self, path: Path) -> str:
-        """For something written here that is not whole: what another file has beside it under nearly the same name."""
+        """Returns a hint for an incomplete value: a sibling from another file that has nearly the same name."""
         if not path or not self._is_beside_another_files(path):
             return ""
         return did_you_mean(str(path[-1]), [str(place[-1]) for place in self.included if place[:-1] == path[:-1]])
 
     def real(self, path: Path, *, missing: bool = False) -> Path:
-        """A path without what pydantic adds (the branches of unions, `[key]`): all of it is in the file, but for the
-        last part where that is `missing`."""
+        """Returns a pydantic path without the parts that pydantic adds (branches of unions, `[key]`): every part
+        exists in the data, except the last one if it is `missing`."""
         place: Any = self.data
         kept: list[str | int] = []
         for part in path[:-1] if missing else path:
@@ -155,14 +155,14 @@ class Document:
 
 
 def parse(text: bytes | Mapping[str, Any], file: str) -> Document:
-    """Parse one YAML document, or take the mapping that a program has made in its place; raises `BadInput`."""
+    """Parses one YAML document, or converts a mapping that a program has made; raises `BadInput`."""
     if isinstance(text, Mapping):
         return Document(file, read_made(text, file), {})
     return Document(file, *read_yaml(text, file))
 
 
 def _without(data: Any, paths: set[Path], here: Path = ()) -> Any:
-    """A copy of plain data without the values at some paths."""
+    """Returns a copy of plain data without the values at some paths."""
     if isinstance(data, dict):
         return {k: _without(v, paths, (*here, k)) for k, v in data.items() if (*here, k) not in paths}
     if isinstance(data, list):

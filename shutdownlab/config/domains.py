@@ -1,4 +1,4 @@
-"""Domain names, hosts and URLs as files have them, each in its one spelling; and what is above a name."""
+"""Parses domain names, hosts and URLs in files to a canonical form, and enumerates the parents of a name."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from shutdownlab.config.scalars import text_like, written
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 NAME = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"
-"""A host name in its one spelling, as a regular expression."""
+"""A regular expression for a host name in canonical form."""
 _NAME = re.compile(NAME)
 
 
 def is_host_name(text: str) -> bool:
-    """Whether it is a name in its one spelling already: as `host_name` returns it."""
+    """Returns whether `text` is a host name in canonical form, as `host_name` returns it."""
     return _NAME.fullmatch(text) is not None
 
 
 def host_name(value: Any) -> str:
-    """The name of one host, in its one spelling: lower case, A-labels, no dot at the end.
+    """Parses the name of one host to canonical form: lower case, A-labels, no final dot.
 
-    It may be written as people do: capitals, a final dot, letters of any script. Source: RFC 1035; see `idn`.
+    Accepts capitals, a final dot and letters of any script. Raises `Expected`. Source: RFC 1035; see `idn`.
     """
     text = written(value)
     name = text.rstrip(".").lower()
@@ -50,13 +50,14 @@ def host_name(value: Any) -> str:
 
 
 def domain(value: Any) -> str:
-    """A name with everything below it: `kaspi.kz`, `.kaspi.kz` and `*.kaspi.kz` are the same, spelt as `host_name`."""
+    """Parses a domain, which includes its subdomains: `kaspi.kz`, `.kaspi.kz` and `*.kaspi.kz` are the same. Returns it
+    as `host_name` does."""
     text = written(value)
     return host_name(text.removeprefix("*").removeprefix(".") if text.startswith(("*.", ".")) else text)
 
 
 def host(value: Any) -> str:
-    """A host's name or its address, each in its one spelling."""
+    """Parses a host name or an address to canonical form. Raises `Expected`."""
     text = written(value)
     if is_address(text):
         return str(address(text))
@@ -68,10 +69,11 @@ def host(value: Any) -> str:
 
 
 def url(value: Any, schemes: tuple[str, ...] = ("http", "https")) -> SplitResult:
-    """`"https://kaspi.kz/"` in its parts: a host name (in its one spelling) or address, a port or none, no user."""
+    """Splits a URL such as `"https://kaspi.kz/"`: a host name (in canonical form) or address, an optional port, no
+    user. Raises `Expected`."""
     text = written(value)
     scheme, _, rest = text.partition("://")
-    authority = re.match(r"[^/?#]*", rest)[0]  # type: ignore[index]  # it matches whatever there is
+    authority = re.match(r"[^/?#]*", rest)[0]  # type: ignore[index]  # matches any text
     if not re.fullmatch(r"[!-~]*", scheme + rest.removeprefix(authority)) or re.search(r"[\s\x00-\x1f]", authority):
         raise Expected("a URL in ASCII but for its host's name, without spaces", "write %20 for a space, %C3%A9 for é")
     try:
@@ -105,12 +107,12 @@ Host = Annotated[str, BeforeValidator(host), text_like("host name or address", "
 
 
 def with_all_above(name: str) -> Iterator[str]:
-    """A domain name, and those that it is below, the longest first: `www.kaspi.kz`, `kaspi.kz`, `kz`."""
+    """Yields a domain name and its parents, longest first: `www.kaspi.kz`, `kaspi.kz`, `kz`."""
     while name:
         yield name
         name = name.partition(".")[2]
 
 
 def is_within(name: str, domains: Container[str]) -> bool:
-    """Whether a name is one of the domains or below one: as quickly of a million in a set as of one."""
+    """Returns whether a name is one of `domains` or a subdomain of one; with a set, independent of its size."""
     return any(domain in domains for domain in with_all_above(name))

@@ -1,4 +1,4 @@
-"""What packages register under an entry point group: the parts that ship, and those that a user has installed."""
+"""Plugins registered under an entry point group: those that ship with shutdownlab, and those a user has installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Part = TypeVar("Part")
 
 
 class ExtensionError(Exception):
-    """A registered part cannot be used. `found` and `hint` are for the message to the user."""
+    """A registered plugin cannot be used. `found` and `hint` are for the message to the user."""
 
     def __init__(self, found: str, hint: str = "") -> None:
         super().__init__(f"{found}; {hint}" if hint else found)
@@ -22,7 +22,7 @@ class ExtensionError(Exception):
 
 
 class Extensions(Generic[Part]):
-    """The classes of one entry point group by name. A module is imported when its name is first asked for."""
+    """The classes of one entry point group by name. A module is imported when its name is first looked up."""
 
     def __init__(self, group: str, base: type[Part]) -> None:
         self.group, self.base = group, base
@@ -30,8 +30,8 @@ class Extensions(Generic[Part]):
 
     @cached_property
     def _registered(self) -> dict[str, list[EntryPoint]]:
-        """Of all distributions there are, each once: where a checkout has an old description of itself beside the
-        installed one (which alone has a RECORD), the installed one counts."""
+        """The entry points by name, from each distribution once: if a checkout has stale metadata beside the installed
+        distribution (only the latter has a RECORD), the installed one counts."""
         described: dict[str, tuple[bool, EntryPoints]] = {}
         for distribution, all_entries in _distributions(tuple(sys.path)):
             entries = all_entries.select(group=self.group)
@@ -54,13 +54,13 @@ class Extensions(Generic[Part]):
         return name in self._registered
 
     def __getitem__(self, name: str) -> type[Part]:
-        """Raises KeyError for a name nobody registered, `ExtensionError` where what is registered cannot be used."""
+        """Raises KeyError for an unregistered name, `ExtensionError` if what is registered cannot be used."""
         if name not in self._loaded:
             self._loaded[name] = self._load(name, self._registered[name])
         return self._loaded[name]
 
     def unknown(self, name: object) -> tuple[str, Callable[[], str]]:
-        """What was expected instead of a name that nobody registered, and what tells how to mend it."""
+        """For the message about an unregistered name: returns what was expected and a function for the hint."""
         if not self._registered:
             hint = "shutdownlab was installed before its parts were: run `make setup` again"
             return "a name that is registered", lambda: hint
@@ -85,7 +85,7 @@ class Extensions(Generic[Part]):
 
 @cache
 def _distributions(path: tuple[str, ...]) -> list[tuple[Distribution, EntryPoints]]:
-    """What is installed where Python looks, and registers anything: read once, for every group."""
+    """Returns the installed distributions on `path` that have entry points; read once, for all groups."""
     found = ((distribution, distribution.entry_points) for distribution in distributions(path=list(path)))
     return [(distribution, entries) for distribution, entries in found if entries]
 

@@ -1,4 +1,4 @@
-"""Python's search for garbage in reference cycles, put off while much is made that stays."""
+"""Suspends Python's cyclic garbage collection while many long-lived objects are created."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def nothing_is_garbage() -> Iterator[None]:
-    """For what makes millions of objects that live on and no reference cycles, of which each search would look at all.
+    """Disables garbage collection in the context, for code that creates millions of long-lived objects and no cycles:
+    every collection would traverse them all.
 
-    A collection that is due afterwards does not look at them either: they count as old.
+    The next young collection does not traverse them either: they are moved to the oldest generation.
     """
     collects = gc.isenabled()
     gc.disable()
@@ -19,7 +20,7 @@ def nothing_is_garbage() -> Iterator[None]:
         yield
     finally:
         if collects:
-            if gc.get_freeze_count() == 0:  # all to the oldest generation, unseen; else the next collection sees it
+            if gc.get_freeze_count() == 0:  # moves all to the oldest generation, unless something else is frozen
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()

@@ -1,7 +1,7 @@
-"""International names: letters of any script in a file, A-labels (`xn--…`) on the wire.
+"""Internationalised domain names: letters of any script in a file, A-labels (`xn--…`) on the wire.
 
-IDNA 2008 as clients apply it: after UTS 46's mapping (capitals, full-width letters, ideographic full stops), and not in
-its transitional form, so that `faß.de` is `xn--fa-hia.de` and never fass.de. Sources: RFC 5891, Unicode TS 46.
+IDNA 2008 as clients apply it: after UTS 46's mapping (capitals, full-width letters, ideographic full stops), in its
+non-transitional form, so that `faß.de` is `xn--fa-hia.de` and never fass.de. Sources: RFC 5891, Unicode TS 46.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import idna
 
 
 def to_ascii(name: str) -> str:
-    """Its form on the wire, lower case; labels that are ASCII already stay as they are.
+    """Returns a name as sent on the wire, lower case; labels that are ASCII already are unchanged.
 
-    Raises `UnicodeError` where no client could send it. Symbols, which IDNA 2008 itself leaves out, are encoded as
-    browsers do: `☃.net` is `xn--n3h.net`.
+    Raises `UnicodeError` if no client could send it. Symbols, which IDNA 2008 disallows, are encoded as browsers do:
+    `☃.net` is `xn--n3h.net`.
     """
     mapped = idna.uts46_remap(name, std3_rules=False, transitional=False)
     return ".".join(label if label.isascii() else _a_label(label) for label in mapped.split("."))
@@ -29,12 +29,12 @@ def _a_label(label: str) -> str:
 
 
 def punycoded(label: str) -> str:
-    """A label in A-form whatever it holds; raises `UnicodeError` for lone surrogates alone."""
+    """Returns a label as an A-label without checking its letters; raises `UnicodeError` only for lone surrogates."""
     return "xn--" + label.encode("punycode").decode("ascii")
 
 
 def to_unicode(name: str) -> str:
-    """A name from the wire as people write it; labels that are none in A-form stay as they are."""
+    """Returns a name from the wire as people write it; labels that are not A-labels are unchanged."""
     return ".".join(map(_u_label, name.split("."))) if "xn--" in name else name
 
 
@@ -48,7 +48,7 @@ def _u_label(label: str) -> str:
 
 
 def folded(text: str) -> str:
-    """A part of a name, as `to_unicode` has it: lower case by UTS 46, composed."""
+    """Returns part of a name normalised as in `to_unicode`'s results: lower case by UTS 46, composed."""
     try:
         return idna.uts46_remap(text, std3_rules=False, transitional=False)
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""The kinds of files there are, by what stands in them: one given in another's place is named for what it is."""
+"""Recognises the kind of a file by its keys, so that a message can say what a misplaced file is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIGNS: Final[dict[Kind, frozenset[str]]] = {
     "policy": frozenset({"rules", "inside", "classes"}),
     "catalogue": frozenset({"apps"}),
 }
-"""Keys that each has, and none of those after it: a file is of the first kind of which it has one."""
+"""Keys that identify each kind and occur in none of the later ones: a file is of the first kind with a key in it."""
 _CALLED: Final[dict[Kind, tuple[str, str]]] = {
     "scenario": ("a scenario", "`shutdownlab run` plays it"),
     "topology": ("a topology", "`shutdownlab lab` shows it"),
@@ -29,13 +29,13 @@ _CALLED: Final[dict[Kind, tuple[str, str]]] = {
 
 
 def kind_of(data: Any) -> Kind | None:
-    """What the plain data of a file is, as far as its keys tell."""
+    """Returns the kind of a file by the keys of its plain data; None if no key identifies it."""
     keys = frozenset(data) if isinstance(data, dict) else frozenset()
     return next((kind for kind, signs in _SIGNS.items() if signs & keys), None)
 
 
 def is_another(document: Document, wanted: Kind) -> bool:
-    """Whether a file is of another kind than the one wanted, which is reported to it."""
+    """Returns whether a file is of another kind than `wanted`; if so, reports that in the document."""
     kind = kind_of(document.data)
     if kind is None or kind == wanted:
         return False

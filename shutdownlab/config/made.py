@@ -1,4 +1,4 @@
-"""What a program gives in place of a file: its mapping made into what YAML would have given. Pure."""
+"""Converts a mapping that a program passes instead of a file into the data that YAML would give. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shutdownlab.config.yaml_text import MAX_DEPTH, MAX_DIGITS, MAX_EXPANDED, TO
 
 
 def read_made(made: Mapping[str, Any], called: str) -> dict[str, Any]:
-    """The mapping as plain data, with the limits of a file. called: how messages name it. Raises `BadInput`."""
+    """Returns the mapping as plain data, with the limits of a file. called: its name in messages. Raises `BadInput`."""
     reader = _Plain(called)
     data: dict[str, Any] = reader.plain(made, ())
     if reader.problems:
@@ -24,7 +24,7 @@ def read_made(made: Mapping[str, Any], called: str) -> dict[str, Any]:
 
 
 class _Plain:
-    """Turns what a program has built into what YAML would have given, with the limits of a file."""
+    """Converts Python values into the plain data that YAML would give, within the limits of a file."""
 
     def __init__(self, file: str) -> None:
         self.file = file

@@ -1,4 +1,4 @@
-"""What pydantic says about a document, told as a person would: each mistake once, with a way to mend it."""
+"""Converts pydantic's errors about a document into readable mistakes: each once, with a way to fix it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WRONG_KIND = {
 
 
 _WHERE = {"app": "`shutdownlab apps` lists them", "node": "`nodes` in `shutdownlab lab` lists them"}
-"""Which command lists what there is much of."""
+"""The command that lists the names of a kind, where there are many."""
 
 
 class Mistake(NamedTuple):
@@ -34,7 +34,7 @@ class Mistake(NamedTuple):
 
 
 def unknown(path: Path, kind: str, name: object, known: Iterable[str], hint: str | None = None) -> Mistake:
-    """A name that nothing of `kind` bears, with the nearest one that does unless there is another hint."""
+    """Returns the mistake of a name that no `kind` has; the hint is the nearest known name unless `hint` is given."""
     names = sorted(known)
     near = did_you_mean(str(name), names) if hint is None else hint
     return Mistake(path, f"unknown {kind} {quoted(name)}", one_of(names, _WHERE.get(kind, "")), near)
@@ -43,8 +43,8 @@ def unknown(path: Path, kind: str, name: object, known: Iterable[str], hint: str
 class Mistakes:
     """The mistakes behind pydantic's errors about `data`.
 
-    `real(path, missing=…)` turns pydantic's path into one of the file's. However many errors there are, each is looked
-    at once.
+    `real(path, missing=…)` converts pydantic's path into the file's. Each error is examined only once, however many
+    there are.
     """
 
     def __init__(
@@ -53,19 +53,19 @@ class Mistakes:
         self._kind, self._data = kind, data
         self._placed = [(real(tuple(detail["loc"]), missing=detail["type"] == "missing"), detail) for detail in details]
         self._inside: set[Path] = set()
-        """Where something deeper is wrong."""
+        """Paths below which there is another error."""
         self._unknown: dict[Path, list[str]] = defaultdict(list)
-        """The keys that a mapping should not have."""
+        """The unknown keys of each mapping, by its path."""
         for path, detail in self._placed:
             place = _place(path, detail)
             self._inside.update(place[:length] for length in range(len(place)))
             if detail["type"] == "extra_forbidden":
                 self._unknown[path[:-1]].append(str(path[-1]))
         self.more = 0
-        """How many there are beside those told."""
+        """The number of mistakes beyond those returned by `told`."""
 
     def told(self, most: int, line: Callable[[Path], int]) -> Iterator[Mistake]:
-        """The first `most` in the file's order."""
+        """Yields the first `most` mistakes, in the file's order."""
         told: dict[tuple[Path, str], Mistake] = {}
         beyond: set[Path] = set()
         for path, detail in sorted(self._placed, key=lambda placed: line(placed[0])):
@@ -83,7 +83,7 @@ class Mistakes:
         yield from told.values()
 
     def _is_echo(self, path: Path, detail: ErrorDetails) -> bool:
-        """Whether another error tells it better: one deeper in the same value, or the misspelt key that is missed."""
+        """Returns whether another error describes the mistake better: a deeper one, or a missing key's misspelling."""
         if detail["type"] in _WRONG_KIND:
             return path in self._inside
         if detail["type"] == "missing":
@@ -92,7 +92,7 @@ class Mistakes:
 
 
 def _place(path: Path, detail: ErrorDetails) -> Path:
-    """Where the mistake stands: of a mapping that was parsed as a whole, at the key that is meant."""
+    """Returns the path of the mistake: for a mapping that was parsed as a whole, that of the entry at fault."""
     problem = detail.get("ctx", {}).get("error")
     return (*path, problem.key) if isinstance(problem, Expected) and problem.key else path
 
@@ -159,7 +159,7 @@ def _expected(detail: ErrorDetails) -> str:
 
 
 def _keys_at(kind: type[BaseModel], data: Any, path: Path) -> list[str]:
-    """The keys that the model at `path` below `kind` takes, where the file has `data`."""
+    """Returns the keys that the model at `path` below `kind` accepts, given the file's `data`."""
     current: set[type[BaseModel]] = {kind}
     for part in path:
         data = data[part]
@@ -172,7 +172,7 @@ def _keys_at(kind: type[BaseModel], data: Any, path: Path) -> list[str]:
 
 
 def _variant(model: type[BaseModel], value: Any) -> type[BaseModel]:
-    """The model that reads a value: some leave that to one of their subclasses."""
+    """Returns the model that validates a value: some models choose one of their subclasses."""
     choose: Callable[[Any], type[BaseModel]] | None = getattr(model, "variant", None)
     return choose(value) if choose else model
 

@@ -1,4 +1,4 @@
-"""Records that are about everything, but for what their keys leave out."""
+"""Records that apply to everything that their keys do not exclude."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from shutdownlab.config.document import FROM_A_FILE, Expected, Record
 
 
 class Narrowing(Record):
-    """What is about everything, but for what its keys leave out.
+    """A record that applies to everything that its keys do not exclude.
 
-    An empty list under one of them would be taken for no key at all, and mean the opposite of what it says: in a file
-    it is refused.
+    An empty list would be treated like an absent key, and mean the opposite of what it says: in a file it is refused.
     """
 
     @model_validator(mode="before")

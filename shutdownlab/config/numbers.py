@@ -1,4 +1,4 @@
-"""The registries' numbers that several floors need: EtherTypes (IEEE 802) and protocols over IP (IANA)."""
+"""Registered numbers used by several layers: EtherTypes (IEEE 802) and IP protocol numbers (IANA)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ETHER_MPLS_MULTICAST: Final = 0x8848
 ETHER_PPPOE: Final = 0x8864
 ETHER_QINQ: Final = 0x88A8
 ETHER_QINQ_OLD: Final = 0x9100
-"""What switches used before IEEE 802.1ad had a number."""
+"""The EtherType that switches used before IEEE 802.1ad assigned one."""
 
 ETHER_TYPES: Final[Mapping[int, int]] = MappingProxyType({4: ETHER_IPV4, 6: ETHER_IPV6})
-"""By IP version."""
+"""EtherTypes by IP version."""
 
 ICMP: Final = 1
 IGMP: Final = 2
@@ -36,7 +36,7 @@ SCTP: Final = 132
 PROTOCOL_NUMBERS: Final[Mapping[str, int]] = MappingProxyType(
     {"icmp": ICMP, "tcp": TCP, "udp": UDP, "gre": GRE, "esp": ESP, "icmp6": ICMPV6}
 )
-"""What policies call the protocols that a switch tells apart."""
+"""Protocol numbers by the names in policies, for the protocols that a switch distinguishes."""
 
 PROTOCOL_NAMES: Final[Mapping[int, str]] = MappingProxyType(
     {
@@ -44,4 +44,4 @@ PROTOCOL_NAMES: Final[Mapping[int, str]] = MappingProxyType(
         OSPF: "ospf", SCTP: "sctp",
     }
 )  # fmt: skip
-"""What the inspection engine calls protocols."""
+"""Protocol names in the inspection engine, by number."""

@@ -1,4 +1,4 @@
-"""Prefixes by what they hold and what holds them, of hundreds of thousands as quickly as of ten."""
+"""A set of prefixes with fast look-up of covering and covered ones, even among hundreds of thousands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shutdownlab.config.addresses import WIDTH, Address, IpPrefix
 
 
 class PrefixTable:
-    """A set of prefixes. Each look-up takes a step for every length that occurs, however many prefixes there are."""
+    """A set of prefixes. A look-up takes one step per prefix length in the set, however many prefixes there are."""
 
     __slots__ = ("_by_length", "_firsts", "_lengths")
 
@@ -21,7 +21,7 @@ class PrefixTable:
             self.add(prefix)
 
     def add(self, prefix: IpPrefix) -> None:
-        """Take a prefix in; one that is there already stays."""
+        """Adds a prefix; an equal one that is present already stays."""
         version, length = prefix.version, prefix.prefixlen
         found = self._by_length.get((version, length))
         if found is None:
@@ -31,11 +31,11 @@ class PrefixTable:
         self._firsts = None
 
     def around(self, prefix: IpPrefix) -> Iterator[IpPrefix]:
-        """Those that hold a prefix, itself among them, the widest first."""
+        """Yields the prefixes that cover `prefix`, including itself, shortest first."""
         return self._holding(prefix.version, int(prefix.network_address), prefix.prefixlen)
 
     def around_address(self, address: Address) -> Iterator[IpPrefix]:
-        """Those that hold an address, the widest first."""
+        """Yields the prefixes that cover `address`, shortest first."""
         return self._holding(address.version, int(address), WIDTH[address.version])
 
     def _holding(self, version: int, number: int, most: int) -> Iterator[IpPrefix]:
@@ -48,7 +48,7 @@ class PrefixTable:
                 yield found
 
     def inside(self, prefix: IpPrefix) -> Iterator[IpPrefix]:
-        """Those that lie within a prefix, itself left out."""
+        """Yields the prefixes within `prefix`, excluding itself."""
         if self._firsts is None:
             self._firsts = sorted(
                 (version, key << (WIDTH[version] - length), length)

@@ -1,4 +1,4 @@
-"""The one way input errors are told: every mistake of a file at once, each with its line and how to mend it."""
+"""The one form of input errors: all mistakes of a file at once, each with its line and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from shutdownlab.config.wording import on_one_line, shortened
 
 MAX_TOLD = 100
-"""Problems that are told; of the rest, how many there are."""
+"""The number of problems printed; the rest are only counted."""
 _MAX_KEPT = 1_000
 _MAX_TEXT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in one file: where it is, what stands there, what should, and how to mend it."""
+    """One mistake in one file: where it is, what was found, what was expected, and how to fix it."""
 
     file: str
     line: int
@@ -36,7 +36,7 @@ def _line(text: str) -> str:
 
 
 class Problems(list[Problem]):
-    """The problems found so far: the first thousand, and how many `more` there were."""
+    """The problems found so far: the first thousand, and in `more` the number of further ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Problems(list[Problem]):
 
     @property
     def in_all(self) -> int:
-        """How many there were. Whether there are new ones is seen by this, not by how many are kept."""
+        """The total number of problems. Compare this, not the length, to see whether there are new ones."""
         return len(self) + self.more
 
     def append(self, problem: Problem) -> None:
@@ -54,16 +54,16 @@ class Problems(list[Problem]):
             self.more += 1
 
     def take(self, other: Problems | BadInput) -> None:
-        """Those of another file with these."""
+        """Adds the problems of another file."""
         for problem in other if isinstance(other, Problems) else other.problems:
             self.append(problem)
         self.more += other.more
 
 
 class BadInput(Exception):
-    """Every problem of the input at once; the command line prints them and exits with 2.
+    """All problems of the input; the command line prints them and exits with 2.
 
-    Of very many, `problems` are the first, and `more` is how many there are beside them.
+    If there are very many, `problems` holds the first ones, and `more` is the number of the others.
     """
 
     def __init__(self, problems: Iterable[Problem], more: int = 0) -> None:
@@ -76,7 +76,7 @@ class BadInput(Exception):
         return len(self.problems) + self.more
 
     def lines(self) -> Iterator[str]:
-        """What to tell of them, a line a problem and its hint."""
+        """Yields the text to print: one entry per problem with its hint, then the number of problems left out."""
         yield from map(str, self.problems[:MAX_TOLD])
         if self.count > MAX_TOLD:
             yield f"and {self.count - MAX_TOLD:,} more problems"

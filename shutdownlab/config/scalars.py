@@ -1,7 +1,7 @@
-"""The scalar values that every file is written with: durations, rates, sizes, ports, instants.
+"""The scalar types of files: durations, rates, sizes, ports, instants.
 
-Each type knows how it is read and how it is written: what `writing.dump` makes of a value reads as that same value.
-Whatever a file has in a value's place, reading it returns the value or raises `Expected`, and nothing else.
+Each type has a parser and a formatter: the output of `writing.dump` parses as an equal value. For any input, a parser
+returns the value or raises `Expected`, and nothing else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pydantic_core import CoreSchema
 from shutdownlab.config.document import Expected, Record
 
 Whole = Annotated[int, Strict()]
-"""Neither true, which Python takes for 1, nor text."""
+"""A whole number; neither `true`, which Python treats as 1, nor text."""
 Number = Annotated[float, Strict()]
 
 
@@ -37,7 +37,7 @@ def _asn(value: Any) -> Any:
 
 
 Asn = Annotated[Whole, Field(ge=1, le=4_294_967_294), BeforeValidator(_asn)]
-"""The number of an autonomous system (RFC 6793); 0 and the last one are nobody's (RFC 7607, RFC 7300)."""
+"""The number of an autonomous system (RFC 6793); 0 and the last one are reserved (RFC 7607, RFC 7300)."""
 
 _DURATION = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = {"kbit": 1, "mbit": 1000, "gbit": 1_000_000}
@@ -51,7 +51,7 @@ _LONGEST = 2_000
 
 
 def written(value: Any) -> str:
-    """A scalar as it was written; empty for all else, and for what is longer than any is."""
+    """Returns a scalar as text; "" for anything else, and for text longer than any valid value."""
     if isinstance(value, int) and (isinstance(value, bool) or abs(value) >= 1 << 128):
         return ""
     if isinstance(value, float) and not math.isfinite(value):
@@ -61,7 +61,7 @@ def written(value: Any) -> str:
 
 
 def whole(value: Any, least: int, most: int) -> int | None:
-    """A whole number that was written as such, in quotes or without, if it is in this range."""
+    """Returns a whole number from `least` to `most`, written with or without quotes; None for anything else."""
     text = written(value)
     if not re.fullmatch(r"[0-9]{1,18}", text) or not least <= int(text) <= most:
         return None
@@ -69,7 +69,7 @@ def whole(value: Any, least: int, most: int) -> int | None:
 
 
 def duration(value: Any) -> float:
-    """`"20ms"`, `"12min"` as seconds."""
+    """Parses a duration such as `"20ms"` or `"12min"`; returns seconds."""
     found = re.fullmatch(rf"{_QUANTITY}(ms|s|min|h|d)", written(value))
     if found is None:
         raise Expected("a duration such as 20ms, 90s, 12min, 6h", "write a number and its unit")
@@ -80,7 +80,7 @@ def duration(value: Any) -> float:
 
 
 def duration_text(seconds: float) -> str:
-    """`"20ms"`, `"12min"`: seconds in the largest unit that they are a whole number of."""
+    """Formats seconds in the largest unit that gives a whole number: `"20ms"`, `"12min"`."""
     for unit, size in reversed(_DURATION.items()):
         count = round(seconds / size)
         if count and count * size == seconds:
@@ -89,7 +89,7 @@ def duration_text(seconds: float) -> str:
 
 
 def rate(value: Any) -> int:
-    """`"150kbit"`, `"30mbit"` as kbit/s."""
+    """Parses a rate such as `"150kbit"` or `"30mbit"`; returns kbit/s."""
     found = re.fullmatch(rf"{_QUANTITY}(kbit|mbit|gbit)", written(value))
     kbit = round(float(found[1]) * _RATE[found[2]]) if found else 0
     if not 1 <= kbit <= _HIGHEST_RATE:
@@ -99,13 +99,13 @@ def rate(value: Any) -> int:
 
 
 def rate_text(kbit: int) -> str:
-    """`"150kbit"`, `"30mbit"`: kbit/s in the largest unit that they are a whole number of."""
+    """Formats kbit/s in the largest unit that gives a whole number: `"150kbit"`, `"30mbit"`."""
     unit, size = next((unit, size) for unit, size in reversed(_RATE.items()) if kbit % size == 0)
     return f"{kbit // size}{unit}"
 
 
 def size(value: Any) -> int:
-    """`"16KiB"`, `"500kB"` as bytes."""
+    """Parses a size such as `"16KiB"` or `"500kB"`; returns bytes."""
     found = re.fullmatch(rf"{_QUANTITY}(B|kB|KiB|MB|MiB)", written(value))
     bytes_ = round(float(found[1]) * _SIZE[found[2]]) if found else 0
     if not 1 <= bytes_ <= _LARGEST_SIZE:
@@ -114,14 +114,14 @@ def size(value: Any) -> int:
 
 
 def size_text(bytes_: int) -> str:
-    """`"16KiB"`: bytes in the largest unit that they are a whole number of."""
+    """Formats bytes in the largest unit that gives a whole number: `"16KiB"`."""
     largest_first = sorted(_SIZE.items(), key=lambda item: -item[1])
     unit, each = next((unit, each) for unit, each in largest_first if bytes_ % each == 0)
     return f"{bytes_ // each}{unit}"
 
 
 def instant(value: Any) -> datetime:
-    """ISO 8601 with a zone: `2022-01-05T10:30Z`; kept in UTC."""
+    """Parses an ISO 8601 time with a zone, such as `2022-01-05T10:30Z`; returns it in UTC."""
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(written(value))
     except ValueError:
@@ -134,14 +134,15 @@ def instant(value: Any) -> datetime:
 
 
 def instant_text(moment: datetime) -> str:
-    """`"2022-01-05T10:30Z"`."""
+    """Formats a time in UTC: `"2022-01-05T10:30Z"`."""
     exact = bool(moment.second or moment.microsecond)
     text = moment.astimezone(UTC).isoformat(timespec="auto" if exact else "minutes")
     return text.replace("+00:00", "Z")
 
 
 def hours(value: Any) -> tuple[time, time]:
-    """`"08:00-20:00"`, `"22:00-06:00"`, `"18:00-24:00"` as its first minute and the one after its last."""
+    """Parses hours such as `"08:00-20:00"`, `"22:00-06:00"` or `"18:00-24:00"`; returns the first minute, and the
+    minute after the last."""
     clock = r"([01][0-9]|2[0-3]):([0-5][0-9])"
     found = re.fullmatch(rf"{clock}-{clock}", re.sub(r"-24:00\Z", "-00:00", written(value)))
     if found is None:
@@ -153,13 +154,13 @@ def hours(value: Any) -> tuple[time, time]:
 
 
 def hours_text(span: tuple[time, time]) -> str:
-    """`"22:00-06:00"`."""
+    """Formats hours of the day: `"22:00-06:00"`."""
     start, end = span
     return f"{start:%H:%M}-{end:%H:%M}"
 
 
 def utc_offset(value: Any) -> int:
-    """`"+06:00"` as seconds east of UTC, -12:00 to +14:00."""
+    """Parses an offset such as `"+06:00"`, from -12:00 to +14:00; returns seconds east of UTC."""
     found = re.fullmatch(r"([-+])(0[0-9]|1[0-4]):([0-5][0-9])", written(value))
     seconds = int(f"{found[1]}1") * (int(found[2]) * 3600 + int(found[3]) * 60) if found else -(1 << 31)
     if not -12 * 3600 <= seconds <= 14 * 3600:
@@ -168,13 +169,13 @@ def utc_offset(value: Any) -> int:
 
 
 def utc_offset_text(seconds: int) -> str:
-    """`"+06:00"`."""
+    """Formats seconds east of UTC: `"+06:00"`."""
     hour, minute = divmod(abs(seconds) // 60, 60)
     return f"{'-' if seconds < 0 else '+'}{hour:02}:{minute:02}"
 
 
 class Ports(Record):
-    """A range of ports of one transport, or of both (`protocol` None). Source: RFC 6335 for the range."""
+    """A range of ports of one transport protocol, or of both if `protocol` is None. Source: RFC 6335 for the range."""
 
     protocol: str | None
     first: int
@@ -193,7 +194,7 @@ class Ports(Record):
 
 
 def ports(value: Any) -> Ports:
-    """`443`, `"tcp/443"`, `"udp/1024-65535"`."""
+    """Parses ports such as `443`, `"tcp/443"` or `"udp/1024-65535"`."""
     found = re.fullmatch(r"(?:(tcp|udp)/)?([0-9]{1,5})(?:-([0-9]{1,5}))?", written(value))
     if isinstance(value, Ports):
         return value
@@ -204,7 +205,7 @@ def ports(value: Any) -> Ports:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadAs:
-    """How a file writes a value, as JSON Schema says it; without, that would be the form that is kept in memory."""
+    """The JSON Schema of a value as written in a file; without it, the schema would describe the form in memory."""
 
     form: dict[str, Any]
 
@@ -214,7 +215,7 @@ class ReadAs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrElse:
-    """What a file may have in a value's place beside its own form, as JSON Schema says it."""
+    """The JSON Schema of a form that a file may use instead of the value's own."""
 
     form: dict[str, Any]
 
@@ -224,7 +225,7 @@ class OrElse:
 
 
 def text_like(title: str, *examples: str, pattern: str = "") -> ReadAs:
-    """A value that is written as text of a certain form."""
+    """Returns the schema of a value that is written as text."""
     form = {"title": title, "type": "string"} | ({"pattern": f"^{pattern}$"} if pattern else {})
     return ReadAs(form | {"examples": list(examples)})
 
@@ -285,7 +286,7 @@ Port = Annotated[
 
 
 def part(value: object) -> object:
-    """A share of something, as a number; raises `Expected`."""
+    """Parses a share, above 0 and at most 1; raises `Expected`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise Expected("a share above 0 and up to 1", "such as 0.9")
     return float(value)

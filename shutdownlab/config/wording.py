@@ -1,4 +1,4 @@
-"""How messages to the user name things."""
+"""Wording of values, names and paths in messages to the user."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from itertools import islice
 Path = tuple[str | int, ...]
 
 _LONGEST = 60
-"""Characters of a value that are repeated in a message."""
+"""The number of characters of a value that a message repeats."""
 _MOST_LISTED, _FIRST_LISTED = 48, 12
-"""More than any model has keys, and any catalogue of ours but that of the apps has names."""
+"""More than the keys of any model, and the names of any catalogue that ships except that of the apps."""
 _COMPARED = 2_000
-"""Names that a misspelt one is compared with."""
+"""The number of names that a misspelt one is compared with."""
 
 
 def shortened(text: str, most: int = _LONGEST) -> str:
@@ -21,19 +21,19 @@ def shortened(text: str, most: int = _LONGEST) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """Text with line ends, escapes and whatever else no terminal shows as `\\n`, `\\x1b`."""
+    """Returns text with line breaks, control characters and other unprintable ones escaped: `\\n`, `\\x1b`."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def because(error: OSError) -> str:
-    """What was found where a file was to be opened: "no such file or directory", "a directory"."""
+    """Returns what was found instead of a readable file: "no such file or directory", "a directory"."""
     return (error.strerror or str(error)).lower().removeprefix("is ")
 
 
 def dotted(path: Path) -> str:
-    """`('links', 3, 'delay')` as `links[3].delay`."""
+    """Formats a path: `('links', 3, 'delay')` as `links[3].delay`."""
     text = ""
     for part in path:
         name = shortened(str(part))
@@ -54,7 +54,8 @@ def quoted(value: object) -> str:
 
 
 def one_of(names: Iterable[str], where: str = "") -> str:
-    """All of them, or of very many the first and how many more there are. where: what lists them all."""
+    """Lists the names, or if there are very many the first ones and the number of the others. where: a place that lists
+    them all."""
     names = list(names)
     shown = names if len(names) <= _MOST_LISTED else names[:_FIRST_LISTED]
     more = f" and {len(names) - len(shown):,} more{f' ({where})' if where else ''}" if len(shown) < len(names) else ""
@@ -71,10 +72,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 class Expected(ValueError):
-    """Raised by a field's own parser: what it takes, how to mend the value, and what it found if not just the value.
+    """Raised by a field's own parser: what it accepts, how to fix the value, and what it found if not the value itself.
 
-    hint: or what tells it, called only if the mistake is among those that are told. key: which of a mapping's values is
-    meant, where the mapping as a whole was parsed.
+    hint: text, or a function that returns it, called only if the mistake is printed. key: the entry at fault, if a
+    mapping was parsed as a whole.
     """
 
     def __init__(self, expected: str, hint: str | Callable[[], str] = "", *, found: str = "", key: str = "") -> None:

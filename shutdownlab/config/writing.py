@@ -1,4 +1,4 @@
-"""What was loaded, as plain data and as YAML again: both read as the same value."""
+"""Serialises loaded records as plain data and as YAML; either loads as an equal record."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pydantic import BaseModel
 
 
 def dump(record: BaseModel) -> dict[str, Any]:
-    """A record as a person writes it (`150kbit`, `tcp/443`, `except`), its fields in order, without the defaults."""
+    """Returns a record as a person writes it (`150kbit`, `tcp/443`, `except`): fields in order, without defaults."""
     data: dict[str, Any] = record.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return data
 
 
 def to_yaml(record: BaseModel) -> str:
-    """A record as the text of a file that reads as the same record."""
+    """Returns the text of a YAML file that loads as an equal record."""
     text: str = yaml.dump(dump(record), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
     return text
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's safe dumper, with unusual line ends as escapes: bare ones PyYAML reads as another line end."""
+    """PyYAML's safe dumper, with unusual line breaks escaped: unescaped, PyYAML reads them as other line breaks."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

@@ -1,8 +1,8 @@
-"""YAML text in, plain data and the line of every value out.
+"""Parses YAML text into plain data and the line of every value.
 
-Parsing uses PyYAML's composer, so that every value keeps its line. What is refused: more than one document, duplicate
-keys, tags, documents above 1 MiB, values nested more than 100 deep, more than 25,000 values, or more than 150,000 with
-those that aliases stand for ("YAML bomb"), and numbers that are none.
+Parsing uses PyYAML's composer, so that every value keeps its line. Refused are: more than one document, duplicate keys,
+tags, documents above 1 MiB, values nested more than 100 deep, more than 25,000 values, or more than 150,000 after
+expanding aliases ("YAML bomb"), and numbers that are not finite.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from shutdownlab.config.wording import Path, dotted, quoted
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 25_000
-"""As written: seven times the largest file that ships."""
+"""Limit of values as written: seven times those in the largest file that ships."""
 MAX_EXPANDED = 150_000
-"""With what aliases stand for: 1,000 operators in 20 regions that are written once have half as many."""
+"""Limit of values after expanding aliases: 1,000 operators sharing 20 regions written once have half as many."""
 MAX_DEPTH = 100
 MAX_DIGITS = 40
 
 
 def read_yaml(text: bytes, file: str) -> tuple[dict[str, Any], dict[Path, int]]:
-    """The mapping that one YAML document is, and the line that each of its values starts on, from 1, by its path.
+    """Returns the mapping in one YAML document, and the line, from 1, that each value starts on, by its path.
 
-    file: what to call it in messages. Raises `BadInput`.
+    file: its name in messages. Raises `BadInput`.
     """
 
     def bad(line: int, found: str, expected: str, hint: str = "") -> BadInput:
@@ -47,11 +47,11 @@ def read_yaml(text: bytes, file: str) -> tuple[dict[str, Any], dict[Path, int]]:
         line = text[: error.start].count(b"\n") + 1
         raise bad(line, f"the byte 0x{text[error.start]:02x}", "YAML text in UTF-8", "save it as UTF-8") from None
     try:
-        # Before the composer, which recurses, and makes of a byte what takes hundreds.
+        # Checked before the composer, which recurses, and needs hundreds of bytes of memory per byte of input.
         deep = _too_deep_in(_counted(yaml.parse(decoded, Loader=_Loader), file))
         nodes = [] if deep else list(yaml.compose_all(decoded, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
-        # The parser has a limit of its own, and reads ahead: it can meet that one before we can meet ours.
+        # The parser has a nesting limit of its own, and reads ahead: it may reach that before we see ours exceeded.
         deep = _too_deep_in(_before(error, decoded))
         if not deep:
             raise bad(*_syntax_error(error, decoded)) from None
@@ -73,7 +73,7 @@ def read_yaml(text: bytes, file: str) -> tuple[dict[str, Any], dict[Path, int]]:
 
 
 def _counted(events: Iterable[yaml.Event], file: str) -> Iterator[yaml.Event]:
-    """The same events; raises `BadInput` where there are too many."""
+    """Passes the events on; raises `BadInput` if there are too many."""
     keys_and_values = 0
     for event in events:
         keys_and_values += isinstance(event, yaml.NodeEvent)
@@ -96,7 +96,7 @@ _CLOSING = yaml.CollectionEndEvent, yaml.BlockEndToken, yaml.FlowMappingEndToken
 
 
 def _too_deep_in(parts: Iterable[yaml.Event | yaml.Token]) -> int:
-    """The line of the first list or mapping inside more than MAX_DEPTH others; 0 where there is none."""
+    """Returns the line of the first list or mapping nested in more than MAX_DEPTH others; 0 if there is none."""
     depth = -1  # the document's own mapping is inside none
     for part in parts:
         depth += isinstance(part, _OPENING) - isinstance(part, _CLOSING)
@@ -106,7 +106,7 @@ def _too_deep_in(parts: Iterable[yaml.Event | yaml.Token]) -> int:
 
 
 def _before(error: yaml.MarkedYAMLError, text: str) -> Iterator[yaml.Token]:
-    """The tokens up to the line of a syntax error, from PyYAML's scanner in Python: it has no limit."""
+    """Yields the tokens up to the line of a syntax error, from PyYAML's pure Python scanner, which has no limit."""
     mark = error.problem_mark or error.context_mark
     last = mark.line if mark else 0
     try:
@@ -119,7 +119,7 @@ def _before(error: yaml.MarkedYAMLError, text: str) -> Iterator[yaml.Token]:
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str, str]:
-    """The line, what was found, what was expected, and a hint, out of what the YAML parser says."""
+    """Converts a YAML parser's error: returns the line, what was found, what was expected, and a hint."""
     mark = error.problem_mark or error.context_mark
     line = mark.line if mark else 0
     stands = next(islice(text.splitlines(), line, None), "")
@@ -161,7 +161,7 @@ def _tag(node: yaml.Node) -> str:
 
 
 class _Reader:
-    """Walks composed nodes; counts what aliases expand to, so that a bomb is refused before it goes off."""
+    """Converts composed nodes; counts values as aliases expand, so that a YAML bomb is refused early."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -211,7 +211,10 @@ class _Reader:
         return result
 
     def _merged(self, node: yaml.MappingNode, path: Path, depth: int) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-        """What merge keys (`<<: *other`) add to a mapping, the first of each key first: https://yaml.org/type/merge.html"""
+        """Yields the pairs that merge keys (`<<: *other`) add to a mapping; the first pair of a key wins.
+
+        Source: https://yaml.org/type/merge.html
+        """
         for key_node, value in node.value:
             if key_node.tag != _MERGE:
                 continue
@@ -240,7 +243,7 @@ class _Reader:
                 return self._number(node, path, int)
             case "float" if re.fullmatch(r"[-+]?[0-9]*\.?[0-9]*([eE][-+]?[0-9]+)?", text) and re.search("[0-9]", text):
                 return self._number(node, path, float)
-            case "int" | "float" | "timestamp":  # 10:30 and dates stay what was typed; their fields parse them
+            case "int" | "float" | "timestamp":  # 10:30 and dates stay text; their fields parse them
                 return text
             case _:
                 self._bad(node, path, f"the tag {_tag(node)}", "plain YAML without tags", "remove the tag")

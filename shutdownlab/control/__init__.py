@@ -1,1 +1,1 @@
-"""What controllers stand on: OpenFlow, orders, the processes they run in."""
+"""The base of the controllers: OpenFlow, orders, and their processes."""

@@ -1,4 +1,4 @@
-"""The addresses that controllers listen at on the management network."""
+"""The addresses at which controllers listen on the management network."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ AUTHORITY = "authority"
 class ControllerAddresses:
     """The addresses of all controllers. `openflow` and `boxes` are by controller: an operator, or the authority.
 
-    A switch of an operator has both its operator's controller and the authority's; the gateway only the authority's.
-    The authority takes orders, operators and boxes on one port.
+    An operator's switch connects to its operator's controller and the authority's; the gateway only to the authority's.
+    The authority serves the run, operators and boxes on one port.
     """
 
     openflow: dict[str, Address]
@@ -26,22 +26,22 @@ class ControllerAddresses:
 
     @property
     def authority(self) -> Address:
-        """Where the authority listens for the run, the operators and the boxes."""
+        """The address at which the authority listens for the run, the operators and the boxes."""
         return self.boxes[AUTHORITY]
 
     def of_switch(self, owner: str) -> tuple[Address, ...]:
-        """The controllers of a switch of `owner` (an operator, or the gateway)."""
+        """Returns the controllers of a switch of `owner` (an operator, or the gateway)."""
         return tuple(self.openflow[name] for name in (owner, AUTHORITY) if name in self.openflow)
 
     def of_box(self, operator: str) -> tuple[Address, ...]:
-        """The controllers of an operator's DPI box."""
+        """Returns the controllers of an operator's DPI box."""
         return self.boxes[operator], self.authority
 
 
 def controller_addresses(
     operators: Iterable[str], host: str = str(next(MANAGEMENT.hosts())), first_port: int = 6653
 ) -> ControllerAddresses:
-    """Give the authority and each operator two ports of `host`, from `first_port` (OpenFlow's own) on."""
+    """Assigns the authority and each operator two ports of `host`, from `first_port` (OpenFlow's own) on."""
     names = [AUTHORITY, *operators]
     openflow = {name: (host, first_port + 2 * index) for index, name in enumerate(names)}
     boxes = {name: (host, first_port + 2 * index + 1) for index, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""The base of a controller app: os-ken's (or Ryu's) events as calls in one thread, and every failure told."""
+"""The base of a controller app: os-ken's (or Ryu's) events as calls in one thread, with every failure reported."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shutdownlab.protocol.messages import Failure, Message
 
 
 class AppCall(event.EventBase):  # type: ignore[misc]
-    """A function to be called in the app's own thread, for what happens outside OpenFlow."""
+    """A function to be called in the app's own thread, for events outside OpenFlow."""
 
     def __init__(self, function: Callable[..., None], *arguments: Any) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class AppCall(event.EventBase):  # type: ignore[misc]
 
 
 class SwitchApp(App):  # type: ignore[misc]
-    """An app that is called when a switch connects, confirms, refuses or leaves; in one thread, so without locks."""
+    """An app with callbacks for a switch that connects, confirms, refuses or leaves; in one thread, without locks."""
 
     OFP_VERSIONS = (ofp.OFP_VERSION,)
 
@@ -49,31 +49,31 @@ class SwitchApp(App):  # type: ignore[misc]
         self._switches: dict[str, Switch] = {}
 
     def switch_joined(self, name: str, switch: Switch) -> None:
-        """A switch has connected."""
+        """Called when a switch has connected."""
         raise NotImplementedError
 
     def switch_left(self, name: str) -> None:
-        """It is gone, and what was sent may be lost."""
+        """Called when a switch's connection is lost; messages sent may be lost."""
         raise NotImplementedError
 
     def switch_confirmed(self, name: str, barrier: int) -> None:
-        """It has carried out all that was sent before the barrier."""
+        """Called when a switch has applied all messages before the barrier."""
         raise NotImplementedError
 
     def switch_refused(self, name: str, refusal: Refusal) -> None:
-        """It has refused something that was sent."""
+        """Called when a switch has refused a message."""
         raise NotImplementedError
 
     def tell(self, message: Message) -> None:
-        """Report to whoever gives the orders; from any thread."""
+        """Sends a report to the source of the orders; may be called from any thread."""
         raise NotImplementedError
 
     def call(self, function: Callable[..., None], *arguments: Any) -> None:
-        """From any other thread: have the app's thread call `function`."""
+        """Calls `function` in the app's thread; may be called from any other thread."""
         self.send_event(self.name, AppCall(function, *arguments))
 
     def call_after(self, seconds: float, function: Callable[..., None], *arguments: Any) -> None:
-        """Like `call`, after some seconds."""
+        """Like `call`, after `seconds`."""
         timer = threading.Timer(seconds, self.call, (function, *arguments))
         timer.daemon = True
         timer.start()
@@ -110,18 +110,18 @@ class SwitchApp(App):  # type: ignore[misc]
             self.switch_refused(name, Refusal(happened.msg))
 
     def _current(self, datapath: Any) -> str | None:
-        """The name of the switch; None of a connection that has been replaced by a newer one."""
+        """Returns the name of the switch; None for a connection that has been replaced by a newer one."""
         name = self._names.get(datapath.id)
         switch = self._switches.get(name or "")
         return name if switch is not None and switch.is_on(datapath) else None
 
 
 class _TaskExit(BaseException):
-    """Ends an os-ken thread; no exception of an app is one."""
+    """Ends an os-ken thread; never raised by an app."""
 
 
 def _mended(receive: Callable[[Any], None]) -> Callable[[Any], None]:
-    """With native threads os-ken never tells a connection's sender that the switch is gone, nor then the app."""
+    """Fixes os-ken with native threads, where a lost connection never ends its sender thread, nor reaches the app."""
 
     def receive_and_end(datapath: Any) -> None:
         try:
@@ -134,7 +134,7 @@ def _mended(receive: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 class _Loud(logging.Handler):
-    """Passes on what the framework logs as errors, such as an app's exceptions."""
+    """Reports the framework's error log, such as exceptions in an app."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         super().__init__(logging.ERROR)
@@ -146,13 +146,13 @@ class _Loud(logging.Handler):
 
 
 def run_app(path: str, settings: ControllerSettings, deadline_s: float = 10.0) -> SwitchApp:
-    """Load the app at `path`, let it listen for switches where `settings` say, and return it at work.
+    """Loads the app at `path`, makes it listen for switches at the address in `settings`, and returns it, running.
 
-    Whatever goes wrong in it from then on, in any thread, it tells as a `Failure`. Raises `TimeoutError` when it does
-    not listen in time. Once a process: the frameworks' applications are the process's.
+    Later errors in any of its threads are reported as a `Failure`. Raises `TimeoutError` if it does not listen in time.
+    Call it once per process: the frameworks' applications are global.
     """
     if FRAMEWORK == "os_ken":
-        hub.TaskExit = _TaskExit  # it is Exception: a handler that fails would end the app's thread without a word
+        hub.TaskExit = _TaskExit  # it is Exception: a failing handler would end the app's thread silently
         controller.Datapath._recv_loop = _mended(controller.Datapath._recv_loop)
     listening = threading.Event()
 

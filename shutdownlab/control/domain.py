@@ -1,8 +1,8 @@
-"""What one controller commands of one owner (an operator, or the gateway): its switches and its DPI box. Pure.
+"""The switches and the DPI box of one owner (an operator, or the gateway), as commanded by one controller. Pure.
 
-A domain has a goal, the program of every switch and the rules of the box under one order, and knows who has confirmed
-what of it. It works by what is told to it (`switch_joined`, `switch_confirmed`, `box_said`, …) and says what came of
-it through `tell`: an `Ack` a switch, `Obeyed` once all have confirmed, a `Notice` or a `Failure`.
+A domain has a goal, the program of every switch and the rules of the box under one order, and tracks the confirmations.
+It is driven by events (`switch_joined`, `switch_confirmed`, `box_said`, …) and reports through `tell`: an `Ack` per
+switch, `Obeyed` once all have confirmed, a `Notice` or a `Failure`.
 """
 
 from __future__ import annotations
@@ -36,33 +36,33 @@ from shutdownlab.protocol.messages import (
 )
 
 _TELL_S: Final = 1.0
-"""How long an order has to go on before its progress is told, and between one telling and the next."""
+"""Seconds before an order's progress is first reported, and between reports."""
 
 
 class ConnectedSwitch(Protocol):
-    """A connected switch, as a domain uses it (`openflow.Switch` is one)."""
+    """The interface of a connected switch, which `openflow.Switch` implements."""
 
     def claim(self) -> None:
-        """Ask for the MASTER role."""
+        """Requests the MASTER role."""
 
     def replace(self, program: SwitchProgram, sent: Callable[[int], None]) -> int:
-        """Replace all that it holds by `program`; returns the number of the barrier that confirms it.
+        """Replaces everything on the switch by `program`; returns the number of the barrier that confirms it.
 
-        `sent` is told, while it goes on, how many more rules are on their way.
+        `sent` is called meanwhile with the number of rules sent since the last call.
         """
 
     def update(self, change: RuleChange, held: SwitchProgram, sent: Callable[[int], None]) -> int:
-        """Apply `change` to the program it holds; returns the number of the barrier."""
+        """Applies `change` to the program it holds; returns the number of the barrier."""
 
     def enforce(self, meters: list[tuple[Meter, bool]], rules: list[Rule]) -> None:
-        """Add what a decision needs (True: a meter id that is in use already)."""
+        """Adds meters (True: the id is in use already) and rules of a decision."""
 
     def forget_verdicts(self) -> int:
-        """Remove the rules of all decisions; returns the number of the barrier."""
+        """Removes the rules of all decisions; returns the number of the barrier."""
 
 
 class SwitchRefusal(Protocol):
-    """A switch's refusal (`openflow.Refusal` is one)."""
+    """The interface of a switch's refusal, which `openflow.Refusal` implements."""
 
     not_master: bool
     stale: bool
@@ -73,8 +73,8 @@ class SwitchRefusal(Protocol):
 class _SwitchState:
     """A connected switch.
 
-    `held`: the program on it; None if another controller may have changed it. `ours`: it takes our word, as far as we
-    know. `barrier`: the one that will confirm `held`; None once it has.
+    `held`: the program on it; None if another controller may have changed it. `ours`: it accepts our messages, as far
+    as we know. `barrier`: the number of the barrier that will confirm `held`; None once it has.
     """
 
     switch: ConnectedSwitch
@@ -86,9 +86,9 @@ class _SwitchState:
 
 @dataclass(slots=True)
 class _BoxState:
-    """The DPI box: how to write to it, the policy it was sent, and the barrier after which old verdicts are gone.
+    """The DPI box: `send` writes to it, `policy` is the last sent, `barrier` confirms that old verdicts are removed.
 
-    `lost`: it was there, and is no more.
+    `settled`: that barrier has been confirmed. `lost`: the box was connected, and no longer is.
     """
 
     send: Callable[[Message], None] | None = None
@@ -100,7 +100,8 @@ class _BoxState:
 
 @dataclass(slots=True)
 class _Goal:
-    """`local_time`: only where the box's rules ask for it, so that nothing else about them changes by the clock."""
+    """The programs and box rules of an order. `local_time`: None unless the box's rules depend on it, so that
+    otherwise they compare equal at any time."""
 
     serial: int
     programs: dict[str, SwitchProgram]
@@ -112,7 +113,7 @@ class _Goal:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far an order has got: rules worked out and sent, and when that was last told."""
+    """The progress of an order: rules compiled and sent so far, and when that was last reported."""
 
     serial: int
     rules: int = 0
@@ -121,7 +122,7 @@ class _Progress:
 
 @dataclass(slots=True)
 class Domain:
-    """The switches and the box of `owner`, commanded by one controller. `profile`: what its box works by."""
+    """The switches and the box of `owner`, commanded by one controller. `profile`: the box's profile."""
 
     network: Network
     apps: Mapping[str, App]
@@ -149,9 +150,9 @@ class Domain:
         self._verdicts = VerdictCompiler(on_path=self._on_path)
 
     def reconcile(self, serial: int, active: Mapping[str, Policy], local_time: float | None = None) -> None:
-        """Bring switches and box to the rules of the policies in force, `active` (order `serial`).
+        """Brings switches and box to the rules of the policies in force, `active` (order `serial`).
 
-        `local_time`: what the country's clocks show, in seconds since 1970. A box that was lost is not waited for.
+        `local_time`: the country's local time, in seconds since 1970. It does not wait for a lost box.
         """
         self._progress = _Progress(serial, told_at=time.monotonic())
         programs = compile_operator(
@@ -171,7 +172,7 @@ class Domain:
         self._check()
 
     def _got_on(self, rules: int) -> None:
-        """More rules are worked out or sent: told now and then, as long orders would look like none otherwise."""
+        """Counts rules compiled or sent, and reports them at intervals, so that a long order does not look stuck."""
         progress, now = self._progress, time.monotonic()
         progress.rules += rules
         if now - progress.told_at >= _TELL_S:
@@ -179,9 +180,9 @@ class Domain:
             self.tell(Progress(progress.serial, self.owner, progress.rules))
 
     def relinquish(self, *, still_trying: bool = False) -> None:
-        """Another controller commands: nothing is reconciled until the next goal.
+        """Drops the goal, because another controller takes command: nothing is reconciled until the next one.
 
-        still_trying: go on enforcing what the box decides, until a switch refuses it.
+        still_trying: continue to enforce the box's decisions, until a switch refuses.
         """
         self._goal = None
         for state in self._switch_states.values():
@@ -191,7 +192,7 @@ class Domain:
     # --- switches --------------------------------------------------------------------------------------------------
 
     def switch_joined(self, name: str, switch: ConnectedSwitch) -> None:
-        """A switch has connected, for the first time or again."""
+        """Handles a switch that has connected, for the first time or again."""
         self._switch_states[name] = _SwitchState(switch)
         if self._goal is not None:
             if self._goal.obeyed:
@@ -199,14 +200,14 @@ class Domain:
             self._install(name)
 
     def switch_left(self, name: str) -> None:
-        """A switch's connection is lost; it keeps its rules (Open vSwitch's fail-mode `secure`)."""
+        """Handles a lost switch connection; the switch keeps its rules (Open vSwitch's fail-mode `secure`)."""
         del self._switch_states[name]
         if self._goal is not None:
             self._goal.unconfirmed.add(name)
             self.tell(Notice(self.owner, f"lost the switch {name}; it keeps the rules it has"))
 
     def switch_confirmed(self, name: str, barrier: int) -> None:
-        """A switch has carried out all that was sent before `barrier`."""
+        """Handles a barrier reply: the switch has applied all messages before `barrier`."""
         state, goal = self._switch_states[name], self._goal
         if name == self._dpi_switch and barrier == self._box.barrier:
             self._box.barrier, self._box.settled = None, True
@@ -219,7 +220,7 @@ class Domain:
         self._check()
 
     def switch_refused(self, name: str, why: SwitchRefusal) -> None:
-        """A switch has refused a message. Where another controller is its master that is right, and only a notice."""
+        """Handles a refused message. If another controller is the switch's master that is expected: only a notice."""
         state = self._switch_states[name]
         was_ours, state.ours, state.held, state.barrier = state.ours, False, None, None
         if why.stale and self._goal is not None:
@@ -242,13 +243,13 @@ class Domain:
         state.barrier = state.switch.replace(program, self._got_on)
         state.held, state.ours = program, True
         if name == self._dpi_switch:
-            # Its verdicts are gone, and the box may have been told otherwise by whoever commanded before.
+            # Its verdicts are gone, and the previous controller may have sent the box other rules.
             self._verdicts = VerdictCompiler(on_path=self._on_path)
             self._box = _BoxState(self._box.send, lost=self._box.lost)
             self._send_box_policy()
 
     def _program(self, name: str) -> SwitchProgram:
-        """What a switch should hold; past a lost box that fails open, nothing is steered through it."""
+        """Returns the program for a switch; if its box is lost and fails open, traffic bypasses the box."""
         assert self._goal is not None
         program = self._goal.programs[name]
         if name == self._dpi_switch and self._box.lost and self._fails_open:
@@ -258,7 +259,7 @@ class Domain:
     # --- the box ---------------------------------------------------------------------------------------------------
 
     def box_joined(self, send: Callable[[Message], None]) -> None:
-        """The box has connected; `send` writes to it."""
+        """Handles a box that has connected; `send` writes to it."""
         was_lost = self._box.lost
         self._box = _BoxState(send)
         if self._goal is not None:
@@ -271,7 +272,7 @@ class Domain:
             self._send_box_policy()
 
     def box_left(self) -> None:
-        """The box or its connection is lost: its operator's traffic fails open or closed, as its profile says."""
+        """Handles a lost box or connection: the operator's traffic fails open or closed, by the profile."""
         self._box = _BoxState(lost=True)
         if self._goal is not None:
             self.tell(Notice(self.owner, f"lost the DPI box {self.box}; {self._without_box}"))
@@ -281,20 +282,20 @@ class Domain:
 
     @property
     def _without_box(self) -> str:
-        """What becomes of the packets that a lost box should see, in words."""
+        """Describes in words what happens to the packets that a lost box should see."""
         if self._on_path:
             return f"{self.profile.name} is on-path, so they go on without it"
         how = "open: they go past it" if self._fails_open else "closed: they are lost"
         return f"{self.profile.name} fails {how}"
 
     def _steer_again(self) -> None:
-        """Reinstall the DPI switch's program where it depends on whether there is a box."""
+        """Reinstalls the DPI switch's program if it depends on whether there is a box."""
         name = self._dpi_switch
         if self._fails_open and not self._on_path and name in self._switch_states and self._switch_states[name].ours:
             self._install(name)
 
     def box_said(self, message: Message) -> None:
-        """Handle a message of the box's: decisions become flow rules at once."""
+        """Handles a message from the box: decisions become flow rules at once."""
         match message:
             case Decisions():
                 self._enforce(message)
@@ -306,7 +307,7 @@ class Domain:
                 self.tell(Failure(self.owner, f"its DPI box said what a box may not: {message}"))
 
     def _send_box_policy(self) -> None:
-        """Send the box its rules, unless it has the same already: then its connections stay decided."""
+        """Sends the box its rules, unless it has the same already: then its decisions stay valid."""
         goal, box, state = self._goal, self._box, self._switch_states.get(self._dpi_switch or "")
         if goal is None or box.send is None or state is None or not state.ours:
             return
@@ -319,7 +320,7 @@ class Domain:
             goal.unconfirmed.discard(self.box or "")
 
     def _box_applied(self, serial: int) -> None:
-        """The box has applied its rules: remove what it decided by older ones, so that it is decided anew."""
+        """Handles applied box rules: removes decisions by older rules, so that connections are decided anew."""
         state = self._switch_states.get(self._dpi_switch or "")
         policy = self._box.policy
         if policy is not None and policy.serial == serial and state is not None and state.ours:

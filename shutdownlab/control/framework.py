@@ -1,7 +1,7 @@
-"""The OpenFlow framework: os-ken, or the original Ryu 4.34 whose continuation it is. The only module that names them.
+"""The OpenFlow framework: os-ken, or the original Ryu 4.34, its predecessor. The only module that imports them.
 
-`SHUTDOWNLAB_OPENFLOW=ryu` in the environment chooses Ryu (Python 3.11 and older). Ryu's threads are eventlet's, which
-must have replaced Python's before anything else is imported: a program that may run under Ryu imports this first.
+`SHUTDOWNLAB_OPENFLOW=ryu` in the environment selects Ryu (Python 3.11 and older). Ryu uses eventlet's threads, which
+must replace Python's before anything else is imported: a program that may run under Ryu imports this module first.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ FRAMEWORK = os.environ.get("SHUTDOWNLAB_OPENFLOW", "os_ken")
 """The framework's package: `os_ken` or `ryu`."""
 
 if FRAMEWORK == "ryu":
-    os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")  # nothing here looks up names
+    os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")  # we look up no names
     importlib.import_module("eventlet").monkey_patch()
-    # Ryu imports this name for its web server, which is not used here; newer eventlets have it no more.
+    # Ryu imports this name for its web server, which we do not use; newer versions of eventlet lack it.
     vars(importlib.import_module("eventlet.wsgi")).setdefault("ALREADY_HANDLED", None)
     from ryu import cfg
     from ryu.base.app_manager import AppManager

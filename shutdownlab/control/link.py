@@ -1,4 +1,4 @@
-"""Messages over TCP, in threads: what a controller listens to and calls beside OpenFlow."""
+"""Messages over TCP, in threads: a controller's servers and connections besides OpenFlow."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class MessageLink:
     """One connection. `send` may be called from any thread."""
 
     def __init__(self, connection: socket.socket) -> None:
-        """Speak over `connection`, whose other end must take what is sent within seconds."""
+        """connection: its peer must read what is sent within seconds."""
         self._lines = LineSocket(connection, waits=True)
 
     def send(self, message: Message) -> None:
-        """Send one message; a connection that does not take it is closed, which its reader notices."""
+        """Sends one message; if the peer does not read it, closes the connection, which ends `read`."""
         if not self._lines.send(encode(message)):
             self._lines.shut_down()
 
     def close(self) -> None:
-        """End the connection; its reader ends too."""
+        """Closes the connection, which ends `read`."""
         self._lines.shut_down()
 
     def read(self, heard: Heard, ended: Ended) -> None:
-        """Pass on what comes until the connection ends, and say why it did."""
+        """Calls `heard` with each message until the connection ends, then `ended` with the reason."""
         lines, why = self._lines, ""
         try:
             while lines.ended is None:
@@ -49,7 +49,7 @@ class MessageLink:
 
 
 def listen(address: tuple[str, int], heard: Heard, ended: Ended) -> None:
-    """Take any number of connections at `address` from now on; raises OSError where it cannot listen."""
+    """Accepts connections at `address` in a thread, from now on; raises OSError if it cannot listen."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     server = socket.create_server(address, family=family, backlog=64)
 
@@ -62,10 +62,10 @@ def listen(address: tuple[str, int], heard: Heard, ended: Ended) -> None:
 
 
 class Uplink:
-    """A connection to a controller above, made anew whenever it is lost; what is said meanwhile waits."""
+    """A connection to a superior controller, reconnected whenever it is lost; messages sent meanwhile are queued."""
 
     def __init__(self, address: tuple[str, int], hello: Message, heard: Heard, ended: Ended) -> None:
-        """Call `address` from now on, with `hello` as the first message of every connection."""
+        """Connects to `address`, from now on, with `hello` as the first message of every connection."""
         self._address = address
         self._hello = hello
         self._heard = heard
@@ -76,7 +76,7 @@ class Uplink:
         _thread(self._keep_up)
 
     def send(self, message: Message) -> None:
-        """Send now or when there is a connection; of more than a thousand messages the oldest are lost."""
+        """Sends now, or once connected; beyond a thousand queued messages the oldest are dropped."""
         with self._lock:
             if self._link is None:
                 self._waiting.append(message)

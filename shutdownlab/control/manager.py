@@ -2,12 +2,12 @@
 
     python -m shutdownlab.control.manager controllers/isp.py --name kcell --topology topologies/kazakhstan.yaml
 
-Addresses follow from the topology (see `addresses`), so that controllers started by hand find each other.
+Addresses are derived from the topology (see `addresses`), so that controllers started by hand find each other.
 """
 
 from __future__ import annotations
 
-from shutdownlab.control import framework  # noqa: F401 - ahead of all others: see there
+from shutdownlab.control import framework  # noqa: F401 - must be imported first: see there
 
 # isort: split
 
@@ -30,11 +30,11 @@ from shutdownlab.system.signals import ignore_alone
 
 
 def serve(path: Path, settings: ControllerSettings, stop_fd: int, ready: Callable[[], None]) -> None:
-    """Run the app until `stop_fd` says that this process is to end; call `ready` once it listens.
+    """Runs the app until `stop_fd` asks this process to end; calls `ready` once it listens.
 
-    Ctrl-C is ignored by a controller of a run, but not by what an app of the user's own starts.
+    A controller of a run ignores Ctrl-C, but processes that a user's own app starts do not.
 
-    The frameworks cannot be stopped (os-ken's threads are no daemons and know no end): leave by `os._exit` then.
+    The frameworks cannot be stopped (os-ken's threads are not daemons and never end): exit by `os._exit` afterwards.
     """
     ignored = ignore_alone()
     run_app(str(path), settings)
@@ -46,7 +46,7 @@ def serve(path: Path, settings: ControllerSettings, stop_fd: int, ready: Callabl
 
 
 def main() -> None:
-    """The command line; ends with 2 on bad input."""
+    """The command line; exits with 2 on bad input."""
     options = argparse.ArgumentParser(prog="python -m shutdownlab.control.manager", description=__doc__.split("\n")[0])
     options.add_argument("app", type=Path, help="controllers/isp.py or controllers/authority.py")
     options.add_argument("--name", required=True, help=f"the operator, or {AUTHORITY}")

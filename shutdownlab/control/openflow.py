@@ -1,8 +1,8 @@
-"""OpenFlow 1.3: what a controller says to its switches.
+"""OpenFlow 1.3: the messages from a controller to its switches.
 
-A program's rules become flow-mods here, and its meters meter-mods. Everything that changes the standing rules of a
-switch travels in one atomic bundle (ONF extension 230 to OpenFlow 1.3; Open vSwitch has it), followed by a barrier: no
-packet ever meets half a policy.
+Rules of a program are sent as flow-mods, and meters as meter-mods. All changes to a switch's standing rules are in one
+atomic bundle (ONF extension 230 to OpenFlow 1.3, supported by Open vSwitch), followed by a barrier: no packet ever
+meets half a policy.
 """
 
 from __future__ import annotations
@@ -17,50 +17,55 @@ from shutdownlab.config.numbers import ETHER_TYPES
 from shutdownlab.control.framework import ofp, parser
 
 _PIECE = 1_000
-"""Messages that are sent together."""
+"""Messages per write."""
 _BUNDLE_FLAGS = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
 
 
 def _unheard(_: int) -> None:
-    """Progress that nobody asked for."""
+    """Ignores progress."""
 
 
 class Refusal:
-    """Why a switch refused a message."""
+    """A switch's reason for refusing a message."""
 
     def __init__(self, message: Any) -> None:
-        """Read it off an `OFPErrorMsg`."""
+        """message: the `OFPErrorMsg`."""
         self.not_master = (message.type, message.code) == (ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_IS_SLAVE)
         """Another controller holds the MASTER role."""
         self.stale = (message.type, message.code) == (ofp.OFPET_ROLE_REQUEST_FAILED, ofp.OFPRRFC_STALE)
-        """Another controller asked for a role later, though its request was made earlier."""
+        """The switch has seen a role request with a newer generation id, from another controller."""
         kind = ofp.ofp_error_type_to_str(message.type)
         self.text = f"{kind.split('(')[0]} {ofp.ofp_error_code_to_str(message.type, message.code).split('(')[0]}"
 
 
 class Switch:
-    """A connected switch. It does as told, in order; what returns a number ends with a barrier of that number."""
+    """A connected switch, which applies messages in order.
+
+    Methods that return a number end with a barrier, whose number it is.
+    """
 
     def __init__(self, name: str, datapath: Any) -> None:
-        """Speak to the switch that the topology calls `name` over the framework's `datapath`."""
+        """name: the switch in the topology; datapath: the framework's connection to it."""
         self.name = name
         self._datapath = datapath
 
     def is_on(self, datapath: Any) -> bool:
-        """Whether this is the connection `datapath`, and not an older or newer one of the same switch."""
+        """Returns whether this is the connection `datapath`, not an older or newer one of the same switch."""
         return self._datapath is datapath
 
     def claim(self) -> None:
-        """Ask for the MASTER role; whoever had it is SLAVE then.
+        """Requests the MASTER role; the previous master becomes SLAVE.
 
-        Generations must grow across all controllers (OpenFlow 1.3.5, section 6.3.6): the machine's clock does.
+        Generation ids must increase across all controllers (OpenFlow 1.3.5, section 6.3.6), so they are the machine's
+        monotonic clock.
         """
         self._send([parser.OFPRoleRequest(self._datapath, ofp.OFPCR_ROLE_MASTER, time.monotonic_ns())])
 
     def replace(self, program: SwitchProgram, sent: Callable[[int], None] = _unheard) -> int:
-        """Make `program` all that the switch holds. Its meters go a moment before the rules that they belonged to.
+        """Replaces everything on the switch by `program`. Old meters are deleted a moment before the rules that use
+        them.
 
-        `sent` is told of every thousand messages or so that are on their way.
+        `sent` is called with the number of messages after each batch (1,000).
         """
         everything = parser.OFPMeterMod(self._datapath, ofp.OFPMC_DELETE, 0, ofp.OFPM_ALL)
         clear = [parser.OFPFlowMod(self._datapath, table_id=ofp.OFPTT_ALL, command=ofp.OFPFC_DELETE, **_ANY_PORT)]
@@ -69,7 +74,7 @@ class Switch:
         return self._confirmed(chain([everything], meters, flows), sent)
 
     def update(self, change: RuleChange, held: SwitchProgram = EMPTY, sent: Callable[[int], None] = _unheard) -> int:
-        """Carry out `change` on a switch that holds `held`; `sent`: see `replace`."""
+        """Applies `change` to a switch that holds `held`; `sent`: see `replace`."""
         known = {meter.id for meter in held.meters}
         meters = [self._meter(m, ofp.OFPMC_MODIFY if m.id in known else ofp.OFPMC_ADD) for m in change.meters]
         flows = chain(map(self._add, change.add), map(self._delete, change.delete))
@@ -78,12 +83,12 @@ class Switch:
         return self._confirmed(chain(meters, bundle, dropped), sent)
 
     def enforce(self, meters: Iterable[tuple[Meter, bool]], rules: Iterable[Rule]) -> None:
-        """Add rules, and meters before them (True: the switch knows the id already), without waiting for anything."""
+        """Adds rules, and before them meters (True: the id is in use already), without a barrier."""
         mods = [self._meter(meter, ofp.OFPMC_MODIFY if known else ofp.OFPMC_ADD) for meter, known in meters]
         self._send([*mods, *map(self._add, rules)])
 
     def forget_verdicts(self) -> int:
-        """Remove every connection's rule; what else is in those tables matches no protocol, and stays."""
+        """Removes the rules of all connections; other rules in those tables do not match an EtherType, and stay."""
         matches = [parser.OFPMatch(eth_type=kind) for kind in ETHER_TYPES.values()]
         return self._confirmed(
             [
@@ -99,7 +104,7 @@ class Switch:
         return int(barrier.xid)
 
     def _send(self, messages: Iterable[Any], sent: Callable[[int], None] = _unheard) -> None:
-        """In few pieces: the framework's own way is a queue of 16 with a system call for each message."""
+        """Sends messages in batches: the framework's own way is a queue of 16 and a system call for each message."""
         pieces, count = bytearray(), 0
         for message in messages:
             if message.xid is None:
@@ -168,5 +173,5 @@ def _instructions(rule: Rule) -> Iterator[Any]:
 
 
 def _bits(field: str) -> int:
-    """A field's width: an address's, or a port's."""
+    """Returns the width in bits of an address or port field."""
     return {"ipv4": 32, "ipv6": 128}.get(field[:4], 16)

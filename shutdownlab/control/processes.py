@@ -43,20 +43,20 @@ _DEADLINE_S = 30.0
 _CONNECT_S = 10.0
 _READY_S = 10.0
 _RYU_READY_S = 60.0
-"""It imports everything anew."""
+"""Longer, because it imports everything again."""
 _GRACE_S = 3.0
-"""How long after a failure an order may still be confirmed: what failed may have had nothing to do with it."""
+"""Seconds after a failure in which an order may still be confirmed: the failure may be unrelated to it."""
 
 _KEPT = "the switches keep the rules they have"
 
 
 class ControlError(RuntimeError):
-    """An order that was not carried out: what is missing, and what was told meanwhile."""
+    """An order was not carried out; the text says what is missing, and what was reported meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Controllers:
-    """The controllers' processes, by name: the authority and the operators."""
+    """The controllers' processes, by name: the authority and the operators. `netns`: their network namespace."""
 
     network: Network
     addresses: ControllerAddresses
@@ -64,14 +64,14 @@ class Controllers:
     processes: dict[str, Forked]
 
     def died(self, on_purpose: Collection[str] = ()) -> Iterator[str]:
-        """A sentence about each controller that has ended, but for those that should."""
+        """Yields a sentence about each controller that has ended, except those `on_purpose`."""
         for name, process in self.processes.items():
             if name not in on_purpose and not process.alive():
                 why = f"has ended ({process.failure})" if process.failure else ending(process.status)
                 yield f"the controller of {name} {why}; its switches keep the rules they have"
 
     def stop(self) -> None:
-        """End them all; raises `ForkedError` for one that had to be killed."""
+        """Stops all of them; raises `ForkedError` if one had to be killed."""
         for process in self.processes.values():
             process.stop()
 
@@ -88,12 +88,12 @@ def start_controllers(
     own: Mapping[str, Path] | None = None,
     ryu: RyuPython | None = None,
 ) -> Controllers:
-    """Fork the authority and every operator's controller (or those in `names`), into the namespace at `netns`.
+    """Forks the authority's and every operator's controller (or those in `names`) into the namespace at `netns`.
 
-    They share with this process what it has imported and worked out. `profiles` are the DPI boxes', by operator (none:
-    the perfect one); `own`: apps of the user's own, by operator; `logs`: a directory for what they write to standard
-    error; `ryu`: the Python to run them in, under Ryu. From the main thread, before starting others (see
-    `child_process`). Returns once all listen; raises `ForkedError`.
+    They share this process's memory copy-on-write. `profiles`: of the DPI boxes, by operator (default: the perfect
+    one); `own`: the user's own apps, by operator; `logs`: a directory for their standard error; `ryu`: the Python to
+    run them under Ryu. Call it from the main thread, before starting other threads (see `child_process`). Returns once
+    all listen; raises `ForkedError`.
     """
     if logs is not None:
         logs.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def start_controllers(
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """An order carried out everywhere, `seconds` after it was given. `told`: all that was said meanwhile, in order."""
+    """An order carried out everywhere, `seconds` after it was given. `told`: the messages received meanwhile."""
 
     serial: int
     phase: str
@@ -132,21 +132,21 @@ class Confirmation:
 
 
 _Latest = tuple[str, Mapping[str, Policy], Mode, float | None, Mapping[str, Mapping[str, Policy]] | None]
-"""Phase, policies, mode, local time, and who does otherwise."""
+"""Phase, policies, mode, local time, and the policies of operators that deviate."""
 
 
 class AuthorityClient:
-    """The run's connection to the authority's controller: gives orders and hears what came of them."""
+    """The run's connection to the authority's controller: sends orders and receives reports."""
 
     def __init__(self, controllers: Controllers) -> None:
-        """Connect to the authority's controller; raises OSError when it does not answer."""
+        """Connects to the authority's controller; raises OSError if it does not answer."""
         self._controllers = controllers
         self._serial = 0
         self._lines = self._connected()
         self._latest: _Latest = ("", {}, Mode.OPERATORS, None, None)
 
     def connect_again(self) -> None:
-        """Connect to an authority's controller that was started anew; raises OSError when it does not answer."""
+        """Reconnects to the authority's controller after a restart; raises OSError if it does not answer."""
         self._lines.close()
         self._lines = self._connected()
 
@@ -166,16 +166,15 @@ class AuthorityClient:
         damage: Damage = NO_DAMAGE,
         otherwise: Mapping[str, Mapping[str, Policy]] | None = None,
     ) -> Confirmation:
-        """Put exactly `policies` in force, and return when every switch and box of the country has confirmed it.
+        """Puts exactly `policies` in force, and returns once every switch and box of the country has confirmed it.
 
-        delays: wall-clock seconds that an operator takes to obey (mode `operators`); `deadline_s` counts after the
-        longest, and anew whenever a switch or an operator has confirmed, or a controller tells that it has got on: big
-        orders take their time, and only one with which nobody gets on is given up.
-        local_time: what the country's clocks show (seconds since 1970), for rules that ask for the hour. damage:
-        whoever cannot confirm for it is not waited for; of whom the box alone cannot, the switches are. otherwise: what
-        operators do that do not do as ordered. A `Failure`
-        that does not keep the order from being confirmed is among what was told. Raises `ControlError` when one does,
-        when the authority is gone, and at the deadline.
+        delays: wall-clock seconds that operators take to obey (mode `operators`). deadline_s: counted after the longest
+        delay, and restarted by every confirmation or progress report, so that only an order without progress times out.
+        local_time: the country's local time (seconds since 1970), for rules that depend on the hour. damage: it does
+        not wait for controllers and boxes that cannot confirm because of it; if only the box cannot, it waits for the
+        switches. otherwise: the policies of operators that do not do as ordered. A `Failure` that does not prevent the
+        confirmation is in `told`. Raises `ControlError` if one does, if the authority's controller is gone, and at the
+        deadline.
         """
         self._serial += 1
         if AUTHORITY in damage.leaderless:
@@ -216,21 +215,22 @@ class AuthorityClient:
         return Confirmation(order.serial, phase, round(time.monotonic() - begin, 6), tuple(told))
 
     def order_again(self, damage: Damage) -> None:
-        """Give the latest order once more, for whoever was away when it was given. Raises `ControlError`."""
+        """Repeats the latest order, for controllers that were down when it was given. Raises `ControlError`."""
         phase, policies, mode, local_time, otherwise = self._latest
         self.order(phase, policies, mode, local_time=local_time, damage=damage, otherwise=otherwise)
 
     def _switches_beside(self, boxes: Collection[str]) -> dict[str, set[str]]:
-        """The switches of these boxes' operators, by operator."""
+        """Returns the switches of these boxes' operators, by operator."""
         nodes = self._controllers.network.nodes
         owners = {nodes[box].owner for box in boxes}
         return {o: {n.name for n in nodes.values() if n.owner == o and n.role.is_openflow} for o in owners}
 
     def counters(self, deadline_s: float, of: Collection[str], recent: int = 0) -> list[Message]:
-        """Ask every DPI box for its counters: their `Counters` (empty ones of a box that is lost), and what else came.
+        """Asks every DPI box for its counters; returns all messages received meanwhile. A lost box has empty
+        `Counters`.
 
-        Those `of` these boxes are waited for; one that has not answered at the deadline is left out. `recent`: how many
-        of its latest decisions each tells, too. Raises `ControlError` when the authority is gone.
+        It waits for the boxes `of`; one that has not answered by the deadline is missing. `recent`: the number of
+        latest decisions that each includes. Raises `ControlError` if the authority's controller is gone.
         """
         boxes = set(of)
         self._send(CountersRequest(recent))
@@ -244,9 +244,9 @@ class AuthorityClient:
         return told
 
     def events(self, wait_s: float = 0.0) -> list[Message]:
-        """What has been told since the last call, waiting up to `wait_s` for the first.
+        """Returns the messages received since the last call, waiting up to `wait_s` seconds for the first.
 
-        Raises `ControlError` when the authority is gone.
+        Raises `ControlError` if the authority's controller is gone.
         """
         polling.wait([self._lines], seconds=wait_s)
         messages = [decode(line) for line in self._lines.receive()]
@@ -255,11 +255,11 @@ class AuthorityClient:
         return messages
 
     def fileno(self) -> int:
-        """A descriptor that is readable when `events` has something."""
+        """Returns the file descriptor that is readable when `events` has messages."""
         return self._lines.fileno()
 
     def close(self) -> None:
-        """Close the connection; the rules in force stay."""
+        """Closes the connection; the rules in force stay."""
         self._lines.close()
 
     def _send(self, message: Message) -> None:
@@ -274,7 +274,7 @@ class AuthorityClient:
         return ControlError(f"lost the authority's controller: {why}; {_KEPT}")
 
     def _complaint(self, order: Order, owners: set[str], told: list[Message], waited_s: float) -> str:
-        """Who has not answered (the switches, if it is them), what was told, and which controllers have died."""
+        """Describes who has not confirmed (with the switches), the failures reported, and dead controllers."""
         acked = {message.switch for message in told if isinstance(message, Ack) and message.serial == order.serial}
         silent = []
         for owner in sorted(owners):

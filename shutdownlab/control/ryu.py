@@ -1,7 +1,7 @@
-"""Controllers under the original Ryu, in a Python that has it, while all the rest of a run stays in its own.
+"""Runs controllers under Ryu, in a Python that has it, while the rest of a run stays in its own Python.
 
-Ryu's threads are eventlet's, which must replace Python's before anything else is imported; Mininet does not bear that.
-So only controllers get it: each is forked as any other, and goes on as that Python, with what it was given.
+Ryu uses eventlet's threads, which must replace Python's before anything else is imported; Mininet does not work with
+them. So only controllers use that Python: each is forked as usual, and then executes it with its settings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shutdownlab.system.child_process import Child
 from shutdownlab.system.kernel import MachineCannot
 
 _PACKAGE: Final = Path(__file__).parent.parent / "__init__.py"
-# Our own package, from its files, whatever shutdownlab the other Python may have; its framework first of all.
+# Imports our own package from its files, even if the other Python has a shutdownlab; the framework first.
 _BOOT: Final = """\
 import os, sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -46,7 +46,7 @@ _MEND: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RyuPython:
-    """A Python with Ryu. `version`: Ryu's; `python`: its own; `keep`: the folders that it runs from."""
+    """A Python with Ryu. `version`: Ryu's; `python`: Python's; `keep`: the folders that it runs from."""
 
     path: Path
     version: str
@@ -57,7 +57,7 @@ class RyuPython:
         return f"Ryu {self.version} under Python {self.python}"
 
     def go_on(self, child: Child, app: Path, settings: ControllerSettings) -> NoReturn:
-        """Be this controller, in this Python. Called in a forked child."""
+        """Executes this Python as the controller. Called in a forked child."""
         given = os.memfd_create("controller")
         with os.fdopen(given, "wb", closefd=False) as file:
             pickle.dump((child.name, app, settings), file)
@@ -67,12 +67,12 @@ class RyuPython:
 
 
 def ryu_python(given: str | Path | None) -> RyuPython:
-    """The Python to run controllers in: the given one, else that of the environment beside ours.
+    """Returns the Python to run controllers in: the given one, else that of the environment beside ours (`NAME-ryu`).
 
-    Raises `MachineCannot` where there is none, or it does not have Ryu.
+    Raises `MachineCannot` if it does not exist or does not have Ryu.
     """
     beside = Path(sys.prefix).with_name(f"{Path(sys.prefix).name}-ryu") / "bin" / "python"
-    path = Path.cwd() / given if given is not None else beside  # unresolved: by its link it knows its environment
+    path = Path.cwd() / given if given is not None else beside  # unresolved: the link's path determines the environment
     argv = [str(path), "-P", "-W", "ignore", "-c", _ASK, str(_PACKAGE)]
     try:
         asked = subprocess.run(
@@ -90,7 +90,7 @@ def ryu_python(given: str | Path | None) -> RyuPython:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, but for what leads Python to our own packages."""
+    """Returns our environment without the variables that point Python to our packages."""
     ours = {"PYTHONPATH", "PYTHONHOME"}
     return {k: v for k, v in os.environ.items() if k not in ours} | {"SHUTDOWNLAB_OPENFLOW": "ryu"}
 

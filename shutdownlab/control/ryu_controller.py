@@ -1,8 +1,8 @@
-"""What a controller under Ryu runs, in the Python that has it (see `ryu`)."""
+"""The main program of a controller under Ryu, run by the Python that has Ryu (see `ryu`)."""
 
 from __future__ import annotations
 
-from shutdownlab.control import framework  # noqa: F401 - ahead of all others: see there
+from shutdownlab.control import framework  # noqa: F401 - must be imported first: see there
 
 # isort: split
 
@@ -15,7 +15,8 @@ from shutdownlab.system.child_process import Child, go_on
 
 
 def main(given: int, lines: int) -> NoReturn:
-    """Be the controller whose name, app and settings are in the file `given`; `lines` leads to its parent."""
+    """Runs the controller whose name, app and settings are pickled in the file descriptor `given`; `lines`: the
+    descriptor of the connection to the parent."""
     with os.fdopen(given, "rb") as file:
         name, app, settings = pickle.load(file)
 

@@ -1,4 +1,4 @@
-"""What a controller app is given when it starts."""
+"""The settings that a controller app is started with."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DEFAULT_PROFILE = "perfect"
 
 @dataclass(frozen=True, slots=True)
 class ControllerSettings:
-    """`name` is the operator whose controller it is, or `authority`.
+    """The settings of one controller. `name`: its operator, or `authority`.
 
-    `profiles`: what operators' DPI boxes work by, where that is not the perfect one.
+    `profiles`: the profiles of operators' DPI boxes, if not the perfect one.
     """
 
     name: str
@@ -30,5 +30,5 @@ class ControllerSettings:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
 
     def domain(self, owner: str, tell: Callable[[Message], None]) -> Domain:
-        """What there is to command of `owner`."""
+        """Returns the domain of `owner`: its switches and box."""
         return Domain(self.network, self.apps, owner, self.profiles.get(owner) or profile_named(DEFAULT_PROFILE), tell)

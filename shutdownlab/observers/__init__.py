@@ -1,1 +1,1 @@
-"""What is seen from outside the country."""
+"""Observers of the country from outside."""

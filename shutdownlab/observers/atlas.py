@@ -1,8 +1,8 @@
-"""RIPE Atlas: probes on lines of the country, in data centres and at homes, and what they tell.
+"""RIPE Atlas: probes on lines of the country, in data centres and at homes, and their results.
 
-A probe is connected as long as it holds a TCP connection to a controller abroad, on port 443: to a site that no policy
-names. What probes that are not connected have measured nobody hears of. One that does not get through is believed so
-when it failed twice, with a control behind each try: an echo from abroad to the line's control address.
+A probe counts as connected while it has a TCP connection to a controller abroad, on port 443: to a site that no policy
+names. Results of unconnected probes are not published. A probe is taken to be disconnected after two failed tries, each
+followed by a control: an echo from abroad to the line's control address.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from shutdownlab.observers.naming import stamp
 from shutdownlab.results.reading import Reading, Scope
 
 _PATIENCE_S: Final = 1.5
-"""More than one retransmission of a SYN."""
+"""Seconds for a connection: more than one retransmission of a SYN."""
 _TRIES: Final = 2
 _MOST_CONTROLLERS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A line that has a probe; `signal`: the one that it counts in, with which weight."""
+    """A line that has a probe; `signal`: the signal that it counts in, with `weight`."""
 
     number: int
     vantage: Vantage
@@ -44,7 +44,7 @@ class Host:
 
 
 class Atlas(Instrument):
-    """A probe on each line of a data centre, and on each ordinary fixed one (where there is none, on each ordinary)."""
+    """A probe on each data centre's line, and on each ordinary fixed line (on each ordinary line if none is fixed)."""
 
     name: ClassVar[str] = "atlas"
     signals: ClassVar[tuple[str, ...]] = ("atlas-datacentre", "atlas-home")
@@ -59,7 +59,7 @@ class Atlas(Instrument):
                 continue
             for address in (each for each in hosted.addresses if each.version == 4):
                 by_node.setdefault(hosted.node, []).append((name, str(address)))
-        # Behind each transit one, before any has two.
+        # One behind each transit before any has two.
         in_turn = (each for row in zip_longest(*by_node.values()) for each in row if each)
         self._controllers = list(islice(in_turn, _MOST_CONTROLLERS))
         if not self._controllers:
@@ -94,7 +94,7 @@ class Atlas(Instrument):
         return play(node.namespace, self._controllers, resolver, _PATIENCE_S, ident)
 
     def _refuted(self, away: list[Host], moment: Moment) -> set[Host]:
-        """Those whose line the testbed itself has failed."""
+        """Returns the probes whose controls failed, because the testbed itself did."""
         network = self.abroad.network
         asks = {}
         for host in away:
@@ -145,7 +145,7 @@ class Atlas(Instrument):
 
 
 def hosts(vantages: tuple[Vantage, ...]) -> Iterator[Host]:
-    """The lines that have a probe."""
+    """Yields the lines that have a probe."""
     ordinary = [vantage for vantage in vantages if vantage.is_ordinary]
     fixed = [vantage for vantage in ordinary if vantage.access is Access.FIXED] or ordinary
     datacentres = [vantage for vantage in vantages if vantage.kind is SubscriberClass.DATACENTRE]

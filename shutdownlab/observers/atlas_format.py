@@ -1,7 +1,7 @@
 """RIPE Atlas' result format (its documentation, "Data formats", firmware 5000 and later), and its list of probes. Pure.
 
-A result is a JSON object; times are seconds since the epoch, in the scenario's time; round trips are in ms. What the
-format has no key for begins with `x_`.
+A result is a JSON object; times are seconds since the epoch, in scenario time; round-trip times are in ms. Keys that
+are not in the format begin with `x_`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ Json: TypeAlias = dict[str, Any]
 FIRMWARE: Final = 5080
 PACKET_BYTES: Final = 28
 PING, TRACEROUTE, DNS, SSLCERT = 1001, 5001, 10001, 1_000_001
-"""Measurement ids: those of Atlas' own built-in measurements of a root server; of TLS it has none."""
+"""Measurement ids: those of Atlas' built-in measurements of a root server; for TLS there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who says it, and when: a probe, by number and address; `public`: what a NAT makes of that, on the way here;
-    `wall`: the wall clock's time (ISO 8601)."""
+    """The probe that reports, by number and address, and the time `at`; `public`: its address after NAT; `wall`: the
+    wall-clock time (ISO 8601)."""
 
     number: int
     address: str
@@ -33,14 +33,14 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """An answer to a packet: who sent it, after how many ms."""
+    """An answer to a packet: the sender's address, and the round-trip time in ms."""
 
     address: str
     rtt: float
 
 
 def ping(sender: Sender, name: str, address: str, answers: Sequence[Echo | None]) -> Json:
-    """Three echoes; None for one that was not answered."""
+    """Returns the result of a ping. answers: one per echo, None for those that were not answered."""
     rtts = [answer.rtt for answer in answers if answer is not None]
     figures = {"min": min(rtts), "max": max(rtts), "avg": sum(rtts) / len(rtts)} if rtts else {}
     every = {"min": -1, "max": -1, "avg": -1, **figures}
@@ -53,7 +53,7 @@ def ping(sender: Sender, name: str, address: str, answers: Sequence[Echo | None]
 
 
 def traceroute(sender: Sender, name: str, address: str, hops: Mapping[int, Sequence[Echo | None]]) -> Json:
-    """ICMP, three packets a hop, by their TTL."""
+    """Returns the result of an ICMP traceroute. hops: the answers of each hop (three packets), by TTL."""
     result = [
         {
             "hop": ttl,
@@ -69,7 +69,7 @@ def traceroute(sender: Sender, name: str, address: str, hops: Mapping[int, Seque
 
 
 def dns(sender: Sender, resolver: str, query: bytes, response: bytes | None, rtt: float) -> Json:
-    """A question to the probe's resolver, over UDP; no response: it timed out (ms)."""
+    """Returns the result of a query to the probe's resolver, over UDP. `response` None: it timed out after `rtt` ms."""
     found = {**_common(sender, "dns", DNS, resolver, resolver), "proto": "UDP"}
     found["qbuf"] = base64.b64encode(query).decode()
     if response is None:
@@ -83,7 +83,8 @@ def dns(sender: Sender, resolver: str, query: bytes, response: bytes | None, rtt
 def sslcert(
     sender: Sender, name: str, address: str, certificate: bytes | None, failure: str, connecting: float, rtt: float
 ) -> Json:
-    """A TLS handshake: the server's certificate (DER), or why there is none; ms to connect and for the whole."""
+    """Returns the result of a TLS handshake: the server's certificate (DER), or `failure` if there is none. connecting,
+    rtt: ms to connect, and in total."""
     found = {**_common(sender, "sslcert", SSLCERT, name, address), "dst_port": "443", "method": "TLS", "ver": "1.2"}
     if certificate is None:
         return {**found, "err": failure}
@@ -92,7 +93,7 @@ def sslcert(
 
 
 def probe(number: int, asn: int, country: str, address: str, *, tags: Sequence[str], connected: bool) -> Json:
-    """An entry of the list of probes (RIPE Atlas API, /api/v2/probes)."""
+    """Returns an entry of the list of probes (RIPE Atlas API, /api/v2/probes)."""
     status = {"id": 1, "name": "Connected"} if connected else {"id": 2, "name": "Disconnected"}
     return {
         "id": number, "asn_v4": asn, "country_code": country, "address_v4": address, "is_anchor": "datacentre" in tags,

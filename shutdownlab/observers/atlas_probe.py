@@ -1,4 +1,4 @@
-"""What one RIPE Atlas probe does on a subscriber's line: everything at once, with sockets of that line alone."""
+"""One RIPE Atlas probe on a subscriber's line: all measurements at once, with sockets in the line's namespace."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from shutdownlab.probes.handshake import client_context
 from shutdownlab.system.namespace import Namespace
 
 PACKETS: Final = 3
-"""Of a ping, and of each hop of a traceroute."""
+"""Packets per ping, and per hop of a traceroute."""
 _MOST_HOPS: Final = 10
 _ECHO_REPLY, _TIME_EXCEEDED = 0, 11
 _PENDING: Final = {errno.EINPROGRESS, errno.EAGAIN}
 Controller: TypeAlias = tuple[str, str]
-"""Name and address."""
+"""A controller's name and address."""
 
 
 @dataclass(slots=True)
 class Round:
-    """What came of a round. `controller`: to whom it has a connection, if to any; `decided`: which will be no other.
+    """The results of a round. `controller`: the one connected to, if any; `decided`: that this choice is final.
 
-    `hops`: by TTL; `certificate`: DER; `failure`: of the handshake, as Atlas words it; times in ms.
+    `hops`: by TTL; `certificate`: DER; `failure`: of the handshake, in Atlas' words; times in ms.
     """
 
     target: Controller
@@ -51,7 +51,7 @@ class Round:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing more is to come: the target is at the end of the route, and all before it have answered."""
+        """Whether all results are in: the hops up to the target, the pings, the DNS answer and the final controller."""
         end = next((ttl for ttl, echoes in sorted(self.hops.items()) if self._is_end(echoes)), 0)
         route = end and all(echo for ttl, echoes in self.hops.items() if ttl <= end for echo in echoes)
         return bool(route and all(self.pings) and self.response is not None and self.controller and self.decided)
@@ -61,7 +61,7 @@ class Round:
 
     @property
     def route(self) -> dict[int, list[Echo | None]]:
-        """The hops up to the first that is the target, or up to the last that answered and one more."""
+        """The hops up to the target, or up to one past the last that answered."""
         found = {}
         last = max((ttl for ttl, echoes in self.hops.items() if any(echoes)), default=0)
         for ttl, echoes in sorted(self.hops.items()):
@@ -72,10 +72,12 @@ class Round:
 
 
 def play(namespace: Namespace, controllers: Sequence[Controller], resolver: str, patience: float, ident: int) -> Round:
-    """One round from a line: connect to a controller, ping and trace the first, ask the resolver, shake hands.
+    """Runs one round from a line: connects to a controller, pings and traces the first, queries the resolver, and
+    makes a TLS handshake.
 
-    controllers: at least one; of those that connect the first in the list counts, however fast others are. patience:
-    seconds for each of both parts. ident: of the DNS question, below 65,536. Raises `OSError`.
+    controllers: at least one; of those that connect, the first in the list counts, even if others are faster. patience:
+    timeout in seconds, once for the handshake and once for the rest. ident: the DNS query id, below 65,536. Raises
+    `OSError`.
     """
     question = dns.message.make_query(controllers[0][0], "A", id=ident)
     found = Round(controllers[0], question.to_wire(), hops={ttl: [None] * PACKETS for ttl in range(1, _MOST_HOPS + 1)})
@@ -127,9 +129,9 @@ def play(namespace: Namespace, controllers: Sequence[Controller], resolver: str,
 def first_open(
     controllers: Sequence[Controller], opened: Mapping[Controller, object | None]
 ) -> tuple[Controller | None, bool]:
-    """The first of some controllers to which there is a connection, and whether none before it can still come.
+    """Returns the first controller that is connected, and whether no earlier one can still connect.
 
-    opened: None of those that refused; those that are not in it have not answered.
+    opened: None for controllers that refused; those that have not answered are missing.
     """
     decided = True
     for each in controllers:
@@ -140,7 +142,7 @@ def first_open(
 
 
 def _send_echoes(icmp: socket.socket, address: str) -> dict[bytes, tuple[int, int, float]]:
-    """Send a traceroute's packets, and a ping's behind them; each by what its answer has in it: TTL, place, when."""
+    """Sends the packets of a traceroute, then those of a ping; returns TTL, index and time sent, by identifier."""
     sent = {}
     for ttl in (*range(1, _MOST_HOPS + 1), 64):
         icmp.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)

@@ -1,4 +1,4 @@
-"""BGP as a route collector abroad sees it: whether there are routes to an operator, or whose they are."""
+"""BGP as a route collector abroad sees it: whether there are routes to an operator, or their origins."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from shutdownlab.model.observation import Observation
 
 
 class Bgp(Observation):
-    """With `sees: routes` an operator is ok where some transit has a route to each of its prefixes of the family. With
-    `sees: origins` it is ok where no transit has a route to a prefix of its that another AS announces, or to another's
-    prefix that it announces itself (a hijack). Else it is blocked."""
+    """With `sees: routes` an operator is ok if every one of its prefixes of the family has a route at some transit.
+    With `sees: origins` it is ok if no transit has a route to one of its prefixes that another AS announces, or to
+    another's prefix that it announces itself (a hijack). Otherwise it is blocked."""
 
     sees: Literal["routes", "origins"] = "routes"
-    """What is looked at: whether there are routes, or which AS they start from."""
+    """What is observed: whether there are routes, or their origin AS."""
 
     runs = "shutdownlab.observers.routes:seen_from_abroad"
     unaffected = True

@@ -1,7 +1,7 @@
-"""The blocks of addresses that are probed: a /24 and a sample of a /48 for each group of subscribers. Pure.
+"""The address blocks that are probed: a /24 and a sample of a /48 for each group of subscribers. Pure.
 
-Trinocular learns from a census which addresses of a block ever answer, E(b), and which share of them does so at a time,
-the availability A(E(b)); here both are drawn, by the run's seed. The subscribers' own node answers for all of them.
+Trinocular learns from a census which addresses of a block ever answer, E(b), and what share of them answers at a time,
+the availability A(E(b)); here both are drawn at random by the run's seed. The group's node answers for all of them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from shutdownlab.model.network import Network
 from shutdownlab.model.topology import VantageId
 
 KNOWN: Final = 32
-"""How many addresses of a block ever answer; Trinocular leaves out blocks with fewer than 15 (Quan et al.)."""
+"""The number of addresses of a block that ever answer; Trinocular excludes blocks with fewer than 15 (Quan et al.)."""
 AVAILABILITY: Final = (0.4, 0.95)
-"""Between these it is drawn, evenly (ASSUMED; Trinocular leaves out blocks below 0.1)."""
+"""The range from which the availability is drawn uniformly (ASSUMED; Trinocular excludes blocks below 0.1)."""
 _FIRST: Final = {4: 192, 6: 0x10000}
-"""The place of the first of them in the group's subnet: behind what is given out there, mostly (`address_plan`)."""
+"""The offset of the first address in the group's subnet: beyond most assigned addresses (`address_plan`)."""
 _LENGTH: Final = {4: 27, 6: 123}
 
 
@@ -28,8 +28,8 @@ _LENGTH: Final = {4: 27, 6: 123}
 class Block:
     """A block of a group of subscribers, in one address family.
 
-    `prefix`: all addresses that ever answer, and no others; `known`: the same, in the order in which they are probed;
-    `awake`: those that answer now; `control`: where a probe meets no policy.
+    `prefix`: the prefix of the addresses that ever answer; `known`: these addresses, in probing order; `awake`: those
+    that answer now; `control`: an address that no policy affects.
     """
 
     vantage: VantageId
@@ -42,12 +42,12 @@ class Block:
 
     @property
     def availability(self) -> float:
-        """The share of its known addresses that answers, 0 to 1."""
+        """The share of the known addresses that answer, 0 to 1."""
         return len(self.awake) / len(self.known)
 
 
 def blocks(network: Network, seed: int) -> list[Block]:
-    """Every block of a country."""
+    """Returns every block of a country."""
     found = []
     for vantage in network.vantages:
         controls = {address.version: address for address in network.control_addresses(vantage.id)}

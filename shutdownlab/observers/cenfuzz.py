@@ -1,10 +1,10 @@
-"""CenFuzz: a name that is blocked, asked for in other words, to see which of them a box still recognises. Pure.
+"""CenFuzz: requests for a blocked name in varied forms, to find out which of them a box still recognises. Pure.
 
 From Sundara Raman et al., "Network Measurement Methods for Locating and Examining Censorship Devices" (CoNEXT 2022):
-each permutation is sent with the name and with a control; where the two are answered alike it evades the box. The
-strategies, their names and the fields written are those of https://github.com/censoredplanet/CenFuzz, of each the first
-few permutations. ClientHellos are made with scapy, and are all that is sent: what answers them is looked at, and no
-handshake is finished.
+each permutation is sent with the name and with a control; if both are answered alike it evades the box. The strategies,
+their names and the output fields are those of https://github.com/censoredplanet/CenFuzz, with the first few
+permutations of each strategy. ClientHellos are made with scapy, and only the answer to them is examined: no handshake
+is completed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shutdownlab.observers.hyperquack import iso
 CONTROL: Final = "example.com"
 NORMAL: Final = "Normal"
 _PER_STRATEGY: Final = 3
-"""CenFuzz' own default, of permutations of a strategy."""
+"""Permutations per strategy: CenFuzz' own default."""
 _HELLO_VERSION, _TLS_1_0, _TLS_1_1, _TLS_1_2, _TLS_1_3 = 0x0303, 0x0301, 0x0302, 0x0303, 0x0304
 _CIPHERS: Final = (
     0x1301, 0x1302, 0x1303, 0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA9, 0xCCA8, 0xC013, 0xC014, 0x009C, 0x009D, 0x002F,
@@ -35,14 +35,14 @@ _SIGNATURES: Final = (0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501)
 
 @dataclass(frozen=True, slots=True)
 class Permutation:
-    """What is sent of a name: `strategy`, as CenFuzz calls it, and the octets by name."""
+    """A form of request: `strategy`, in CenFuzz' words, and `made`, which returns the octets to send for a name."""
 
     strategy: str
     made: Callable[[str], bytes]
 
 
 def permutations(service: ServiceName) -> Iterator[Permutation]:
-    """The ordinary request first, then each strategy's. Of HTTPS raises `ImportError` where there is no scapy."""
+    """Yields the ordinary request, then those of each strategy. For HTTPS raises `ImportError` without scapy."""
     strategies = dict(_http() if service == "http" else _https())
     for strategy, made in strategies.items():
         for each in made[:_PER_STRATEGY]:
@@ -108,7 +108,7 @@ def _other_names() -> Mapping[str, Sequence[Callable[[str], str]]]:
 
 
 def client_hello(name: str | None, versions: Sequence[int], ciphers: Sequence[int]) -> bytes:
-    """A ClientHello in a record, with a fixed random; without a name or with an empty one where that is asked for."""
+    """Returns a TLS record with a ClientHello with a fixed random. name: may be empty, or None for no SNI extension."""
     from scapy.layers.tls.extensions import (
         ServerName,
         TLS_Ext_ServerName,
@@ -136,14 +136,15 @@ def client_hello(name: str | None, versions: Sequence[int], ciphers: Sequence[in
 
 
 def answer_of(each: Exchange, service: ServiceName) -> object:
-    """What answered, as CenFuzz keeps it, without its date; nothing where nothing did."""
+    """Returns an answer in CenFuzz' form, without its date; "" (HTTP) or None (TLS) if there was none."""
     if service == "http":
         return _DATE.sub("", each.received.decode("utf-8", "replace"))
     return _server_hello(each.received)
 
 
 def _server_hello(data: bytes) -> dict[str, object] | None:
-    """Of a ServerHello its version and cipher suite (RFC 8446 §4.1.3); of an alert neither."""
+    """Parses an answer: version and cipher suite of a ServerHello (RFC 8446 §4.1.3), 0 for other records. None if there
+    is no record."""
     if len(data) < 5:
         return None
     found: dict[str, object] = {
@@ -165,7 +166,7 @@ def _server_hello(data: bytes) -> dict[str, object] | None:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A permutation sent with the name and with the control."""
+    """The exchanges of a permutation, with the name and with the control."""
 
     permutation: Permutation
     censored: Exchange
@@ -173,7 +174,8 @@ class Result:
 
 
 def lines(name: str, service: ServiceName, results: Sequence[Result], when: Callable[[float], float]) -> Iterator[str]:
-    """A JSON object for each result, the ordinary request's first. when: the scenario's time of the wall clock's."""
+    """Yields a line of JSON for each result. results: the ordinary request's first. when: converts wall-clock to
+    scenario time."""
     normal = results[0]
     for each in results:
         answers = [answer_of(x, service) for x in (each.censored, each.control, normal.censored)]
@@ -206,7 +208,7 @@ def _request(sent: bytes, service: ServiceName) -> str:
 
 
 def _error(each: Exchange) -> str | None:
-    """What went wrong, without the addresses and ports of its connection."""
+    """Returns an exchange's error without addresses and ports; None if there was none."""
     return each.error.rpartition(": ")[2] or None if each.error else None
 
 

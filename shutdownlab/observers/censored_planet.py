@@ -1,11 +1,11 @@
-"""Censored Planet: what of names is blocked, by asking servers in the country from abroad, and where (`hyperquack`,
-`centrace`, `cenfuzz`).
+"""Censored Planet: which names are blocked, and where, by requests from abroad to servers in the country
+(`hyperquack`, `centrace`, `cenfuzz`).
 
-Asked are web servers that are hosted in the country, and an echo service beside each, for names that the scenario's
-policies are about. What a box remembers of one connection is no matter of others: each has an address of its own, in a
-prefix abroad where nothing else is. A name that fails twice is believed blocked when a control, sent at the same time,
-was answered; where controls fail too, an echo to the server's line that no policy touches, and the same request on the
-server's own node, tell whether it was cut off or the testbed failed.
+Requests go to web servers hosted in the country, and to an echo service beside each, for names that the scenario's
+policies concern. Each connection has its own source address, in an otherwise unused prefix abroad, so that a box's
+state for one does not affect another. A name that fails twice is taken to be blocked if a control sent at the same
+time was answered; if controls fail too, an echo to the server's line that no policy affects, and the same request on
+the server's own node, show whether it was cut off or the testbed failed.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from shutdownlab.system.namespace import LOOPBACK
 
 _CONTROL: Final = "control.example.com"
 _PATIENCES_S: Final = (1.5, 6.0)
-"""More than one retransmission of a SYN; and on a machine that has shown to be too slow for that, than two."""
+"""Timeouts in seconds: longer than one retransmission of a SYN; if the machine proves too slow, than two."""
 _LENGTH: Final = 26
 _MOST_TRACED: Final = 2
-"""Blocked names that are traced and permuted in a phase; the others are when they are blocked in another."""
+"""Blocked names that are traced and fuzzed per phase; others follow in later phases in which they are blocked."""
 _TTLS_AT_ONCE: Final = 8
 _MOST_TTL: Final = 32
 _LOCAL_TABLE, _TYPE_LOCAL, _SCOPE_HOST, _AF_INET = 255, 2, 254, 2
 
 
 class CensoredPlanet(Instrument):
-    """Hyperquack in each phase; CenTrace and CenFuzz of what it finds blocked and has not looked into yet."""
+    """Hyperquack in each phase; CenTrace and CenFuzz for blocked names that have not been examined yet."""
 
     name: ClassVar[str] = "censored-planet"
     signals: ClassVar[tuple[str, ...]] = ("hyperquack",)
@@ -58,7 +58,7 @@ class CensoredPlanet(Instrument):
             raise CannotSee("no web site is hosted in the country, for requests from abroad to go to")
         for server in self._servers:
             if server.service == "echo":
-                with suppress(OSError):  # who has the port already is asked; if that is no echo it has no template
+                with suppress(OSError):  # another program has the port: if it is no echo, it has no template
                     serve_echo(abroad.net.get(server.node).namespace, server.address, server.port)
         self._names = abroad.asked
         if not self._names:
@@ -81,10 +81,10 @@ class CensoredPlanet(Instrument):
         self._patience = _PATIENCES_S[0]
         self._evaluated = dict[Server, list[Exchange]]()
         self._first_phase = ""
-        """What was evaluated is told with it, and told again where it is looked at again."""
+        """The phase whose files include the evaluations, again if it is looked at again."""
         self._templates = self._evaluate()
         self._looked_into = dict[tuple[Server, str], str]()
-        """In which phase: one that is looked at again is looked into again."""
+        """The phase in which each server and name was examined; a repeated look at it examines them again."""
 
     def look(self, moment: Moment) -> Sighting:
         for self._patience in _PATIENCES_S:
@@ -117,14 +117,14 @@ class CensoredPlanet(Instrument):
         return Sighting(tuple(readings), files, tuple(left_out))
 
     def _is_news(self, trial: Trial, phase: str) -> bool:
-        """Whether a name is blocked that was not looked into before. CenTrace and CenFuzz speak to web servers."""
+        """Returns whether a name is blocked and not examined yet. CenTrace and CenFuzz need web servers."""
         known = self._looked_into.get((trial.server, trial.name), phase)
         return trial.blocked and trial.server.service != "echo" and known == phase
 
     # -- Hyperquack ---------------------------------------------------------------------------------------------------
 
     def _evaluate(self) -> Mapping[Server, Mapping[str, Any]]:
-        """The template of each server; those that have none are asked nothing."""
+        """Returns the template of each server; servers without one are not used."""
         asked = {server: [self._exchange(server, _CONTROL) for _ in range(2)] for server in self._servers}
         self._play(itertools.chain.from_iterable(asked.values()))
         self._evaluated = asked
@@ -138,10 +138,10 @@ class CensoredPlanet(Instrument):
         return found
 
     def _try(self, moment: Moment) -> tuple[list[Trial], set[VantageId]]:
-        """All servers and names side by side: once; again, what was not answered as ever; then controls beside it.
+        """Tries all servers and names in parallel; retries those that did not match the template; then sends controls.
 
-        Where not even the first control was answered nothing is gained by asking one after the other: an echo that no
-        policy touches goes beside the second try. Returned are also the lines that the testbed itself has failed.
+        If not even the first control was answered, controls and an echo that no policy affects run in parallel with the
+        retry. Returns the trials, and the lines on which the testbed itself failed.
         """
         pairs = [(server, name) for server in self._templates for name in self._names]
         firsts = {pair: self._exchange(pair[0], _CONTROL) for pair in pairs}
@@ -168,13 +168,13 @@ class CensoredPlanet(Instrument):
         return hyperquack.answer_of(asked) == self._templates[pair[0]]
 
     def _controls(self, server: Server, source: str) -> tuple[Exchange, Exchange]:
-        """From the address that has asked, and from another."""
+        """Returns controls from the address of the tries, and from another."""
         return self._exchange(server, _CONTROL, source=source), self._exchange(server, _CONTROL)
 
     def _refuted(self, servers: Iterable[Server], moment: Moment) -> set[VantageId]:
-        """Lines on which the testbed does not answer, or so slowly that silence of a server says nothing.
+        """Returns lines on which the testbed does not answer, or so slowly that a server's silence shows nothing.
 
-        Asked are the line, by an echo, and the server itself, on its own node, for the same as from abroad.
+        It tests the line with an echo, and the server with the same request as from abroad, on its own node.
         """
         network, asks, slow = self.abroad.network, {}, set[VantageId]()
         for server in servers:
@@ -192,14 +192,14 @@ class CensoredPlanet(Instrument):
     def _exchange(self, server: Server, name: str, source: str = "") -> Exchange:
         tls = name if server.service == "https" else None
         source = source or next(self._sources)
-        whole = server.service != "echo"  # which goes on as long as it is sent something
+        whole = server.service != "echo"  # an echo has no end of its own
         return Exchange(source, server.address, server.port, request_for(name), tls, whole=whole)
 
     def _play(self, exchanges: Iterable[Exchange], controls: Iterable[Exchange] = ()) -> None:
         play(self._namespace, list(exchanges), self._patience, list(controls))
 
     def _readings(self, phase: str, counted: Sequence[Trial], refuted: set[VantageId]) -> Iterator[Reading]:
-        """Of all that was asked for, the share that was answered as ever; none where something could not be asked."""
+        """Yields the share of trials that matched the template; none for a scope with a line that was not tested."""
         topology = self.abroad.network.topology
         places: list[tuple[Scope, str]] = [("country", "")]
         places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
@@ -213,7 +213,7 @@ class CensoredPlanet(Instrument):
     # -- CenTrace and CenFuzz -----------------------------------------------------------------------------------------
 
     def _trace(self, trial: Trial) -> Trace:
-        """The control's trace to its end, then the name's, as far. Each has an address of its own."""
+        """Traces the control to its end, then the name up to the same TTL, each from its own address."""
         control = dict[int, centrace.Hop]()
         source = next(self._sources)
         for first in range(1, _MOST_TTL, _TTLS_AT_ONCE):
@@ -226,7 +226,7 @@ class CensoredPlanet(Instrument):
         return Trace(trial.server.address, trial.name, censored, control)
 
     def _hops(self, server: Server, name: str, ttls: range, source: str) -> dict[int, centrace.Hop]:
-        """Connect as many times, and send what names the site once with each TTL."""
+        """Makes a connection for each TTL, and sends a request for the site with that TTL."""
         sent = request_for(name) if server.service == "http" else client_hello(name)
         exchanges = {ttl: Exchange(source, server.address, server.port, sent, ttl=ttl, whole=False) for ttl in ttls}
         self._play(exchanges.values())
@@ -247,7 +247,7 @@ class CensoredPlanet(Instrument):
         return cenfuzz.lines(trial.name, server.service, results, self.abroad.time.of)
 
     def _numbers(self, traces: Iterable[Trace]) -> dict[str, str]:
-        """Of the routers that answered: whose they are, by AS number and country."""
+        """Returns the AS number and country of each router that answered, by its address."""
         topology = self.abroad.network.topology
         found = {}
         for address in {hop.router for trace in traces for hop in trace.control.values() if hop.router}:

@@ -1,9 +1,9 @@
-"""CenTrace: where on the way a name is blocked, by packets whose TTL ends one hop later each time. Pure.
+"""CenTrace: locates where on the path a name is blocked, by packets with increasing TTL. Pure.
 
 From Sundara Raman et al., "Network Measurement Methods for Locating and Examining Censorship Devices" (CoNEXT 2022):
-two traces, one with the name and one with a control; the hop that has answered the control where the name's trace comes
-to its end is where the box is. A box that lets the packet pass and answers besides is on-path: routers behind it tell
-of the same packet that its TTL has ended. The codes and columns are those of the program's own analysis
+two traces, one with the name and one with a control; the box is at the hop of the control's trace with the TTL at which
+the name's trace ends. A box that also lets the packet pass is on-path: routers behind it report that the TTL of the
+same packet was exceeded. The codes and columns are those of the program's own analysis
 (https://github.com/censoredplanet/CenTrace, `pcap_parse.py`).
 """
 
@@ -31,7 +31,7 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """What came of the packet with one TTL. `router`: who said that it came to its end, if anybody did."""
+    """The result for one TTL. `router`: the sender of an ICMP time exceeded message, if there was one."""
 
     kind: Kind
     router: str = ""
@@ -39,7 +39,7 @@ class Hop:
 
 
 def hop_of(each: Exchange) -> Hop:
-    """The strongest that came: an end of the connection before an answer, an answer before a router's word."""
+    """Returns the strongest result of an exchange: a reset before an answer, an answer before time exceeded."""
     router = each.exceeded[0] if each.exceeded else ""
     if not each.connected:
         return Hop("HANDSHAKE_TIMEOUT", router)
@@ -54,7 +54,7 @@ def hop_of(each: Exchange) -> Hop:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A name's trace beside a control's: hops by TTL, from 1."""
+    """The traces of a name (`censored`) and of a control: hops by TTL, from 1."""
 
     address: str
     name: str
@@ -63,7 +63,7 @@ class Trace:
 
     @property
     def end(self) -> int:
-        """The TTL with which the name's trace comes to its end: of silence, the first behind the last that answered."""
+        """The TTL at which the name's trace ends; if that is in silence, the first after the last router's answer."""
         ends = _end(self.censored)
         return ends or max((ttl for ttl, hop in self.censored.items() if hop.router), default=0) + 1
 
@@ -74,7 +74,7 @@ class Trace:
 
     @property
     def code(self) -> str:
-        """As CenTrace's analysis calls it."""
+        """The result code of CenTrace's analysis."""
         last = _end(self.control)
         if last is None:
             return "PROBE_TERMINATED_EARLY"
@@ -88,12 +88,12 @@ class Trace:
 
     @property
     def middlebox(self) -> str:
-        """The router that the control met at that hop: the box is before it, on the link that leads there, or it."""
+        """The router at that hop in the control's trace: the box is this router, or on the link before it."""
         return self._at(0)
 
     @property
     def on_path(self) -> bool:
-        """Whether the packet went on, although the box had answered it."""
+        """Whether the packet passed the box, although the box answered it."""
         ends = _end(self.censored)
         return bool(ends and self.censored[ends].router)
 
@@ -109,7 +109,7 @@ class Trace:
         return ended is None or ordinary is None or ended.kind != ordinary.kind
 
     def row(self, asn_of: Mapping[str, str]) -> Sequence[object]:
-        """In the order of `COLUMNS`. asn_of: of routers' addresses."""
+        """Returns a row in the order of `COLUMNS`. asn_of: AS numbers and countries by router address."""
         last = _end(self.control)
         before, here, after = (self._at(beside) for beside in (-1, 0, 1))
         ordinary = self.control[last] if last else Hop("TIMEOUT")
@@ -122,7 +122,7 @@ class Trace:
 
 
 def _end(hops: Mapping[int, Hop]) -> int | None:
-    """The first TTL with which a connection has come to an end."""
+    """Returns the first TTL at which a connection ended, or None."""
     return next((ttl for ttl, hop in sorted(hops.items()) if hop.kind in _ENDS), None)
 
 
@@ -131,7 +131,7 @@ def _payload(hop: Hop) -> str:
 
 
 def analysed(traces: Iterable[Trace], asn_of: Mapping[str, str]) -> bytes:
-    """A CSV file as CenTrace's analysis writes it."""
+    """Returns a CSV file in the format of CenTrace's analysis."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -140,7 +140,7 @@ def analysed(traces: Iterable[Trace], asn_of: Mapping[str, str]) -> bytes:
 
 
 def raw(traces: Iterable[Trace]) -> bytes:
-    """A file as CenTrace itself writes it: address, name, whether routes were recorded, the hops of both traces."""
+    """Returns a file in CenTrace's own format: address, name, whether routes were recorded, the hops of both traces."""
     lines = []
     for trace in traces:
         hops = [
@@ -152,7 +152,7 @@ def raw(traces: Iterable[Trace]) -> bytes:
 
 
 def _answers(ttl: int, hop: Hop, address: str) -> list[tuple[object, ...]]:
-    """Of one packet: from whom each answer came, its kind, what of the quoted headers differs, its payload."""
+    """Returns the answers to one packet: TTL, sender, kind, differences in the quoted headers, payload."""
     found: list[tuple[object, ...]] = [(ttl, hop.router, ["ICMP_TTL"], [], "")] if hop.router else []
     if hop.kind in _ENDS:
         found.append((ttl, address, [hop.kind], [], _payload(hop)))

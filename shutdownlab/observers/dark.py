@@ -1,9 +1,9 @@
-"""A dark prefix abroad and the background radiation that comes to it: addresses that nobody has ever asked for. Pure.
+"""A dark (unused) prefix abroad, and the background radiation that it receives. Pure.
 
-Every machine that worms and scanners have taken over sends packets to addresses at random; those that fall into a
-prefix where nothing is are seen by a network telescope (Moore et al., "Network Telescopes", CAIDA 2004). Counted are
-unique sources a minute, without forged ones (Dainotti et al., "Analysis of Country-wide Internet Outages Caused by
-Censorship", IMC 2011). Here each group of ordinary subscribers radiates alike, a TCP SYN to port 23 as Mirai's.
+Machines infected by worms send packets to random addresses; a network telescope observes those sent to an unused prefix
+(Moore et al., "Network Telescopes", CAIDA 2004). The signal is the number of unique sources per minute, without spoofed
+ones (Dainotti et al., "Analysis of Country-wide Internet Outages Caused by Censorship", IMC 2011). Here each group of
+ordinary subscribers radiates equally, with TCP SYNs to port 23 like Mirai's.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ FLOW_COLUMNS: Final = (
     "time", "src_ip", "dst_ip", "src_port", "dst_port", "protocol", "ttl", "tcp_flags", "ip_len", "tcp_synlen",
     "tcp_synwinlen", "packet_cnt", "is_spoofed", "is_masscan", "prefix2asn", "wall_time",
 )  # fmt: skip
-"""Of Corsaro's FlowTuple (CAIDA), and the wall clock's time at the end."""
+"""The columns of Corsaro's FlowTuple (CAIDA), and the wall-clock time at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Radiation:
-    """A TCP SYN that came to the dark prefix. `at`: seconds since the epoch, by the wall clock; `frame`: all of it."""
+    """A TCP SYN to the dark prefix. `at`: wall-clock seconds since the epoch; `frame`: the whole Ethernet frame."""
 
     at: float
     source: IPv4Address
@@ -49,12 +49,12 @@ class Radiation:
 
 
 def dark_prefix(network: Network) -> tuple[Node, IPv4Network] | None:
-    """A /27 of a transit's own in which nothing has an address, and the router that it leads to."""
+    """Returns an unused /27 of a transit and the transit's router; None if there is none."""
     return next(unused(network, _LENGTH), None)
 
 
 def unused(network: Network, length: int) -> Iterator[tuple[Node, IPv4Network]]:
-    """Prefixes of this length in which nothing has an address, among those of transits' servers, and their routers."""
+    """Yields unused prefixes of a length in the transits' own prefixes, each with the transit's router."""
     held = network.addresses_hosted() | {address for node in network.nodes.values() for address in node.addresses}
     for name, transit in network.topology.transits.items():
         for prefix in transit.prefixes:
@@ -66,13 +66,13 @@ def unused(network: Network, length: int) -> Iterator[tuple[Node, IPv4Network]]:
 
 
 def syn(source: IPv4Address, target: IPv4Address, source_port: int, sequence: int) -> bytes:
-    """An IP packet: a TCP SYN to the port that radiation goes to."""
+    """Returns an IP packet with a TCP SYN to the port of the radiation."""
     body = tcp_body(source.packed, target.packed, source_port, PORT, sequence, 0, SYN, _WINDOW)
     return ip_packet(source.packed, target.packed, TCP, body, ttl=_TTL, ipid=sequence & 0xFFFF)
 
 
 def seen(at: float, frame: bytes) -> Radiation | None:
-    """What a captured Ethernet frame is, if a TCP SYN over IPv4."""
+    """Parses a captured Ethernet frame; None if it is not a TCP SYN over IPv4."""
     packet = frame[_ETHERNET:]
     if len(packet) < 40 or packet[0] >> 4 != 4 or packet[9] != TCP:
         return None
@@ -86,9 +86,9 @@ def seen(at: float, frame: bytes) -> Radiation | None:
 
 
 def flow_tuples(network: Network, radiation: Iterable[tuple[float, str, Radiation]]) -> bytes:
-    """The packets as rows of a FlowTuple file, each with its time in the scenario and its wall time (ISO 8601).
+    """Returns a FlowTuple file with a row per packet, given with its scenario time and wall-clock time (ISO 8601).
 
-    Within a minute by their sources: two runs differ in whose line is faster.
+    Sorted by minute, then by source, because the order of arrival differs between runs.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -103,13 +103,13 @@ def flow_tuples(network: Network, radiation: Iterable[tuple[float, str, Radiatio
 
 
 def asn_of(network: Network, source: IPv4Address) -> int | None:
-    """Whose address it is, by the number of its autonomous system; None: nobody's of the country, so it is forged."""
+    """Returns the AS number of the operator that has an address; None if none in the country has, so it is spoofed."""
     operators = network.topology.operators.values()
     return next((each.asn for each in operators if any(source in prefix for prefix in each.prefixes)), None)
 
 
 def minutes(radiation: Iterable[tuple[float, Radiation]]) -> Iterator[tuple[int, set[IPv4Address]]]:
-    """The unique sources of each minute, by its first second."""
+    """Yields the unique sources of each minute, with the minute's first second."""
     found: dict[int, set[IPv4Address]] = {}
     for at, each in radiation:
         found.setdefault(int(at) // 60 * 60, set()).add(each.source)

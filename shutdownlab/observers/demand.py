@@ -1,10 +1,10 @@
-"""Users of Tor and demand for VPNs, as Tor Metrics and Top10VPN publish them: a value a day. Pure.
+"""Users of Tor and demand for VPNs, as Tor Metrics and Top10VPN publish them: one value per day. Pure.
 
 Modelled, not measured (`signals.demand`). Tor's files are those of https://metrics.torproject.org/stats.html: users
-over relays (`userstats-relay-country.csv`), over bridges, and of these by transport; dates are UTC, a day's value is
-its mean. `lower` and `upper`, the range that Tor's detector expects, are empty, and all directories report (`frac`).
-How many use it on a quiet day is ASSUMED: 500 in a million subscribers over relays (some 2.5 million of 5,000 million),
-20 over bridges, nine of ten of them over obfs4. The index of VPN demand is 100 on the mean of the 28 days before a day.
+over relays (`userstats-relay-country.csv`), over bridges, and over bridges by transport; dates are UTC, a day's value
+is its mean. `lower` and `upper`, the range that Tor's detector expects, are empty, and all directories report (`frac`).
+The number of users on a quiet day is ASSUMED: 500 per million subscribers over relays (some 2.5 million of 5,000
+million), 20 over bridges, nine tenths of these over obfs4. A VPN demand index of 100 is the mean of the 28 days before.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PREAMBLE: Final = "# Modelled by shutdownlab, in the form of https://metrics.to
 def demand_files(
     readings: Iterable[Reading], topology: Topology, calendar: Calendar, until: datetime
 ) -> dict[str, bytes]:
-    """Files by name, from the quiet days before the scenario to the day of `until`, where there are readings."""
+    """Returns files by name, from the quiet days before the scenario to the day of `until`, if there are readings."""
     mine = (each for each in readings if each.signal in GAINS and each.scope == "country")
     by_name = {key[0]: series for key, series in series_of(mine, calendar).items()}
     days = list(_days(calendar, until))
@@ -61,7 +61,7 @@ def demand_files(
 
 
 def _days(calendar: Calendar, until: datetime) -> Iterator[datetime]:
-    """The UTC days that begin within the calendar, and before `until`."""
+    """Yields the UTC days that begin within the calendar and before `until`."""
     at = calendar.begins.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     while at < until:
         if at >= calendar.begins:

@@ -1,8 +1,8 @@
-"""Echoes (RFC 792, RFC 4443) to many addresses at once, each with one behind it that no policy touches.
+"""ICMP echoes (RFC 792, RFC 4443) to many addresses at once, followed by controls that no policy affects.
 
-A probe that is not answered says something of the network only if the testbed was at work meanwhile. So behind a
-block's goes a control, the same way to the same place: once it is answered, the probes' answers would have come as
-well. No time-out has to guess how slow the machine is.
+An unanswered probe shows something about the network only if the testbed was working. So a block's probes are followed
+by a control on the same path: once it is answered, answers to the probes would have arrived too. No timeout has to
+guess how slow the machine is.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _REPLY: Final = {4: 0, 6: 129}
 _SOL_RAW, _ICMP_FILTER, _ICMP6_FILTER = 255, 1, 1
 _AGAIN_S: Final = 1.0
 _MOST_CONTROLS: Final = 4
-"""How often a control is sent, a second apart; where none is answered the testbed was not at work."""
+"""How many times a control is sent, a second apart; if none is answered the testbed was not working."""
 _BEHIND_S: Final = 0.05
-"""How much later than its control's answer a probe's may come: packets of two flows may change places."""
+"""Seconds by which a probe's answer may follow its control's: packets of two flows may be reordered."""
 _NO_WAY_S: Final = 0.2
-"""How long the answer is waited for of what the scenario itself has cut off."""
+"""Seconds to wait for an answer from a node that the scenario itself has cut off."""
 _RECEIVE_BYTES: Final = 1 << 20
 
 
 class Heard(Enum):
-    """What came of probes: one was answered, at least; none was, but the control behind them; not even that was."""
+    """The result of probes: at least one was answered; only the control was; not even the control was."""
 
     ANSWER = "answer"
     SILENCE = "silence"
@@ -44,7 +44,7 @@ class Heard(Enum):
 
 @dataclass(slots=True)
 class Ask:
-    """Probes of a block, with a control behind them; `way`: whether there is one at all, whatever policies do."""
+    """Probes of a block, followed by a control; `way`: whether there is a path at all, regardless of policies."""
 
     addresses: tuple[Address, ...]
     control: Address
@@ -55,7 +55,7 @@ class Ask:
     _decides_at: float = field(default=float("inf"))
 
     def hear(self, address: Address, now: float) -> None:
-        """An answer has come from an address, the control's or a probe's."""
+        """Handles an answer from an address, the control's or a probe's."""
         if address == self.control:
             self._decides_at = min(self._decides_at, now + _BEHIND_S)
             return
@@ -64,13 +64,13 @@ class Ask:
             self.heard = Heard.ANSWER
 
     def decide(self, now: float) -> None:
-        """By now whatever comes has come."""
+        """Sets `heard` once no more answers are expected."""
         if self.heard is None and now >= self._decides_at:
             self.heard = Heard.ANSWER if self.answered else Heard.SILENCE
 
 
 class Site:
-    """A place to probe from: a node abroad. Its sockets are in the node's namespace, whoever uses them."""
+    """A node abroad to probe from. Its sockets are in the node's namespace, and can be used from any other."""
 
     def __init__(self, name: str, namespace: Namespace) -> None:
         """Raises `OSError`."""
@@ -83,7 +83,7 @@ class Site:
         self._sockets[6].setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, struct.pack("=8I", *words))
 
     def ask(self, asks: Iterable[Ask]) -> None:
-        """Send the probes of all, each block's control behind them, and wait until something is known of each."""
+        """Sends all probes, then each block's control, and waits until `heard` is set for each."""
         waiting: dict[bytes, tuple[Ask, Address]] = {}
         todo = list(asks)
         for each in todo:
@@ -113,7 +113,7 @@ class Site:
             todo = [each for each in todo if each.heard is None]
 
     def _listen(self, waiting: Mapping[bytes, tuple[Ask, Address]], seconds: float) -> None:
-        poller = select.poll()  # select(2) ends at 1,024 descriptors
+        poller = select.poll()  # select(2) is limited to 1,024 descriptors
         for sock in self._sockets.values():
             poller.register(sock, select.POLLIN)
         poller.poll(max(0.0, 1000 * seconds))
@@ -127,7 +127,7 @@ class Site:
                         found[0].hear(found[1], now)
 
     def _send(self, address: Address) -> bytes:
-        """Send an echo; what its answer is known by. One that cannot be sent is not answered."""
+        """Sends an echo request; returns the payload that identifies its answer. Send errors count as unanswered."""
         known_by = os.urandom(16)
         body = known_by[:4] + known_by
         with suppress(OSError):
@@ -142,7 +142,7 @@ def _socket(family: socket.AddressFamily, protocol: int) -> socket.socket:
 
 
 def echo_request(version: int, body: bytes) -> bytes:
-    """`body`: identifier, sequence number and payload. The kernel writes ICMPv6's checksum."""
+    """Returns an echo request. body: identifier, sequence number and payload. The kernel sets ICMPv6's checksum."""
     kind = _REQUEST[version]
     total = sum(struct.unpack(f"!{len(body) // 2}H", body)) + (kind << 8)
     total = (total & 0xFFFF) + (total >> 16)

@@ -1,8 +1,8 @@
-"""The echo service (RFC 862) of a machine in the country: it sends back what it is sent, as those that Quack asks do.
+"""The echo service (RFC 862) of a machine in the country, which sends back what it receives.
 
-Machines that still have it by accident, tens of thousands the world over, are what Quack began with (VanderSloot et
-al., USENIX Security 2018): what is echoed passes the boxes in both directions. It is part of the instrument, for
-nothing in a scenario stands on it.
+Quack started from the tens of thousands of machines worldwide that still run it by accident (VanderSloot et al., USENIX
+Security 2018): echoed data passes the boxes in both directions. It is part of the instrument, because no scenario
+depends on it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from shutdownlab.system.namespace import Namespace
 
 _IDLE_S: Final = 30.0
-"""After which a connection is forgotten: of those that a shutdown cuts no end is ever told."""
+"""Seconds after which an idle connection is closed: if a shutdown cuts a connection, its end never arrives."""
 
 
 class _Echo(socketserver.BaseRequestHandler):
@@ -32,7 +32,7 @@ class _Service(socketserver.ThreadingTCPServer):
 
 
 def serve_echo(namespace: Namespace, address: str, port: int) -> None:
-    """Listen on a node's address, in its namespace, until this process ends. Raises `OSError`."""
+    """Serves echo on a node's address, in its namespace, until this process ends. Raises `OSError`."""
     with namespace.entered():
         service = _Service((address, port), _Echo)
     threading.Thread(target=service.serve_forever, args=(60.0,), name=f"echo {address}", daemon=True).start()

@@ -1,7 +1,7 @@
-"""Connections from abroad into the country, many at once: what each sends, and what came of it.
+"""Connections from abroad into the country, many at once: what each sends, and its result.
 
-What is sent goes out of sockets of a node abroad, from an address that each exchange has for itself: boxes remember
-addresses, and one connection's fate must not become another's.
+They use sockets of a node abroad, with a separate source address per exchange: boxes keep state by address, and one
+connection's verdict must not affect another.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ _PENDING: Final = {errno.EINPROGRESS, errno.EAGAIN}
 _MOST_BYTES: Final = 1 << 18
 _TIME_EXCEEDED: Final = 11
 _TIMES_A_CONTROL: Final = 4
-"""How much longer than the slowest control others may take."""
+"""How many times as long as the slowest control the other exchanges may take."""
 _RESET_AT_ONCE: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER: a connection that is over leaves nothing behind, and what was sent is not sent again."""
+"""SO_LINGER with timeout 0: closing a connection resets it, without retransmissions."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One connection: over TLS to `server_name`, or with `request` alone; `ttl`: of what follows TCP's handshake.
+    """One connection: over TLS to `server_name`, or sending `request` over plain TCP; `ttl`: IP TTL after the
+    handshake.
 
-    `whole`: whether all of an answer is waited for, or its first octets are enough. What came of it: `received`;
-    `error`, as Go's libraries word it; `began` and `ended` by the wall clock; `exceeded`: the router that said that the
-    TTL has ended, and the octets of the packet that it quoted.
+    `whole`: whether to wait for the complete answer, or only for its first octets. Results: `received`; `error`, in the
+    words of Go's libraries; `began` and `ended` by the wall clock; `exceeded`: the router that sent ICMP time exceeded,
+    and the packet octets that it quoted.
     """
 
     source: str
@@ -67,7 +68,7 @@ class Exchange:
         return self.error.endswith("connection reset by peer")
 
     def end(self, error: str = "") -> None:
-        """Nothing more comes of it."""
+        """Ends the exchange."""
         self.ended, self.error = time.time(), error
 
     @property
@@ -80,14 +81,14 @@ class Exchange:
 
 
 def tls_context() -> ssl.SSLContext:
-    """Of a client that takes any certificate: what is presented is what is looked at."""
+    """Returns a client's context that accepts any certificate, which is part of the result."""
     context = client_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 
 def client_hello(name: str) -> bytes:
-    """An ordinary ClientHello for a name, by OpenSSL, in its record."""
+    """Returns a TLS record with OpenSSL's ordinary ClientHello for a name."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     with suppress(ssl.SSLWantReadError):
         tls_context().wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
@@ -96,7 +97,7 @@ def client_hello(name: str) -> bytes:
 
 @dataclass(slots=True)
 class _Tls:
-    """TLS over a socket, by hand."""
+    """TLS over a non-blocking socket, with memory BIOs."""
 
     object_: ssl.SSLObject
     incoming: ssl.MemoryBIO
@@ -107,10 +108,10 @@ class _Tls:
 def play(
     namespace: Namespace, exchanges: Sequence[Exchange], patience: float, controls: Sequence[Exchange] = ()
 ) -> None:
-    """Carry them all out side by side. Raises `OSError` where a socket is refused.
+    """Runs all exchanges in parallel. Raises `OSError` if a socket cannot be made.
 
-    patience: seconds for all of it; more where one of the `controls`, which are among them, was answered late: then the
-    machine is slow, and the others have as many times that long.
+    patience: overall timeout in seconds. If one of `controls`, a subset of the exchanges, is answered late, the
+    machine is slow, and the timeout becomes `_TIMES_A_CONTROL` times what the control took.
     """
     context = tls_context()
     with ExitStack() as stack:
@@ -148,7 +149,7 @@ def play(
 
 
 def _dial(each: Exchange, sock: socket.socket, context: ssl.SSLContext) -> bool:
-    """Begin to connect; whether that is under way."""
+    """Starts to connect; returns whether the connection is in progress."""
     each.began = time.time()
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_ONCE)
@@ -165,7 +166,7 @@ def _dial(each: Exchange, sock: socket.socket, context: ssl.SSLContext) -> bool:
 
 
 def _step(each: Exchange, sock: socket.socket) -> int:
-    """Go on with one of which the socket is ready; what is to be waited for."""
+    """Continues an exchange whose socket is ready; returns the poll events to wait for."""
     if not each.connected:
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
@@ -229,7 +230,7 @@ def _speak_tls(each: Exchange, wire: _Tls, sock: socket.socket) -> int:
 
 
 def _hear(icmp: socket.socket, ports: dict[tuple[str, int], Exchange]) -> None:
-    """Routers that say that a packet of an exchange came to its end at them."""
+    """Reads ICMP time exceeded messages, and records each in its exchange."""
     with suppress(BlockingIOError):
         while True:
             data, (router, *_) = icmp.recvfrom(2048)

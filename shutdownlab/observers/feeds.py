@@ -1,7 +1,7 @@
-"""How the collector and its peers are configured: two birds at the observatory. Pure.
+"""Configurations of the route collector and its peers: two birds at the observatory. Pure.
 
-The peers are one process: each has tables of its own, and nothing passes between them but over BGP. The collector keeps
-every route that it is told, and writes what it hears as MRT (RFC 6396).
+All peers are in one process, with separate tables and no routes exchanged between them. The collector keeps every route
+that it receives, and dumps messages as MRT (RFC 6396).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from shutdownlab.model.routing import BgpSession
 from shutdownlab.servers.routing import PATIENCE
 
 TABLES: Final = "master*"
-"""The collector's, as bird's patterns name them."""
+"""A bird pattern for the collector's tables."""
 _PORT: Final = 1790
-"""Where the collector listens: 179 is the peers', on the same node."""
+"""The collector's BGP port: the peers use 179 on the same node."""
 _VERSIONS: Final = (4, 6)
 
 
 def peers_config(network: Network) -> str:
-    """The peers: what each learns from its transits it hands on to the collector, its best routes alone."""
+    """Returns the configuration of the peers, which export their best routes from their transits to the collector."""
     lines = ["# the collector's peers", f"router id {observatory.feed_address(_peers(network)[0], 4)};"]
     lines += ["protocol device { }"]
     collector = observatory.collector_asn(network.topology)
@@ -45,7 +45,7 @@ def peers_config(network: Network) -> str:
 
 
 def collector_config(network: Network, updates: Path) -> str:
-    """The collector; `updates`: the file that every message it hears, and every change of a session, is written to."""
+    """Returns the configuration of the collector. updates: the file for received messages and session state changes."""
     own = observatory.collector_asn(network.topology)
     lines = ["# the route collector", f"router id {observatory.collector_address(_peers(network)[0], 4)};"]
     lines += [f'mrtdump "{updates}";']
@@ -64,7 +64,7 @@ def collector_config(network: Network, updates: Path) -> str:
 
 
 def feed_name(peer: observatory.Peer, version: int) -> str:
-    """What the session between a peer and the collector is called, at both ends."""
+    """Returns the name of the session between a peer and the collector, at both ends."""
     return f"feed_{peer.number}_{version}"
 
 

@@ -1,13 +1,13 @@
-"""Hyperquack: what servers in the country answer to requests from abroad for sites that are not theirs. Pure.
+"""Hyperquack: how servers in the country answer requests from abroad for sites that they do not host. Pure.
 
-A server answers any name alike, but for what stands in the request; an answer unlike its template (a reset, silence, a
-block page) was made on the way (VanderSloot et al., "Quack", USENIX Security 2018; Sundara Raman et al., "Measuring the
-Deployment of Network Censorship Filters at Global Scale", NDSS 2020). Only what a box does about connections that come
-from abroad is seen so: of a web server in the direction into the country, of an echo server in both.
+A server answers all unknown names alike; an answer unlike its template (a reset, silence, a block page) was caused on
+the path (VanderSloot et al., "Quack", USENIX Security 2018; Sundara Raman et al., "Measuring the Deployment of Network
+Censorship Filters at Global Scale", NDSS 2020). This detects only boxes that act on connections from abroad: with a web
+server in the direction into the country, with an echo server in both.
 
-Written is what Censored Planet publishes of version 2, a JSON object a line
-(https://github.com/censoredplanet/censoredplanet/blob/master/docs/hyperquackv2.rst), with the wall clock's time beside
-the scenario's, and of whom the server is.
+The files have Censored Planet's format of version 2, one JSON object per line
+(https://github.com/censoredplanet/censoredplanet/blob/master/docs/hyperquackv2.rst), with wall-clock times beside the
+scenario's, and the server's vantage point as tag.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from shutdownlab.model.remote_measurement import PORTS, Server
 from shutdownlab.observers.exchanges import Exchange, tls_context
 
 _CHANGES: Final = frozenset({"date", "set-cookie"})
-"""Headers that differ from answer to answer."""
+"""Headers that differ between answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A server asked for a name: `first` is a control before all else, `tries` are of the name.
+    """Requests for a name to a server: `first` is a control before all others, `tries` are for the name.
 
-    `same`: a control from the address from which the tries came, after them, `clean`: one from another; None where a
-    try was answered as ever, and none was needed.
+    `same`: a control after the tries from their source address, `clean`: one from another address; None if a try
+    matched the template, so that no control was needed.
     """
 
     server: Server
@@ -46,20 +46,20 @@ class Trial:
 
     @property
     def anomaly(self) -> bool:
-        """Whether no try was answered as ever."""
+        """Whether no try matched the template."""
         return not any(self._matches(each) for each in self.tries)
 
     @property
     def controls_failed(self) -> bool:
-        """Whether controls were not answered as ever either: it says nothing of the name."""
+        """Whether no control matched the template either, so that the trial shows nothing about the name."""
         controls = [each for each in (self.first, self.same, self.clean) if each is not None]
         return not any(self._matches(each) for each in controls)
 
     @property
     def stateful_block(self) -> bool:
-        """Whether the address from which the tries came is blocked after them, and others are not.
+        """Whether the tries' source address is blocked after them, and another is not.
 
-        Hyperquack waits for two minutes and asks again; here another address asks at once, which tells the same.
+        Hyperquack waits for two minutes and asks again; here another address asks at once, which is equivalent.
         """
         return (
             self.same is not None
@@ -70,14 +70,14 @@ class Trial:
 
     @property
     def blocked(self) -> bool:
-        """Whether it is the name that makes the difference."""
+        """Whether the name is blocked: the tries failed, and not all controls did."""
         return self.anomaly and not self.controls_failed
 
     def _matches(self, each: Exchange) -> bool:
         return answer_of(each) == self.template
 
     def line(self, country: tuple[str, str], when: Callable[[float], float]) -> str:
-        """The line of a results file. country: name and code; when: the scenario's time of the wall clock's."""
+        """Returns the line of a results file. country: name and code; when: converts wall-clock to scenario time."""
         response = [_probe(self.first, self._matches(self.first), when, "control.example.com")]
         response += [_probe(each, self._matches(each), when) for each in self.tries]
         for control in (self.same, self.clean):
@@ -98,9 +98,9 @@ class Trial:
 
 
 def answer_of(each: Exchange) -> dict[str, Any] | None:
-    """An answer as Hyperquack describes it, without what changes each time; None: there was none, or no whole one.
+    """Returns an answer in Hyperquack's form, without volatile headers; None if there was none, or not a complete one.
 
-    Of an echo: nothing but that it is one.
+    A correct echo gives an empty mapping.
     """
     if each.port == PORTS["echo"] and not each.error:
         return {} if each.received == each.request else {"body": each.received.decode("utf-8", "replace")}
@@ -127,7 +127,7 @@ def answer_of(each: Exchange) -> dict[str, Any] | None:
 
 
 def evaluation(server: Server, asked: Sequence[Exchange], when: Callable[[float], float]) -> str:
-    """The line of a server's evaluation: how it answers names that nobody has heard of."""
+    """Returns the line of a server's evaluation: its answers to control names."""
     found: dict[str, Any] = {
         "vp": server.address,
         "service": server.service,
@@ -162,7 +162,7 @@ def _probe(each: Exchange, matches: bool, when: Callable[[float], float], contro
 
 
 def iso(moment: float) -> str:
-    """Seconds since the epoch, as the time of a JSON file."""
+    """Formats seconds since the epoch as a time in ISO 8601, UTC, with milliseconds."""
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -1,10 +1,10 @@
-"""What watches the country from abroad while a run goes on with `--observe`: instruments, registered as probes are.
+"""Instruments, which observe the country from abroad during a run with `--observe`; registered as probes are.
 
-An instrument is a class under the entry point group `shutdownlab.instruments`. It is made once the country is up, and
-looks once in every phase, beside the probes, in a thread of its own: at what has become of the signal that it reads,
-never at the rules that made it so. What it sees it writes in the form that its field has, in scenario time.
+An instrument is a class under the entry point group `shutdownlab.instruments`. It is created once the country is up,
+and looks once in every phase, in parallel with the probes, in a thread of its own. It measures a signal, and never
+looks at the rules that cause it. It writes its observations in the format usual in its field, in scenario time.
 
-What the testbed itself keeps it from seeing it leaves out, and says why: that is no outage.
+Whatever it cannot observe because of the testbed it leaves out, with the reason: that is not an outage.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from shutdownlab.servers.start import Services
 
 
 class CannotSee(Exception):
-    """The testbed keeps an instrument from seeing anything at all; says what is wrong with it."""
+    """The testbed keeps an instrument from observing anything at all; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abroad:
-    """What instruments stand on: the running country, seen from outside, and a directory for what they run by.
+    """What instruments are given: the running country, and directories for their files.
 
-    `sites`: names of sites abroad that no policy names; `asked`: those that servers in the country are asked for from
-    abroad; `blocks`: for how many /24s
-    each group of subscribers stands; `logs`: stays with the run; `runtime`: short paths, gone with the sandbox; `seed`:
-    of everything random; `time`: puts the wall clock's moments into the scenario's time.
+    `sites`: names of sites abroad that no policy names; `asked`: names that servers in the country are asked for from
+    abroad; `blocks`: the number of /24s that each group of subscribers stands for; `logs`: a directory kept with the
+    run; `runtime`: one with a short path, deleted with the sandbox; `seed`: for everything random; `time`: converts
+    wall-clock to scenario time.
     """
 
     network: Network
@@ -55,11 +55,11 @@ class Abroad:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What instruments know of the phase they look at. `ends`: when it does, in the scenario's time.
+    """The phase that instruments look at. `ends`: its end, in scenario time.
 
-    `damage`: what is broken on purpose, and which routes are gone. `is_there_a_way`: whether packets go both ways
-    between two nodes, by name, over an IP version, as far as that goes: whatever policies do. Where there is none, that
-    is an outage for all the world to see; where there is one and controls fail, the testbed has failed.
+    `damage`: what is broken on purpose, and which routes are gone. `is_there_a_way`: whether two nodes, by name, can
+    reach each other over an IP version, regardless of policies. If not, there is a real outage; if so and controls
+    fail, the testbed has failed.
     """
 
     phase: Phase
@@ -70,10 +70,10 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What an instrument has seen in a phase.
+    """An instrument's observations in a phase.
 
-    `files`: by their path below the instrument's own directory, written once the phase is whole; `left_out`: what it
-    could not see for the testbed, a sentence each.
+    `files`: contents by path below the instrument's own directory, written once the phase is complete; `left_out`: a
+    sentence for each thing that it could not observe because of the testbed.
     """
 
     readings: tuple[Reading, ...] = ()
@@ -82,21 +82,22 @@ class Sighting:
 
 
 class Instrument:
-    """One of what watches from abroad. `name`: of its directory below `observations`; `signals`: what it reads."""
+    """Base of the instruments. `name`: of its directory below `observations`; `signals`: the signals it reads."""
 
     name: ClassVar[str] = ""
     signals: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, abroad: Abroad) -> None:
-        """Set it up: start what it needs. Raises `CannotSee`, `MachineCannot`, `OSError`."""
+        """Starts what the instrument needs. Raises `CannotSee`, `MachineCannot`, `OSError`."""
         self.abroad = abroad
 
     def look(self, moment: Moment) -> Sighting:
-        """See what there is to see now. Called in a thread, beside the probes; raises `CannotSee`, `OSError`."""
+        """Makes the observations of a phase. Called in a thread, in parallel with the probes; raises `CannotSee`,
+        `OSError`."""
         raise NotImplementedError
 
 
 @cache
 def instruments() -> Extensions[Instrument]:
-    """Every kind of instrument that is installed."""
+    """Returns the kinds of instruments that are installed."""
     return Extensions("shutdownlab.instruments", Instrument)

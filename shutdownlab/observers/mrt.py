@@ -1,7 +1,7 @@
-"""MRT records (RFC 6396), put from one time into another. Pure.
+"""Parses MRT records (RFC 6396) and converts their times. Pure.
 
-Of a record: a header of 12 octets (time, type, subtype, length), then the message; the types that end in _ET have
-microseconds ahead of it. Of a RIB entry of TABLE_DUMP_V2, the time at which the route was heard.
+A record is a header of 12 octets (time, type, subtype, length), then the message, preceded by microseconds in the types
+that end in _ET. A RIB entry of TABLE_DUMP_V2 also has the time at which the route was received.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MICROSECONDS: Final = 1_000_000
 
 
 class Record(NamedTuple):
-    """An MRT record. `at`: seconds since the epoch; `body`: what follows the time, its microseconds too."""
+    """An MRT record. `at`: seconds since the epoch, with microseconds if any; `body`: the message without them."""
 
     at: float
     kind: int
@@ -27,7 +27,8 @@ class Record(NamedTuple):
 
 
 def records(data: bytes) -> tuple[list[Record], int]:
-    """The whole records that some octets begin with, and how many octets they are: the last may be under way."""
+    """Parses the complete records at the start of `data`; returns them and their length in octets. The last record may
+    be half written."""
     found, place = list[Record](), 0
     while len(data) - place >= _HEADER.size:
         at, kind, subtype, length = _HEADER.unpack_from(data, place)
@@ -44,7 +45,7 @@ def records(data: bytes) -> tuple[list[Record], int]:
 
 
 def put_into(record: Record, time: Callable[[float], float]) -> bytes:
-    """A record as octets, with all its times put into another, to the microsecond where it has them."""
+    """Serialises a record with all its times converted by `time`, to the microsecond if it has microseconds."""
     at = time(record.at)
     body = record.body
     if record.kind == TABLE_DUMP_V2 and record.subtype in _RIBS:
@@ -63,7 +64,7 @@ def _rib(body: bytes, time: Callable[[float], float]) -> bytes:
 
 
 def _entries(body: bytes) -> Iterator[int]:
-    """Where the time of each RIB entry is: after a sequence number, the prefix, and the entries' count."""
+    """Yields the offset of the time of each RIB entry, after the sequence number, the prefix and the entry count."""
     place = 4 + 1 + (body[4] + 7) // 8
     count = int.from_bytes(body[place : place + 2])
     place += 2

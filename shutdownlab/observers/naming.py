@@ -1,4 +1,4 @@
-"""What the files of observers are called. Pure."""
+"""Names of observers' files. Pure."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import datetime
 
 
 def stamp(at: datetime) -> str:
-    """A phase's beginning in the name of a file, as route collectors have it: `20220105.1030`."""
+    """Formats a phase's start for a file name, as route collectors do: `20220105.1030`."""
     return f"{at:%Y%m%d.%H%M}"

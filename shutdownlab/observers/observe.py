@@ -1,4 +1,4 @@
-"""Makes an observation: calls what its kind names, with the running country."""
+"""Makes an observation by calling the function of its kind with the running country."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.servers.start import Services
 
 Observed: TypeAlias = Mapping[tuple[str, Family], Conclusion]
-"""What was concluded of each operator, over each address family."""
+"""The conclusion for each operator and address family."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The running country, as those outside can reach it: `net` has its nodes by name, transits and servers abroad."""
+    """The running country and the world abroad; `net` has its nodes by name."""
 
     network: Network
     net: EmulatedNetwork
@@ -28,6 +28,6 @@ class World:
 
 
 def observe(observation: Observation, world: World) -> Observed:
-    """What there is to see now; raises what the kind's function does."""
+    """Returns the observation's conclusions now; raises what its function raises."""
     function: Callable[[Observation, World], Observed] = resolve_name(observation.runs)
     return function(observation, world)

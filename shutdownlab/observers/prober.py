@@ -1,9 +1,9 @@
 """The active prober: ICMP echoes from abroad to the country's blocks, judged as Trinocular does (`signals.trinocular`).
 
-A site's belief in a block is kept from phase to phase: where nothing changes one answer confirms it, and only what goes
-or comes takes many. A block of which few addresses answer takes several rounds of ten minutes to be believed down, as
-it does Trinocular; how long, the files say. What is read of a phase is what a site comes to believe in it, be the phase
-long enough or not. A block is up if any of the sites finds it so.
+A site's belief in a block is kept between phases: if nothing changes one answer confirms it, and only changes take many
+probes. A block with few answering addresses takes several rounds of ten minutes until it is believed down, as in
+Trinocular; the files show how many. The reading of a phase is the belief finally reached, even if the phase is too
+short for that many rounds. A block is up if any site believes so.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from shutdownlab.system.namespace import LOOPBACK
 
 _MOST_SITES: Final = 3
 _MOST_ROUNDS: Final = 40
-"""More than any block takes."""
+"""More rounds than any block takes."""
 Row: TypeAlias = tuple[object, ...]
 _FAMILY: Final = {4: 2, 6: 10}
 _LOCAL_TABLE, _TYPE_LOCAL, _SCOPE_HOST = 255, 2, 254
@@ -45,7 +45,7 @@ COLUMNS: Final = (
 
 
 class ActiveProber(Instrument):
-    """Probes from the servers behind up to three transits."""
+    """Probes the country's blocks from the servers behind up to three transits."""
 
     name: ClassVar[str] = "active-probing"
     signals: ClassVar[tuple[str, ...]] = ("active-probing",)
@@ -63,9 +63,9 @@ class ActiveProber(Instrument):
         self._phase, self._before = "", _copy(self._watched)
 
     def look(self, moment: Moment) -> Sighting:
-        """Rounds of probing from all sites at once, until each knows of every block whether it is up.
+        """Probes in rounds from all sites at once, until each has decided for every block whether it is up.
 
-        A phase that is looked at again is looked at with what was known before it.
+        A repeated look at the same phase starts from the beliefs before that phase.
         """
         if moment.phase.phase == self._phase:
             self._watched = self._before
@@ -80,7 +80,7 @@ class ActiveProber(Instrument):
         return Sighting(tuple(readings), {f"blocks.{stamp(moment.phase.at)}.csv": _csv(rows)}, tuple(left_out))
 
     def _probe(self, moment: Moment, site: Site) -> list[Row]:
-        """A round every ten minutes of the scenario; the rows of those that begin within the phase."""
+        """Runs rounds, each for ten minutes of scenario time; returns the rows of those that begin in the phase."""
         rows, todo = list[Row](), list(self._watched[site.name])
         for each in todo:
             each.begin_phase()
@@ -95,7 +95,7 @@ class ActiveProber(Instrument):
         return rows
 
     def _round(self, site: Site, watched: Iterable[WatchedBlock], moment: Moment) -> None:
-        """Probe each block until the belief in it is certain, all blocks side by side."""
+        """Probes each block until its belief is certain, all blocks in parallel."""
         todo = list(watched)
         for each in todo:
             each.begin_round()
@@ -114,7 +114,7 @@ class ActiveProber(Instrument):
         return moment.is_there_a_way(site.name, self.abroad.network.subscriber(block.vantage).name, block.version)
 
     def _readings(self, phase: str, up: set[Block], unknown: set[Block]) -> Iterator[Reading]:
-        """The share of /24s that are up, by what each group of subscribers stands for; none where any is unknown."""
+        """Yields the share of blocks that are up, weighted by /24s; none for a scope with an unknown block."""
         topology = self.abroad.network.topology
         places: list[tuple[Scope, str]] = [("country", "")]
         places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
@@ -128,7 +128,7 @@ class ActiveProber(Instrument):
                     yield Reading(self.name, phase, scope, of, family.value, round(share, 9), "share", "measured")
 
     def _answer_for(self, every: Iterable[Block]) -> None:
-        """Have each group's node answer for its block's addresses, and its border router send them there."""
+        """Makes each group's node answer for its block's addresses, and adds routes to them at its border router."""
         network, net = self.abroad.network, self.abroad.net
         for block in every:
             node = network.subscriber(block.vantage)
@@ -145,7 +145,7 @@ class ActiveProber(Instrument):
 
 
 def _copy(watched: Mapping[str, list[WatchedBlock]]) -> dict[str, list[WatchedBlock]]:
-    """The same knowledge once more."""
+    """Returns a copy, with independent beliefs."""
     return {
         site: [replace(each, belief=copy(each.belief), heard=deque()) for each in all_]
         for site, all_ in watched.items()

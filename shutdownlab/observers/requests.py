@@ -1,7 +1,7 @@
-"""Which requests to sites abroad got through in a phase: what a CDN would have served, from what was measured. Pure.
+"""The share of requests to sites abroad that got through in a phase: a CDN's traffic, from measurements. Pure.
 
-A CDN's customers are the sites abroad that no policy names, as in the model (`verifier.volume`); each page that a probe
-got of one is a request that got through. How fast a slow line is remains the model's word: no two downloads run alike.
+A CDN's customers are the sites abroad that no policy names, as in the model (`verifier.volume`); each page of one that
+a probe fetched is a request that got through. The speed of slow lines is taken from the model, because downloads vary.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _GOT: Final = {Outcome.OK: 1.0, Outcome.THROTTLED: 1.0, Outcome.BLOCKED: 0.0, Ou
 def served(
     results: Iterable[Result], probes: Mapping[str, Probe], network: Network, hosts: Iterable[str]
 ) -> dict[VantageId, float]:
-    """Of each line the share of pages that it got, 0 to 1, where one was measured and has a verdict.
+    """Returns the share of pages that each line got, 0 to 1, for lines with at least one verdict.
 
-    results: of one phase. hosts: a name of each site.
+    results: those of one phase. hosts: a name of each site.
     """
     apps = {hosted.app for name in hosts if (hosted := network.hosted_as(name))}
     pages = set[str]()

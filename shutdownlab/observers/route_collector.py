@@ -1,10 +1,10 @@
-"""The route collector: what networks abroad hear of the country by BGP, as RIPE RIS and Route Views see it.
+"""The route collector: the country's routes as received by networks abroad, as in RIPE RIS and Route Views.
 
-It has peers with a full feed, IPv4 and IPv6 (`model.observatory`), dumps its table in every phase and writes every
-message in between, as MRT. What more than half of the peers have a route to is visible (`visibility`).
+It has full-feed peers, IPv4 and IPv6 (`model.observatory`), dumps its table in every phase, and all messages in
+between, as MRT. A prefix is visible if more than half of the peers have a route to it (`visibility`).
 
-Its control: what the collector has from a peer is what that peer's transits have, each session that should be up is up.
-Until that holds it is waited for; where it does not come to hold, nothing is read.
+Its control: the collector's routes from a peer are those of that peer's transits, and every session that should be up
+is up. It waits for this to hold; if it does not come to hold, there are no readings.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _LOOK_S: Final = 0.05
 
 
 class RouteCollector(Instrument):
-    """Two birds at the observatory: the collector, and its peers in one."""
+    """Two birds at the observatory: the collector, and all its peers."""
 
     name: ClassVar[str] = "bgp"
     signals: ClassVar[tuple[str, ...]] = ("bgp",)
@@ -73,7 +73,7 @@ class RouteCollector(Instrument):
         return Sighting(tuple(self._readings(moment.phase.phase, told)), files, tuple(left_out))
 
     def _readings(self, phase: str, told: Mapping[int, Mapping[str, set[str]]]) -> Iterator[Reading]:
-        """The share of what operators announce on a quiet day that more than half of the peers have a route to."""
+        """Yields the share of operators' prefixes to which more than half of the peers have a route."""
         visible = {
             version: {prefix for prefix, tellers in by_prefix.items() if self._is_visible(tellers)}
             for version, by_prefix in told.items()
@@ -97,9 +97,9 @@ class RouteCollector(Instrument):
         return process
 
     def _wait_until_told(self, moment: Moment) -> list[str]:
-        """Wait until all peers have told the collector what their transits know; raises `CannotSee`.
+        """Waits until the collector has from all peers what their transits have; raises `CannotSee`.
 
-        What has ended is started again: a sentence each of what was missed for it.
+        Restarts a bird that has ended; returns a sentence for each restart about the messages missed.
         """
         missed: dict[str, str] = {}
         deadline, before = time.monotonic() + _NO_PROGRESS_S, None
@@ -112,7 +112,7 @@ class RouteCollector(Instrument):
         return list(missed.values())
 
     def _started_again(self, missed: dict[str, str]) -> Iterator[str]:
-        """Start what has ended again, once: its end may come, or come to be known, while the others are waited for."""
+        """Restarts each bird that has ended, and yields a sentence about it. Raises `CannotSee` if it ends again."""
         for name, process in self._running.items():
             if process.poll() is None:
                 continue
@@ -124,11 +124,11 @@ class RouteCollector(Instrument):
             yield missed[name]
 
     def _untold(self, moment: Moment) -> Iterator[str]:
-        """What the collector does not yet have as the transits have it."""
+        """Yields the differences between the collector's routes and the transits'."""
         try:
             up = birdc.sessions_up(self._control("peers"))
             lost = set(self._lost_homes(moment)) & up
-            for session in lost:  # its hold timer is not waited for
+            for session in lost:  # rather than wait for the hold timer
                 birdc.ask(self._control("peers"), f"restart {session}")
             if lost:
                 yield f"the peers still hold {', '.join(sorted(lost))}"
@@ -150,7 +150,7 @@ class RouteCollector(Instrument):
                     yield f"AS{peer.asn} and its transits differ in {len(odd)} routes: {', '.join(odd[:3])}"
 
     def _lost_homes(self, moment: Moment) -> Iterator[str]:
-        """The peers' sessions with transits whose routers are dead or do nothing."""
+        """Yields the peers' sessions with transits whose routers are stopped or dead."""
         network = self.abroad.network
         routers = (node for node in network.by_role(Role.TRANSIT) if node.name in moment.damage.routers)
         dead = {address for node in routers for address in node.addresses}
@@ -158,7 +158,7 @@ class RouteCollector(Instrument):
             yield from (each.name for each in observatory.homes_of(network, peer) if each.neighbour in dead)
 
     def _known_to(self, transit: str, moment: Moment) -> set[str]:
-        """The prefixes that a transit's router passes on to customers: all but its routes to its own servers."""
+        """Returns the prefixes that a transit's router exports to customers: all except routes to its own servers."""
         node = self.abroad.network.one(Role.TRANSIT, transit)
         control = self.abroad.services.find("bird", node.name).control
         if node.name in moment.damage.routers or control is None:
@@ -176,7 +176,7 @@ class RouteCollector(Instrument):
         return found
 
     def _messages(self) -> list[mrt.Record]:
-        """What was heard since the phase before was looked at."""
+        """Returns the messages received since the previous phase's look."""
         with self._updates.open("rb") as file:
             file.seek(self._from)
             found, size = mrt.records(file.read())
@@ -187,7 +187,7 @@ class RouteCollector(Instrument):
         return b"".join(mrt.put_into(record, self.abroad.time.of) for record in records)
 
     def _times(self, files: Mapping[str, list[mrt.Record]]) -> bytes:
-        """When each record was written by the wall clock; of a table, whose records are of one moment, the first."""
+        """Returns a CSV file of the records' scenario and wall-clock times; for a table only the first record's."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(("file", "record", "time", "wall_time"))

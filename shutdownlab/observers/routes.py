@@ -1,4 +1,4 @@
-"""The tables of transit routers, which operators' prefixes are in them, and whose announcements."""
+"""The routes to operators' prefixes in the tables of transit routers, and their origins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shutdownlab.servers import birdc
 
 
 def seen_from_abroad(observation: Observation, world: World) -> Observed:
-    """Ask every transit router's bird; raises `OSError` where one does not answer."""
+    """Queries every transit router's bird; raises `OSError` if one does not answer."""
     sockets = [world.services.find("bird", node.name).control for node in world.network.by_role(Role.TRANSIT)]
     controls = [control for control in sockets if control is not None]
     look = _origins if observation.by_origin else _routes
@@ -31,7 +31,7 @@ def seen_from_abroad(observation: Observation, world: World) -> Observed:
 
 
 def _routes(network: Network, controls: Iterable[Path], version: int) -> Iterator[str]:
-    """Operators to one of whose prefixes nobody has a route."""
+    """Yields the operators with a prefix to which no transit has a route."""
     tables = [frozenset(birdc.kernel_routes(control, version)) for control in controls]
     for name, operator in network.topology.operators.items():
         own = [str(prefix) for prefix in operator.prefixes if prefix.version == version]
@@ -40,7 +40,7 @@ def _routes(network: Network, controls: Iterable[Path], version: int) -> Iterato
 
 
 def _origins(network: Network, controls: Iterable[Path], version: int) -> Iterator[str]:
-    """Those who announce what is another's, and those whose prefixes they announce."""
+    """Yields the holders of prefixes that another AS announces, and those who announce them."""
     owners = {asn(network, node): node.owner for node in routers(network) if node.role is not Role.ROUTE_SERVER}
     held: Mapping[IpPrefix, str] = holders(network)
     for control in controls:

@@ -1,7 +1,7 @@
-"""Which moment of the scenario a moment of the wall clock is. Pure.
+"""Converts wall-clock times to scenario times. Pure.
 
-A phase begins when its orders are given; from then on the scenario's time passes as the wall clock's does, so that what
-follows within a phase keeps its order and distance. What came before the first phase is as long before it.
+A phase begins when its orders are given; from then on scenario time advances with the wall clock, so that events within
+a phase keep their order and distance. Times before the first phase are as long before its start.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from datetime import datetime
 
 @dataclass(slots=True)
 class ScenarioTime:
-    """Knows when which phase began. Moments are seconds since the epoch."""
+    """Records when each phase began, and converts times. Times are seconds since the epoch."""
 
     _begun: list[tuple[str, float, float, float]] = field(default_factory=list)
-    """Of each phase: its name, the wall clock's and the scenario's time at its beginning, the scenario's at its end."""
+    """For each phase: name, wall-clock time and scenario time at its start, scenario time at its end."""
 
     def begin(self, phase: str, at: datetime, ends: datetime, wall: float) -> None:
-        """A phase begins; a second time, it goes on. The second in which it begins is its own: MRT knows whole ones."""
+        """Starts a phase; a repeated call for the same phase has no effect. `wall` is rounded down to a whole second,
+        because MRT has whole seconds."""
         if not self._begun or self._begun[-1][0] != phase:
             self._begun.append((phase, math.floor(wall), at.timestamp(), ends.timestamp()))
 
     def of(self, wall: float) -> float:
-        """The scenario's time of a moment. Raises `LookupError` before any phase has begun."""
+        """Returns the scenario time of a wall-clock time. Raises `LookupError` before any phase has begun."""
         if not self._begun:
             raise LookupError("no phase has begun")
         _, since, at, ends = next((each for each in reversed(self._begun) if each[1] <= wall), self._begun[0])

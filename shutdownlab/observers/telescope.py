@@ -1,7 +1,7 @@
-"""The network telescope: a dark prefix abroad, and who is seen to radiate into it (`dark`).
+"""The network telescope: a dark prefix abroad, and the sources seen in it (`dark`).
 
-Behind each group's radiation goes a packet of its control address, which no policy touches: once that has come,
-whatever else comes has come.
+Each group's radiation is followed by a packet from its control address, which no policy affects: once that has arrived,
+all earlier packets have arrived or are lost.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from shutdownlab.observers.naming import stamp
 from shutdownlab.results.reading import Reading, Scope
 
 _SOURCES: Final = 8
-"""Addresses of a group that radiate."""
+"""Radiating addresses per group."""
 _AGAIN_S: Final = 1.0
 _MOST_CONTROLS: Final = 4
 _BEHIND_S: Final = 0.05
 _NO_WAY_S: Final = 0.3
 _SOL_PACKET, _IGNORE_OUTGOING = 263, 23
-"""Of linux/socket.h and linux/if_packet.h."""
+"""From linux/socket.h and linux/if_packet.h."""
 _ATTACH_FILTER: Final = 26
 """SO_ATTACH_FILTER."""
 _AF_INET: Final = 2
 
 
 class Telescope(Instrument):
-    """Radiates from each group of ordinary subscribers, and looks at what comes to the dark prefix' router."""
+    """Sends radiation from each group of ordinary subscribers, and captures at the router of the dark prefix."""
 
     name: ClassVar[str] = "telescope"
     signals: ClassVar[tuple[str, ...]] = ("telescope",)
@@ -58,7 +58,7 @@ class Telescope(Instrument):
         router, self._prefix = found
         self._router = router.name
         with net.get(router.name).namespace.netlink() as netlink:
-            netlink.route("add", dst=str(self._prefix), type="blackhole", family=_AF_INET)  # dark networks are silent
+            netlink.route("add", dst=str(self._prefix), type="blackhole", family=_AF_INET)  # dark networks never answer
         with net.get(router.name).namespace.entered():
             kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
             self._capture = socket.socket(socket.AF_PACKET, kind, socket.htons(ETHER_IPV4))
@@ -78,7 +78,7 @@ class Telescope(Instrument):
 
     def look(self, moment: Moment) -> Sighting:
         token = int.from_bytes(os.urandom(4))
-        self._caught()  # what has come since the last look
+        self._caught()  # drops packets since the last look
         for vantage, sources in self._sources.items():
             if vantage in self._weights:
                 for number, source in enumerate(sources):
@@ -99,11 +99,11 @@ class Telescope(Instrument):
 
     def _send(self, vantage: VantageId, source: IPv4Address, number: int, token: int) -> None:
         target = self._prefix[1 + number % (self._prefix.num_addresses - 2)]
-        with suppress(OSError):  # there is no way at all
+        with suppress(OSError):  # there is no route
             self._senders[vantage].sendto(dark.syn(source, target, 40000 + number, token), (str(target), 0))
 
     def _wait(self, moment: Moment, token: int) -> tuple[list[Radiation], set[VantageId]]:
-        """All that comes until the control of every group has, and the groups whose controls do not."""
+        """Returns the packets that arrive until every group's control has, and the groups whose control is lost."""
         network, came = self.abroad.network, list[Radiation]()
         open_ = {self._control(vantage): vantage for vantage in self._weights}
         for control, vantage in open_.items():
@@ -133,7 +133,7 @@ class Telescope(Instrument):
 
     @property
     def _servers(self) -> str:
-        """The node behind the router of the dark prefix."""
+        """The name of the server node behind the router of the dark prefix."""
         owner = self.abroad.network.nodes[self._router].owner
         return next(n.name for n in self.abroad.network.nodes.values() if n.owner == owner and n.name != self._router)
 
@@ -152,7 +152,7 @@ class Telescope(Instrument):
         return found
 
     def _readings(self, phase: str, radiating: dict[VantageId, int], unknown: set[VantageId]) -> Iterator[Reading]:
-        """The share of sources that are seen, by the number of subscribers that they stand for."""
+        """Yields the share of sources that were seen, weighted by subscribers."""
         topology = self.abroad.network.topology
         places: list[tuple[Scope, str]] = [("country", "")]
         places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
@@ -186,7 +186,7 @@ class Telescope(Instrument):
 
 
 def _only_to(sock: socket.socket, prefix: IPv4Network) -> None:
-    """Have the kernel hand over only what is sent to a prefix, of Ethernet frames (classic BPF, linux/filter.h)."""
+    """Attaches a filter that passes only packets to a prefix, in Ethernet frames (classic BPF, linux/filter.h)."""
     load, mask, equal, give = 0x20, 0x54, 0x15, 0x06
     program = [
         (load, 0, 0, 30),  # the destination address

@@ -1,6 +1,6 @@
-"""BGP visibility: the share of what operators announce that more than half of those asked have a route to. Pure.
+"""BGP visibility: the share of operators' prefixes to which more than half of the peers have a route. Pure.
 
-IODA counts a /24 as visible which more than half of the full-feed peers have a route to (help page of IODA); of IPv6,
+IODA counts a /24 as visible if more than half of the full-feed peers have a route to it (help page of IODA); for IPv6,
 /48s are counted likewise.
 """
 
@@ -16,7 +16,7 @@ from shutdownlab.model.topology import VantageId
 from shutdownlab.results.reading import Reading, Scope
 
 Parts: TypeAlias = list[tuple[float, bool]]
-"""How much each is, and whether it is seen."""
+"""The size of each part, and whether it is visible."""
 _COUNTED: Final = {4: 24, 6: 48}
 """The length of the prefixes that are counted."""
 
@@ -24,9 +24,9 @@ _COUNTED: Final = {4: 24, 6: 48}
 def visibility(
     network: Network, blocks: Mapping[VantageId, float], phase: str, visible: Mapping[int, Collection[str]]
 ) -> Iterator[Reading]:
-    """Of the country, each operator and each region, by family; of a region, by what its subscribers stand for.
+    """Yields readings for the country, each operator and each region, by family; regions are weighted by their groups.
 
-    blocks: for how many /24s each group of subscribers stands. visible: by IP version, the prefixes that are seen.
+    blocks: the number of /24s that each group of subscribers stands for. visible: the visible prefixes, by IP version.
     """
     topology = network.topology
     for family in Family:
@@ -47,7 +47,7 @@ def visibility(
 def _of_region(
     network: Network, blocks: Mapping[VantageId, float], region: str, family: Family, seen: Collection[str]
 ) -> Iterator[tuple[float, bool]]:
-    """The size of each group of subscribers there, and whether the prefix that it is in is seen."""
+    """Yields the size of each group of subscribers in a region, and whether a prefix that covers it is visible."""
     for vantage in (each for each in network.vantages if each.id.region == region):
         for subnet in (each for each in network.subnets[vantage.id] if each.version == family.version):
             lengths = range(subnet.prefixlen + 1)
@@ -56,5 +56,5 @@ def _of_region(
 
 
 def _size(prefix: IpPrefix) -> float:
-    """How many of the prefixes that are counted it is, at least one."""
+    """Returns the number of /24s (IPv6: /48s) in a prefix, at least one."""
     return float(2 ** max(0, _COUNTED[prefix.version] - prefix.prefixlen))

@@ -1,8 +1,8 @@
-"""What a CDN would count, as Cloudflare Radar and Google's Transparency Report publish traffic: times and values. Pure.
+"""A CDN's traffic as time series, as Cloudflare Radar and Google's Transparency Report publish it. Pure.
 
-A reading says how much of what people ask for gets through, by what probes got where they asked (`requests`), else by
-the model; the curve of the day and the week (`signals.curve`), which is a model, how much they ask for. The values of a
-workday's peak with nothing shut off are 1.
+The readings give the share of requests that get through, from measurements (`requests`) where there are any, else from
+the model; the daily and weekly curve (`signals.curve`), a model, gives the demand. A value of 1 is a workday's peak
+with nothing shut down.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shutdownlab.results.reading import Reading
 from shutdownlab.signals.curve import usual
 
 STEP: Final = timedelta(minutes=15)
-"""Radar's, of periods of up to a week."""
+"""The interval of Cloudflare Radar for periods of up to a week."""
 COLUMNS: Final = ("timestamps", "values")
 
 
@@ -30,7 +30,7 @@ def volumes(
     readings: Iterable[Reading], topology: Topology, begins: datetime, ends: datetime, utc_offset: timedelta,
     noise: Noise | None = None,
 ) -> dict[str, bytes]:  # fmt: skip
-    """A file of the country's volume in a phase, and one of each operator's, by its AS number: names and contents."""
+    """Returns the files of a phase by name: the country's volume, and each operator's, named by its AS number."""
     found = {}
     spread = noise.spread.get("cdn", 0.0) if noise is not None else 0.0
     for reading in readings:

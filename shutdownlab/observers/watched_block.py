@@ -1,4 +1,4 @@
-"""What a site comes to believe of a block, probe by probe and round by round. Pure."""
+"""A site's belief in a block, updated probe by probe and round by round. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from shutdownlab.observers.blocks import Block
 from shutdownlab.signals import trinocular
 
 _AT_ONCE: Final = 5
-"""Probes of a block on their way at once."""
+"""Probes of a block in flight at once."""
 
 
 @dataclass(slots=True)
 class WatchedBlock:
-    """What a site knows of a block. `next`: which of its known addresses is probed next; `answers`: in this round.
+    """A site's state for a block. `next`: the index of the known address to probe next; `answers`: answers in this
+    round.
 
-    `silent`: probes since the last answer, in this phase; `heard`: what came of those that are not counted yet: nothing
-    changes within a phase, so that several rounds' can be on their way at once.
+    `silent`: probes since the last answer, in this phase; `heard`: results of probes that are not counted yet: nothing
+    changes within a phase, so that probes of several rounds can be in flight at once.
     """
 
     block: Block
@@ -31,10 +32,10 @@ class WatchedBlock:
     silent: int = 0
     heard: deque[bool] = field(default_factory=deque)
     refuted: bool = False
-    """Whether controls failed: nothing has been learnt."""
+    """Whether controls failed, so that the probes show nothing."""
 
     def begin_phase(self) -> None:
-        """What is known is believed, and nothing is known of now."""
+        """Starts a phase: keeps the belief from the previous one, and drops pending results."""
         self.heard.clear()
         self.silent, self.refuted = 0, False
 
@@ -48,23 +49,23 @@ class WatchedBlock:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it stays as it is for as long as nothing changes: it has answered, or one that is awake has not."""
+        """Whether the state will not change in this phase: an address answered, or one that should answer did not."""
         if self.answers:
             return self.state == "up"
         return self.state == "down" and self.silent > len(self.block.known) - len(self.block.awake)
 
     @property
     def asked_next(self) -> tuple[Address, ...]:
-        """Its next few probes."""
+        """The addresses of its next few probes."""
         known = self.block.known
         return tuple(known[(self.next + number) % len(known)] for number in range(_AT_ONCE))
 
     def take(self, answers: Iterable[bool]) -> None:
-        """What came of the next probes, to be counted one by one."""
+        """Adds results of the next probes, to be counted one by one."""
         self.heard.extend(answers)
 
     def count(self) -> None:
-        """Count the next one."""
+        """Counts the next result."""
         answered = self.heard.popleft()
         self.next += 1
         self.answers += answered

@@ -1,1 +1,1 @@
-"""What a run finds out: cells, results, measurements in OONI's format, and the run directory that holds them."""
+"""The output of a run: cells, results, measurements in OONI's format, and the run directory that holds them."""

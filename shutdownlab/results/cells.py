@@ -1,4 +1,4 @@
-"""Which cells a phase has, what is expected of each, and what makes a result of it. Pure."""
+"""The cells of a phase, the expectation for each, and the result of each. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from shutdownlab.results.result import Result
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One row of results: a phase, who is measured, by what, and an address family.
+    """One row of results: a phase, a vantage point or operator, a target and an address family.
 
-    vantage: where the probe named `target` is made; None where `target` is an observation of the operator from outside.
+    vantage: where the probe `target` runs; None if `target` is an observation of the operator from outside.
     """
 
     phase: str
@@ -27,7 +27,7 @@ class Cell:
 
     @property
     def anywhen(self) -> tuple[str, str, Family]:
-        """What it has in common with the same cell of other phases."""
+        """The cell's key without its phase: equal for the same cell in every phase."""
         return str(self.vantage.id) if self.vantage else self.operator, self.target, self.family
 
     @property
@@ -37,7 +37,7 @@ class Cell:
 
 
 def cells_of(shutdown: Shutdown, phase: Phase) -> Iterator[Cell]:
-    """Every cell of a phase: by vantage point, in the order of the probes; then what is seen from outside."""
+    """Yields the cells of a phase: by vantage point, in the order of the probes; then observations from outside."""
     for vantage in shutdown.network.vantages:
         for name, probe in shutdown.scenario.probes_of(phase.phase, vantage).items():
             for family in probe.families:
@@ -49,7 +49,7 @@ def cells_of(shutdown: Shutdown, phase: Phase) -> Iterator[Cell]:
 
 
 def expected_of(shutdown: Shutdown, choices: Mapping[str, str], phase: Phase, cell: Cell) -> Expectation | None:
-    """The expectation that counts for a cell, if any does."""
+    """Returns the expectation that applies to a cell, or None."""
     scenario = shutdown.scenario
     if cell.vantage is None:
         return scenario.expected_outside(phase, choices, cell.operator, cell.target)
@@ -59,7 +59,7 @@ def expected_of(shutdown: Shutdown, choices: Mapping[str, str], phase: Phase, ce
 def result_of(
     shutdown: Shutdown, phase: Phase, cell: Cell, measurement: Measurement, fact: Expectation | None
 ) -> Result:
-    """What became of a cell, beside what was expected of it."""
+    """Returns the result of a cell: its measurement beside what was expected (`fact`)."""
     vantage = cell.vantage
     measured = shutdown.scenario.probes if vantage else shutdown.scenario.observations
     weight = vantage.weight if vantage else shutdown.topology.operators[cell.operator].subscribers

@@ -1,4 +1,4 @@
-"""Decisions of DPI boxes, as records and pages tell them one by one; and which to tell, where there are many. Pure."""
+"""Decisions of DPI boxes, one record each, and a choice of the most varied where there are many. Pure."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class BoxDecision(BaseModel):
-    """A connection that a rule of a DPI box has decided, once. The addresses are as its opener sent them."""
+    """A connection on which a rule of a DPI box has decided, once. The addresses are as the initiator sent them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
 
     number: Count
-    """How many connections the box had decided by then, with or without a rule."""
+    """The number of connections that the box had decided on by then, by a rule or not."""
     src: str
-    """The opener's address."""
+    """The initiator's address."""
     sport: Port
-    """The opener's port; 0 where the protocol has none."""
+    """The initiator's port; 0 if the protocol has none."""
     dst: str
-    """The address that it was opened to."""
+    """The destination address."""
     dport: Port
-    """The port there; 0 where the protocol has none."""
+    """The destination port; 0 if the protocol has none."""
     proto: Annotated[int, Field(ge=0, le=255)]
-    """IP's number of the protocol above it: 6 is TCP, 17 UDP."""
+    """The IP protocol number: 6 is TCP, 17 UDP."""
     opener: Literal["inside", "outside"]
-    """On which side of the box whoever opened it is."""
+    """The side of the box that the initiator is on."""
     action: str
     """What the box does to it."""
     rule: str
     """The rule that decided."""
     protocol: str = ""
-    """What the box took it for: `tls`, `dns` …"""
+    """The application protocol that the box recognised: `tls`, `dns` …"""
     app: str | None = None
-    """The app, where the rule goes by apps."""
+    """The app, if the rule matches apps."""
     host: str | None = None
-    """The name that the box saw in it."""
+    """The host name that the box found in the traffic."""
 
 
 def telling(decisions: Iterable[BoxDecision], most: int) -> list[BoxDecision]:
-    """So many of them, in their order, as unlike as there are: of each rule, name and protocol one, then another."""
+    """Returns at most `most` decisions, in order, as varied as possible in rule, name, protocol and initiator."""
     kinds: dict[tuple[object, ...], dict[str, list[BoxDecision]]] = {}
     for each in decisions:
         kind = each.rule, each.action, each.protocol, each.host or each.app or each.dst
@@ -55,12 +55,12 @@ def telling(decisions: Iterable[BoxDecision], most: int) -> list[BoxDecision]:
 
 
 def _in_turn(lists: Iterable[Sequence[BoxDecision]]) -> list[BoxDecision]:
-    """The first of each, then the second of each, and so on."""
+    """Interleaves the lists: the first of each, then the second of each, and so on."""
     return [each for together in zip_longest(*lists) for each in together if each is not None]
 
 
 def newer(recent: Iterable[Mapping[str, Any]], last: int) -> list[BoxDecision]:
-    """Those of a box's `recent` decisions that came after the one of this number; all, where the box began anew."""
+    """Returns those of a box's `recent` decisions numbered above `last`; all of them if the box has restarted."""
     found = [BoxDecision.model_validate(each) for each in recent]
     if found and found[-1].number < last:
         return found

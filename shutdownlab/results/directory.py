@@ -1,6 +1,6 @@
-"""The run directory, written as the run goes: a crash loses nothing but the measurement under way.
+"""Writes the run directory while the run is in progress: a crash loses at most the current phase.
 
-It listens to the run's events, and holds nothing that is not in them.
+It is a listener of the run's events, and records nothing else.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _MEASURED = PhaseMeasured.model_fields["event"].default
 
 
 class RecordError(Exception):
-    """The record of a run cannot be written: the disk is full, for instance."""
+    """The record of a run cannot be written, for instance because the disk is full."""
 
 
 class RunDirectory:
     """`manifest.json`, `events.jsonl`, `measurements.jsonl` and `results.csv` of one run. A context manager.
 
-    A phase's rows and measurements are written when it is whole.
+    A phase's rows and measurements are written when the phase is complete.
     """
 
     def __init__(self, path: Path, *, resume: bool = False) -> None:
-        """Raises `FileExistsError` where the directory holds a run already, unless it is to be resumed."""
+        """Raises `FileExistsError` if the directory holds a run already, unless `resume`."""
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
         self.manifest = Manifest()
@@ -76,12 +76,12 @@ class RunDirectory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for file in (self._events, self._measurements, self._csv_file):
-            with suppress(OSError):  # what could not be written has been told when it was
+            with suppress(OSError):  # a failed write was reported when it happened
                 file.close()
         self._lock.close()
 
     def __call__(self, event: Event) -> None:
-        """Write an event down; raises `RecordError` where that cannot be done."""
+        """Records an event; raises `RecordError` if it cannot be written."""
         try:
             self._write(event)
         except OSError as error:
@@ -90,7 +90,7 @@ class RunDirectory:
     def _write(self, event: Event) -> None:
         if not event.transient:
             self._events.write(encode(event))
-            if not isinstance(event, Measured):  # of which a phase has thousands
+            if not isinstance(event, Measured):  # a phase has thousands of them
                 self._events.flush()
         match event:
             case Begun():
@@ -123,7 +123,7 @@ class RunDirectory:
                 self._describe(**_entries(event, but={"seconds"}), seconds=durations)
 
     def _phase(self, event: PhaseMeasured) -> None:
-        """A phase's rows, in the order of its cells, on the disk when this returns."""
+        """Writes a phase's rows, in the order of its cells; they are synced to disk when this returns."""
         for _, measured in sorted(self._measured.items()):
             self._csv.writerow(row(measured.result.model_copy(update={"phase_seconds": event.seconds})))
             if measured.record is not None:
@@ -147,13 +147,13 @@ class RunDirectory:
         )
 
     def _describe(self, **entries: Any) -> None:
-        """Change the manifest."""
+        """Updates the manifest, and writes it."""
         self.manifest = self.manifest.model_copy(update={**entries, "updated": datetime.now(UTC)})
         _write_whole(self.path / "manifest.json", self.manifest.model_dump_json(indent=2))
 
 
 def _made(path: Path) -> bool:
-    """Make a file; whether it was not there before. Of two processes that make it at once, one does."""
+    """Creates a file; returns whether it did not exist before. Atomic: only one of two processes can succeed."""
     try:
         path.open("x").close()
     except FileExistsError:
@@ -162,7 +162,7 @@ def _made(path: Path) -> bool:
 
 
 def _cut_to_whole_phases(path: Path, whole: set[str]) -> None:
-    """Take away what a run has written of a phase that it did not measure to its end, and half lines."""
+    """Removes what a run has written of incomplete phases, and half-written lines."""
     file = path / "results.csv"
     with file.open(newline="") as old:
         rows = [row for row in csv.DictReader(old) if row["phase"] in whole and None not in row.values()]
@@ -179,12 +179,13 @@ def _cut_to_whole_phases(path: Path, whole: set[str]) -> None:
             new.writelines(line for line in old if line.endswith("\n") and _phase_of(line) in whole)
         draft.replace(file)
     events = path / "events.jsonl"
-    if events.exists():  # in place: it is what the lock is on
+    if events.exists():  # in place: the file carries the lock
         os.truncate(events, _length_to_whole_phases(events, whole))
 
 
 def _length_to_whole_phases(events: Path, whole: set[str]) -> int:
-    """The bytes of a run's events before a half line, or before one that says more than the manifest came to say."""
+    """Returns the length in bytes of the events before a half-written line, or before the end of a phase that the
+    manifest does not record."""
     length = 0
     with events.open("rb") as lines:
         for line in lines:
@@ -202,20 +203,20 @@ def _phase_of(line: str) -> str:
 
 
 def mark_ended(path: Path, status: Status) -> None:
-    """Say in the manifest how the run ended: its process could not. Nor can this where the disk is full."""
+    """Records in the manifest how a run ended, if its own process could not; does nothing if the disk is full."""
     manifest = json.loads((path / "manifest.json").read_text()) | {"status": status}
     with suppress(OSError):
         _write_whole(path / "manifest.json", json.dumps(manifest, indent=2))
 
 
 def _entries(event: Event, but: set[str]) -> dict[str, Any]:
-    """What an event has for the manifest, under the same names."""
+    """Returns the fields of an event that the manifest has under the same names."""
     names = type(event).model_fields.keys() - {"event", "at"} - but
     return {name: getattr(event, name) for name in names}
 
 
 def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader finds the old text or the new one."""
+    """Replaces a file atomically: a reader finds the old text or the new one."""
     draft = path.with_name(f".{path.name}")
     draft.write_text(text + "\n")
     draft.replace(path)

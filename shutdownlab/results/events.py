@@ -1,7 +1,7 @@
-"""What happens in a run, as typed events: one JSON object a line in events.jsonl, and live to whoever listens.
+"""The typed events of a run: one JSON object per line in events.jsonl, and live to every listener.
 
-`event` names the kind, `at` is the wall clock's time (UTC). The terminal's progress and the run directory are listeners
-of this stream like any other.
+`event` names the kind, `at` is the wall-clock time (UTC). The terminal's progress display and the run directory are
+listeners like any other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shutdownlab.results.signal_verdict import SignalVerdict
 
 
 class Event(BaseModel):
-    """Base of all events. `transient`: of interest only while it happens; not written to events.jsonl."""
+    """Base of all events. `transient`: sent to listeners only, not written to events.jsonl."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
     transient: ClassVar[bool] = False
@@ -28,7 +28,7 @@ class Event(BaseModel):
     event: str
     """The kind of event."""
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    """When it happened, by the wall clock (UTC)."""
+    """The wall-clock time of the event (UTC)."""
 
 
 class Begun(Undertaking, Event):
@@ -40,7 +40,7 @@ class Begun(Undertaking, Event):
 
 
 class Step(Event):
-    """What is being done while the country is built and checked. Live only."""
+    """A step in building and checking the country begins. Live only."""
 
     transient: ClassVar[bool] = True
     event: Literal["step"] = "step"
@@ -57,42 +57,42 @@ class Built(Event):
 
 
 class SelfChecked(Event):
-    """With no policy in force everything was measured. The run goes on only if everything succeeded."""
+    """Everything was measured with no policy in force. The run continues only if everything succeeded."""
 
     event: Literal["self-check"] = "self-check"
     cells: Count
     """How many measurements were made."""
     broken: tuple[Result, ...] = ()
-    """Those that did not succeed."""
+    """The measurements that did not succeed."""
 
 
 class Waiting(Event):
-    """With `--real-time`: the next phase is waited for. Live only, once a second."""
+    """With `--real-time`: the run waits for the next phase. Live only, once a second."""
 
     transient: ClassVar[bool] = True
     event: Literal["waiting"] = "waiting"
     phase: str
     seconds: Seconds
-    """Wall-clock seconds that are left."""
+    """Wall-clock seconds left to wait."""
 
 
 class Damaged(Event):
-    """What the scenario wants broken in a phase is broken, and everything else whole; before the phase's orders."""
+    """The scenario's faults for a phase are in effect, and all others are repaired; before the phase's orders."""
 
     event: Literal["damaged"] = "damaged"
     phase: str
     faults: dict[str, str]
-    """The names of the faults, and their titles."""
+    """The titles of the faults in effect, by name."""
 
 
 class Ordered(Event):
-    """The authority has ordered that these policies, and no others, be in force."""
+    """The authority has ordered exactly these policies to be in force."""
 
     event: Literal["ordered"] = "ordered"
     phase: str
     scenario_time: ScenarioTime
     mode: str
-    """Who carries it out: `operators`, or `direct`: the authority itself."""
+    """Who carries the order out: `operators`, or `direct` for the authority itself."""
     policies: tuple[str, ...]
     """The policies' names."""
 
@@ -105,7 +105,7 @@ class Acknowledged(Event):
     """The number of the order."""
     switch: str
     rules: Count
-    """How many flow rules it was sent."""
+    """The number of flow rules sent to the switch."""
     seconds: Seconds
     """Wall-clock seconds from sending the rules to the switch's confirmation."""
 
@@ -121,16 +121,16 @@ class Obeyed(Event):
 
 
 class Confirmed(Event):
-    """The phase's order is carried out everywhere."""
+    """The phase's order has been carried out everywhere."""
 
     event: Literal["confirmed"] = "confirmed"
     phase: str
     seconds: Seconds
-    """Wall-clock seconds since it was given."""
+    """Wall-clock seconds since the order was given."""
 
 
 class PhaseBegun(Event):
-    """Measuring of a phase begins."""
+    """The measurement of a phase begins."""
 
     event: Literal["phase"] = "phase"
     phase: str
@@ -138,72 +138,73 @@ class PhaseBegun(Event):
     """When the phase begins, in the scenario's time."""
     title: str
     cells: Count
-    """How many measurements will be made."""
+    """The number of measurements to be made."""
 
 
 class Measured(Event):
-    """A cell has its result."""
+    """A cell has been measured."""
 
     event: Literal["measured"] = "measured"
     number: Count
     """The cell's place in the phase, from 0: the order of rows in results.csv."""
     result: Result
     record: Annotated[Mapping[str, object] | None, SkipValidation, Field(exclude=True)] = None
-    """The measurement as in measurements.jsonl; not in the stream of events."""
+    """The measurement as in measurements.jsonl; not serialised with the event."""
 
 
 class Observed(Event):
-    """With `--observe`: what outside signals showed in a phase that is measured as a whole."""
+    """With `--observe`: the readings of outside signals in a phase that was measured completely."""
 
     event: Literal["observed"] = "observed"
     phase: str
     readings: tuple[Reading, ...]
     """The phase's rows in readings.csv."""
     left_out: dict[str, tuple[str, ...]] = {}
-    """What observers could not see for the testbed, by observer, a sentence each: it is unknown, and no outage."""
+    """By observer, a sentence for each thing that it could not observe because the testbed failed: unknown, not an
+    outage."""
 
 
 class Voided(Event):
-    """What has been measured of a phase says nothing, for the testbed was not whole; the phase is measured again."""
+    """The measurements of a phase are discarded because the testbed failed; the phase is measured again."""
 
     event: Literal["voided"] = "voided"
     phase: str
     reasons: tuple[str, ...]
-    """What went wrong, a sentence each."""
+    """One sentence per failure."""
     anew: bool = False
-    """Whether it is measured again in a country that is built anew."""
+    """Whether the country is rebuilt before the phase is measured again."""
 
 
 class Resumed(Event):
-    """The run goes on in a country that has been built anew, with this phase."""
+    """The run continues from this phase in a rebuilt country."""
 
     event: Literal["resumed"] = "resumed"
     phase: str
 
 
 class PhaseMeasured(Event):
-    """All of a phase is measured."""
+    """A phase has been measured completely."""
 
     event: Literal["phase-measured"] = "phase-measured"
     phase: str
     cells: Count
-    """How many measurements were made: the phase's rows in results.csv."""
+    """The number of the phase's rows in results.csv."""
     reached: Count
     """How many of them got through."""
     unmet: Count
     """How many were not as expected."""
     errors: Count = 0
-    """How many have no verdict: their outcome is `error` or `unknown`."""
+    """How many have no verdict: the outcome is `error` or `unknown`."""
     held: Count = 0
-    """How many were not measured: their outcome is that of another phase, from which it cannot differ."""
+    """How many were not measured: their outcome is held from another phase, from which it cannot differ."""
     seconds: Seconds
     """Wall-clock seconds that the phase took, from its orders to its last measurement."""
     late: Seconds = 0.0
-    """With `--real-time`: seconds that the phase began behind the clock."""
+    """With `--real-time`: seconds that the phase began late."""
 
 
 class Counted(Event):
-    """What a DPI box has seen and done by the end of a phase; at the end of the run, also what delay lines have."""
+    """The counters of a DPI box at the end of a phase; at the end of the run, also those of the delay lines."""
 
     event: Literal["counters"] = "counters"
     phase: str
@@ -211,86 +212,86 @@ class Counted(Event):
     where: str
     """The DPI box, or `relay`: the delay lines."""
     counters: dict[str, Any]
-    """Counts by name. Of a box, `engine` has those of the inspection engine: by rule, verdict and protocol."""
+    """Counts by name. For a box, `engine` holds those of the inspection engine: by rule, verdict and protocol."""
 
 
 class Decided(Event):
-    """What a DPI box has decided by a rule in a phase, connection by connection: some of it, of each kind first."""
+    """Decisions by a rule of a DPI box in a phase, one per connection: a sample that covers every kind first."""
 
     event: Literal["decided"] = "decided"
     phase: str
     where: str
     """The DPI box."""
     decisions: tuple[BoxDecision, ...]
-    """In the order that they were made in."""
+    """In the order in which they were made."""
     others: Count = 0
-    """How many more there were, of the latest that the box remembers."""
+    """How many more there are among the recent decisions that the box remembers."""
 
 
 class Rerouted(Event):
-    """Which routes to the country's operators a router of a transit has had go and come since the phase before."""
+    """Routes to the country's operators that a transit's router lost and gained since the previous phase."""
 
     event: Literal["rerouted"] = "rerouted"
     phase: str
     where: str
     """The router."""
     lost: tuple[str, ...] = ()
-    """Prefixes that it has no route to any more."""
+    """Prefixes that it no longer has a route to."""
     heard: tuple[str, ...] = ()
-    """Prefixes that it has a route to, and had none."""
+    """Prefixes that it has a route to now, and had none before."""
 
 
 class RuleCount(BaseModel):
-    """What the rules of a policy have met in a table of a switch."""
+    """The counters of a policy's rules in one table of a switch."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
 
     policy: str
-    """The policy that they carry out."""
+    """The policy that the rules implement."""
     table: Count
     """The number of the table."""
     packets: Count
-    """How many have matched one of them."""
+    """The number of packets that matched one of the rules."""
     bytes: Count
-    """Of these packets, Ethernet headers and all."""
+    """The bytes of these packets, including Ethernet headers."""
 
 
 class RulesCounted(Event):
-    """What the rules of policies have met at a switch during a phase; rules that have met nothing are left out."""
+    """The counters of the policies' rules at a switch for a phase; rules that matched nothing are left out."""
 
     event: Literal["rule-counters"] = "rule-counters"
     phase: str
     switch: str
     rules: tuple[RuleCount, ...]
-    """One entry a policy and table."""
+    """One entry per policy and table."""
 
 
 class Notice(Event):
-    """Something worth knowing that is no fault, such as a DPI box that has come back."""
+    """Something worth knowing that is not a fault, such as a DPI box that has come back."""
 
     event: Literal["notice"] = "notice"
     where: str
-    """The controller or box that said it."""
+    """The controller or box that reported it."""
     text: str
 
 
 class Fault(Event):
-    """Something of the testbed went wrong; the run goes on."""
+    """A part of the testbed failed; the run continues."""
 
     event: Literal["fault"] = "fault"
     text: str
 
 
 class Broken(Event):
-    """The run cannot go on."""
+    """The run cannot continue."""
 
     event: Literal["broken"] = "broken"
     error: str
     """The kind of error."""
     text: str
-    """What broke, in full."""
+    """The failure, in full."""
     lines: tuple[str, ...]
-    """What broke, for a person to read."""
+    """The failure, for a person to read."""
 
 
 class Lacking(Event):
@@ -304,20 +305,20 @@ class Lacking(Event):
 
 
 class Interrupted(Event):
-    """Somebody asked the run to end."""
+    """The run was asked to end."""
 
     event: Literal["interrupted"] = "interrupted"
 
 
 class Crashed(Event):
-    """A bug of shutdownlab."""
+    """A bug in shutdownlab."""
 
     event: Literal["crashed"] = "crashed"
     text: str
 
 
 class SignalsJudged(Event):
-    """What outsiders should see was held against what the run has observed."""
+    """The expectations about outside observers have been compared with what the run observed."""
 
     event: Literal["signals-judged"] = "signals-judged"
     signals: tuple[SignalVerdict, ...]
@@ -329,21 +330,21 @@ class Finished(Event):
 
     event: Literal["finished"] = "finished"
     status: Status
-    """`finished`, or how the run broke off."""
+    """`finished`, or how the run aborted."""
     exit_code: Annotated[int, Field(ge=0, le=255)]
-    """What the command exits with."""
+    """The command's exit code."""
     seconds: Seconds
-    """Wall-clock seconds from the beginning of the build to the end."""
+    """Wall-clock seconds from the start of the build to the end."""
     cells: Count
     """How many measurements have a result."""
     expectations: Count
-    """How many of them the scenario expects something of."""
+    """How many of them the scenario has an expectation for."""
     unmet: Count
-    """How many are not as expected, those without a verdict among them."""
+    """How many are not as expected, including those without a verdict."""
     errors: Count
-    """How many have no verdict: their outcome is `error` or `unknown`."""
+    """How many have no verdict: the outcome is `error` or `unknown`."""
     faults: tuple[str, ...] = ()
-    """What of the testbed went wrong."""
+    """Failures of the testbed."""
 
 
 AnyEvent: TypeAlias = Annotated[
@@ -379,7 +380,7 @@ AnyEvent: TypeAlias = Annotated[
 ]
 
 Ending: TypeAlias = Broken | Lacking | Interrupted | Crashed | Finished
-"""What a run may end with."""
+"""The events that a run may end with."""
 
 Listener: TypeAlias = Callable[[Event], object]
 
@@ -387,12 +388,12 @@ ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
 
 def encode(event: Event) -> bytes:
-    """An event as a line, newline included."""
+    """Returns an event as a line of JSON, with its newline."""
     return event.model_dump_json(by_alias=True).encode() + b"\n"
 
 
 def decode(line: bytes | str) -> Event | None:
-    """The event of a line; None for a kind that this version does not know. Raises ValueError for what is no event."""
+    """Parses an event; returns None for a kind that this version does not know. Raises ValueError if it is invalid."""
     try:
         return ADAPTER.validate_json(line)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Whether the process that writes a run directory still lives: it holds a lock as long as it does."""
+"""A lock on a run directory, held by the process that writes it for as long as it runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ except ImportError:  # not a Unix: directories are read there, and no run is und
 
 
 def hold(path: Path) -> BinaryIO:
-    """A file that says, as long as it is open, that the run in this directory still goes on."""
+    """Returns a file whose shared lock marks the run in this directory as running while it is open."""
     file = (path / "events.jsonl").open("ab")
     if fcntl is not None:
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -20,7 +20,7 @@ def hold(path: Path) -> BinaryIO:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the run in this directory."""
+    """Returns whether a process holds the run in this directory."""
     if fcntl is None:
         return False
     try:
@@ -34,9 +34,9 @@ def is_held(path: Path) -> bool:
 
 
 def claim(path: Path) -> BinaryIO:
-    """A file that keeps others from going on with the run in this directory as long as it is open.
+    """Returns a file whose exclusive lock, while it is open, keeps other processes from using the run.
 
-    Raises BlockingIOError where somebody holds it.
+    Raises BlockingIOError if another process holds it.
     """
     file = (path / "events.jsonl").open("ab")
     try:

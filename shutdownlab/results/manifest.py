@@ -11,7 +11,8 @@ from shutdownlab.results.result import Count, ScenarioTime, Seconds
 from shutdownlab.results.signal_verdict import SignalVerdict
 
 FORMAT: Final = 2
-"""Of the run directory. 1 had ten columns in results.csv, events of other names, and no `format` in the manifest."""
+"""The version of the run directory's format. Version 1 had ten columns in results.csv, other event names, and no
+`format` in the manifest."""
 
 Openflow = Literal["os-ken", "ryu"]
 
@@ -26,8 +27,8 @@ Status = Literal[
     "killed",
     "verified",
 ]
-"""`running` and `killed` are told apart by whether the run's process still lives. `verified`: nothing was measured, the
-results are what `shutdownlab verify` worked out."""
+"""`running` and `killed` differ in whether the run's process still exists. `verified`: nothing was measured; the
+results were computed by `shutdownlab verify`."""
 
 
 class _Part(BaseModel):
@@ -47,7 +48,7 @@ class PhaseInfo(BaseModel):
 
 
 class Machine(_Part):
-    """The machine a run was made on."""
+    """The machine that a run was made on."""
 
     kernel: str = ""
     """The kernel's release."""
@@ -55,11 +56,11 @@ class Machine(_Part):
     python: str = ""
     """Python's version."""
     packages: dict[str, str] = {}
-    """Versions of the Python packages that results could depend on."""
+    """Versions of the Python packages that results may depend on."""
     daemons: dict[str, str] = {}
-    """Versions of the daemons that the country was made of: Open vSwitch, routers, servers."""
+    """Versions of the daemons that emulate the country: Open vSwitch, routers, servers."""
     processors: Count = 0
-    """Processors that the run could use."""
+    """Number of processors available to the run."""
     load: tuple[float, ...] = ()
     """Load averages when the run began, over 1, 5 and 15 minutes."""
 
@@ -78,7 +79,7 @@ class Emulation(_Part):
     openflow: str = ""
     """The framework that controllers ran under, and its version."""
     delays: str = ""
-    """What delays packets on links: `netem` or `userspace delay line`."""
+    """How packets on links are delayed: `netem` or `userspace delay line`."""
     delay_lines: Count = 0
     """Userspace delay lines in use."""
     nodes: Count = 0
@@ -91,13 +92,13 @@ class Durations(_Part):
     """Wall-clock time, in seconds."""
 
     phases: dict[str, Seconds] = {}
-    """By phase, in order, those that have been measured: from its orders to its last measurement."""
+    """By phase, in order, for the phases that have been measured: from the orders to the last measurement."""
     total: Seconds | None = None
-    """From the beginning of the build to the end of the run; null while it goes on."""
+    """From the start of the build to the end of the run; null while it is running."""
 
 
 class Undertaking(BaseModel):
-    """What a run measures, and on what machine: said when it begins, and kept in its manifest."""
+    """What a run measures, and on what machine: announced when it begins, and kept in its manifest."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
 
@@ -116,41 +117,41 @@ class Undertaking(BaseModel):
     columns: tuple[str, ...] = ()
     """The headings of the table, in order."""
     short_columns: dict[str, str] = {}
-    """Short ones for narrow terminals, by those of the table."""
+    """Abbreviated headings for narrow terminals, by heading."""
     sources: dict[str, str] = {}
     """The scenario's sources, by the codes with which it cites them."""
     choices: dict[str, str] = {}
-    """Where sources disagree: the version that was followed, by account."""
+    """Where sources disagree: the version that was chosen, by account."""
     mode: str = "operators"
-    """Who carries orders out: `operators`, or `direct`: the authority itself."""
+    """Who carries orders out: `operators`, or `direct` for the authority itself."""
     profile: str = "perfect"
     """The scenario's DPI profile."""
     profiles: dict[str, str] = {}
     """The DPI profile of each operator."""
     source: str = ""
-    """By what the scenario was loaded: its name if it ships, else its whole path, which begins with `~` in the home
-    directory of who made the run; empty where a program made it."""
+    """How the scenario was named when loaded: its name if it ships with shutdownlab, else its full path, with `~` for
+    the user's home directory; empty if a program made it."""
     digest: str = ""
-    """SHA-256 of the scenario and all that it names; a run is resumed only with the same."""
+    """SHA-256 of the scenario and everything that it refers to; a run is resumed only if it is unchanged."""
     files: dict[str, str] = {}
-    """SHA-256 of each file of the user's own that it was made from: the scenario, the topology, what they name, and
-    the programs that they start. By paths relative to the scenario's folder; whole ones where they are elsewhere,
-    which begin with `~` in the home directory of who made the run."""
+    """SHA-256 of each of the user's files that the run was made from: the scenario, the topology, the files that they
+    name, and the programs that they start. By path relative to the scenario's folder; files elsewhere by full path,
+    with `~` for the user's home directory."""
     until: str | None = None
-    """The last phase to be measured, where not all of them were asked for."""
+    """The last phase to be measured, if not all of them were requested."""
     datapath: str = "auto"
-    """Which of Open vSwitch's datapaths was asked for."""
+    """The Open vSwitch datapath requested."""
     openflow: Openflow = "os-ken"
-    """The framework that controllers were to run under: `os-ken` or `ryu`."""
+    """The framework requested for the controllers: `os-ken` or `ryu`."""
     ryu_python: str = ""
-    """The Python with Ryu, where it was that."""
+    """The Python interpreter that has Ryu, if Ryu was requested."""
     settings: dict[str, str] = {}
-    """What was set from outside (`--set`), by path: values of the scenario that are another than in its file."""
+    """Values of the scenario that were overridden (`--set`), by path."""
     changed_since: str = ""
-    """Of a run that measures only what has changed: since what, a file, a revision of git or a run, as it was named.
-    `sample` is the share of the rest that it measures too; selection.json has the cells."""
+    """For a run that measures only what has changed: the baseline (a file, a git revision or a run), as the user named
+    it. `sample` is the share of the other cells that it measures as well; selection.json lists the cells."""
     sample: float | None = None
-    """Of phases that repeat cells, the share in which these were measured; in the others they are held. Null: all."""
+    """Of the phases that repeat a cell, the share in which it was measured; in the others it is held. Null: all."""
     seed: int = 0
     """The seed for everything random."""
     real_time: Annotated[float | None, Field(gt=0)] = None
@@ -158,14 +159,14 @@ class Undertaking(BaseModel):
     pcap: bool = False
     """Whether packets were recorded."""
     keys: bool = False
-    """Whether the secrets of clients' TLS connections were, too."""
+    """Whether the TLS session secrets of clients were recorded."""
     observe: bool = False
-    """Whether the country was watched from abroad as well."""
+    """Whether the country was also observed from abroad."""
     machine: Machine = Machine()
 
 
 class Manifest(Undertaking):
-    """What was run, on what, and how it ended. Kept up to date while the run goes on; the file is always whole."""
+    """What was run, on what, and how it ended. Updated during the run; the file is replaced atomically."""
 
     format: Literal[2] = FORMAT
     """The version of the run directory's format."""
@@ -182,21 +183,21 @@ class Manifest(Undertaking):
     broken: tuple[str, ...] = ()
     """What did not work in the self-check, with no policy in force: vantage point, target and address family."""
     faults: tuple[str, ...] = ()
-    """What of the testbed went wrong."""
+    """Failures of the testbed."""
     seconds: Durations = Durations()
     rows: dict[str, Count] = {}
-    """How many rows results.csv has of each phase that has been measured as a whole, in order."""
+    """The number of rows in results.csv of each phase that has been measured completely, in order."""
     cells: Count = 0
     """How many measurements have a result."""
     held: Count = 0
     """How many of them are held: not measured, as they cannot differ from what was measured in another phase."""
     expectations: Count = 0
-    """How many of them the scenario expects something of."""
+    """How many of them the scenario has an expectation for."""
     unmet: Count = 0
-    """How many are not as expected, those without a verdict among them."""
+    """How many are not as expected, including those without a verdict."""
     errors: Count = 0
-    """How many have no verdict: their outcome is `error` or `unknown`."""
+    """How many have no verdict: the outcome is `error` or `unknown`."""
     signals: tuple[SignalVerdict, ...] = ()
-    """What became of the expectations about signals abroad."""
+    """The verdicts on the expectations about signals abroad."""
     exit_code: Annotated[int, Field(ge=0, le=255)] | None = None
-    """What the command ended with; null while the run goes on, and after it was killed."""
+    """The command's exit code; null while the run is in progress, and after it was killed."""

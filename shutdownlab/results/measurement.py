@@ -1,4 +1,4 @@
-"""A measurement as OONI publishes them: one JSON object, data format 0.2.0 (ooni/spec, data-formats/df-000-base.md)."""
+"""A measurement in OONI's format: one JSON object, data format 0.2.0 (ooni/spec, data-formats/df-000-base.md)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Asn = Annotated[str, Field(pattern=r"^AS\d+$")]
 class Context:
     """Where and when a measurement was taken.
 
-    `cc`: ISO 3166 country code. `run`: what tells this run from others. `began` and `at`: when the phase began and the
-    measurement was taken, in the scenario's time. `resolver_asn` 0: as the probe's. `annotations`: whatever else
-    a reader should know, the phase for example.
+    `cc`: ISO 3166 country code. `run`: identifies the run. `began` and `at`: when the phase began and the measurement
+    was taken, in scenario time. `resolver_asn` 0: the same as the probe's. `annotations`: further information, such as
+    the phase.
     """
 
     asn: int
@@ -46,22 +46,22 @@ class Context:
 
 @with_config(_SCHEMA)
 class ControlKeys(TypedDict):
-    """A control: a measurement beside the cell's own, of something that it needs, which no policy touches."""
+    """A control: a measurement made beside the cell's own, of something it depends on that no policy affects."""
 
     name: str
-    """What it proves: a path, a resolver, a server."""
+    """What it tests: a path, a resolver, a server."""
     failure: str | None
-    """OONI's name for what failed; null where it succeeded."""
+    """OONI's name for the failure; null if it succeeded."""
     measured_at: str
-    """The wall clock's time when it was measured."""
+    """The wall-clock time of the control."""
     runtime: Annotated[float, Field(ge=0)]
-    """Seconds that it took, there and back."""
+    """Its round-trip time in seconds."""
 
 
 @with_config(_SCHEMA)
 class TestKeys(TypedDict):
-    """What the probe saw, in OONI's forms (`queries`, `tcp_connect`, `tls_handshakes`, `requests`, `network_events` and
-    others), and ours, which begin with `x_`."""
+    """The probe's observations, under OONI's keys (`queries`, `tcp_connect`, `tls_handshakes`, `requests`,
+    `network_events` and others) and ours, which begin with `x_`."""
 
     x_id: str
     """The cell: phase, vantage point, probe and address family."""
@@ -72,32 +72,32 @@ class TestKeys(TypedDict):
     x_outcome: Outcome
     """The outcome, as in results.csv."""
     x_failure: str | None
-    """OONI's name for what failed, as in results.csv."""
+    """OONI's name for the failure, as in results.csv."""
     x_passes: Annotated[int, Field(ge=1)]
-    """How often it was measured until the outcome was believed: `tries` in results.csv."""
+    """How many measurements it took until the outcome was accepted: `tries` in results.csv."""
     x_control: list[ControlKeys]
-    """Where it did not succeed: the controls that succeeded between the two tries that agree; where it is `unknown`,
-    those that failed."""
+    """For an outcome other than success: the controls that succeeded between the two tries that agree; for `unknown`,
+    the controls that failed."""
 
 
 @with_config(_SCHEMA)
 class MeasurementRecord(TypedDict):
-    """A measurement in OONI's data format 0.2.0: a line of measurements.jsonl. Times are the scenario's, in UTC."""
+    """A measurement in OONI's data format 0.2.0: a line of measurements.jsonl. Times are scenario times, in UTC."""
 
     annotations: dict[str, str]
-    """`engine_name`; `measured_at`, the wall clock's time; `scenario`, `phase`, `region` and `subscriber`."""
+    """`engine_name`; `measured_at`, the wall-clock time; `scenario`, `phase`, `region` and `subscriber`."""
     data_format_version: Literal["0.2.0"]
     extensions: dict[str, int]
     """Versions of the data formats in `test_keys`."""
     input: str | None
-    """What was measured, as OONI names it: a URL, `dnslookup://…`, `tcpconnect://…`."""
+    """The target in OONI's notation: a URL, `dnslookup://…`, `tcpconnect://…`."""
     measurement_start_time: Time
     probe_asn: Asn
     """The AS number of the operator."""
     probe_cc: Annotated[str, Field(pattern="^[A-Z]{2}$")]
     """ISO 3166 code of the country; ZZ: none."""
     probe_ip: Literal["127.0.0.1"]
-    """OONI leaves the probe's own address out in this way."""
+    """OONI's placeholder for the probe's own address, which it omits."""
     probe_network_name: str
     """The operator's title."""
     report_id: str
@@ -105,7 +105,7 @@ class MeasurementRecord(TypedDict):
     resolver_asn: Asn
     """The AS number of the resolver's network."""
     resolver_ip: str
-    """The operator's resolver, or the one that the probe was told to ask."""
+    """The operator's resolver, or the one that the probe was configured to use."""
     resolver_network_name: str
     software_name: Literal["shutdownlab"]
     software_version: str
@@ -113,7 +113,7 @@ class MeasurementRecord(TypedDict):
     """Always empty."""
     test_keys: TestKeys
     test_name: str
-    """OONI's test: `urlgetter`, `web_connectivity` and others; those that OONI has not begin with `x_`."""
+    """OONI's test: `urlgetter`, `web_connectivity` and others; tests that OONI does not have begin with `x_`."""
     test_runtime: Annotated[float, Field(ge=0)]
     """Seconds that the measurement took."""
     test_start_time: Time
@@ -122,7 +122,7 @@ class MeasurementRecord(TypedDict):
 
 
 def record(request: ProbeRequest, measurement: Measurement, context: Context) -> MeasurementRecord:
-    """The measurement as a JSON-ready dictionary."""
+    """Returns the measurement as a JSON-ready dictionary."""
     own: TestKeys = {
         "x_id": request.id,
         "x_probe": request.name,
@@ -179,7 +179,7 @@ def _time(moment: datetime) -> str:
 
 
 def _report_id(test_name: str, context: Context) -> str:
-    """OONI's form; the same for all measurements of a test and network in a phase."""
+    """Returns an id in OONI's form, the same for all measurements of a test and network in a phase."""
     moment = context.began.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     digest = hashlib.sha256(f"{context.run} {test_name} {context.asn} {moment}".encode()).hexdigest()[:16]
     return f"{moment}_{test_name.replace('_', '')}_{context.cc}_{context.asn}_n1_{digest}"

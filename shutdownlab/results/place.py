@@ -1,4 +1,4 @@
-"""Where the results of a run go: a directory of its own, new or that of a run that is to be replaced."""
+"""Chooses the directory for a run's results: a new one, or an old run's that is to be replaced."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shutdownlab.model.scenario import Scenario
 from shutdownlab.results.replacing import MANIFEST, NotReplaceable, take_away
 
 RUNS = Path("runs")
-"""Of the working directory: where runs are that were given no directory of their own."""
+"""The parent, in the working directory, of runs that were given no directory."""
 
 
 def new_directory(scenario: Scenario) -> Path:
-    """`runs/NAME-TIME` of the working directory, made now: with a number where another run began in the same second."""
+    """Creates and returns `runs/NAME-TIME` in the working directory; with a number if another run began that second."""
     name = f"{scenario.name}-{datetime.now():%Y%m%d-%H%M%S}"
     try:
         RUNS.mkdir(exist_ok=True)
@@ -27,16 +27,16 @@ def new_directory(scenario: Scenario) -> Path:
                 (RUNS / each).mkdir()
                 return RUNS / each
     except OSError as error:
-        here = "in which nothing can be made" if RUNS.is_dir() else "which cannot be made"  # in /tmp, somebody else's
+        here = "in which nothing can be made" if RUNS.is_dir() else "which cannot be made"  # e.g. another user's
         hint = f"without --out results are in {RUNS} of the working directory: name one, or work in one of your own"
         lookup.refuse("out", f"{RUNS}, {_why(here, error)}", "a directory that can be written", hint)
     raise AssertionError("there is always another number")
 
 
 def usable(directory: Path, *, force: bool = False) -> Path:
-    """The directory, made where there is none yet, for a run's results; raises `BadInput` where that can't be.
+    """Returns `directory`, created if missing, ready for a run's results; raises `BadInput` if it cannot be used.
 
-    force: the run that it holds is deleted.
+    force: delete the run that it holds.
     """
     why = "which cannot be made"
     try:

@@ -1,6 +1,6 @@
-"""A reading: what one outside signal showed of a country, an operator or a region in one phase. A run's readings.csv.
+"""A reading: the value of one outside signal for a country, an operator or a region in one phase. A run's readings.csv.
 
-The file is there where a run has observed; its columns have the names of the fields of `Reading`, in their order.
+The file exists only if the run observed; its columns are the fields of `Reading`, in order.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pydantic import TypeAdapter, ValidationError
 from shutdownlab.config.problems import BadInput, Problem, Problems
 
 Scope = Literal["country", "operator", "region"]
-"""Of what a signal is read."""
+"""The scope of a reading."""
 Basis = Literal["measured", "modelled", "held"]
-"""`measured`: by packets or routes of a run. `modelled`: worked out from the scenario, or by a model of what people do
-(a curve over the day). `held`: the last one still counts."""
+"""`measured`: from packets or routes of a run. `modelled`: computed from the scenario, or from a model of user
+behaviour (a curve over the day). `held`: the previous value still stands."""
 Unit = Literal["share", "count"]
 
 READINGS: Final = "readings.csv"
@@ -28,28 +28,28 @@ READINGS: Final = "readings.csv"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one signal showed of one thing in one phase. A row of readings.csv."""
+    """The value of one signal for one country, operator or region in one phase. A row of readings.csv."""
 
     signal: str
     """The signal: `bgp`, `active-probing`, `telescope`, `cdn`, `http3`, `mobile`, `atlas-datacentre`, `atlas-home`,
-    `dns-queries`, `tor-relays`, `tor-bridges`, `vpn-demand`, `hyperquack` (of names asked of servers in the
-    country, how many are answered as ever), or another observer's."""
+    `dns-queries`, `tor-relays`, `tor-bridges`, `vpn-demand`, `hyperquack` (of the names requested from servers
+    in the country, the share answered as usual), or another observer's."""
     phase: str
     """The phase in which it was read."""
     scope: Scope
-    """Whether it is the whole country's, an operator's or a region's."""
+    """Whether it covers the whole country, an operator or a region."""
     of: str
     """The name of the operator or region; empty for the country."""
     family: Literal["ipv4", "ipv6", "both"]
-    """The address family that it is about."""
+    """The address family that it covers."""
     value: float
-    """What was read, in `unit`, not below 0."""
+    """The value, in `unit`, at least 0."""
     unit: Unit
-    """`share`: of what there is on a quiet day, 1 is all of it (more where a signal rises above that); `count`: a
-    number of things: networks, sources, queries."""
+    """`share`: a fraction of the value on a quiet day, which is 1 (a signal may rise above it); `count`: a number of
+    networks, sources or queries."""
     basis: Basis
-    """`measured`: by packets or routes of a run. `modelled`: worked out from the scenario, or by a model of what people
-    do. `held`: the last one still counts."""
+    """`measured`: from packets or routes of a run. `modelled`: computed from the scenario, or from a model of user
+    behaviour. `held`: the previous value still stands."""
 
 
 COLUMNS: Final = tuple(field.name for field in fields(Reading))
@@ -58,7 +58,7 @@ _CHOICES: Final = {name: get_args(hint) for name, hint in get_type_hints(Reading
 
 
 def readings_text(readings: Iterable[Reading]) -> str:
-    """Readings as the text of a readings.csv."""
+    """Returns readings as the text of a readings.csv."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -69,16 +69,16 @@ def readings_text(readings: Iterable[Reading]) -> str:
 
 
 def write_readings(directory: Path, readings: Iterable[Reading]) -> None:
-    """Write the readings.csv of a run directory, in place of one that is there."""
+    """Writes the readings.csv of a run directory, replacing any that exists."""
     draft = directory / f"{READINGS}.draft"
     draft.write_text(readings_text(readings))
     draft.replace(directory / READINGS)
 
 
 def read_readings(directory: Path) -> list[Reading]:
-    """The readings of a run directory; none where it has no readings.csv: the run did not observe.
+    """Returns the readings of a run directory; none if it has no readings.csv, because the run did not observe.
 
-    Raises `BadInput` with the line of every row that is no reading.
+    Raises `BadInput` with the line of every row that is not a valid reading.
     """
     file = directory / READINGS
     try:

@@ -1,4 +1,4 @@
-"""Takes away what a run has written, so that another can be written in its place; never anything else."""
+"""Deletes the files of a run so that another can be written in its place; never anything else."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _WRITTEN = re.compile(
     r"\.?manifest\.json|events\.jsonl|measurements\.(jsonl|draft)|results\.(csv|draft)|selection\.json|(logs|pcap)(-\d+)?"
     r"|readings\.csv(\.draft)?|observations"
 )
-"""The names that runs give to what they write into their directories."""
+"""The names of the files that runs write into their directories."""
 _SAYS_SO = {"shutdownlab", "scenario", "status"}
-"""What the manifest of every version has, and hardly another file of that name."""
+"""Keys that the manifests of all versions have, and hardly any other file of that name."""
 
 
 class NotReplaceable(Exception):
-    """The directory holds something that is not a finished run's of ours: its text says what."""
+    """The directory does not hold just a finished run of shutdownlab; the text says what it holds."""
 
 
 def take_away(directory: Path) -> None:
-    """Delete the run in a directory, and leave the directory itself, empty.
+    """Deletes the run in a directory and leaves the directory itself, empty.
 
-    Raises `NotReplaceable`, with nothing deleted, where that is no run's of ours, where one still goes on, or where
-    anything is beside it that runs do not write; `OSError` where a file cannot be deleted. Links are deleted, not
-    followed. What tells a run from anything else goes last: where this is broken off, it can be called again.
+    Raises `NotReplaceable`, with nothing deleted, if the directory is not a run's, if the run is still running, or if
+    there is any file that runs do not write; `OSError` if a file cannot be deleted. Links are deleted, not followed.
+    The manifest, which identifies a run, is deleted last, so that an interrupted deletion can be repeated.
     """
     if not _is_a_run(directory):
         raise NotReplaceable(f"which is not a run's: it has no {MANIFEST} of shutdownlab's")

@@ -1,4 +1,4 @@
-"""A result: what became of one cell, beside what was expected of it."""
+"""A result: the outcome of one cell, beside what was expected of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Certainty = Literal["certain", "confirmed", "unconfirmed", "held"]
 """How sure an outcome is: see `Result.certainty`."""
 
 THE_MODEL = "the model"
-"""Of what is held: by what, if not by what was measured in another phase."""
+"""The value of `Result.held` for a cell held by the model, not by a measurement in another phase."""
 
 ScenarioTime = Annotated[
     datetime,
@@ -29,7 +29,7 @@ _Empty = BeforeValidator(lambda value: None if value == "" else value)
 
 
 class Result(BaseModel):
-    """What became of one cell: a phase, a vantage point, a target and an address family.
+    """The outcome of one cell: a phase, a vantage point, a target and an address family.
 
     A row of results.csv, whose columns have the names of these fields, in their order; there, null is an empty column.
     """
@@ -56,12 +56,12 @@ class Result(BaseModel):
     family: Family
     """The address family."""
     outcome: Outcome
-    """`ok`, `throttled` (it got through, but slowly), `blocked`, `down` (not reached for a fault of the scenario);
-    without a verdict: `error` (the probe's own failure), `unknown` (the testbed's: tries came out differently, or the
-    controls of the cell failed)."""
+    """`ok`, `throttled` (it got through, but slowly), `blocked`, `down` (unreachable because of a fault of the
+    scenario); without a verdict: `error` (the probe itself failed), `unknown` (the testbed's failure: tries disagreed,
+    or the cell's controls failed)."""
     failure: Annotated[str | None, _Empty] = None
-    """OONI's name for what failed; of what is down, `fault: ` and the fault's name; null where nothing did, or where a
-    forged answer or a block page shows the block."""
+    """OONI's name for the failure; `fault: ` and the fault's name if the outcome is `down`; null if nothing failed, or
+    if a forged answer or a block page shows the block."""
     expected: Annotated[Outcome | None, _Empty] = None
     """The outcome that the scenario expects; null where it expects nothing."""
     access: str = ""
@@ -72,16 +72,16 @@ class Result(BaseModel):
     weight: Annotated[float, Field(ge=0)] = 1.0
     """How many subscribers the vantage point stands for, in millions; 0: the table leaves them out."""
     value: Annotated[float | None, _Empty] = None
-    """What was measured, in `unit`; null where the probe measures nothing but whether it gets through."""
+    """The value measured, in `unit`; null if the probe measures only whether it gets through."""
     unit: str = ""
-    """Of `value`: `kbit/s` of a download, `ms` of a round trip; empty where there is no value."""
+    """The unit of `value`: `kbit/s` for a download, `ms` for a round trip; empty if there is no value."""
     tries: Annotated[int, Field(ge=0)] = 1
-    """How often it was measured until the outcome was believed; 0 where its phase could not be measured at all, and
-    where the outcome is held."""
+    """How many measurements it took until the outcome was accepted; 0 if the phase could not be measured at all, or if
+    the outcome is held."""
     certainty: Certainty = "certain"
-    """`certain`: nothing but the network can have caused it. `confirmed`: a busy machine could have, but it came out
-    the same in several tries. `unconfirmed`: it did not; the outcome is `unknown`. `held`: it was not measured in this
-    phase; see `held`."""
+    """`certain`: only the network can have caused the outcome. `confirmed`: a busy machine could have, but several
+    tries agreed. `unconfirmed`: they did not; the outcome is `unknown`. `held`: not measured in this phase; see
+    `held`."""
     phase_seconds: Annotated[Seconds | None, _Empty] = None
     """Wall-clock seconds that the phase took; null in events, which come before its end."""
     column: str = ""
@@ -89,21 +89,21 @@ class Result(BaseModel):
     source: str = ""
     """The source of what is expected."""
     held: str = ""
-    """The phase whose measurement stands for this one, which was left out of a sample (`--sample`), as it cannot
-    differ; `the model`, where that says that nothing has changed (`--changed-since`); empty of what was measured."""
+    """The phase whose measurement stands for this one, which a sample (`--sample`) left out because it cannot differ;
+    `the model` if, by the model, nothing has changed (`--changed-since`); empty if the cell was measured."""
 
     def held_by_the_model(self) -> Result:
-        """What the model says, in the place of what was not measured."""
+        """Returns this result of the model in place of a measurement that was not made."""
         return self.model_copy(update={"held": THE_MODEL, "tries": 0, "certainty": "held", "value": None, "unit": ""})
 
     def held_in(self, later: Result) -> Result:
-        """What stands in the place of a later one that cannot differ, and was not measured."""
+        """Returns the result that stands for `later`, which cannot differ from this one and was not measured."""
         told = {"outcome": self.outcome, "failure": self.failure, "held": self.phase}
         return later.model_copy(update=told | {"tries": 0, "certainty": "held", "value": None, "unit": ""})
 
     @property
     def met(self) -> bool:
-        """Whether it is as expected. What could not be measured is never what anyone expected."""
+        """Whether the outcome is as expected. An outcome that is no measurement never meets an expectation."""
         return self.outcome.is_measured and (self.expected is None or self.expected == self.outcome)
 
     @property
@@ -117,7 +117,7 @@ COLUMNS = tuple(field.alias or name for name, field in Result.model_fields.items
 
 
 def row(result: Result) -> list[str]:
-    """A line of results.csv."""
+    """Returns a result's fields as a row of results.csv."""
     found = result.model_dump(mode="json", by_alias=True)
     return ["" if found[column] is None else _text(found[column]) for column in COLUMNS]
 

@@ -1,4 +1,4 @@
-"""Reads a run directory: of a run that has finished, that broke off, that still goes on, or of an earlier version."""
+"""Reads a run directory, whether the run finished, aborted or is still running, and of earlier versions too."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _HOW_TO_HAVE_ONE = "of a scenario: `shutdownlab run SCENARIO`, or in seconds `sh
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory, read. `results` and what is made from them have only whole phases.
+    """A run directory, read. `results` and everything derived from it cover only complete phases.
 
-    What is read is kept; open it again to see what a run that still goes on has written since.
+    Results are cached; open the directory again to see what a run still in progress has written since.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Open a run directory; raises `BadInput` where it is none."""
+        """Opens a run directory; raises `BadInput` if it is not one."""
         folder = Path(path)
         file = folder / "manifest.json"
         try:
@@ -60,7 +60,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`finished`; `running`; or how it broke off: see `events.Status`."""
+        """`finished`, `running`, or how the run aborted: see `manifest.Status`."""
         status = str(self.manifest.get("status", ""))
         if status not in {"running", "started"}:
             return status
@@ -68,7 +68,7 @@ class Run:
 
     @property
     def exit_code(self) -> int | None:
-        """What the command ended with: 0, 1 (an expectation was not met) or 3; None while it runs."""
+        """The command's exit code: 0, 1 (an expectation was not met) or 3; None while it runs."""
         if self.status == "running":
             return None
         code = self.manifest.get("exit_code")
@@ -79,13 +79,13 @@ class Run:
 
     @property
     def faults(self) -> list[str]:
-        """What of the testbed went wrong."""
+        """Failures of the testbed."""
         return list(self.manifest.get("faults", []))
 
     @cached_property
     def results(self) -> list[Result]:
-        """A `Result` for each row of results.csv, of the phases that are there as a whole: of a run that was killed, or
-        still goes on, a part of a phase may be on the disk. Raises `BadInput` with the line of a row that is none."""
+        """A `Result` for each row of results.csv in a complete phase: a run that was killed or is still running may
+        have left part of a phase on disk. Raises `BadInput` with the line of an invalid row."""
         whole = self._rows_of_phases()
         by_phase: dict[str, list[Result]] = {}
         for result in self._rows():
@@ -93,7 +93,7 @@ class Run:
         return [result for phase, found in by_phase.items() if len(found) == whole.get(phase) for result in found]
 
     def _rows(self) -> Iterator[Result]:
-        """Each whole row of results.csv."""
+        """Yields each complete row of results.csv."""
         file = self.path / "results.csv"
         text = "".join(line for _, line in self._lines("results.csv"))
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -106,7 +106,7 @@ class Run:
                 if columns is None:
                     columns = cells
                 elif cells:
-                    yield Result.model_validate(dict(zip(columns, cells, strict=False)))  # one may be shorter
+                    yield Result.model_validate(dict(zip(columns, cells, strict=False)))  # older ones are shorter
             except csv.Error:  # the file ends within quotes
                 return
             except ValidationError as error:
@@ -115,7 +115,7 @@ class Run:
                 raise BadInput([Problem(str(file), reader.line_num, where, found, detail["msg"])]) from None
 
     def _rows_of_phases(self) -> dict[str, int]:
-        """How many rows each phase has that was measured as a whole."""
+        """Returns the number of rows of each phase that was measured completely."""
         if "rows" in self.manifest:
             return dict(self.manifest["rows"])
         found = {}
@@ -128,8 +128,8 @@ class Run:
 
     @property
     def unmet(self) -> list[Result]:
-        """The results that are not as expected, those without a verdict among them; not so those that `verify` could
-        not decide."""
+        """The results that are not as expected, including those without a verdict, except those that `verify` left
+        undecided."""
         return [result for result in self.results if not result.met and (result.outcome.is_measured or self._measures)]
 
     @property
@@ -138,12 +138,12 @@ class Run:
 
     @property
     def signals(self) -> list[SignalVerdict]:
-        """What became of the expectations about signals abroad, if the run got that far."""
+        """The verdicts on the expectations about signals abroad, if the run got that far."""
         return [SignalVerdict.model_validate(each) for each in self.manifest.get("signals", ())]
 
     @property
     def readings(self) -> list[Reading]:
-        """What outside signals showed; nothing where the run did not observe. Raises `BadInput`."""
+        """The readings of outside signals; empty if the run did not observe. Raises `BadInput`."""
         return read_readings(self.path)
 
     @cached_property
@@ -159,8 +159,8 @@ class Run:
         return [PhaseInfo(phase=name, at=at, title=titles.get(name, "")) for name, at in self.table.phases]
 
     def measurements(self) -> Iterator[dict[str, Any]]:
-        """The OONI records of measurements.jsonl (data format 0.2.0), read as they are asked for; also those of a phase
-        that is not whole. Raises `BadInput` with the line that is none."""
+        """Yields the OONI records of measurements.jsonl (data format 0.2.0), read lazily, including those of an
+        incomplete phase. Raises `BadInput` with the line that is not JSON."""
         name = "measurements.jsonl"
         for number, line in self._lines(name):
             try:
@@ -170,8 +170,8 @@ class Run:
             yield record
 
     def events(self) -> Iterator[Event]:
-        """What happened, in order. Kinds of event that this version does not know, and those of version 0.1, are passed
-        over. Raises `BadInput` with the line that is none."""
+        """Yields the events, in order. Kinds that this version does not know, and those of version 0.1, are skipped.
+        Raises `BadInput` with the line that is not JSON."""
         name = "events.jsonl"
         for number, line in self._lines(name):
             try:
@@ -184,7 +184,7 @@ class Run:
                 yield event
 
     def _lines(self, name: str) -> Iterator[tuple[int, str]]:
-        """The whole lines of a file, with their numbers from 1: the last one may be under way."""
+        """Yields the complete lines of a file with their numbers, from 1: the last line may be half written."""
         file = self.path / name
         number = 0
         try:

@@ -1,6 +1,6 @@
-"""Which cells of a run are measured, where that is not all of them; the others are held. Pure.
+"""The cells that a run measures, if not all of them; the others are held. Pure.
 
-What is held comes out, by the model, as it did before: nobody has measured it, and its row says so.
+A held cell has, by the model, the same outcome as before: it is not measured, and its row says so.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from shutdownlab.results.cells import cells_of
 from shutdownlab.results.result import Count, Result
 
 SELECTION: Final = "selection.json"
-"""The file of a run directory that has it."""
+"""The file of a run directory that holds the selection."""
 
 
 class Selection(BaseModel):
     """The cells that a run measures, by phase: a cell's number is its place in the phase, as in results.csv, from 0.
 
-    A phase that is not among them is passed over: no orders are given for it, and nothing of it is measured.
+    A phase without any is skipped: no orders are given for it, and nothing in it is measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     changed_since: str
-    """What the cells have changed since: a file, a revision of git or a run, as it was named."""
+    """The baseline of the changes, as the user named it: a file, a git revision or a run."""
     sample: Annotated[float, Field(ge=0, le=1)]
-    """The share of the other cells of these phases that is measured too."""
+    """The share of the other cells of these phases that is measured as well."""
     changed: dict[str, tuple[Count, ...]]
-    """The cells that come out otherwise by the model, or of which it cannot say that they do not."""
+    """The cells whose outcome differs by the model, or for which it cannot rule that out."""
     drawn: dict[str, tuple[Count, ...]] = {}
-    """Those of the sample."""
+    """The cells drawn for the sample."""
 
     def of(self, phase: str) -> frozenset[int]:
-        """The numbers of the cells of a phase that are measured."""
+        """Returns the numbers of the cells of a phase that are measured."""
         return frozenset((*self.changed.get(phase, ()), *self.drawn.get(phase, ())))
 
     def walks(self, phase: str) -> bool:
-        """Whether a phase is measured at all."""
+        """Returns whether anything in a phase is measured."""
         return bool(self.changed.get(phase) or self.drawn.get(phase))
 
     @property
@@ -53,9 +53,9 @@ class Selection(BaseModel):
 def to_leave(
     shutdown: Shutdown, held: Mapping[str, Mapping[str, Result]], phases: Iterable[Phase], first: Phase
 ) -> dict[str, Result]:
-    """The cells of the first phase that say nothing of what will be measured in some phases, with their results.
+    """Returns the cells of phase `first` that no cell measured in `phases` corresponds to, with their held results.
 
-    held: of each phase, by cell (`Cell.id`), the results of those that are not measured.
+    held: for each phase, the results of the cells that are not measured, by `Cell.id`.
     """
     used = {
         cell.anywhen
@@ -68,5 +68,5 @@ def to_leave(
 
 
 def measured_of(results: Iterable[Result]) -> list[Result]:
-    """Those that are not held."""
+    """Returns the results that are not held."""
     return [result for result in results if not result.held]

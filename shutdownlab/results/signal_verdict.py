@@ -1,4 +1,4 @@
-"""What became of an expectation about a signal abroad, as a run's manifest and events have it."""
+"""The verdict on an expectation about a signal abroad, as recorded in a run's manifest and events."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pydantic import BaseModel, ConfigDict
 
 
 class SignalVerdict(BaseModel):
-    """An expectation about what outsiders should see, beside what was seen."""
+    """An expectation about what outside observers should see, beside what was observed."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
 
     expected: str
-    """What should be seen, in a few words."""
+    """What should be observed, in a few words."""
     source: str
-    """Who says so."""
+    """The source of the expectation."""
     met: bool | None
-    """Whether it was; null where it was left out: nothing was observed of it."""
+    """Whether it was observed; null if it was not judged, because no observation covers it."""
     found: str
-    """What was seen, or why it was left out, in a few words."""
+    """What was observed, or why it was not judged, in a few words."""
     basis: Literal["measured", "modelled", ""]
-    """Of what it was judged by; empty where it was left out."""
+    """The basis of the readings that it was judged by; empty if it was not judged."""

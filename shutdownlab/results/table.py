@@ -12,11 +12,11 @@ from shutdownlab.results.result import Result
 
 @dataclass(slots=True)
 class Share:
-    """Subscribers (weighted) who got through, of those who were measured.
+    """The weight (subscribers) that got through, out of the weight that was measured.
 
-    slow: those who got through throttled. held: cells that were not measured, as they cannot differ from another
-    phase's. unmeasured: cells without a verdict (`error`, `unknown`), which count
-    neither way. unmet: an expectation failed here.
+    slow: the weight that got through throttled. held: cells that were not measured, as they cannot differ from another
+    phase's. unmeasured: cells without a verdict (`error`, `unknown`), which count neither way. unmet: an expectation
+    failed here.
     """
 
     measured: float = 0.0
@@ -27,7 +27,7 @@ class Share:
     unmet: bool = False
 
     def add(self, result: Result, *, strict: bool = True) -> None:
-        """Count one result; strict: without a verdict it is not as expected."""
+        """Counts one result. strict: a result without a verdict is not as expected."""
         self.unmet = self.unmet or not (result.met or (not strict and not result.outcome.is_measured))
         self.held += bool(result.held)
         if not result.outcome.is_measured:
@@ -38,7 +38,7 @@ class Share:
         self.slow += result.weight * (result.outcome is Outcome.THROTTLED)
 
     def add_alike(self, outcome: Outcome, weight: float, cells: int, *, met: bool) -> None:
-        """Count so many results that are alike; weight: of all together."""
+        """Counts `cells` results with the same outcome. weight: their total."""
         self.unmet = self.unmet or not met
         if not outcome.is_measured:
             self.unmeasured += cells
@@ -49,12 +49,12 @@ class Share:
 
     @property
     def fraction(self) -> float | None:
-        """From 0 to 1; None where nobody was measured."""
+        """The share that got through, 0 to 1; None if nothing was measured."""
         return self.reached / self.measured if self.measured else None
 
     def __str__(self) -> str:
-        """`100`, `37~` (some of it slow), `100=` (some of it held), `0!` (not as expected), `50?` (some without
-        verdict), `·` (not measured)."""
+        """`100`, `37~` (some throttled), `100=` (some held), `0!` (not as expected), `50?` (some without a verdict),
+        `·` (not measured)."""
         if self.fraction is None:
             return "?!" if self.unmeasured and self.unmet else "!" if self.unmet else "?" if self.unmeasured else "·"
         return (
@@ -67,16 +67,16 @@ class Share:
 
 
 def percent(share: float) -> str:
-    """Whole percent; only all is 100 and only none is 0."""
+    """Returns a share as whole percent; only exactly all is 100, and only exactly none is 0."""
     return str(0 if share <= 0 else 100 if share >= 1 else min(99, max(1, round(share * 100))))
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Percent of ordinary subscribers who got through, each group by its number of subscribers.
+    """Percent of ordinary subscribers who got through, each group weighted by its number of subscribers.
 
     phases: name and scenario time, in order. columns: headings, in order. `table[phase, column]` is the `Share`.
-    short: headings for narrow terminals, by those that have one.
+    short: abbreviated headings for narrow terminals, by heading.
     """
 
     phases: tuple[tuple[str, datetime], ...]
@@ -88,7 +88,7 @@ class Table:
         return self.shares.get(place, Share())
 
     def rows(self) -> list[dict[str, object]]:
-        """A dictionary per phase: `phase`, `time`, and each column's share from 0 to 1 (None: not measured)."""
+        """Returns a dictionary per phase: `phase`, `time`, and each column's share, 0 to 1 (None: not measured)."""
         return [
             {"phase": name, "time": at, **{column: self[name, column].fraction for column in self.columns}}
             for name, at in self.phases
@@ -111,10 +111,10 @@ def table_of(
     *,
     strict: bool = True,
 ) -> Table:
-    """The table of some results.
+    """Returns the table of results.
 
-    columns: those to begin with, in this order. short: what some are called too. strict: whether a cell without a
-    verdict is not as expected; of what was worked out it is undecided, and no more.
+    columns: the first columns, in order. short: abbreviated headings, by heading. strict: whether a cell without a
+    verdict is not as expected; in results that were computed (`verify`) it is merely undecided.
     """
     phases: dict[str, datetime] = {}
     found: dict[tuple[str, str], Share] = {}

@@ -1,1 +1,1 @@
-"""JSON Schemas (draft 2020-12) of every kind of file that is read or written, as files that ship."""
+"""JSON Schemas (draft 2020-12) of every kind of file that is read or written."""

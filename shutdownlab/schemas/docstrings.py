@@ -1,6 +1,6 @@
-"""What stands below the fields of models, read from their source.
+"""Reads the docstrings of models' fields from the source.
 
-Pydantic's own way (`use_attribute_docstrings`) costs every start of the program some time.
+Pydantic's `use_attribute_docstrings` would slow down every start of the program.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import pairwise
 
 
 def field_texts(model: type) -> dict[str, str]:
-    """By field, in the words of its own class or of the nearest one that it inherits them from."""
+    """Returns the docstring of each field, from its own class or the nearest base class that has one."""
     found: dict[str, str] = {}
     for base in reversed(model.__mro__):
         if base.__module__.startswith("shutdownlab."):
@@ -24,7 +24,7 @@ def field_texts(model: type) -> dict[str, str]:
 
 @cache
 def _of_module(name: str) -> dict[str, dict[str, str]]:
-    """By class and field."""
+    """Returns the docstrings of a module's fields, by class and field."""
     classes = ast.parse(inspect.getsource(sys.modules[name])).body
     return {node.name: _fields(node.body) for node in classes if isinstance(node, ast.ClassDef)}
 
@@ -40,5 +40,5 @@ def _fields(body: list[ast.stmt]) -> dict[str, str]:
 
 
 def joined(text: str) -> str:
-    """Text without the line breaks that only keep source lines short."""
+    """Returns text without the line breaks that only keep source lines short."""
     return re.sub(r"(?<!\n)\n(?!\n)", " ", text)

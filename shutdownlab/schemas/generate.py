@@ -1,4 +1,4 @@
-"""Makes the schemas from the models that read and write the files: `make schemas` writes them anew."""
+"""Generates the schema files from the models that read and write the files; run by `make schemas`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 class _Generator(GenerateJsonSchema):
-    """Pydantic's, without a title for each field that only repeats its name, and with what may stand for a list."""
+    """Pydantic's generator, without field titles that only repeat the name, and with single values for some lists."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
     def dict_schema(self, schema: Any) -> Any:
-        """Pydantic's, which would take the title from a value that has one of its own."""
+        """Returns pydantic's schema of a mapping, with the title of its values, which pydantic removes."""
         made = super().dict_schema(schema)
         title = self.generate_inner(schema["values_schema"]).get("title") if "values_schema" in schema else None
         if title and isinstance(made.get("additionalProperties"), dict):
@@ -44,19 +44,19 @@ class _Generator(GenerateJsonSchema):
 
 
 def _or_alone(schema: Any, listed: Any) -> Any:
-    """One value may stand where some lists are read."""
+    """Allows a single value in place of a list, for the lists whose validator accepts one."""
     if schema["function"]["function"] in (many, domains) and "items" in listed:
         return {"anyOf": [listed["items"], listed]}
     return listed
 
 
 def generated(name: str) -> str:
-    """The schema as it should be in its file."""
+    """Returns the text of a schema file."""
     return json.dumps(schema_of(KINDS[name]), indent=2, ensure_ascii=False) + "\n"
 
 
 def schema_of(kind: FileKind) -> dict[str, Any]:
-    """The schema of a kind of file, every field described in the words below it in the source."""
+    """Returns the schema of a kind of file, with the fields' docstrings as descriptions."""
     schema = _described(kind.type, kind.mode)
     for base in REGISTERED:
         if base.__name__ in schema.get("$defs", {}):
@@ -65,14 +65,14 @@ def schema_of(kind: FileKind) -> dict[str, Any]:
         schema["$defs"][Verdict.__name__] = _with_short_forms(schema["$defs"][Verdict.__name__])
     if "repeats" in schema.get("properties", {}):
         schema["$defs"]["Phase"] |= _or_made(schema["$defs"]["Phase"])
-    if KEY in schema.get("properties", {}):  # what it extends may have the rest
+    if KEY in schema.get("properties", {}):  # the extended scenario may have the other keys
         schema["anyOf"] = [{"required": [KEY]}, {"required": schema.pop("required")}]
     head = {"$schema": _DIALECT, "title": kind.title}
     return {**head, **schema, **head}
 
 
 def _or_made(phase: dict[str, Any]) -> dict[str, Any]:
-    """Of a phase that the program makes (`night-3`) only what is different is written."""
+    """Returns a rule that requires no keys but `phase` of a generated phase (`night-3`), which lists only changes."""
     made = {"properties": {"phase": {"pattern": "-[0-9]+$"}}}
     others = [key for key in phase["required"] if key != "phase"]
     return {"required": ["phase"], "if": made, "else": {"required": others}}
@@ -80,7 +80,7 @@ def _or_made(phase: dict[str, Any]) -> dict[str, Any]:
 
 def _described(type_: Any, mode: Any) -> dict[str, Any]:
     made = TypeAdapter(type_).json_schema(mode=mode, schema_generator=_Generator)
-    schema: dict[str, Any] = json.loads(json.dumps(made))  # its parts are of their own: some versions share them
+    schema: dict[str, Any] = json.loads(json.dumps(made))  # a deep copy: some versions share parts
     definitions = schema.get("$defs", {})
     for model in dict.fromkeys(_models_in(type_)):
         part = schema if model is type_ else definitions.get(model.__name__, {})
@@ -93,7 +93,7 @@ def _described(type_: Any, mode: Any) -> dict[str, Any]:
 
 
 def _models_in(type_: Any, seen: set[type] | None = None) -> Iterator[type]:
-    """All classes with fields that a type is made of."""
+    """Yields all classes with fields that a type consists of."""
     seen = set() if seen is None else seen
     for part in get_args(type_):
         yield from _models_in(part, seen)
@@ -112,7 +112,7 @@ def _models_in(type_: Any, seen: set[type] | None = None) -> Iterator[type]:
 
 
 def _describe(schema: dict[str, Any], model: type, *, reads: bool) -> None:
-    """Give the fields of a model their descriptions and, where a file is read, the defaults as a person writes them."""
+    """Sets the descriptions of a model's fields and, for files that are read, the defaults as a user writes them."""
     texts = field_texts(model)
     fields = model.model_fields if issubclass(model, BaseModel) else {}
     aliases = {name: field.alias or name for name, field in fields.items()}
@@ -130,9 +130,9 @@ def _describe(schema: dict[str, Any], model: type, *, reads: bool) -> None:
 
 
 def _spread(definitions: dict[str, Any], base: type[Registered]) -> None:
-    """Put a definition for each kind that ships beside what all kinds have in common.
+    """Adds a definition for each kind that ships to the common one.
 
-    Of a kind that does not ship, a user's package may have more to say: all that is known of it are the common keys.
+    Of other kinds, which a user's package may add, only the common keys are known.
     """
     common, named_by = definitions[base.__name__], base.named_by
     common.pop("additionalProperties", None)
@@ -151,7 +151,7 @@ def _spread(definitions: dict[str, Any], base: type[Registered]) -> None:
 
 
 def _with_short_forms(verdict: dict[str, Any]) -> dict[str, Any]:
-    """`verdict: drop`, and `rate` for both directions."""
+    """Returns the schema of `verdict` with its short forms: `verdict: drop`, and `rate` for both directions."""
     rate = verdict["properties"]["rate_up"] | {"description": "throttle: short for `rate_up` and `rate_down` alike."}
     properties: dict[str, Any] = {}
     for name, field in verdict["properties"].items():
@@ -162,7 +162,7 @@ def _with_short_forms(verdict: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same_in_all_versions(schema: Any) -> Any:
-    """Without what some versions of pydantic write and others leave out, and without the line breaks of docstrings."""
+    """Removes what only some versions of pydantic write, and the line breaks of docstrings."""
     if isinstance(schema, list):
         return [_same_in_all_versions(item) for item in schema]
     if not isinstance(schema, dict):

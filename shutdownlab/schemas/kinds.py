@@ -1,4 +1,4 @@
-"""Every kind of file, and the model that reads or writes it."""
+"""The kinds of files, and the model that reads or writes each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shutdownlab.results.result import Result
 
 @dataclass(frozen=True, slots=True)
 class FileKind:
-    """A kind of file: what it is, the type of one (or of one of its lines), and whether it is read or written."""
+    """A kind of file: its title, the type of a file (or of one line), and whether it is read or written."""
 
     title: str
     type: Any
@@ -46,11 +46,11 @@ KINDS: Final[Mapping[str, FileKind]] = {
 }
 
 REGISTERED: Final[tuple[type[Registered], ...]] = (Probe, Observation)
-"""What has a class for each kind of it."""
+"""The base classes that have a subclass for each kind."""
 
 
 def shipped_kinds(base: type[Registered]) -> Iterator[tuple[str, type[Registered]]]:
-    """The kinds of probes or observations that ship, by name; a user's packages may add more."""
+    """Yields the names and classes of the kinds that ship; a user's packages may add more."""
     kinds = kinds_of(base)
     for name in kinds:
         if kinds[name].__module__.startswith("shutdownlab."):

@@ -1,4 +1,4 @@
-"""Makes docs/library.md from the scenarios that ship: `make reference` writes it anew."""
+"""Generates docs/library.md from the scenarios that ship; run by `make reference`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ packets. What is documented and not there stands below, with the reason.
 
 
 def rendered() -> str:
-    """The page."""
+    """Returns the text of the page."""
     loaded = [library.load(name).scenario for name, _ in library.shipped("scenarios")]
     lines = [
         _HEAD,
@@ -47,7 +47,7 @@ def _row(scenario: Scenario) -> str:
 
 
 def _is_again(scenario: Scenario, phase: str) -> bool:
-    """Whether it only repeats what another phase has: of what recurs the first time counts."""
+    """Returns whether a phase is a repetition of an earlier one: of recurring phases only the first counts."""
     return bool(scenario.repeat_of(phase)) and not phase.endswith("-1")
 
 

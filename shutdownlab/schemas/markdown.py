@@ -1,4 +1,4 @@
-"""A schema as tables of Markdown: each key with its type, default, meaning and an example. Pure."""
+"""Renders a schema as Markdown tables: each key with its type, default, meaning and an example. Pure."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import yaml
 
 Schema = Mapping[str, Any]
 Examples = Mapping[tuple[str, str], Any]
-"""By definition and key."""
+"""Example values, by definition and key."""
 
 ROOT: Final = ""
-"""What the whole of a schema is called among its definitions."""
+"""The name for the root of a schema among its definitions."""
 _MOST: Final = 64
-"""Characters of an example."""
+"""The maximum number of characters of an example."""
 
 
 def table(
     schema: Schema, definitions: Schema, name: str, examples: Examples, link: Callable[[str], str], *, reads: bool
 ) -> str:
-    """The keys of one definition. link: a reference to the section about another one. reads: files that users write."""
+    """Returns the table of a definition's keys. link: makes a link to a definition. reads: for files users write."""
     required = schema.get("required", ())
     lines = [f"| key | type | {'default' if reads else 'there'} | meaning | example |", "|---|---|---|---|---|"]
     for key, field in schema.get("properties", {}).items():
@@ -44,7 +44,7 @@ def _cell(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Text as Markdown shows it letter by letter, backticks in it too."""
+    """Formats text as inline code, even if it contains backticks."""
     fence = "``" if "`" in text else "`"
     return f"{fence}{text}{fence}"
 
@@ -56,13 +56,13 @@ def _default(field: Schema) -> str:
 
 
 def flow(value: Any) -> str:
-    """A value on one line, as YAML."""
+    """Formats a value as YAML on one line."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False, allow_unicode=True)
     return re.sub(r"\n(\.\.\.\n)?$", "", text)
 
 
 def shown(value: Any) -> str:
-    """An example on one line; of what is long, its beginning."""
+    """Formats an example on one line, shortened if it is long."""
     text = value if isinstance(value, str) else flow(value)
     if len(text) <= _MOST:
         return text
@@ -75,7 +75,7 @@ def shown(value: Any) -> str:
 
 
 def type_text(field: Schema, definitions: Schema, link: Callable[[str], str]) -> str:
-    """A type in words."""
+    """Describes a type in words."""
     if "$ref" in field:
         name = field["$ref"].rpartition("/")[2]
         target = definitions[name]
@@ -146,7 +146,7 @@ def _figure(number: float) -> str:
 
 
 def _meanings(field: Schema, definitions: Schema) -> str:
-    """What is said of the choices that a field has."""
+    """Returns the descriptions of the enumerations that a field refers to."""
     said = (definitions[name].get("description", "") for name in _named(field) if "enum" in definitions[name])
     return " ".join(dict.fromkeys(filter(None, said)))
 
@@ -160,7 +160,7 @@ def _named(field: Schema) -> Iterator[str]:
 
 
 def found_examples(schema: Schema, files: Iterator[Any]) -> dict[tuple[str, str], Any]:
-    """An example of every key that files of a kind have; the first that is found counts."""
+    """Returns an example of every key that occurs in the files' data; the first one found."""
     found: dict[tuple[str, str], Any] = {}
     for data in files:
         _look(schema, schema.get("$defs", {}), ROOT, data, found)
@@ -192,7 +192,7 @@ def _look(part: Schema, definitions: Schema, name: str, data: Any, found: dict[t
 
 
 def _may_be(option: Schema, definitions: Schema, data: Any) -> bool:
-    """Whether nothing that an alternative fixes is otherwise in the data."""
+    """Returns whether the data match all constants of an alternative."""
     if "$ref" in option:
         option = definitions[option["$ref"].rpartition("/")[2]]
     fixed = {key: field["const"] for key, field in option.get("properties", {}).items() if "const" in field}
@@ -200,6 +200,6 @@ def _may_be(option: Schema, definitions: Schema, data: Any) -> bool:
 
 
 def loaded(text: str) -> dict[str, Any]:
-    """A schema's text as data."""
+    """Parses the text of a schema."""
     schema: dict[str, Any] = json.loads(text)
     return schema

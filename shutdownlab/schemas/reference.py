@@ -1,4 +1,4 @@
-"""Makes docs/reference from the schemas: `make reference` writes its pages anew. For a checkout of the repository."""
+"""Generates the pages of docs/reference from the schemas; run by `make reference` in a checkout of the repository."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
     "event": ("docs/reference/examples/run/events.jsonl",),
     "manifest": ("docs/reference/examples/run/manifest.json",),
 }
-"""Where the examples of each kind of file are from."""
+"""The files, as glob patterns, that supply the examples of each kind of file."""
 _OF_PACKAGES: Final = {("Verdict", "options"): {"one_in": 5}}
-"""Examples of what only files have that need a user's package (examples/plugin)."""
+"""Examples of keys that occur only in files that need a user's package (examples/plugin)."""
 
 
 _EVENTS: Final = (
@@ -84,12 +84,12 @@ _EVENTS: Final = (
     ),
     *("Broken", "Lacking", "Crashed", "SignalsJudged", "Finished", "Step", "Waiting", "PhaseInfo", "SignalVerdict"),
 )
-"""In the order in which they come, and what they are made of."""
+"""The events in the order in which they occur, with the records that they contain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What a page says of one definition of a schema. `common`: a definition whose keys are not said again."""
+    """The section on one definition of a schema. `common`: a definition whose keys are not repeated."""
 
     name: str
     heading: str
@@ -98,7 +98,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The sections of a page that are about one kind of file."""
+    """The sections of a page on one kind of file."""
 
     kind: str
     sections: tuple[Section, ...]
@@ -106,7 +106,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class ReferencePage:
-    """A page: its file, its title, what it is about, and what is in it."""
+    """A page: its file, title, summary and contents."""
 
     file: str
     title: str
@@ -123,7 +123,7 @@ def _kinds_of_all() -> Iterator[Section]:
 
 
 def pages() -> tuple[ReferencePage, ...]:
-    """All pages, in order."""
+    """Returns all pages, in order."""
     scenario = (
         Section(ROOT, "The file"),
         Section("Parameter", "What is meant to be varied: `parameters.NAME`"),
@@ -279,7 +279,7 @@ _VALUES: Final = {
     "host name or address": "as the two",
     "service and its port": "what answers: https, http, h3, tls, tcp, dns, openvpn, or what a package adds",
 }
-"""What the titles of scalar types mean."""
+"""Explanations of the scalar types, by title."""
 
 _INTRODUCTION: Final = """\
 # Reference: every key of every file
@@ -299,7 +299,7 @@ What is called a list may be one value alone where "or a list" stands. A key tha
 
 
 def rendered() -> dict[str, str]:
-    """The pages by their files' names."""
+    """Returns the texts of the pages, by file name."""
     whole = pages()
     place = {
         (part.kind, section.name): f"{page.file}#{_anchor(section.heading)}"
@@ -383,7 +383,7 @@ _WORDS: Final = {
     "TestKeys": "test keys", "ControlKeys": "control keys",
     "Blocks": "what `block` means", "DeclaredFault": "fault",
 }  # fmt: skip
-"""What links call definitions, where their names are not words."""
+"""Link texts for definitions whose names do not read as words."""
 
 
 def _actions() -> Iterator[str]:
@@ -398,7 +398,7 @@ def _actions() -> Iterator[str]:
 
 
 def _docstring(module: str) -> str:
-    """Of a module of ours, from its source: a compiled one has none."""
+    """Returns the docstring of one of our modules from its source, because a compiled module has none."""
     source = CHECKOUT.joinpath(*module.split(".")).with_suffix(".py")
     return ast.get_docstring(ast.parse(source.read_text())) or ""
 
@@ -412,17 +412,17 @@ def _protocols() -> Iterator[str]:
 
 
 def _spaced(name: str) -> str:
-    """A class's name as words."""
+    """Splits a class's name into words."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
 def _anchor(heading: str) -> str:
-    """As GitHub makes it of a heading."""
+    """Returns the anchor that GitHub gives a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def examples_of(kind: str) -> Examples:
-    """An example of every key, from the files that are there for it."""
+    """Returns an example of every key of a kind of file, from the files in `EXAMPLES`."""
     files = (path for pattern in EXAMPLES[kind] for path in sorted(CHECKOUT.glob(pattern)))
     return _OF_PACKAGES | found_examples(loaded(shipped(kind)), (data for path in files for data in _read(path)))
 

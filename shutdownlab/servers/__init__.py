@@ -1,1 +1,1 @@
-"""The servers of the emulated Internet: routers, names, web sites, telephones, VPNs. `start` starts them all."""
+"""The servers of the emulated Internet: routers, name servers, web sites, telephones, VPNs; started by `start`."""

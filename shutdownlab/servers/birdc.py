@@ -1,4 +1,4 @@
-"""Speaks to a running bird over its control socket, as `birdc` does."""
+"""A client for the control socket of a running bird, as `birdc` is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shutdownlab.system.questions import SocketQuestion
 
 _SECONDS = 5.0
 _END = re.compile(rb"^(\d{4}) ", re.MULTILINE)
-"""A reply's last line has a space after its code, the ones before it a hyphen (bird's doc/reply_codes)."""
+"""A reply's last line has a space after its code, the lines before it a hyphen (bird's doc/reply_codes)."""
 _ROUTE = re.compile(r"^(?:1007-)?\s*(\S+/\d+)\s.*\[(\S+) [^]]*\]\s+([*!])")
 
 _ORIGIN = re.compile(r"\[AS(\d+)[ie?]\]")
@@ -25,8 +25,11 @@ SESSIONS = "show protocols"
 
 
 class BestRoute(NamedTuple):
-    """teller: the protocol that it is of, as a BGP session. origin: the AS number that announces it; None: the router's
-    own. via: the next hop's address; empty: none."""
+    """The best route to a prefix.
+
+    teller: the protocol that it comes from, such as a BGP session. origin: the AS number that announces it; None if it
+    is the router's own. via: the next hop's address; "" if there is none.
+    """
 
     teller: str
     origin: int | None
@@ -34,7 +37,7 @@ class BestRoute(NamedTuple):
 
 
 class BirdRefused(OSError):
-    """Bird answered a command with an error; `code` is its number."""
+    """Bird replied to a command with an error; `code` is its number."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -42,7 +45,7 @@ class BirdRefused(OSError):
 
 
 def ask(control: Path, command: str) -> list[str]:
-    """The lines of the answer to one command. Raises `OSError` if bird isn't there, `BirdRefused` for its errors."""
+    """Sends a command; returns the reply's lines. Raises `OSError` if bird is not there, `BirdRefused` for errors."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_SECONDS)
         connection.connect(str(control))
@@ -55,19 +58,19 @@ def ask(control: Path, command: str) -> list[str]:
 
 
 def sessions_up(control: Path) -> frozenset[str]:
-    """The names of the BGP sessions that are established."""
+    """Returns the names of the BGP sessions that are established."""
     return _established(ask(control, SESSIONS))
 
 
 def sessions_question(control: Path) -> SocketQuestion:
-    """The same as a question among others, whose reply `sessions_in` reads."""
+    """Returns the query of `sessions_up` for sending together with others; `sessions_in` parses the reply."""
     return SocketQuestion(
         control, f"{SESSIONS}\n".encode(), lambda data: len(_END.findall(data)) > 1 and data.endswith(b"\n")
     )
 
 
 def sessions_in(reply: bytes) -> frozenset[str]:
-    """The names of the BGP sessions that are established, by the reply to `sessions_question`."""
+    """Parses the reply to `sessions_question`; returns the names of the BGP sessions that are established."""
     return _established(reply.decode(errors="replace").splitlines())
 
 
@@ -77,15 +80,15 @@ def _established(lines: Iterable[str]) -> frozenset[str]:
 
 
 def kernel_routes(control: Path, version: int) -> dict[str, str]:
-    """The prefixes with a best route that the kernel has taken (bird marks those it refused with `!`), and whose it is:
-    the name of the protocol, as of a BGP session.
+    """Returns the prefixes whose best route is in the kernel (bird marks those the kernel rejected with `!`), each with
+    the name of the route's protocol, such as a BGP session.
     """
     found = (_ROUTE.match(line) for line in ask(control, f"show route table master{version} primary"))
     return {match[1]: match[2] for match in found if match and match[3] == "*"}
 
 
 def best_routes(control: Path, version: int) -> dict[str, BestRoute]:
-    """The best route to every prefix of a table, as it was selected; the one that the kernel has is the same."""
+    """Returns the selected route to every prefix of a table, which is also the kernel's."""
     found: dict[str, BestRoute] = {}
     prefix = ""
     for line in ask(control, f"show route table master{version} primary"):
@@ -99,7 +102,7 @@ def best_routes(control: Path, version: int) -> dict[str, BestRoute]:
 
 
 def told_routes(control: Path, version: int) -> dict[str, set[str]]:
-    """Every prefix that a table has a route to, best or not, usable or not, and the protocols that have told of it."""
+    """Returns every prefix with any route in a table, best or not, usable or not, and the protocols it came from."""
     found: dict[str, set[str]] = {}
     told: set[str] = set()
     for line in ask(control, f"show route table master{version}"):
@@ -110,12 +113,13 @@ def told_routes(control: Path, version: int) -> dict[str, set[str]]:
 
 
 def dump_tables(control: Path, pattern: str, to: Path) -> None:
-    """Write tables to a new file as MRT's TABLE_DUMP_V2 (RFC 6396), all peers' routes; returns when it is whole."""
+    """Dumps tables to a new MRT file (TABLE_DUMP_V2, RFC 6396), with all peers' routes; returns when it is complete."""
     ask(control, f'mrt dump table "{pattern}" to "{to}"')
 
 
 def as_path(control: Path, prefix: str) -> tuple[int, ...]:
-    """The AS path of the best route to a prefix or address; empty for the router's own. Raises `LookupError`."""
+    """Returns the AS path of the best route to a prefix or address; empty if it is the router's own. Raises
+    `LookupError`."""
     try:
         lines = ask(control, f"show route for {prefix} primary all")
     except BirdRefused as refusal:

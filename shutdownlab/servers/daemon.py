@@ -1,4 +1,4 @@
-"""A server program as data: where it runs, how it is started, and what shows that it is up."""
+"""A server program as data: its node, how it is started, and how to tell that it is up."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LISTEN = {"tcp": "0A", "udp": "07"}
 """Socket states in /proc/net: TCP_LISTEN and, for an unconnected datagram socket, TCP_CLOSE (net/tcp_states.h)."""
 
 WRITTEN_S: Final = 946_684_800
-"""When files of servers were written, as they tell their clients (`Last-Modified`): 1 January 2000, in every run."""
+"""Modification time of servers' files, as sent in `Last-Modified`: 1 January 2000, in every run."""
 
 
 class Listening(NamedTuple):
-    """A socket that waits for clients. The unspecified address stands for every address of its version."""
+    """A listening socket. The unspecified address stands for every address of its version."""
 
     protocol: Protocol
     address: Address
@@ -34,13 +34,12 @@ class Listening(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Daemon:
-    """A process on `node`, which stays in the foreground and logs to standard output and error.
+    """A server process on `node`, in the foreground, which logs to standard output and error.
 
-    `directory` is its own; `files` (paths below it) are written before it starts. `sockets` are what it listens on
-    once it is up; `lenient`: the ports are enough, on any of its addresses. `control` is the socket it is spoken to by,
-    which must not be in `directory`: that outlives it. `environment` is added to its parent's.
-    `forks`: it has a process for each client, which ends with him. `patience`: seconds that it may need to come up,
-    where that is more than others do.
+    `directory`: its own directory; `files` (paths below it) are written before it starts. `sockets`: the sockets it
+    listens on once it is up; `lenient`: any of its addresses will do for each port. `control`: its control socket,
+    which must not be in `directory`, because that outlives the process. `environment` is added to its parent's.
+    `forks`: it forks a process per client. `patience`: seconds it may take to come up, if longer than usual.
     """
 
     name: str
@@ -56,7 +55,7 @@ class Daemon:
     patience: float = 0.0
 
     def missing(self, found: frozenset[Listening]) -> frozenset[Listening]:
-        """Which of its sockets are not among those `found` on its node."""
+        """Returns those of its sockets that are not among those `found` on its node."""
         if not self.lenient:
             return self.sockets - found
         own = {socket.address for socket in self.sockets}
@@ -68,7 +67,7 @@ class Daemon:
         return f"{self.name} on {self.node}"
 
     def write(self) -> None:
-        """Write the files; keys and everything else readable by their owner alone. Raises `OSError`."""
+        """Writes the files, readable only by their owner. Raises `OSError`."""
         self.directory.mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
             path = self.directory / name
@@ -79,7 +78,7 @@ class Daemon:
 
 
 def listening(pid: int) -> frozenset[Listening]:
-    """Every listening socket in the network namespace of a process; nothing if the process has gone."""
+    """Returns the listening sockets in a process's network namespace; none if the process has ended."""
     return frozenset(_sockets(Path("/proc") / str(pid) / "net"))
 
 
@@ -98,6 +97,6 @@ def _sockets(net: Path) -> Iterator[Listening]:
 
 
 def _address(text: str) -> Address:
-    """The kernel prints each 32-bit word of an address in the machine's byte order."""
+    """Parses an address from /proc/net, where each 32-bit word is in the machine's byte order."""
     words = (bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8))
     return ipaddress.ip_address(b"".join(words))

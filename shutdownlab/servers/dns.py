@@ -1,8 +1,8 @@
-"""Name service as it is in the world: nsd answers for zones, unbound recurses for each operator and for 8.8.8.8.
+"""DNS as deployed in reality: nsd is authoritative for zones, unbound recurses for each operator and for 8.8.8.8.
 
 Public resolvers also answer over TLS (RFC 7858), and over HTTPS (RFC 8484): the web server in front of them, which has
-the port, hands questions on to them inside the node. Every resolver keeps the root zone itself (RFC 8806), so domestic
-names survive without abroad.
+the port, forwards queries to them inside the node. Every resolver has a copy of the root zone (RFC 8806), so domestic
+names still resolve when the country is cut off.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from shutdownlab.servers.zones import TTL, NameServer, Zone, domestic_authority,
 
 _DNS_PORT = 53
 OVER_HTTP = Listening("tcp", ipaddress.ip_address("127.0.0.1"), 8053)
-"""Where a public resolver answers at `/dns-query`, by HTTP/2 in the clear, whoever is on its node."""
+"""The socket at which a public resolver answers `/dns-query` over cleartext HTTP/2, inside its node only."""
 HANDED_ON: Final = 5300
-"""The port on which an operator's resolver is handed questions by what may stand before it (`servers.late_answers`),
-inside its node, each with who asked it: in the PROXY protocol, version 2."""
+"""The port, inside its node, at which an operator's resolver receives queries from the delaying proxy
+(`servers.late_answers`), with the client's address in the PROXY protocol, version 2."""
 _INSIDE = ipaddress.ip_address("127.0.0.1")
 _CONTROL_SECONDS = 5.0
 _EVERYONE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
@@ -45,7 +45,7 @@ class NameServers(Server):
 
 
 def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:
-    """Every name server of the country and of the world outside; resolvers' control sockets are in `runtime`."""
+    """Yields every name server of the country and of the outside world; resolvers' control sockets are in `runtime`."""
     all_zones = zones(network)
     root, homes = all_zones[0], (directory, runtime)
     for authority in (domestic_authority(network), *foreign_authorities(network)):
@@ -64,7 +64,7 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
         names = [name for h in hosted for name in h.names]
         certificate = ca.issue(names, secure or addresses)
         node = network.nodes[node_name]
-        # Answers to what an anycast address asks would come to whichever of its servers is nearest.
+        # Answers to queries sent from an anycast address would go to the nearest of its servers.
         unicast = node.addresses if network.anycast_on(node_name) else ()
         yield _unbound(
             node_name, addresses, _EVERYONE, root, homes, secure, certificate, over_http=True, asks_from=unicast
@@ -72,29 +72,29 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
 
 
 def flush(control: Path) -> None:
-    """Make a resolver forget every answer, every server it found dead, and the questions it still works on.
+    """Flushes a resolver's cached answers, the servers it believes dead, and its pending queries.
 
-    `control` is its control socket. Raises `OSError`, also if unbound refuses.
+    control: its control socket. Raises `OSError`, also if unbound refuses.
     """
     for command in ("flush_requestlist", "flush_zone .", "flush_negative", "flush_infra all"):
         _tell_unbound(control, command)
 
 
 def view_of(vantage: int) -> str:
-    """The view of a subscriber group, by its place among all."""
+    """Returns the name of the view of a subscriber group, given its index among all groups."""
     return f"group{vantage}"
 
 
 def tell_lies(control: Path, view: str, before: Lies, now: Lies) -> None:
-    """Have a resolver say to a view what it is to say `now`; `before`: what it says. Raises `OSError`."""
+    """Changes a resolver's lies to a view from `before` to `now`. Raises `OSError`."""
     for domain in before:
-        if before[domain] != now.get(domain):  # a zone that stays would keep its addresses beside the new one
+        if before[domain] != now.get(domain):  # an existing zone would keep its old addresses
             _tell_unbound(control, f"view_local_zone_remove {view} {domain}.")
     for domain in now:
         if before.get(domain) == now[domain]:
             continue
         lie, _ = now[domain]
-        if isinstance(lie, Later):  # the truth, also below a name that it lies about
+        if isinstance(lie, Later):  # the truth, even below a name that it lies about
             _tell_unbound(control, f"view_local_zone {view} {domain}. always_transparent")
             continue
         _tell_unbound(control, f"view_local_zone {view} {domain}. {_ZONES.get(str(lie), 'redirect')}")
@@ -109,7 +109,7 @@ _ZONES: Final = {
     "refused": "always_refuse",
     SILENCE: "always_deny",
 }
-"""What makes unbound say so of all that is in a zone (unbound.conf(5), local-zone)."""
+"""The unbound zone type for each lie about a whole zone (unbound.conf(5), local-zone)."""
 
 
 def _tell_unbound(control: Path, command: str) -> None:
@@ -119,22 +119,22 @@ def _tell_unbound(control: Path, command: str) -> None:
 
 
 def takes_over_tls(hosted: Hosted) -> frozenset[int]:
-    """The TLS ports of an endpoint that its resolver answers itself: DNS over TLS (RFC 7858)."""
+    """Returns the TLS ports of an endpoint that its resolver serves itself: DNS over TLS (RFC 7858)."""
     return frozenset({853}) if _speaks_tls(hosted) else frozenset()
 
 
 def answers_https(hosted: Hosted, beside: Iterable[Hosted]) -> bool:
-    """Whether an endpoint is one of a public resolver's web sites; `beside`: what else its node has."""
+    """Returns whether an endpoint is a public resolver's web site. beside: the endpoints on its node."""
     return any(other.app == hosted.app and other.node == hosted.node and is_resolver(other) for other in beside)
 
 
 def is_resolver(hosted: Hosted) -> bool:
-    """Whether an endpoint is a public resolver."""
+    """Returns whether an endpoint is a public resolver."""
     return "dns" in _kinds(hosted)
 
 
 def nsd_config(authority: NameServer, served: Iterable[Zone]) -> str:
-    """The configuration of an authoritative server that runs in its own directory."""
+    """Returns the configuration of an authoritative server that runs in its own directory."""
     lines = [
         "server:",
         '  username: ""',
@@ -147,11 +147,11 @@ def nsd_config(authority: NameServer, served: Iterable[Zone]) -> str:
         '  database: ""',
         "  server-count: 1",
         "  tcp-count: 20",
-        # No rate limits, nor the 25 MB that counting for them takes.
+        # No rate limits, and not the 25 MB that their counters take.
         "  rrl-ratelimit: 0",
         "  rrl-size: 100",
         "  hide-version: yes",
-        # Its address is given to the node while it starts.
+        # Its address may be added to the node only while it starts.
         "  ip-freebind: yes",
         *(f"  ip-address: {address}" for address in authority.addresses),
         "remote-control:",
@@ -175,12 +175,12 @@ def unbound_config(
     identity: str = "",
     asks_from: Iterable[Address] = (),
 ) -> str:
-    """The configuration of a recursive resolver that runs in its own directory, spoken to by the socket `control`.
+    """Returns the configuration of a recursive resolver that runs in its own directory, with control socket `control`.
 
-    `secure` are the addresses that answer DNS over TLS too; `over_http`: it answers at `OVER_HTTP`. `views`: who can be
-    told something else than others, by name. `dns64`: the /96 by which names that have no IPv6 address get one.
-    `handed_on`: it is asked at `HANDED_ON` too. `asks_from`: addresses from which it asks others, where those are not
-    its own; who it is then, of those at an anycast address, it tells as `identity` (RFC 4892, RFC 5001).
+    `secure`: addresses that also answer DNS over TLS. `over_http`: it also answers at `OVER_HTTP`. `views`: client
+    prefixes that can be given answers of their own, by view name. `dns64`: the /96 from which it synthesises IPv6
+    addresses for names without any. `handed_on`: it also listens at `HANDED_ON`. `asks_from`: source addresses of its
+    own queries, if not `addresses`. `identity`: its name among the servers of an anycast address (RFC 4892, RFC 5001).
     """
     own = list(addresses)
     private = list(secure)
@@ -239,7 +239,7 @@ def unbound_config(
 
 
 def _told_by_itself() -> list[str]:
-    """What each server of an anycast resolver answers, whomever it may ask."""
+    """Returns a name that each server of an anycast resolver answers itself, without asking any other."""
     data = [f'  local-data: "{WITNESS}. {TTL} IN {kind}"' for kind in ("A 127.0.0.1", "AAAA ::1")]
     return [f"  local-zone: {WITNESS}. static", *data]
 
@@ -249,7 +249,7 @@ def _dns64(standing: IpPrefix) -> list[str]:
 
 
 def zone_file(zone: Zone) -> str:
-    """The name of a zone's file."""
+    """Returns the name of a zone's file."""
     return f"{'root' if zone.name == '.' else zone.name}.zone"
 
 
@@ -324,7 +324,7 @@ def _kinds(hosted: Hosted) -> set[str]:
 
 
 def _ask_unbound(control: Path, command: str) -> str:
-    """Speak unbound-control's protocol, version 1: a line each way, over a socket file that needs no certificate."""
+    """Sends a command in unbound-control's protocol, version 1, over a Unix socket, and returns the reply."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_CONTROL_SECONDS)
         connection.connect(str(control))

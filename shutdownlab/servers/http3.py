@@ -1,4 +1,4 @@
-"""HTTP/3 sites: one process on each node that hosts any, which runs `http3_server.py`."""
+"""HTTP/3 sites: one process on each node that hosts any, running `http3_server.py`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Http3Servers(Server):
 
 
 def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iterator[Daemon]:
-    """A server for every node with `h3` endpoints.
+    """Yields a server for every node with `h3` endpoints.
 
     Sites that share an address share a certificate with all their names: aioquic gives a socket one certificate.
     """

@@ -1,6 +1,6 @@
-"""An HTTP/3 server for all the sites of one node, as a program: `http3_server.py DIRECTORY`.
+"""The HTTP/3 server of all sites on one node. Usage: `http3_server.py DIRECTORY`.
 
-DIRECTORY/sites.json says what answers where. It imports nothing else of ours, to be up soon.
+DIRECTORY/sites.json lists the sockets and their pages. It imports none of our modules, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _BLOCK = 65_536
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What a socket serves: a page by host name, and downloads of these sizes (bytes)."""
+    """The content of a socket: pages by host name, and the sizes (bytes) of its downloads."""
 
     pages: Mapping[str, bytes]
     downloads: tuple[int, ...]
 
     def answer(self, path: str, host: str) -> tuple[int, bytes, int, Iterator[bytes]]:
-        """Status, media type, length and the body's blocks."""
+        """Returns the status, media type, length in bytes and blocks of the body."""
         if path.startswith(_DOWNLOAD):
             wanted = path.removeprefix(_DOWNLOAD)
             size = next((size for size in self.downloads if str(size) == wanted), None)

@@ -1,8 +1,9 @@
-"""What stands before an operator's resolver while it is to be late: it holds questions, and hands them on later.
+"""A proxy that delays queries to an operator's resolver while its answers are to be late.
 
-Clients' questions are led to it by nftables of the resolver's node, and the resolver hears who asks by the PROXY
-protocol, version 2 (haproxy.org, proxy-protocol.txt), so that what it says to whom stays its own affair. dnsdist delays
-answers over UDP alone. Whatever is not to be late goes on at once, also beside what is held.
+nftables on the resolver's node redirects the clients' queries to it. It passes the client's address on by the PROXY
+protocol, version 2 (haproxy.org, proxy-protocol.txt), so that the resolver still chooses the answer by client. dnsdist
+is no alternative: it delays answers over UDP only. Queries that are not delayed are forwarded at once, even while
+others of the same client are held.
 """
 
 from __future__ import annotations
@@ -33,19 +34,21 @@ _PROXY: Final = 0x21
 _FAMILIES: Final = {4: 0x10, 6: 0x20}
 _STREAM, _DATAGRAM = 1, 2
 _ANSWER_S: Final = 30.0
-"""After so long nobody waits for the resolver any more."""
+"""Seconds after which the proxy gives up waiting for the resolver's answer."""
 
 _Client = tuple[str, int]
 
 
 def process_name(node: str) -> str:
-    """What the process before the resolver on `node` is called."""
+    """Returns the process name of the proxy on `node`."""
     return f"late-{node}"
 
 
 def ruleset(addresses: Iterable[Address], clients: Iterable[IpPrefix]) -> str:
-    """What `nft -f` reads: in place of what was there before, questions of these clients to the resolver's addresses
-    are led to what stands before it; nothing is where there are none."""
+    """Returns input for `nft -f` that redirects queries from `clients` to the resolver's `addresses` to the proxy.
+
+    It replaces an earlier ruleset, and only deletes that if there are no rules.
+    """
     rules = [
         f"    {ip} saddr {client} {ip} daddr {to} {proto} dport 53 dnat {ip} to {host}:{_PORT}"
         for to in addresses
@@ -62,28 +65,28 @@ def ruleset(addresses: Iterable[Address], clients: Iterable[IpPrefix]) -> str:
 
 
 def proxied(client: _Client, to: Address, kind: int) -> bytes:
-    """The head by which the resolver knows who asks it; `kind`: 1 of a stream, 2 of a datagram."""
+    """Returns the PROXY protocol header that names the client; `kind`: 1 for a stream, 2 for a datagram."""
     source = ipaddress.ip_address(client[0])
     addresses = source.packed + to.packed + struct.pack("!HH", client[1], 53)
     return _SIGNATURE + struct.pack("!BBH", _PROXY, _FAMILIES[source.version] | kind, len(addresses)) + addresses
 
 
 class Held:
-    """Who waits for which names for how long, and what has been held. No I/O."""
+    """The delays by client prefix and domain, and counters of queries. No I/O."""
 
     def __init__(self) -> None:
         self._names: dict[IpPrefix, Mapping[str, float]] = {}
         self.questions = 0
-        """All that have come."""
+        """All queries received."""
         self.held = 0
-        """Those of them that were not handed on at once."""
+        """Queries that were delayed."""
 
     def become(self, names: Mapping[str, Mapping[str, float]]) -> None:
-        """From now on hold these, as `Hold` has them."""
+        """Replaces the delays: seconds by client prefix and domain, as in `Hold.names`."""
         self._names = {ipaddress.ip_network(client): domains for client, domains in names.items()}
 
     def seconds(self, client: str, question: bytes) -> float:
-        """For how long to hold a question (RFC 1035, 4): not at all one that is none."""
+        """Counts a query (a DNS message, RFC 1035, 4) and returns its delay in seconds; 0 if it cannot be parsed."""
         self.questions += 1
         address = ipaddress.ip_address(client)
         domains = next((held for prefix, held in self._names.items() if address in prefix), {})
@@ -100,25 +103,25 @@ class Held:
 
 
 class Doorkeeper:
-    """Takes questions at addresses of a resolver, and hands them on to it when they have been held for long enough."""
+    """Receives queries at a resolver's addresses, and forwards each to it after its delay."""
 
     def __init__(self, addresses: Iterable[Address]) -> None:
         self.held = Held()
         self._addresses = tuple(addresses)
 
     async def open(self) -> None:
-        """Listen; raises `OSError`."""
+        """Starts to listen; raises `OSError`."""
         loop = asyncio.get_running_loop()
         for address in self._addresses:
             await loop.create_datagram_endpoint(partial(_Datagrams, self, address), local_addr=(str(address), _PORT))
             await asyncio.start_server(partial(self._serve, address), str(address), _PORT)
 
     async def hold(self, client: _Client, question: bytes) -> None:
-        """Return when it is time for a question to be handed on."""
+        """Waits until a query is to be forwarded."""
         await asyncio.sleep(self.held.seconds(client[0], question))
 
     async def _serve(self, to: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A client's stream of questions (RFC 7766): those behind one that is held do not wait for it."""
+        """Serves a client's TCP connection (RFC 7766): queries behind a delayed one do not wait for it."""
         client = writer.get_extra_info("peername")[:2]
         try:
             async with asyncio.TaskGroup() as held:
@@ -144,7 +147,7 @@ class Doorkeeper:
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    """One address of the resolver, for questions over UDP."""
+    """One address of the resolver, for queries over UDP."""
 
     def __init__(self, doorkeeper: Doorkeeper, to: Address) -> None:
         self._doorkeeper, self._to = doorkeeper, to
@@ -178,10 +181,11 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 
 def start_doorkeeper(node: str, addresses: Sequence[Address], enter: Callable[[], None]) -> Forked:
-    """Fork the process that stands before the resolver on `node`; `wait_ready` on the result, and `stop` it for its
+    """Forks the proxy in front of the resolver on `node`. Call `wait_ready` on the result, and `stop` for its
     `Counters`.
 
-    enter: moves it into the node. It holds what a `Hold` says, and answers `Applied`; asked for its `Counters`, them.
+    enter: moves the process into the node. It applies a `Hold` and replies `Applied`; to any other message it replies
+    with its `Counters`.
     """
 
     async def serve(child: Child) -> None:
@@ -192,7 +196,7 @@ def start_doorkeeper(node: str, addresses: Sequence[Address], enter: Callable[[]
             failed.append(context.get("exception") or RuntimeError(context["message"]))
             ended.set()
 
-        loop.set_exception_handler(fail)  # it ends of it: what it does not hand on must never pass for a blocked name
+        loop.set_exception_handler(fail)  # it ends: a query it fails to forward must never look blocked
         doorkeeper = Doorkeeper(addresses)
         held = doorkeeper.held
 

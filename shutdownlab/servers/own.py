@@ -1,4 +1,4 @@
-"""Server programs of the user's own, each on the node of the network that serves it."""
+"""The user's own server programs, each on the node of the network that hosts it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shutdownlab.servers.server import Premises, Server
 
 
 class OwnServers(Server):
-    """Those that the topology's `serves` bring along."""
+    """The server programs given in the topology's `serves`."""
 
     order = 70
 

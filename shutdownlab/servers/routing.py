@@ -1,6 +1,6 @@
-"""The country's BGP: a bird configuration for every border router, transit and the exchange's route server.
+"""The country's BGP: a BIRD configuration for every border router, transit and the exchange's route server.
 
-Who speaks with whom and announces what is the model's (`model.routing`).
+The sessions and announcements come from the model (`model.routing`).
 """
 
 from __future__ import annotations
@@ -31,16 +31,15 @@ from shutdownlab.servers.server import Premises, Server
 from shutdownlab.servers.zones import authority_routes
 
 CONFIG_FILE: Final = "bird.conf"
-"""In a router's own directory."""
+"""The name of the configuration file in a router's directory."""
 
 
 def bird_config(
     network: Network, node: Node, damage: Damage = NO_DAMAGE, announced: Sequence[IpPrefix] | None = None
 ) -> str:
-    """The configuration of one router (BIRD 2), while some of its prefixes are withdrawn, and others
-    announced.
+    """Returns the configuration of one router (BIRD 2) under `damage`: withdrawn, extra and leaked prefixes.
 
-    announced: what `originated` says of it, where that is known.
+    announced: the result of `originated` for it, if known already.
     """
     own = {each.prefix: each.abroad for each in damage.withdrawn if each.operator == node.owner}
     me = asn(network, node)
@@ -58,9 +57,9 @@ def bird_config(
     statics = [] if server else [*served_routes(network, node), *authority_routes(network, node)]
     lines = [
         f"# {node.name}, AS{me}",
-        "log stderr all;",  # else it is syslog's, which goes to the console: the user's terminal
+        "log stderr all;",  # syslog goes to the console: the user's terminal
         f"router id {node.address(4)};",
-        # "sorted" is what lets a channel fall back to a second route ("secondary" below).
+        # "sorted" lets a channel fall back to the second-best route ("secondary" below).
         "ipv4 table master4 sorted;",
         "ipv6 table master6 sorted;",
         f"define OWN = ({me}, 1, 0);",
@@ -69,7 +68,7 @@ def bird_config(
     ]
     narrow = {} if server else narrower(network, node)
     for version in (4, 6):
-        # Parts of what is its own are announced, and go where the whole goes.
+        # More-specific parts of its own prefixes are announced, but not routed apart from the whole.
         export = "none" if server else f'where proto != "parts{version}"' if parts else "all"
         shorter = {str(via): mtu for via, mtu in narrow.items() if via.version == version}
         if shorter:
@@ -89,15 +88,15 @@ def bird_config(
 
 
 PATIENCE: Final = (
-    # Up within a second of both ends being there; slow enough to lose a session that a busy machine starves.
+    # Sessions come up within a second of both ends being there, and survive starvation on a busy machine.
     "connect delay time 1; connect retry time 1; error wait time 1, 1; error forget time 1; "
     "startup hold time 10; hold time 30; keepalive time 10;"
 )
-"""Of every BGP session."""
+"""Timers of every BGP session."""
 
 
 class Routers(Server):
-    """The country's BGP routers, and what translates for lines of IPv6 alone."""
+    """The country's BGP routers, and the translators for IPv6-only lines."""
 
     order = 10
 
@@ -107,7 +106,7 @@ class Routers(Server):
 
 
 def daemons(network: Network, directory: Path, runtime: Path) -> Iterator[Daemon]:
-    """A bird for every router, its control socket in `runtime`."""
+    """Yields a bird for every router, with its control socket in `runtime`."""
     announced = announcements(network)
     for node in routers(network):
         home = directory / f"bird-{node.name}"
@@ -131,8 +130,10 @@ def _static(name: str, version: int, routes: Iterable[str], *, own: bool) -> lis
 
 
 def _with_mtus(shorter: Mapping[str, int], condition: str) -> str:
-    """What the kernel is told of routes for which a condition holds, with the MTU of those through certain neighbours.
-    Locked: else Linux forwards IPv6 by that of the interface alone, and both by what others say of the way."""
+    """Returns the export filter to the kernel for routes that match `condition`; `shorter`: path MTU by next hop.
+
+    The MTU is locked: otherwise Linux forwards IPv6 by the interface's MTU alone, and path MTU discovery may change it.
+    """
     by_mtu: dict[int, list[str]] = {}
     for via, mtu in shorter.items():
         by_mtu.setdefault(mtu, []).append(via)
@@ -145,8 +146,11 @@ def _with_mtus(shorter: Mapping[str, int], condition: str) -> str:
 def _bgp(
     session: BgpSession, me: int, at_home: Iterable[IpPrefix], leaked: Iterable[IpPrefix], *, server: bool
 ) -> list[str]:
-    """at_home: prefixes that providers and peers are not told of. leaked: those whose routes this neighbour is told of
-    whoever told of them, with the router itself as the next hop."""
+    """Returns the protocol block of a session.
+
+    at_home: prefixes not announced to providers and peers. leaked: prefixes whose routes are announced to this
+    neighbour whatever their origin, with the router itself as the next hop.
+    """
     relation = session.relation
     learned = f"{relation.name}_ROUTE"
     _, preference = relation.value

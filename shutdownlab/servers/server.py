@@ -1,4 +1,4 @@
-"""What a kind of server is: it says which daemons a country needs of it. Registered, as a package's own would be."""
+"""The interface of a kind of server, which yields the daemons that a country needs. Kinds are entry points."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shutdownlab.servers.tls import CertificateAuthority
 
 @dataclass(frozen=True, slots=True)
 class Premises:
-    """What servers are configured from, and where: `directory` stays, with the run; `runtime` is gone with the sandbox.
+    """What servers are configured from: `directory` is kept with the run; `runtime` is deleted with the sandbox.
 
     `ca` signs certificates that every subscriber trusts.
     """
@@ -30,31 +30,31 @@ class Premises:
 class Server:
     """A kind of server, registered under the entry point group `shutdownlab.servers`.
 
-    A name without a dot is the kind of service that it answers, as app catalogues write it (`https` of `https/443`);
-    one may be registered under several. A name with a dot is of servers that belong to the country, whatever it hosts.
+    A name without a dot is the kind of service that it answers, as app catalogues write it (`https` in `https/443`); a
+    class may be registered under several. A name with a dot marks servers that the country has, whatever it hosts.
     """
 
     order: ClassVar[int] = 100
-    """They start in this order: what is slow to come up, first."""
+    """Servers start in ascending order; slow ones have low numbers."""
 
     def prepare(self, premises: Premises) -> None:
-        """What must be done once before any daemon starts. May raise `OSError`."""
+        """Does what is needed once before any daemon starts. May raise `OSError`."""
         return
 
     def daemons(self, premises: Premises) -> Iterator[Daemon]:
-        """Every daemon that the country needs of this kind."""
+        """Yields every daemon of this kind that the country needs."""
         raise NotImplementedError
 
 
 @cache
 def kinds() -> Extensions[Server]:
-    """Every kind of server that is installed."""
+    """Returns the kinds of server that are installed."""
     return Extensions("shutdownlab.servers", Server)
 
 
 def servers() -> list[Server]:
-    """One of each kind that is installed, in the order in which they start. Raises `MachineCannot`."""
-    from shutdownlab.system.kernel import MachineCannot  # needs Linux, which a module that declares a server need not
+    """Returns an instance of each kind that is installed, in start order. Raises `MachineCannot`."""
+    from shutdownlab.system.kernel import MachineCannot  # needs Linux, unlike declaring a server
 
     try:
         classes = dict.fromkeys(kinds()[name] for name in kinds())

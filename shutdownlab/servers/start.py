@@ -1,4 +1,4 @@
-"""Starts every server of the country at once, says what is not up yet, and what has died since."""
+"""Starts all servers of the country at once, waits until they are ready, and reports those that have died."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ PACKAGES: Mapping[str, str] = {
     "openvpn": "openvpn",
     "tayga": "tayga",
 }
-"""The programs that services are, and the Debian packages they come in."""
+"""The Debian package of each server program."""
 _APPARMOR = Path("/etc/apparmor.d")
 _PATIENCE = 0.02
-"""Seconds between two looks at what has come up: each look reads a few files of /proc."""
+"""Seconds between polls for readiness: each poll reads a few files of /proc."""
 _TAIL = 2000
 
 
@@ -47,13 +47,13 @@ _Process: TypeAlias = "subprocess.Popen[Any]"
 
 
 class ServerNetwork(Protocol):
-    """What services need of the emulated network: nodes by name, each with its `namespace` and `spawn(argv, …)`."""
+    """The part of the emulated network that services need: nodes by name, with `namespace` and `spawn(argv, …)`."""
 
     def get(self, name: str) -> Any: ...
 
 
 class ServicesNotReady(Exception):
-    """Servers that died or did not come up in time; `problems` says which, and why as far as their logs tell."""
+    """Servers died or did not come up in time; `problems` lists them, with the reasons found in their logs."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("not ready: " + "; ".join(problems))
@@ -61,15 +61,15 @@ class ServicesNotReady(Exception):
 
 
 class Services:
-    """The running servers; `start_services` makes one."""
+    """The running servers, as returned by `start_services`."""
 
     def __init__(
         self, network: Network, running: Mapping[Daemon, _Process], start: Callable[[Daemon], _Process]
     ) -> None:
-        """`start` starts one of them."""
+        """start: starts one daemon and returns its process."""
         self._network = network
         self.converged = Convergence.of(network)
-        """What routers are waited for to hold."""
+        """The sessions and routes that routers must have to be ready."""
         self._running = dict(running)
         self._found = {(daemon.name, daemon.node): daemon for daemon in reversed(self._running)}
         self._start = start
@@ -78,12 +78,12 @@ class Services:
 
     @property
     def processes(self) -> Mapping[Daemon, _Process]:
-        """Each server's process."""
+        """The process of each server."""
         return dict(self._running)
 
     @property
     def watched(self) -> Mapping[Daemon, _Process]:
-        """The processes of those that should be at work."""
+        """The processes of the servers that should be working, without those broken on purpose."""
         return {daemon: process for daemon, process in self._running.items() if not self._is_broken(daemon)}
 
     @property
@@ -91,30 +91,30 @@ class Services:
         return tuple(self._running)
 
     def find(self, name: str, node: str) -> Daemon:
-        """The daemon of a name (`bird`, `unbound`) on a node; raises `LookupError`."""
+        """Returns the daemon called `name` (`bird`, `unbound`) on a node; raises `LookupError`."""
         if (name, node) not in self._found:
             raise LookupError(f"no {name} on {node}")
         return self._found[name, node]
 
     @property
     def damage(self) -> Damage:
-        """What is broken on purpose: servers that do not answer for it are no fault."""
+        """The damage in force on purpose: servers that it silences are not faults."""
         return self._damage
 
     def expect(self, damage: Damage) -> None:
-        """From now on this is broken on purpose."""
+        """Sets the damage that is in force on purpose from now on."""
         self._damage, self._broken = damage, broken_by(damage, self._running)
 
     def start_again(self, daemon: Daemon) -> None:
-        """Start a server that has ended anew; `wait_ready` waits for it."""
+        """Restarts a server that has ended; `wait_ready` waits for it."""
         if daemon.control is not None:
             daemon.control.unlink(missing_ok=True)
         self._running[daemon] = self._start(daemon)
 
     def wait_ready(self, seconds: float = 15.0) -> None:
-        """Wait until every server listens and every router has every route, but for what is broken on purpose.
+        """Waits until every server listens and every router has every route, except those broken on purpose.
 
-        Raises `ServicesNotReady` where nothing has come nearer to that for `seconds`: a big country takes longer.
+        Raises `ServicesNotReady` after `seconds` without any progress; a large country may take longer in total.
         """
         deadline = time.monotonic() + seconds
         unready: dict[Daemon, str] = {daemon: "" for daemon in self._running if not self._is_broken(daemon)}
@@ -132,13 +132,13 @@ class Services:
             time.sleep(_PATIENCE)
 
     def flush_dns(self) -> None:
-        """Make every resolver forget what it knows: scenario time has jumped. Raises `OSError`."""
+        """Flushes the cache of every resolver, because scenario time has jumped. Raises `OSError`."""
         for daemon in self._running:
             if daemon.name == "unbound" and daemon.control is not None and not self._is_broken(daemon):
                 dns.flush(daemon.control)
 
     def died(self) -> tuple[str, ...]:
-        """The servers that ended, each with how it did and the end of its log."""
+        """Returns, for each server that has ended unexpectedly, a text with its exit status and the end of its log."""
         return tuple(
             f"{daemon.title} {ending(process.returncode)}: {_tail(log_of(daemon))}"
             for daemon, process in self._running.items()
@@ -146,7 +146,7 @@ class Services:
         )
 
     def _is_broken(self, daemon: Daemon) -> bool:
-        """Whether a server does not answer on purpose."""
+        """Returns whether a server is silenced on purpose."""
         return daemon in self._broken
 
     def _raise_if_died(self) -> None:
@@ -174,24 +174,24 @@ class Services:
         except OSError as error:
             return str(error)
         if self._damage:
-            return None  # which routes are left is for whoever has broken it to say
+            return None  # which routes remain is checked by the code that applied the damage
         missing = {str(prefix) for prefix in self.converged.expected(node)} - routes.keys()
         if missing:
             return f"no route to {_listed(sorted(missing))}"
-        # A carrier's route may have come first; until the better one does, traffic at home would go by way of abroad.
+        # A carrier's route may arrive first; until the better one does, domestic traffic would go through abroad.
         at_home = {str(prefix): name for prefix, name in self.converged.at_the_exchange(node).items()}
         astray = [prefix for prefix, name in at_home.items() if routes[prefix] != name]
         return f"no route over the exchange to {_listed(sorted(astray))}" if astray else None
 
 
 def start_services(net: ServerNetwork, network: Network, ca: CertificateAuthority, directory: Path) -> Services:
-    """Write every configuration below `directory` and start every server; `wait_ready` waits for them.
+    """Writes every configuration below `directory` and starts every server; `wait_ready` waits for them.
 
-    Raises `MachineCannot` for a program that is not installed, `OSError` for what can't be written.
+    Raises `MachineCannot` for a program that is not installed, `OSError` if a file cannot be written.
     """
-    # Socket files need short paths (107 characters) and a file system that has them, which a shared folder may not be.
+    # Unix sockets need short paths (107 characters) and a file system with sockets, which a shared folder may lack.
     runtime = Path(tempfile.mkdtemp(prefix="services-"))
-    # And nginx takes `$` in a path for a variable: no program learns what the user has called the directory.
+    # nginx also expands `$` in paths. With the link, no program sees the user's name for the directory.
     directory.mkdir(parents=True, exist_ok=True)
     directory = directory.absolute()
     (runtime / "files").symlink_to(directory)
@@ -222,9 +222,9 @@ def start_services(net: ServerNetwork, network: Network, ca: CertificateAuthorit
 
 
 def broken_by(damage: Damage, daemons: Iterable[Daemon]) -> frozenset[Daemon]:
-    """The servers that answer nobody while a network has some damage: routers, and all but name servers of a host.
+    """Returns the servers that `damage` silences: bird on broken routers, and every server but nsd on silent hosts.
 
-    A resolver is one of its host's; who answers for zones stays, for it is another's.
+    A resolver (unbound) fails with its host; the authoritative server (nsd) beside it belongs to another host.
     """
     return frozenset(
         daemon
@@ -235,20 +235,20 @@ def broken_by(damage: Damage, daemons: Iterable[Daemon]) -> frozenset[Daemon]:
 
 
 def plan(premises: Premises) -> Iterator[Daemon]:
-    """Every server of the country, slowest to come up first."""
+    """Yields every server of the country, the slowest to start first."""
     for server in servers():
         yield from server.daemons(premises)
 
 
 def log_of(daemon: Daemon) -> Path:
-    """Where a server's standard output and error go."""
+    """Returns the file that receives a server's standard output and error."""
     return daemon.directory / "log"
 
 
 def executable(name: str, directory: Path) -> str:
-    """The path of a server's program, or of a copy below `directory` where its own ties it to the machine's files.
+    """Returns the path of a server's program, or of a copy below `directory` if AppArmor confines the original.
 
-    Raises `MachineCannot` where it is not installed.
+    Raises `MachineCannot` if it is not installed.
     """
     return _unconfined(_program(name), directory)
 
@@ -266,9 +266,9 @@ def _add_domestic_authority(net: ServerNetwork, network: Network) -> None:
 
 
 def _unconfined(program: str, directory: Path) -> str:
-    """The program, or a copy of it where an AppArmor profile ties its path to the machine's own configuration.
+    """Returns the program, or a copy of it if an AppArmor profile confines it to the machine's own configuration.
 
-    Debian's unbound may read /etc/unbound and little else; profiles go by the path of what is executed.
+    Debian's unbound may read little but /etc/unbound; profiles apply by the executable's path.
     """
     name = Path(program).name
     profiles = (_APPARMOR / name, _APPARMOR / program.strip("/").replace("/", "."))

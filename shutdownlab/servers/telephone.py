@@ -1,7 +1,7 @@
-"""Each operator's telephone service: kamailio as SIP registrar and proxy; voice on one port, SMS on another.
+"""The operators' telephone service: kamailio as SIP registrar and proxy; voice on one port, SMS on another.
 
-The two ports keep registrations of their own, so that voice can be off while SMS works, or the other way round. Media
-goes from subscriber to subscriber. Any caller may register any number: numbers are the operator's business, not ours.
+The two ports have separate registrations, so that voice can be off while SMS works, and vice versa. Media flows
+directly between subscribers. Any caller may register any number: authentication is outside the model.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class TelephoneServers(Server):
 
 
 def daemons(network: Network, directory: Path) -> Iterator[Daemon]:
-    """A kamailio for every operator."""
+    """Yields a kamailio for every operator."""
     for node in network.by_role(Role.TELEPHONE):
         addresses = node.addresses
         home = directory / f"kamailio-{node.name}"
         memory = ("-m", str(_SHARED_MEGABYTES), "-M", str(_PRIVATE_MEGABYTES))
-        # -DD: the first process stays in the foreground, the others are its children. -Y: its own sockets' directory.
+        # -DD: the first process stays in the foreground, the others are its children. -Y: the directory of its sockets.
         argv = (
             "kamailio",
             "-DD",
@@ -86,7 +86,7 @@ def daemons(network: Network, directory: Path) -> Iterator[Daemon]:
 
 
 def kamailio_config(addresses: Iterable[Address]) -> str:
-    """The configuration of one operator's service."""
+    """Returns the configuration of one operator's service."""
     hosts = [f"[{address}]" if address.version == 6 else str(address) for address in addresses]
     lines = [
         "#!KAMAILIO",

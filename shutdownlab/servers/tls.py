@@ -1,8 +1,8 @@
-"""The laboratory's own certificate authority: ECDSA P-256, short-lived certificates such as sites have.
+"""The laboratory's own certificate authority: ECDSA P-256, short-lived certificates like those of real sites.
 
-Its root certificate is what the probes and `curl --cacert` trust. No machine's trust store should see it; in one it
-could do little harm: its key is gone with the run, it is valid for the names and addresses of that country alone, and
-for no longer than the longest run (the flagship by the clock takes ten days).
+The probes and `curl --cacert` trust its root certificate. It should not be installed in a machine's trust store, but
+could do little harm there: its key is deleted with the run, and it is valid only for the names and addresses of that
+country, and only as long as the longest run (the flagship scenario in real time takes ten days).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from shutdownlab.config.addresses import Address
 _PAST = datetime.timedelta(days=1)
 _LIFETIME = datetime.timedelta(days=14)
 _NOBODYS = "shutdownlab.invalid"
-"""A domain that nobody can have (RFC 6761)."""
+"""A domain that cannot be registered (RFC 6761)."""
 USER = f"subscriber.{_NOBODYS}"
-"""Whom a certificate for a VPN's user names."""
+"""The name in the certificates of VPN users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Certificate:
 
 
 class CertificateAuthority:
-    """Issues certificates in well under a millisecond each; keys stay in memory until a service writes its own."""
+    """Issues certificates in well under a millisecond each. Keys stay in memory until a service writes its own."""
 
     def __init__(self, names: Iterable[str] = (), addresses: Iterable[Address] = ()) -> None:
-        """names, addresses: what its certificates are valid for, and what is below the names; nothing else."""
+        """names, addresses: the only ones, with subdomains of the names, that its certificates may be valid for."""
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name(
             [
@@ -61,14 +61,14 @@ class CertificateAuthority:
 
     @cached_property
     def pem(self) -> bytes:
-        """The root certificate."""
+        """The root certificate, in PEM."""
         return self._root.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, names: Iterable[str], addresses: Iterable[Address] = (), *, client: bool = False) -> Certificate:
-        """A certificate for host names and addresses (`client`: for a VPN's user); at least one must be given."""
+        """Issues a certificate for at least one host name or address. client: for a VPN user, not a server."""
         hosts = list(names)
         numbers = list(addresses)
-        # An address as it is would be taken for a host name, which the root is not to certify.
+        # A bare address would be checked as a host name, which the root's name constraints do not permit.
         common = hosts[0] if hosts else f"address {numbers[0]}"
         key = ec.generate_private_key(ec.SECP256R1())
         public = key.public_key()
@@ -105,14 +105,14 @@ class CertificateAuthority:
 
 
 def _permitted(names: Iterable[str], addresses: Iterable[Address]) -> list[x509.GeneralName]:
-    # Of a kind that is not mentioned everything would be permitted.
+    # Name constraints permit everything of a kind that they do not mention.
     hosts = sorted({_NOBODYS, *names})
     numbers = sorted({ip_address("0.0.0.0"), ip_address("::"), *addresses}, key=lambda each: (each.version, int(each)))
     return [*map(x509.DNSName, hosts), *(x509.IPAddress(ip_network(number)) for number in numbers)]
 
 
 def _subject(common_name: str) -> x509.Name:
-    # RFC 5280 allows 64 characters; the subject alternative name carries the host names anyway.
+    # RFC 5280 allows 64 characters; clients use the subject alternative names anyway.
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
 
 

@@ -1,7 +1,7 @@
-"""NAT64 as it is: tayga translates at an operator's border router, and at each subscriber of a line of IPv6 alone.
+"""NAT64 as deployed: tayga translates at an operator's border router, and at each subscriber on an IPv6-only line.
 
-Both are stateless (RFC 7915): by an operator's /96 an IPv4 address is written as an IPv6 one, whosever it is. That a
-group is one address beyond the border is nftables' work (`compiler.translation`), after this one's.
+Both are stateless (RFC 7915): any IPv4 address is embedded in the operator's /96. nftables then maps a group to a
+single IPv4 address beyond the border (`compiler.translation`).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from shutdownlab.servers.daemon import Daemon
 
 PROGRAM: Final = "tayga"
 INTERFACE: Final = "nat64"
-"""What the translator's interface is called, on each node that has one."""
+"""The name of the translator's interface, on each node that has one."""
 _SUBSCRIBERS: Final = IPv4Address("192.0.0.2")
-"""What a subscriber's own translator tells of packets that it cannot translate (RFC 7335)."""
+"""The source address of ICMP errors from a subscriber's translator (RFC 7335)."""
 _CONFIG: Final = "tayga.conf"
 
 
 def translating(network: Network, operator: str) -> list[tuple[Vantage, IPv6Network]]:
-    """An operator's subscriber groups whose lines carry IPv6 alone, each with the /96 that its translator has."""
+    """Returns an operator's subscriber groups on IPv6-only lines, each with its translator's /96."""
     return [(v, v.nat64) for _, v in network.vantages_of(operator) if v.nat64 is not None]
 
 
 def daemons(network: Network, directory: Path) -> Iterator[Daemon]:
-    """A translator for each border router and each subscriber that needs one."""
+    """Yields a translator for each border router and each subscriber that needs one."""
     for border in network.by_role(Role.BORDER):
         groups = translating(network, border.owner)
         if not groups:
@@ -42,7 +42,7 @@ def daemons(network: Network, directory: Path) -> Iterator[Daemon]:
 
 
 def border_config(network: Network, operator: str) -> str:
-    """The configuration of an operator's NAT64: whoever sends from an IPv6 address of his own gets an IPv4 one too."""
+    """Returns the configuration of an operator's NAT64, which maps each subscriber's IPv6 address to an IPv4 one."""
     groups = translating(network, operator)
     infrastructure = next(plan.subnets(network.topology.operators[operator].prefixes))
     own = next(b.network_address for b in infrastructure if isinstance(b, IPv4Network)) + plan.TRANSLATOR

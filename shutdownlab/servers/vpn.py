@@ -1,4 +1,4 @@
-"""A commercial VPN's servers: OpenVPN, on the ports the catalogue gives, with certificates for its users."""
+"""Servers of commercial VPNs: OpenVPN, on the catalogue's ports, with certificates for the users."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CLIENT = "client.ovpn"
 
 
 def takes_over_tcp(hosted: Hosted) -> frozenset[int]:
-    """The `tcp` ports of an endpoint that OpenVPN answers: all of them, if it has an `openvpn` port."""
+    """Returns the `tcp` ports of an endpoint that OpenVPN serves: all of them, if it has an `openvpn` port."""
     if not _ports(hosted, "openvpn"):
         return frozenset()
     return frozenset(_ports(hosted, "tcp"))
@@ -31,9 +31,9 @@ class VpnServers(Server):
 
 
 def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iterator[Daemon]:
-    """An OpenVPN server for each port and address: UDP for `openvpn` ports, TCP for the `tcp` ones beside them.
+    """Yields an OpenVPN server for each port and address: UDP for `openvpn` ports, TCP for `tcp` ports beside them.
 
-    `client.ovpn` in each one's directory connects a subscriber to it.
+    Each server's directory has a `client.ovpn` with which a subscriber connects to it.
     """
     number = 0
     for hosted in network.served:
@@ -46,7 +46,7 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path) -> Iter
 
 
 def openvpn_config(protocol: Protocol, address: Address, port: int, number: int) -> str:
-    """The configuration of one server, the node's `number`-th; its files are in its working directory."""
+    """Returns the configuration of server `number`; its files are in its working directory."""
     lines = [
         *_transport(protocol, address, server=True),
         f"local {address}",
@@ -68,7 +68,7 @@ def openvpn_config(protocol: Protocol, address: Address, port: int, number: int)
 
 
 def client_config(protocol: Protocol, address: Address, port: int, ca: bytes, user: Certificate) -> str:
-    """What a subscriber's `openvpn --config` needs, in one file."""
+    """Returns a complete client configuration for `openvpn --config`, with its keys inline."""
     inline = (("ca", ca), ("cert", user.chain), ("key", user.key))
     lines = [
         "client",
@@ -84,7 +84,7 @@ def client_config(protocol: Protocol, address: Address, port: int, ca: bytes, us
 
 
 def client_file(directory: Path, protocol: str, address: str, port: int) -> Path:
-    """The `client.ovpn` of the server at an address and port; `directory`: that of all servers of the country."""
+    """Returns the path of a server's `client.ovpn`. directory: that of all servers of the country."""
     return _home(directory, protocol, address, port) / _CLIENT
 
 

@@ -1,4 +1,4 @@
-"""The web: one nginx on each node that hosts sites, with the names, addresses, ports and protocols of the catalogue."""
+"""Web servers: one nginx per node with sites, with the catalogue's names, addresses, ports and protocols."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from shutdownlab.servers.vpn import takes_over_tcp
 
 _KINDS = frozenset({"https", "http", "tls", "tcp"})
 _ROOM = 4096
-"""Connections that nginx can hold at once besides its listening sockets (about 2 MB).
+"""Connections per nginx besides its listening sockets (about 2 MB).
 
-Every subscriber tests every address at once, and what a shutdown cuts stays half-open: beyond its room nginx closes
-connections that wait, which would look like a block.
+Every subscriber tests every address at once, and connections cut by a shutdown stay half-open: beyond the limit nginx
+closes waiting connections, which would look like blocking.
 """
 
 
 class WebServers(Server):
-    """Sites, and whatever else speaks TCP and TLS."""
+    """Web sites, and all other services over TCP and TLS."""
 
     order = 40
 
@@ -38,7 +38,7 @@ class WebServers(Server):
 
 
 def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime: Path) -> Iterator[Daemon]:
-    """An nginx for every node with something for it to serve; `make_downloads` must have been here before it starts."""
+    """Yields an nginx for every node with something for it to serve; call `make_downloads` before they start."""
     sites: dict[str, list[Hosted]] = defaultdict(list)
     for hosted in network.served:
         if served(hosted):
@@ -64,13 +64,13 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
 
 
 def served(hosted: Hosted) -> tuple[Service, ...]:
-    """What nginx answers of an endpoint: not DNS over TLS, nor the TCP port of a VPN."""
+    """Returns the services of an endpoint that nginx serves: not DNS over TLS, nor a VPN's TCP port."""
     others = takes_over_tls(hosted) | takes_over_tcp(hosted)
     return tuple(s for s in hosted.services if s.kind in _KINDS and not (s.kind in {"tls", "tcp"} and s.port in others))
 
 
 def make_downloads(runtime: Path) -> None:
-    """Write what every site offers under `/bytes/`, as files that take no room. Raises `OSError`."""
+    """Writes the downloads that every site offers under `/bytes/`, as sparse files. Raises `OSError`."""
     directory = runtime / "bytes"
     directory.mkdir()
     for size in DOWNLOADS:
@@ -81,15 +81,18 @@ def make_downloads(runtime: Path) -> None:
 
 
 def nginx_config(sites: Iterable[Hosted], runtime: Path) -> str:
-    """The configuration of one nginx. The downloads are under `runtime`, all else in the directory that it is started
-    for: the way there is the user's, who may have called it anything, and stands in no configuration."""
+    """Returns the configuration of one nginx.
+
+    The downloads are under `runtime`; all other paths are relative to nginx's prefix, because the user's path to it may
+    contain any characters.
+    """
     chosen = list(sites)
     sockets = sum(len(hosted.addresses) * len(served(hosted)) for hosted in chosen)
     temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     lines = [
         "daemon off;",
-        # One process: its end is the server's end, and it has no second user to change to, for in an ordinary user's
-        # sandbox there is none.
+        # One process: the server ends with it, and it need not switch to a second user, which an unprivileged
+        # sandbox lacks.
         "master_process off;",
         "user root root;",
         "pid pid;",
@@ -129,7 +132,7 @@ def _server(hosted: Hosted, runtime: Path, *, resolves: bool) -> Iterator[str]:
         yield f"  ssl_certificate certificates/{name}.pem;"
         yield f"  ssl_certificate_key certificates/{name}.key;"
     if Service(kind="http", port=443) in services:
-        # Telegram's data centres speak their own protocol over HTTP and tell anything else that it isn't implemented.
+        # Telegram's data centres speak their own protocol over HTTP and answer "not implemented" to anything else.
         yield "  location / { return 501; }"
     else:
         for service in hosted.services:
@@ -138,9 +141,9 @@ def _server(hosted: Hosted, runtime: Path, *, resolves: bool) -> Iterator[str]:
         yield f"  root sites/{name};"
         yield f'  location /bytes/ {{ root "{runtime}"; }}'
         if resolves:
-            # DNS over HTTPS. The resolver's own server speaks HTTP/2 only, which of nginx's clients is gRPC's.
+            # DNS over HTTPS. The resolver speaks only HTTP/2; nginx's only upstream module for that is gRPC.
             yield f"  location = /dns-query {{ grpc_pass grpc://{OVER_HTTP.address}:{OVER_HTTP.port}; }}"
-        # Any path is answered by the site itself, as an application's single page does.
+        # The site answers any path with its page, as single-page applications do.
         yield "  location / { try_files $uri /index.html; }"
     yield "}"
 

@@ -1,8 +1,8 @@
-"""Who is authoritative for which name: the root, the top-level domains and every hosted domain, as zone files.
+"""Zones and their authoritative servers: the root, the top-level domains and every hosted domain, as zone files.
 
-Domestic names are served in the country (from beside the first operator's resolver) and their top-level domain with
-them; each foreign domain is served by the network that hosts it, and the foreign top-level domains by every transit.
-So a country cut off from abroad still resolves its own names, and nothing else, as the real ones did.
+Domestic names and their top-level domain are served in the country (on the node of the first operator's resolver); each
+foreign domain by the network that hosts it, and foreign top-level domains by every transit. So a country cut off from
+abroad still resolves its own names, and nothing else, as real ones did.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from shutdownlab.model.network import Hosted, Network, Node, Role, Route
 
 ROOT = "."
 TTL = 60
-"""Seconds that answers may be cached: what the large sites use."""
+"""Seconds that answers may be cached: the value that large sites use."""
 _DELEGATION_TTL = 86400
 
 
 @dataclass(frozen=True, slots=True)
 class NameServer:
-    """Where a name server runs, and its addresses."""
+    """A name server: its node and addresses."""
 
     node: str
     addresses: tuple[Address, ...]
@@ -31,7 +31,7 @@ class NameServer:
 
 @dataclass(slots=True)
 class Zone:
-    """A zone's name without the final dot (the root is `.`), its servers, and the records below its apex."""
+    """A zone: its name without the final dot (the root is `.`), its servers, and the records below its apex."""
 
     name: str
     servers: tuple[NameServer, ...]
@@ -39,7 +39,7 @@ class Zone:
 
     @property
     def delegation(self) -> list[str]:
-        """The records that lead to this zone, which it and its parent have: servers named inside it, with addresses."""
+        """The NS and glue records of this zone, for it and its parent; the servers' names are inside the zone."""
         inside = "root-servers.net." if self.name == ROOT else f"{self.name}."
         names = [f"{'abcdefghijklm'[index]}.{inside}" for index in range(len(self.servers))]
         lines = [f"{self._dotted} {_DELEGATION_TTL} NS {name}" for name in names]
@@ -48,7 +48,7 @@ class Zone:
         return lines
 
     def text(self) -> str:
-        """The zone as a master file (RFC 1035, 5)."""
+        """Returns the zone as a master file (RFC 1035, 5)."""
         delegation = self.delegation
         first = delegation[0].split()[-1]
         timing = f"2022010100 1800 900 604800 {TTL}"
@@ -61,19 +61,19 @@ class Zone:
 
 
 def domestic_authority(network: Network) -> NameServer:
-    """The country's own name server."""
+    """Returns the country's own authoritative server."""
     node = next(network.by_role(Role.RESOLVER))
     subnets = (ipaddress.ip_network((a, SUBNET_LENGTHS[a.version]), strict=False) for a in node.addresses)
     return NameServer(node.name, tuple(subnet.network_address + NAME_SERVER[subnet.version] for subnet in subnets))
 
 
 def foreign_authorities(network: Network) -> tuple[NameServer, ...]:
-    """A name server in every transit network."""
+    """Returns the authoritative servers abroad, one in every transit network."""
     return tuple(NameServer(node.name, node.addresses) for node in network.by_role(Role.SERVERS))
 
 
 def authority_routes(network: Network, router: Node) -> list[Route]:
-    """How a border router reaches the domestic name server, whose addresses are not on a link of their own."""
+    """Returns a border router's routes to the domestic name server, whose addresses are not on a link of their own."""
     authority = domestic_authority(network)
     node = network.nodes[authority.node]
     port = next((p for p in router.ports.values() if p.peer.node == node.name), None)
@@ -83,7 +83,7 @@ def authority_routes(network: Network, router: Node) -> list[Route]:
 
 
 def zones(network: Network) -> list[Zone]:
-    """Every zone, the root first; each name is in the zone of its last two labels."""
+    """Returns every zone, the root first; each name is in the zone of its last two labels."""
     home = domestic_authority(network)
     abroad = foreign_authorities(network)
     names: dict[str, list[Hosted]] = defaultdict(list)
@@ -105,14 +105,15 @@ def zones(network: Network) -> list[Zone]:
 
 
 def registered_domain(name: str) -> str:
-    """The last two labels of a name: `web.whatsapp.com` is in `whatsapp.com`."""
+    """Returns the last two labels of a name: `whatsapp.com` for `web.whatsapp.com`."""
     return ".".join(name.split(".")[-2:])
 
 
 def _tops(
     network: Network, domains: dict[str, NameServer], home: NameServer, abroad: tuple[NameServer, ...]
 ) -> dict[str, Zone]:
-    """Each top-level domain: at home if it is the country's own or all that is in it is, else at every transit."""
+    """Returns the top-level zones: domestic if the domain is the country's own or everything in it is domestic, else
+    at every transit."""
     served: dict[str, set[str]] = defaultdict(set)
     for domain, authority in domains.items():
         served[_top(domain)].add(authority.node)

@@ -1,1 +1,1 @@
-"""Circumvention tools, a module each: how a scenario names one, its server abroad, its client at the subscriber."""
+"""Circumvention tools, one module each: the server abroad and the client at the subscriber."""

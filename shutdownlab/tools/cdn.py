@@ -1,4 +1,4 @@
-"""Domain fronting: a CDN's edge takes the name in the Host header, which nobody on the way sees, for what is wanted."""
+"""Domain fronting: a CDN's edge selects the site by the Host header, which is encrypted on the path."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LEAST_OCTETS = 64 * 1024
 
 
 def hidden(front: str) -> str:
-    """The name of what is behind a front."""
+    """Returns the name of the site hidden behind a front."""
     return f"hidden.{front}"
 
 
 def edge(outpost: Outpost, content: str) -> Daemon:
-    """A CDN's edge: nginx, with a certificate for the front alone, a page for it, and for the hidden name `content`.
+    """Returns a CDN's edge: nginx, with a certificate for the front only, a page for it, and a hidden site.
 
-    content: directives of nginx's for the hidden site.
+    content: nginx directives for the hidden site.
     """
     front, address = outpost.hosted.site_name, outpost.address
     at = f"[{address}]:{outpost.port}" if address.version == 6 else f"{address}:{outpost.port}"
@@ -57,7 +57,7 @@ def edge(outpost: Outpost, content: str) -> Daemon:
 
 
 class FrontingServers(ToolServer):
-    """Edges with a hidden site that offers downloads, as every site here does."""
+    """CDN edges with a hidden site that offers downloads, as every emulated site does."""
 
     kind = "fronting"
 
@@ -66,7 +66,7 @@ class FrontingServers(ToolServer):
 
 
 async def fronting_test(session: ProbeSession, ask: ToolUse) -> Conclusion:
-    """The hidden site behind the front: its path is the one of `url`. Raises `StepFailed`."""
+    """Fetches the path of `url` from the hidden site behind the front. Raises `StepFailed`."""
     parts, loop = urlsplit(ask.url), session.loop
     record: dict[str, object] = {"tool": ask.tool, "name": session.request.name, "stage": "connect"}
     session.trace.extra["x_tool"] = record

@@ -1,6 +1,6 @@
-"""DNS over QUIC (RFC 9250), as a program: `doq_server.py ADDRESS PORT CERTIFICATE KEY`.
+"""A DNS over QUIC server (RFC 9250). Usage: `doq_server.py ADDRESS PORT CERTIFICATE KEY`.
 
-Each question is passed on to the resolver at port 53 of the same address. It imports nothing else of ours.
+It forwards each query to the resolver at port 53 of the same address. It imports none of our modules.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PATIENCE_S = 5.0
 
 
 class _Resolver(QuicConnectionProtocol):
-    """One client's connection: a question a stream, with its length before it."""
+    """One client's connection, with one query per stream, preceded by its length."""
 
     def __init__(self, *args: Any, upstream: str, **options: Any) -> None:
         super().__init__(*args, **options)

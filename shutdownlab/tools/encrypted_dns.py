@@ -1,4 +1,4 @@
-"""Encrypted DNS, against resolvers that lie: over TLS (RFC 7858), over HTTPS (RFC 8484), over QUIC (RFC 9250)."""
+"""Encrypted DNS, to avoid lying resolvers: over TLS (RFC 7858), HTTPS (RFC 8484) and QUIC (RFC 9250)."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from shutdownlab.tools.serving import Outpost, ToolServer
 
 _PROGRAM = Path(__file__).with_name("doq_server.py")
 _CERTIFICATE, _KEY = "certificate.pem", "key.pem"
-_QUIC_STEPS = 2  # the handshake and the question
+_QUIC_STEPS = 2  # the handshake and the query
 
 
 async def dot_test(session: ProbeSession, ask: ToolUse) -> Conclusion:
-    """Blocked when the resolver cannot be asked, or does not give the true address."""
+    """Looks a name up by DNS over TLS; raises `StepFailed` if the resolver fails or gives a wrong address."""
     return await _looked_up(session, ask, f"tls://{ask.host}:{ask.port}")
 
 
 async def doh_test(session: ProbeSession, ask: ToolUse) -> Conclusion:
-    """Blocked when the resolver cannot be asked, or does not give the true address."""
+    """Looks a name up by DNS over HTTPS; raises `StepFailed` if the resolver fails or gives a wrong address."""
     return await _looked_up(session, ask, f"https://{ask.host}:{ask.port}/dns-query")
 
 
 class DnsOverQuicServers(ToolServer):
-    """`doq_server.py` beside a resolver, whom it passes questions on to: no resolver of Debian's speaks QUIC."""
+    """`doq_server.py` beside a resolver, to which it forwards queries: no resolver in Debian speaks QUIC."""
 
     kind = "doq"
 
@@ -53,7 +53,7 @@ class DnsOverQuicServers(ToolServer):
 
 
 async def doq_test(session: ProbeSession, ask: ToolUse) -> Conclusion:
-    """Blocked when the resolver cannot be asked, or does not give the true address."""
+    """Looks a name up by DNS over QUIC; raises `StepFailed` if the resolver fails or gives a wrong address."""
     return await _looked_up(session, ask, f"quic://{ask.host}:{ask.port}")
 
 

@@ -1,4 +1,4 @@
-"""A page fetched as by any browser, while a Geneva strategy changes the client's packets (`geneva_engine.py`)."""
+"""Fetches a page as a browser does, while a Geneva strategy modifies the client's packets (`geneva_engine.py`)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from shutdownlab.probes.session import ProbeSession
 from shutdownlab.tools.using import Exit, Using, through
 
 _PROGRAM = Path(__file__).with_name("geneva_engine.py")
-_IPTABLES = "iptables-legacy"  # a kernel may have no netfilter queues for nftables
+_IPTABLES = "iptables-legacy"  # the kernel may lack nftables' netfilter queue expression
 
 
 async def geneva_test(session: ProbeSession, ask: StrategyUse) -> Conclusion:
-    """A page of `host` itself; raises `StepFailed`."""
+    """Fetches a page directly from `host`; raises `StepFailed`."""
 
     @asynccontextmanager
     async def client(using: Using) -> AsyncIterator[Exit]:
@@ -43,7 +43,7 @@ async def geneva_test(session: ProbeSession, ask: StrategyUse) -> Conclusion:
 
 @dataclass(slots=True)
 class _Changed:
-    """Connections whose outgoing packets go through a queue."""
+    """Opens connections whose outgoing packets go through a netfilter queue."""
 
     using: Using
     queue: str
@@ -51,7 +51,7 @@ class _Changed:
     rules: list[list[str]] = field(default_factory=list)
 
     async def open(self, address: str, port: int) -> socket.socket:
-        """Raises OSError."""
+        """Returns a connected socket. Raises OSError."""
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -67,7 +67,7 @@ class _Changed:
         return sock
 
     async def undo(self) -> None:
-        """Take the rules away."""
+        """Deletes the iptables rules."""
         for rule in self.rules:
             await self._iptables("-D", rule)
 

@@ -1,7 +1,7 @@
-"""Carries out a Geneva strategy, as a program: `geneva_engine.py QUEUE MARK STRATEGY`.
+"""Applies a Geneva strategy to packets. Usage: `geneva_engine.py QUEUE MARK STRATEGY`.
 
-It takes the packets of a netfilter queue (linux/netfilter/nfnetlink_queue.h), changes them by Scapy, and sends what
-comes of it with the mark `MARK`, by which they are not queued again. It says `ready` once the queue is its own.
+It takes packets from a netfilter queue (linux/netfilter/nfnetlink_queue.h), modifies them with Scapy, and sends the
+results with the mark `MARK`, so that they are not queued again. It prints `ready` once it is bound to the queue.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LAYERS = {"IP": IP, "TCP": TCP}
 
 
 class _NetfilterQueue:
-    """The packets of one queue."""
+    """One netfilter queue."""
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -51,7 +51,7 @@ class _NetfilterQueue:
         self._sock.send(struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body)
 
     def packets(self) -> Iterator[tuple[int, bytes]]:
-        """Each packet as it comes, with its number."""
+        """Yields each queued packet as it arrives, with its number."""
         while True:
             for kind, body in _messages(self._sock.recv(2 * _MOST)):
                 if kind == _PACKET:
@@ -81,7 +81,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def carried_out(action: Action, packet: IP) -> list[IP]:
-    """What becomes of a packet, in order."""
+    """Returns the packets to send, in order, that an action makes of a packet."""
     match action.name:
         case "drop":
             return []
@@ -125,21 +125,21 @@ def _segmented(action: Action, packet: IP) -> list[IP]:
 
 
 def matches(tree: ActionTree, packet: IP) -> bool:
-    """Whether a tree is about a packet."""
+    """Returns whether a tree applies to a packet."""
     layer = packet[_LAYERS[tree.protocol]]
     value = bytes(layer.payload).decode("latin-1") if tree.field == "load" else getattr(layer, tree.field)
     return str(value) == tree.value
 
 
 def built(packet: IP) -> bytes:
-    """The packet's octets, with lengths and, unless it was tampered with, the checksum made anew."""
+    """Returns a packet's octets, with lengths recomputed and, unless tampered with, the TCP checksum."""
     del packet[IP].len
     del packet[IP].chksum
     return bytes(packet)
 
 
 def parsed(data: bytes) -> IP:
-    """A packet that came from the queue; its checksum is made anew unless an action sets it."""
+    """Parses a packet from the queue; its TCP checksum is recomputed unless an action sets it."""
     packet = IP(data)
     if TCP in packet:
         del packet[TCP].chksum
@@ -147,7 +147,7 @@ def parsed(data: bytes) -> IP:
 
 
 def main(queue_number: str, mark: str, text: str) -> None:
-    """Carry the strategy out for ever."""
+    """Applies the strategy until the process is killed."""
     trees = parse_strategy(text)
     queue = _NetfilterQueue(int(queue_number))
     out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)

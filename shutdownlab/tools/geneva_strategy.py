@@ -1,8 +1,8 @@
-"""Geneva's language for strategies against censorship: what happens to which outgoing packets. Pure.
+"""Parses Geneva's language for censorship evasion strategies, which describes actions on packets. Pure.
 
-K. Bock, G. Hughey, X. Qiang, D. Levin, "Geneva: Evolving Censorship Evasion Strategies", CCS 2019; the language as
-https://geneva.readthedocs.io has it: `[TCP:flags:PA]-fragment{tcp:8:True}(send,send)-|`. Here it is the outgoing half,
-with `send`, `drop`, `duplicate`, `tamper` (replace, corrupt) and `fragment` of TCP.
+K. Bock, G. Hughey, X. Qiang, D. Levin, "Geneva: Evolving Censorship Evasion Strategies", CCS 2019; the language is
+described at https://geneva.readthedocs.io: `[TCP:flags:PA]-fragment{tcp:8:True}(send,send)-|`. Supported is the
+outgoing half, with `send`, `drop`, `duplicate`, `tamper` (replace, corrupt) and `fragment` for TCP.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ FIELDS = {
     "IP": ("ttl", "tos", "id", "flags", "frag"),
     "TCP": ("sport", "dport", "seq", "ack", "dataofs", "reserved", "flags", "window", "chksum", "urgptr", "load"),
 }
-"""What can be asked of a packet, and tampered with, by protocol."""
+"""The fields that triggers can match and `tamper` can change, by protocol."""
 _WORD = re.compile(r"([a-z]+)(?:\{([^{}]*)\})?")
 _TREE = re.compile(r"\s*\[(\w+):(\w+):([^\]]*)\]-(.*?)-\|\s*", re.DOTALL)
 
 
 class StrategyError(ValueError):
-    """Not a strategy, or not one that is carried out here."""
+    """The text is not a strategy, or not one that is supported here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What happens to a packet, and then to what comes of it: a packet, or two."""
+    """An action on a packet, and the actions on its results (`then`): one packet, or two."""
 
     name: str
     parameters: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ SEND = Action("send")
 
 @dataclass(frozen=True, slots=True)
 class ActionTree:
-    """What happens to packets of which a field has exactly this value."""
+    """The action on packets in which a field has exactly this value."""
 
     protocol: str
     field: str
@@ -46,7 +46,7 @@ class ActionTree:
 
 
 def parse_strategy(text: str) -> tuple[ActionTree, ...]:
-    """The trees of a strategy's outgoing half, in order; raises `StrategyError`."""
+    """Returns the trees of a strategy's outgoing half, in order; raises `StrategyError`."""
     outgoing, _, incoming = text.partition("\\/")
     if incoming.strip():
         raise StrategyError("only what goes out can be changed here: nothing may follow \\/")
@@ -78,7 +78,7 @@ def _whole(text: str) -> Action:
 
 
 def _action(text: str) -> tuple[Action, str]:
-    """The action that a text begins with (none: send), and the rest."""
+    """Parses an action at the start of a text (`send` if there is none); returns it and the rest."""
     found = _WORD.match(text)
     if found is None:
         return SEND, text

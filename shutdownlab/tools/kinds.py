@@ -1,7 +1,7 @@
-"""The kinds of tools that ship: what a scenario may say of each.
+"""The kinds of tools that ship, as scenarios declare them.
 
-In one module that imports no network library, so that a scenario is checked at once; what serves and uses each is in a
-module of its own, which `runs` names.
+This module imports no network library, so that checking a scenario is fast; the server and client of each tool are in a
+module of their own, named by `runs`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shutdownlab.tools.geneva_strategy import StrategyError, parse_strategy
 
 
 class SshTunnel(Tool):
-    """A SOCKS proxy by SSH's dynamic port forwarding: OpenSSH's client and server."""
+    """A SOCKS proxy by SSH dynamic port forwarding, with OpenSSH's client and server."""
 
     title = "SSH tunnel"
     usual_port = "tcp/22"
@@ -49,9 +49,10 @@ class WireGuard(Tool):
 
 
 class OpenVpn(Tool):
-    """A whole OpenVPN tunnel, in a network namespace of its own at the subscriber; `vpn` probes are its first exchange.
+    """A complete OpenVPN tunnel, in a network namespace of its own at the subscriber; `vpn` probes make only its first
+    exchange.
 
-    The port's transport is the tunnel's.
+    The tunnel uses the transport of the port.
     """
 
     title = "OpenVPN"
@@ -63,14 +64,14 @@ class OpenVpn(Tool):
 
     @property
     def services(self) -> tuple[str, ...]:
-        """An OpenVPN server answers TCP too, at the `tcp` ports of a host that has an `openvpn` one."""
+        """The services needed: with an `openvpn` port, an OpenVPN server also serves the host's `tcp` ports."""
         if self.listens.protocol == "tcp":
             return ("openvpn/1194", f"tcp/{self.listens.first}")
         return (f"openvpn/{self.listens.first}",)
 
 
 class _ByName(Tool):
-    """One without a client program; its server is found by its name, which the operator's resolver is asked for."""
+    """A tool without a client program, whose server is found by name through the operator's resolver."""
 
     @property
     def lasts(self) -> float:
@@ -81,7 +82,7 @@ class _ByName(Tool):
 
 
 class DnsOverTls(_ByName):
-    """A lookup by DNS over TLS, of the host in `url`; its port can only be 853."""
+    """A lookup of the host in `url` by DNS over TLS; the port must be 853."""
 
     title = "DNS over TLS"
     usual_port = "tcp/853"
@@ -94,7 +95,7 @@ class DnsOverTls(_ByName):
 
 
 class DnsOverHttps(_ByName):
-    """A lookup by DNS over HTTPS, of the host in `url`."""
+    """A lookup of the host in `url` by DNS over HTTPS."""
 
     title = "DNS over HTTPS"
     usual_port = "tcp/443"
@@ -107,7 +108,7 @@ class DnsOverHttps(_ByName):
 
 
 class DnsOverQuic(_ByName):
-    """A lookup by DNS over QUIC, of the host in `url`: dnspython's client, a server of the laboratory's own."""
+    """A lookup of the host in `url` by DNS over QUIC: dnspython's client, and a server of our own."""
 
     title = "DNS over QUIC"
     usual_port = "udp/853"
@@ -124,7 +125,7 @@ class _ThroughTor(Tool):
 
 
 class Tor(_ThroughTor):
-    """Tor, through a bridge that hides nothing; a private network of its own is abroad."""
+    """Tor through a plain bridge, to a private Tor network abroad."""
 
     title = "Tor"
     usual_port = "tcp/9001"
@@ -133,7 +134,7 @@ class Tor(_ThroughTor):
 
 
 class Obfs4(_ThroughTor):
-    """Tor through an obfs4 bridge (obfs4proxy), whose stream is random from its first octet."""
+    """Tor through an obfs4 bridge (obfs4proxy), whose stream looks random from its first octet."""
 
     title = "Tor with obfs4"
     by_chance = True
@@ -143,7 +144,7 @@ class Obfs4(_ThroughTor):
 
 
 class Meek(_ThroughTor):
-    """Tor through meek (obfs4proxy's `meek_lite`): HTTPS to a CDN, to `host` as far as anybody on the way sees."""
+    """Tor through meek (obfs4proxy's `meek_lite`): HTTPS to a CDN; observers on the path see only the name `host`."""
 
     title = "Tor with meek"
     usual_port = "tcp/443"
@@ -155,7 +156,7 @@ class Meek(_ThroughTor):
 
 
 class Fronting(_ByName):
-    """Domain fronting: a hidden site at a CDN, by the name of another of its sites, `host`."""
+    """Domain fronting: a hidden site at a CDN, reached under the name of another site there, `host`."""
 
     title = "domain fronting"
     usual_port = "tcp/443"
@@ -172,10 +173,10 @@ def _strategy(text: str) -> str:
 
 
 class Geneva(Tool):
-    """A page of `host`, while a Geneva strategy changes the client's packets (Scapy on a netfilter queue)."""
+    """A page of `host`, fetched while a Geneva strategy modifies the client's packets (Scapy on a netfilter queue)."""
 
     strategy: Annotated[str, AfterValidator(_strategy)] = "[TCP:flags:PA]-fragment{tcp:8:True}-|"
-    """What happens to which outgoing packets, in Geneva's language; left out: what is sent is split after 8 octets."""
+    """The strategy for outgoing packets, in Geneva's language; by default, what is sent is split after 8 octets."""
 
     title = "Geneva"
     usual_port = "tcp/443"

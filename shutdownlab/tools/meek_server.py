@@ -1,8 +1,8 @@
-"""A meek server, as a program: `meek_server.py PORT TARGET-ADDRESS TARGET-PORT`.
+"""A meek server. Usage: `meek_server.py PORT TARGET-ADDRESS TARGET-PORT`.
 
-Each POST carries what the client's Tor has to say, its answer what the bridge (the target) has said since;
-`X-Session-Id` tells whose it is. The protocol: https://gitlab.torproject.org/legacy/trac/-/wikis/doc/meek. nginx speaks
-TLS before it, as a CDN does. It imports nothing else of ours.
+Each POST carries upstream data of the client's Tor, and its response the data received from the bridge (the target)
+since; `X-Session-Id` identifies the session. The protocol: https://gitlab.torproject.org/legacy/trac/-/wikis/doc/meek.
+nginx in front of it terminates TLS, as a CDN does. It imports none of our modules.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import h11
 
 _MOST = 65_536
 _TURNAROUND_S = 0.02
-"""How long an answer waits for the bridge to say something."""
+"""Seconds that a response waits for data from the bridge."""
 _SILENCE_S = 120.0
-"""After which a session is forgotten."""
+"""Seconds after which an idle session is closed."""
 
 
 class _Session:
@@ -31,7 +31,7 @@ class _Session:
         self._order = asyncio.Lock()
 
     async def exchange(self, upstream: bytes) -> bytes:
-        """Pass on what has come; what the bridge has to say. Raises OSError, EOFError."""
+        """Sends upstream data to the bridge; returns data received from it. Raises OSError, EOFError."""
         async with self._order:
             self.used = asyncio.get_running_loop().time()
             if upstream:
@@ -57,7 +57,7 @@ class _Meek:
         self._sessions: dict[str, _Session] = {}
 
     async def answer(self, request: h11.Request, body: bytes) -> tuple[int, bytes]:
-        """Status and body."""
+        """Returns the status and body of the response."""
         headers = {name: value.decode("latin-1") for name, value in request.headers}
         name = headers.get(b"x-session-id", "")
         if request.method != b"POST" or not name:
@@ -79,7 +79,7 @@ class _Meek:
 
 
 async def _serve_one(meek: _Meek, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One of nginx's connections."""
+    """Serves one connection from nginx."""
     connection = h11.Connection(h11.SERVER)
     request: h11.Request | None = None
     body = b""

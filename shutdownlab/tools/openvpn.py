@@ -1,4 +1,4 @@
-"""OpenVPN: a whole tunnel, over UDP or TCP, to the servers that commercial VPNs have here."""
+"""OpenVPN: a complete tunnel over UDP or TCP to the emulated servers of commercial VPNs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shutdownlab.tools.using import Exit, TunnelNamespace, Using, through
 
 
 async def openvpn_test(session: ProbeSession, ask: ToolUse) -> Conclusion:
-    """A page through an OpenVPN tunnel; raises `StepFailed`."""
+    """Fetches a page through an OpenVPN tunnel; raises `StepFailed`."""
     return await through(session, ask, _client)
 
 

@@ -1,4 +1,4 @@
-"""The servers of tools: a daemon at each address and port where an app's `ports` have the tool's kind of service."""
+"""The servers of tools: one at each address and port where an app's `ports` have the tool's kind of service."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from shutdownlab.tools.using import home
 
 @dataclass(frozen=True, slots=True)
 class Outpost:
-    """Where a tool's server is to be. `number` tells it from all others of its kind.
+    """The place of a tool's server. `number` is unique among those of its kind.
 
-    `home`: its directory, where its users find what is handed out to them (`tools.using.Using.handed_out`).
+    `home`: its directory, where its clients find their keys and settings (`tools.using.Using.handed_out`).
     """
 
     premises: Premises
@@ -35,16 +35,16 @@ class Outpost:
 
     @property
     def users(self) -> tuple[str, ...]:
-        """Whose keys it must know, where each user has keys of his own."""
+        """The names of its users, for tools where each user has keys of its own."""
         return tuple(users(tuple(vantage.id for vantage in self.premises.network.vantages)))
 
     def listening(self, protocol: Protocol) -> frozenset[Listening]:
-        """What it listens on once it is up."""
+        """Returns the sockets that it listens on once it is up."""
         return frozenset({Listening(protocol, self.address, self.port)})
 
 
 class ToolServer(Server):
-    """The servers of one tool. A subclass says its `kind`, the name that the tool has, and what a server of it is."""
+    """The servers of one tool. A subclass sets `kind`, the tool's name, and implements `serve`."""
 
     kind: ClassVar[str] = ""
     order = 65
@@ -54,12 +54,12 @@ class ToolServer(Server):
             yield from self.serve(outpost)
 
     def serve(self, outpost: Outpost) -> Iterator[Daemon]:
-        """The daemons of one server."""
+        """Yields the daemons of one server."""
         raise NotImplementedError
 
 
 def outposts(premises: Premises, kind: str) -> list[Outpost]:
-    """Everywhere that a kind of service is hosted."""
+    """Returns every place where a kind of service is hosted."""
     found: list[Outpost] = []
     for hosted in premises.network.hosted:
         for service in hosted.services:

@@ -1,4 +1,4 @@
-"""Shadowsocks with AEAD ciphers, by shadowsocks-libev: a stream that is random from its first octet."""
+"""Shadowsocks with AEAD ciphers (shadowsocks-libev), whose stream looks random from its first octet."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ShadowsocksServers(ToolServer):
 
 
 async def shadowsocks_test(session: ProbeSession, ask: ToolUse) -> Conclusion:
-    """A page through ss-local; raises `StepFailed`."""
+    """Fetches a page through ss-local; raises `StepFailed`."""
     return await through(session, ask, _client)
 
 

@@ -1,4 +1,4 @@
-"""SSH's dynamic port forwarding (`ssh -D`), with OpenSSH at both ends."""
+"""SSH dynamic port forwarding (`ssh -D`), with OpenSSH at both ends."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from shutdownlab.tools.serving import Outpost, ToolServer
 from shutdownlab.tools.using import Exit, Using, free_port, socks_client, through
 
 _NOBODY = 65534
-"""The user id of `nobody`, whom every system has, and as whom sshd runs in a user namespace below the sandbox's: its
-child that reads what strangers send wants to become another user, and the sandbox has none but root."""
+"""The user id of `nobody`, which every system has. sshd runs under it in a nested user namespace: its child that parses
+network input switches to another user, and the sandbox itself has only root."""
 
 
 class SshServers(ToolServer):
-    """OpenSSH's sshd, which lets its one user forward connections."""
+    """OpenSSH's sshd, which allows its only user to forward connections."""
 
     kind = "ssh"
 
@@ -63,7 +63,7 @@ def _public(key: Ed25519PrivateKey) -> str:
 
 
 async def ssh_test(session: ProbeSession, ask: ToolUse) -> Conclusion:
-    """A page through `ssh -D`; raises `StepFailed`."""
+    """Fetches a page through `ssh -D`; raises `StepFailed`."""
     return await through(session, ask, _client)
 
 

@@ -1,7 +1,7 @@
-"""Tor, by a private network of its own abroad: through a plain bridge, through obfs4, through meek.
+"""Tor, with a private network abroad: through a plain bridge, obfs4 or meek.
 
-One network serves all bridges of a country (`tor_network.py`): an authority, which is a relay too, and two relays. The
-client is a tor that has never run before, with one bridge; obfs4proxy is its transport.
+One network serves all bridges of a country (`tor_network.py`): an authority, which is also a relay, and two relays. The
+client is a tor with an empty data directory and one bridge; obfs4proxy is its transport.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ Log notice stdout
 class TorBridges(Server):
     """The private Tor network and all its bridges: `tor`, `obfs4` and `meek` services, at IPv4 addresses."""
 
-    order = 5  # it takes longest: a consensus comes every ten seconds
+    order = 5  # the slowest to start: a consensus is made every ten seconds
 
     def daemons(self, premises: Premises) -> Iterator[Daemon]:
-        """One on each node with bridges; the first has the network's authority and relays too."""
+        """Yields one on each node with bridges; the first also runs the network's authority and relays."""
         places = [(kind, outpost) for kind in _TRANSPORTS for outpost in outposts(premises, kind)]
         places = [(kind, outpost) for kind, outpost in places if outpost.address.version == 4]
         ports, own = count(_FIRST_BRIDGE), count(_FIRST_MEEK)
@@ -99,7 +99,7 @@ def _tors(network: Path, node: str, bridges: list[tuple[str, Outpost, int]], *, 
 
 
 def _meek(outpost: Outpost, or_port: int, port: int) -> Iterator[Daemon]:
-    """A CDN's edge in front, and the meek server behind it, which the host name below the front's leads to."""
+    """Yields a meek server and the CDN's edge in front of it, which forwards the front's hidden name to it."""
     argv = (sys.executable, str(_HERE.with_name("meek_server.py")), str(port), str(outpost.address), str(or_port))
     environment = {"PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)}
     yield Daemon("meek", outpost.node, argv, outpost.home / "meek", environment=environment)
@@ -107,7 +107,7 @@ def _meek(outpost: Outpost, or_port: int, port: int) -> Iterator[Daemon]:
 
 
 async def tor_test(session: ProbeSession, ask: ToolUse) -> Conclusion:
-    """A page through Tor, by whichever bridge the tool is; raises `StepFailed`."""
+    """Fetches a page through Tor by the tool's kind of bridge; raises `StepFailed`."""
     return await through(session, ask, _client)
 
 
@@ -125,7 +125,7 @@ async def _client(using: Using) -> AsyncIterator[Exit]:
         certificate = re.search(r"cert=\S+ iat-mode=\d", line)
         assert certificate is not None, line
         bridge = f"obfs4 {bridge} {certificate[0]}"
-    else:  # the address is never used: the client goes to the front, by name
+    else:  # the address is not used: the client connects to the front by name
         at = f":{using.use.port}" if using.use.port != 443 else ""
         front = using.use.host
         bridge = f"meek_lite 192.0.2.1:1 {fingerprint} url=https://{hidden(front)}{at}/ front={front}{at}"
@@ -140,7 +140,8 @@ async def _client(using: Using) -> AsyncIterator[Exit]:
 
 
 def knowing(using: Using, front: str) -> list[str]:
-    """What starts a program that needs the front's address and has no resolver to ask: a control, on a server."""
+    """Returns the arguments that start a program with the front in its /etc/hosts: for a control, which runs on a
+    server without a resolver."""
     hosts = using.folder / "hosts"
     hosts.write_text(f"127.0.0.1 localhost\n{using.server} {front}\n")
     return ["unshare", "--mount", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"]

@@ -1,8 +1,9 @@
-"""A private Tor network, or its bridges on another node, as a program: `tor_network.py`, with `network.json` beside it.
+"""Runs a private Tor network, or its bridges on another node. Usage: `tor_network.py`, with `network.json` in the
+working directory.
 
-One directory authority, which is a relay too, and two more relays (`TestingTorNetwork`: consensus every ten seconds);
-bridges once the authority's consensus has all three. It imports nothing else of ours, and is there as long as all its
-tors are. Once every bridge has bootstrapped it listens on the port `ready`.
+One directory authority, which is also a relay, and two more relays (`TestingTorNetwork`: consensus every ten seconds);
+bridges start once the authority's consensus has all three. It imports none of our modules, and exits as soon as any of
+its tors does. Once every bridge has bootstrapped it listens on the port `ready`.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ ExitRelay 0
 
 @dataclass(slots=True)
 class _Tor:
-    """A tor under way."""
+    """A running tor."""
 
     home: Path
     process: subprocess.Popen[bytes]
@@ -70,7 +71,7 @@ class _Tor:
 
 
 def main() -> int:
-    """Serve until one of the tors ends."""
+    """Serves until one of the tors ends."""
     plan: dict[str, Any] = json.loads(Path("network.json").read_text())
     network = Path(plan["network"])
     running: list[_Tor] = []
@@ -88,7 +89,7 @@ def main() -> int:
 
 
 def _core(network: Path, address: str, ports: dict[str, int]) -> list[_Tor]:
-    """The authority and two relays; leaves the line by which others find the authority."""
+    """Starts the authority and two relays; writes the torrc line with which the others find the authority."""
     home = network / "authority"
     keys = home / "keys"
     keys.mkdir(parents=True, mode=0o700)
@@ -122,7 +123,7 @@ def _bridge(home: Path, authority: str, plan: dict[str, Any]) -> _Tor:
 
 
 def _fingerprint(home: Path, text: str) -> str:
-    """Of the keys that tor makes for a configuration."""
+    """Returns the fingerprint of the keys that tor generates for a configuration."""
     (home / "torrc").write_text(text)
     argv = ["tor", "-f", str(home / "torrc"), "--list-fingerprint", "--quiet"]
     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
@@ -137,7 +138,7 @@ def _start(home: Path, text: str) -> _Tor:
 
 
 def _relays_known(home: Path) -> int:
-    """How many relays the authority's consensus has."""
+    """Returns the number of relays in the authority's consensus."""
     try:
         text = (home / "cached-microdesc-consensus").read_text()
     except FileNotFoundError:
@@ -146,7 +147,7 @@ def _relays_known(home: Path) -> int:
 
 
 def _wait(running: list[_Tor], until: Any) -> None:
-    """Wait for something; ends the program where one of its tors ends first."""
+    """Waits until `until()` is true; exits the program if one of its tors ends first."""
     while not until():
         for tor in running:
             if tor.process.poll() is not None:

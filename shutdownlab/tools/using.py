@@ -1,4 +1,4 @@
-"""Uses a tool as a subscriber does: starts its client, opens a connection through it, fetches a page over that."""
+"""Uses a tool as a subscriber does: starts its client, connects through it, and fetches a page."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ _SAID: Final = (
     ("unreachable", "network_unreachable"),
     ("closed by", EOF),
 )
-"""What clients say, and OONI's names for it."""
+"""Words in clients' messages, and OONI's names for the failures."""
 
 
 class Exit(Protocol):
-    """Where connections through a tool begin: `open` gives one to an address that only the tool's server can see."""
+    """The client end of a tool: `open` connects through it to an address that only the tool's server can reach."""
 
     async def open(self, address: str, port: int) -> socket.socket:
-        """A connected, non-blocking socket. Raises OSError."""
+        """Returns a connected, non-blocking socket. Raises OSError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Using:
-    """A tool in use: what for, by which session, and `folder`, a directory of its own that is gone afterwards."""
+    """A tool in use: the session, the request, and `folder`, a directory of its own that is deleted afterwards."""
 
     session: ProbeSession
     use: ToolUse
@@ -74,13 +74,13 @@ class Using:
 
     @property
     def handed_out(self) -> Path:
-        """What the server's owner has handed to its users (`tools.serving.Outpost.home`)."""
+        """The server's directory, with the keys and settings for its users (`tools.serving.Outpost.home`)."""
         return home(self.services, self.use.tool, self.server, self.use.port)
 
     def start(self, *argv: str, **variables: str) -> RunningProgram:
-        """Start a program of the tool's; use it in a `with` block. Raises `StepFailed`, no verdict, if it is missing.
+        """Starts a program of the tool; use it in a `with` block. Raises `FileNotFoundError` if it is not installed.
 
-        variables: of its environment.
+        variables: additions to its environment.
         """
         path = f"{os.environ.get('PATH', os.defpath)}:{SBIN}"
         found = shutil.which(argv[0], path=path)
@@ -93,26 +93,26 @@ class Using:
 
 
 Client = Callable[[Using], AbstractAsyncContextManager[Exit]]
-"""Starts a tool's client, and yields once it is connected, or would be by its first use."""
+"""Starts a tool's client, and yields once it is connected, or ready to connect on first use."""
 
 
 def home(services: Path, tool: str, address: str, port: int) -> Path:
-    """Where the server of a tool has its files; `services`: the directory of all servers of the country."""
+    """Returns the directory of a tool's server. services: the directory of all servers of the country."""
     return services / f"{tool}-{address}-{port}"
 
 
 async def through(session: ProbeSession, use: ToolUse, client: Client) -> Conclusion:
-    """Fetch the page through the tool, and measure what it costs.
+    """Fetches the page through the tool, and measures its cost.
 
-    `ok` (or `throttled`, where it comes slowly) with the milliseconds from the client's start to the page's first
-    octet, doubtful where it can have come by chance; raises `StepFailed` where none came in time. All of that is
-    doubtful: a client that was too slow to start looks the same. The record's `x_tool` has the milliseconds, kbit/s of
-    the download, and the client's last words.
+    Returns `ok` (or `throttled` if it is slow) with the milliseconds from the client's start to the page's first octet;
+    doubtful if the page may have arrived by chance (`use.by_chance`). Raises `StepFailed`, always doubtful, if none
+    arrived in time: a client that was slow to start looks the same. The record's `x_tool` has the milliseconds, kbit/s
+    of the download, and the client's last output.
     """
     budget = max(use.timeout, session.patience)
     turn = await _turn(use.works)
     session.begin()
-    # The deadline of all of it is the one that knows how its programs fare: none of its steps ends before.
+    # Only the overall deadline accounts for how long the programs waited for a CPU: no single step may time out first.
     steps = replace(session.request, timeout=MOST_PATIENCE * budget)
     patient = ProbeSession(steps, session.equipment, session.trace, session.programs)
     loop, began = session.loop, session.loop.time()
@@ -147,11 +147,12 @@ async def through(session: ProbeSession, use: ToolUse, client: Client) -> Conclu
 
 
 async def _turn(works: float) -> Callable[[], None]:
-    """Wait until few clients of the country are starting; what lets the next one begin, by itself after `works` s.
+    """Waits until few clients of the country are starting; returns a function that ends the turn, which also ends by
+    itself after `works` seconds.
 
-    A hundred of them at once would only make each other late. Those that wait for the network cost nothing.
+    A hundred starting at once would only delay each other; clients that wait for the network cost nothing.
     """
-    import fcntl  # of Linux, as whatever calls this is
+    import fcntl  # Linux only, like all callers
 
     loop, slots = asyncio.get_running_loop(), _AT_ONCE_A_PROCESSOR * (os.cpu_count() or 1)
     while True:
@@ -177,14 +178,14 @@ async def _turn(works: float) -> Callable[[], None]:
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    """What came of a page, and how fast; `first`: when the first octets did, by the loop's clock."""
+    """A page's download: its meter, and `first`, the time of the first octets by the loop's clock."""
 
     meter: DownloadMeter
     first: float
 
 
 async def _fetched(session: ProbeSession, use: ToolUse, way_out: Exit, comes: Callable[[], None]) -> _Fetched:
-    """Fetch the page through an open way; `comes` is called with its first octet."""
+    """Fetches the page through a connected client; calls `comes` at its first octet."""
     parts = urlsplit(use.url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
@@ -214,7 +215,8 @@ def _milliseconds(seconds: float) -> float:
 async def socks_client(
     using: Using, argv: Sequence[str], ready: str, port: int, **variables: str
 ) -> AsyncIterator[Exit]:
-    """A client that offers SOCKS at `port` of 127.0.0.1 once it says what the regular expression `ready` finds."""
+    """Starts a client with a SOCKS proxy at `port` of 127.0.0.1; yields once its output matches the regular expression
+    `ready`."""
     with using.start(*argv, **variables) as program:
         await program.says(ready)
         await _accepts(port)
@@ -222,7 +224,7 @@ async def socks_client(
 
 
 async def _accepts(port: int) -> None:
-    """Wait until somebody listens at a port of 127.0.0.1: some clients say so a moment before."""
+    """Waits until a port of 127.0.0.1 accepts connections: some clients report that a moment too early."""
     loop = asyncio.get_running_loop()
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
@@ -235,13 +237,13 @@ async def _accepts(port: int) -> None:
 
 
 class Socks:
-    """The SOCKS 5 proxy (RFC 1928) at a port of this machine, which asks for no password."""
+    """A SOCKS 5 proxy (RFC 1928) at a port of this machine, without authentication."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
     async def open(self, address: str, port: int) -> socket.socket:
-        """A connection through the proxy. Raises OSError, EOFError."""
+        """Returns a connection through the proxy. Raises OSError, EOFError."""
         loop = asyncio.get_running_loop()
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
@@ -277,14 +279,14 @@ async def _exactly(sock: socket.socket, size: int) -> bytes:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """Returns a free port of 127.0.0.1."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
 class TunnelNamespace:
-    """A network namespace whose only way out is a tunnel's device. It is gone when closed and nothing of it is open."""
+    """A network namespace whose only way out is a tunnel's device. Once closed, it exists as long as sockets in it."""
 
     def __init__(self) -> None:
         from shutdownlab.system import netns, syscalls
@@ -294,7 +296,7 @@ class TunnelNamespace:
             self._net = os.open(netns.OWN, os.O_RDONLY | os.O_CLOEXEC)
 
     async def take(self, device: str, address: str, version: int) -> None:
-        """Move a device of this process's namespace inside, give it `address` (with its length) and all traffic."""
+        """Moves a device from this process's namespace into it, with `address` (with prefix length) and all traffic."""
         await asyncio.to_thread(self._take, device, address, version)  # pyroute2 has a loop of its own
 
     def _take(self, device: str, address: str, version: int) -> None:
@@ -314,7 +316,7 @@ class TunnelNamespace:
             netlink.route("add", dst=default, oif=index, family=socket.AF_INET if version == 4 else socket.AF_INET6)
 
     async def open(self, address: str, port: int) -> socket.socket:
-        """A connection from inside. Raises OSError."""
+        """Returns a connection from inside the namespace. Raises OSError."""
         sock = self._socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         try:
             await asyncio.get_running_loop().sock_connect(sock, (address, port))
@@ -330,7 +332,7 @@ class TunnelNamespace:
             return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Closes the namespace's file descriptor."""
         os.close(self._net)
 
     def __enter__(self) -> TunnelNamespace:

@@ -1,4 +1,4 @@
-"""WireGuard, by wireguard-go at both ends: a kernel's own is not for a sandbox to load."""
+"""WireGuard, with wireguard-go at both ends: a sandbox cannot load the kernel's module."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class WireGuardServers(ToolServer):
     kind = "wireguard"
 
     def daemons(self, premises: Premises) -> Iterator[Daemon]:
-        """One for each port of a node."""
+        """Yields one for each port of a node."""
         alike: dict[tuple[str, int], list[Outpost]] = {}
         for outpost in outposts(premises, self.kind):
             alike.setdefault((outpost.node, outpost.port), []).append(outpost)
@@ -65,7 +65,7 @@ class WireGuardServers(ToolServer):
 
 
 def _address(server: int, number: int) -> str:
-    """Of a server (1) or a user inside their tunnels."""
+    """Returns the address inside the tunnel of the server (`number` 1) or of a user (from 2)."""
     return f"10.{100 + server % 100}.{number // 256}.{number % 256}"
 
 
@@ -74,7 +74,7 @@ def _text(key: bytes) -> str:
 
 
 async def wireguard_test(session: ProbeSession, ask: ToolUse) -> Conclusion:
-    """A page through a WireGuard tunnel; raises `StepFailed`."""
+    """Fetches a page through a WireGuard tunnel; raises `StepFailed`."""
     return await through(session, ask, _client)
 
 
@@ -82,7 +82,7 @@ async def wireguard_test(session: ProbeSession, ask: ToolUse) -> Conclusion:
 async def _client(using: Using) -> AsyncIterator[Exit]:
     known = json.loads((using.handed_out / _USERS).read_text())
     user = known["users"][using.use.user]
-    # Its control socket is named after the device, in a directory that all nodes share.
+    # The control socket is named after the device, in a directory that all nodes share.
     device = f"wg{secrets.token_hex(6)}"
     there = endpoint(using.server, using.use.port)
     config = using.folder / "wg.conf"

@@ -1,7 +1,7 @@
-"""A WireGuard peer, as a program: `wireguard_server.py DEVICE ADDRESS/LENGTH`, with its configuration in `uapi.conf`.
+"""A WireGuard peer. Usage: `wireguard_server.py DEVICE ADDRESS/LENGTH`, with its configuration in `uapi.conf`.
 
-It starts wireguard-go, configures it by its own protocol (https://www.wireguard.com/xplatform/), and is there as long
-as that is. All by itself: who watches it would take the end of an `ip` or `wg` that it had started for a fault.
+It starts wireguard-go, configures it by its own protocol (https://www.wireguard.com/xplatform/), and exits with it. It
+does not start `ip` or `wg`, because the process monitor would report their exit as a fault.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _configure(device: str, wireguard: subprocess.Popen[bytes]) -> None:
 
 
 def main(device: str, address: str) -> int:
-    """Serve until wireguard-go ends; its status."""
+    """Serves until wireguard-go ends; returns its exit status."""
     wireguard = subprocess.Popen(["wireguard-go", "-f", device])
     _configure(device, wireguard)
     host, length = address.split("/")
