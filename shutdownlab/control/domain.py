@@ -2,7 +2,8 @@
 
 A domain has a goal, the program of every switch and the rules of the box under one order, and knows who has confirmed
 what of it. It works by what is told to it (`switch_joined`, `switch_confirmed`, `box_said`, …) and says what came of
-it through `tell`: an `Ack` a switch, `Obeyed` once all have confirmed, a `Notice` or a `Failure`.
+it through `tell`: an `Ack` a switch, `Obeyed` once all have confirmed, a `Notice`, `Parted` or a
+`Failure`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from shutdownlab.protocol.messages import (
     Message,
     Notice,
     Obeyed,
+    Parted,
     Progress,
 )
 
@@ -204,6 +206,7 @@ class Domain:
         if self._goal is not None:
             self._goal.unconfirmed.add(name)
             self.tell(Notice(self.owner, f"lost the switch {name}; it keeps the rules it has"))
+            self.tell(Parted(self.owner, name))
 
     def switch_confirmed(self, name: str, barrier: int) -> None:
         """A switch has carried out all that was sent before `barrier`."""
@@ -275,6 +278,7 @@ class Domain:
         self._box = _BoxState(lost=True)
         if self._goal is not None:
             self.tell(Notice(self.owner, f"lost the DPI box {self.box}; {self._without_box}"))
+            self.tell(Parted(self.owner, self.box or ""))
             self._goal.unconfirmed.discard(self.box or "")
             self._steer_again()
             self._check()

@@ -233,6 +233,18 @@ class BoxJoined:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class Parted:
+    """The controller `where` has lost the `node` it commands, a switch or a DPI box, and can enforce nothing by it.
+
+    It may be back since; a switch is given its rules anew then, and what boxes had decided is gone.
+    """
+
+    where: str
+    node: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something the run's record should tell, that is not an error: a channel lost or regained."""
 
@@ -251,7 +263,7 @@ class Failure:
 
 Message: TypeAlias = (
     Hello | Decisions | BoxPolicy | Applied | Retune | Hold | CountersRequest | Counters | Command | Order | Ack
-    | Obeyed | Progress | Ready | BoxJoined | Notice | Failure | SessionMessage | ProbingMessage
+    | Obeyed | Progress | Ready | BoxJoined | Parted | Notice | Failure | SessionMessage | ProbingMessage
 )  # fmt: skip
 
 _OTHER_NAMES: dict[type, str] = {CountersRequest: "counters?", BoxPolicy: "policy", BoxJoined: "box-joined"} | {
