@@ -75,11 +75,12 @@ class Handover:
 
 @dataclass(frozen=True, slots=True)
 class HandoverReply:
-    """Whether the connection is taken; if it is not, `why`."""
+    """Whether the connection is taken; if it is not, `why`, and whether that was the server's certificate's doing."""
 
     number: int
     taken: bool
     why: str = ""
+    left_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,9 @@ class ProxyTrouble:
 
     trouble: str
 
+
+_Server = tuple[str, int, str]
+"""Its address and port, and the name that a client calls it by."""
 
 # Not among the messages of `protocol`: they are of the kernel's types, and between a box and its own child.
 _HANDOVER: Final = TypeAdapter(Handover)
@@ -193,7 +197,7 @@ class _Proxy:
         self._forger = forger
         self._child = child
         self._lock = threading.Lock()
-        self._true: dict[tuple[str, int, str], bytes] = {}
+        self._true: dict[_Server, Future[bytes]] = {}
         self._forged: dict[bytes, Path] = {}
 
     def serve(self, handover: Handover) -> None:
@@ -202,7 +206,7 @@ class _Proxy:
             inward, outward = take_place(handover.as_server), take_place(handover.as_client)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             self._tell(error)
-            self._reply(HandoverReply(handover.number, False, f"{type(error).__name__}: {error}"))
+            self._reply(HandoverReply(handover.number, False, f"{type(error).__name__}: {error}", _is_servers(error)))
             return
         self._reply(HandoverReply(handover.number, True))
         try:
@@ -238,21 +242,34 @@ class _Proxy:
         self._child.send(_REPLY.dump_json(reply) + b"\n")
 
     def _certificate(self, handover: Handover) -> bytes:
-        """The server's own; raises ssl.SSLCertVerificationError for one that browsers don't trust, and OSError."""
-        server, client = handover.as_client.peer, handover.as_client.own
-        key = (*server, handover.host)
+        """The server's own; raises ssl.SSLCertVerificationError for one that browsers don't trust, and OSError.
+
+        It is asked for once, for whoever comes meanwhile too; what has failed is tried again for the next.
+        """
+        key = (*handover.as_client.peer, handover.host)
         with self._lock:
             known = self._true.get(key)
-        if known is None:
-            with transparent(socket.AF_INET6 if ":" in client[0] else socket.AF_INET) as asking:
-                asking.settimeout(_HANDSHAKE_S)
-                asking.bind((client[0], 0))
-                asking.connect(server)
-                with self._outward(()).wrap_socket(asking, server_hostname=handover.host) as channel:
-                    known = channel.getpeercert(binary_form=True) or b""
-            with self._lock:
-                self._true[key] = known
-        return known
+            asks = known is None
+            if known is None:
+                known = self._true[key] = Future()
+        if asks:
+            try:
+                known.set_result(self._ask(handover))
+            except BaseException as error:
+                with self._lock:
+                    del self._true[key]
+                known.set_exception(error)
+        return known.result()
+
+    def _ask(self, handover: Handover) -> bytes:
+        """Ask the server for its certificate, in the client's name; raises as `_certificate` does."""
+        server, client = handover.as_client.peer, handover.as_client.own
+        with transparent(socket.AF_INET6 if ":" in client[0] else socket.AF_INET) as asking:
+            asking.settimeout(_HANDSHAKE_S)
+            asking.bind((client[0], 0))
+            asking.connect(server)
+            with self._outward(()).wrap_socket(asking, server_hostname=handover.host) as channel:
+                return channel.getpeercert(binary_form=True) or b""
 
     def _outward(self, protocols: Sequence[str]) -> ssl.SSLContext:
         """To speak with a server as a client that offers these application protocols."""
@@ -270,6 +287,11 @@ class _Proxy:
                 path = self._forged[true] = self._scratch / f"{len(self._forged)}.pem"
                 path.write_bytes(forged.certificate + forged.key)
         return path
+
+
+def _is_servers(error: BaseException) -> bool:
+    """Whether a server has answered, and what it said is why it is left alone: no trusted certificate, no TLS."""
+    return isinstance(error, ValueError | ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)
 
 
 def _inward(forged: Path, protocol: str | None) -> ssl.SSLContext:
