@@ -21,8 +21,8 @@ from typing import Final
 import outside
 
 _CONTROL_GROUPS: Final = Path("/sys/fs/cgroup")
-_QUOTA_US: Final = 2_000
-"""Of each tenth of a second: 2 %, and nothing of a share that a machine in its right mind would give."""
+_STARVED: Final = 50
+"""They have one part in so many, 2 %, and nothing of a share that a machine in its right mind would give."""
 _MTU: Final = 1280
 """The least that IPv6 lives with (RFC 8200): whatever is larger is lost at this interface without a word."""
 
@@ -69,13 +69,17 @@ def _starve(_: int, victim: int, seconds: float) -> None:
 
 
 @contextmanager
-def starved(victims: Sequence[int]) -> Iterator[None]:
-    """Processes have hardly any processor for a while: by a quota, else among many that want the same one."""
+def starved(victims: Sequence[int], period_us: int = 100_000) -> Iterator[None]:
+    """Processes have hardly any processor for a while: by a quota, else among many that want the same one.
+
+    period_us: of so much at a time they have 2 %, or a millisecond, which is the least that the kernel gives.
+    """
     with ExitStack() as stack:
         if (_CONTROL_GROUPS / "cpu" / "cpu.shares").exists() and os.geteuid() == 0:
             for victim in victims:
                 group = stack.enter_context(_control_group("cpu", f"starved-{victim}"))
-                (group / "cpu.cfs_quota_us").write_text(str(_QUOTA_US))
+                (group / "cpu.cfs_period_us").write_text(str(period_us))
+                (group / "cpu.cfs_quota_us").write_text(str(max(1000, period_us // _STARVED)))
                 (group / "cgroup.procs").write_text(str(victim))
         else:
             stack.enter_context(crowd(victims))
