@@ -121,8 +121,7 @@ class Authority(SwitchApp):
             self.tell(Notice(operator, "its controller is back"))
         self.links[operator] = link
         if self.command is not None:
-            order = self.command.order
-            link.send(replace(order, delay_s=0.0))
+            link.send(replace(self.command.for_operator(operator), delay_s=0.0))
 
     def ended(self, link: MessageLink, why: str) -> None:
         """A controller or box that is gone; Open vSwitch keeps the rules."""

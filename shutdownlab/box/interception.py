@@ -90,6 +90,8 @@ class Interception:
         self._taken: OrderedDict[Key, Side] = OrderedDict()
         self._held: dict[int, _Held] = {}
         self._asked: dict[Key, int] = {}
+        self._missed: OrderedDict[Key, str] = OrderedDict()
+        """Connections that the proxy could not take though it should, and why; until their servers answer."""
         self._macs: OrderedDict[tuple[bytes, bytes], tuple[Side, bytes, bytes]] = OrderedDict()
         self._batch = Batch()
         self._latest: tuple[bytes, Packet] = (b"", decode(b""))
@@ -128,7 +130,10 @@ class Interception:
             if (packet.data_length or packet.flags & (RST | FIN)) and raw not in frames:
                 frames.append(raw)
             return True
+        if packet.data_length and self._missed and (why := self._missed.pop(_back(packet), "")):
+            self._complain(f"its TLS proxy did not intercept a connection that its server has answered: {why}")
         if begins:
+            self._missed.pop(key, None)
             self._taken.pop(key, None)  # the client reuses the port: this is a new connection
         if packet.flags & SYN:
             self._note(packet, side)
@@ -227,6 +232,8 @@ class Interception:
                 self._give(raw)
         else:
             self.counters["not_intercepted"] += 1
+            if not reply.left_alone:  # where the server answers nobody, that is no fault, and no way through
+                _remember(self._missed, held.key, reply.why)
             for raw in held.frames:
                 self._send(held.side.other, raw)
 
@@ -267,7 +274,7 @@ class Interception:
 
     def _key(self, packet: Packet) -> tuple[Key, bool]:
         """Returns the connection's key, and whether the client sent this packet."""
-        back = (packet.dst, packet.dport, packet.src, packet.sport)
+        back = _back(packet)
         if back in self._taken or back in self._asked:
             return back, False
         return (packet.src, packet.sport, packet.dst, packet.dport), True
@@ -278,9 +285,14 @@ class Interception:
             key = (packet.src, packet.sport, packet.dst, packet.dport)
             _remember(self._opened, key, _Opened(side, packet.seq, read_offer(options)))
             return
-        opened = self._opened.get((packet.dst, packet.dport, packet.src, packet.sport))
+        opened = self._opened.get(_back(packet))
         if opened is not None:
             opened.server = read_offer(options)
+
+
+def _back(packet: Packet) -> Key:
+    """The connection that a server's packet is of."""
+    return packet.dst, packet.dport, packet.src, packet.sport
 
 
 def _remember(table: OrderedDict, key: object, value: object) -> None:  # type: ignore[type-arg]

@@ -75,11 +75,12 @@ class Handover:
 
 @dataclass(frozen=True, slots=True)
 class HandoverReply:
-    """Whether the proxy has taken the connection over; if not, `why`."""
+    """Whether the proxy has taken the connection over; if not, `why`, and whether the server's certificate was the cause."""
 
     number: int
     taken: bool
     why: str = ""
+    left_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,9 @@ class ProxyTrouble:
 
     trouble: str
 
+
+_Server = tuple[str, int, str]
+"""A server's address and port, and the name that the client gives it."""
 
 # Not in `protocol`: they contain kernel state, and are exchanged only between a box and its child.
 _HANDOVER: Final = TypeAdapter(Handover)
@@ -194,7 +198,7 @@ class _Proxy:
         self._forger = forger
         self._child = child
         self._lock = threading.Lock()
-        self._true: dict[tuple[str, int, str], bytes] = {}
+        self._true: dict[_Server, Future[bytes]] = {}
         self._forged: dict[bytes, Path] = {}
 
     def serve(self, handover: Handover) -> None:
@@ -203,7 +207,7 @@ class _Proxy:
             inward, outward = take_place(handover.as_server), take_place(handover.as_client)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             self._tell(error)
-            self._reply(HandoverReply(handover.number, False, f"{type(error).__name__}: {error}"))
+            self._reply(HandoverReply(handover.number, False, f"{type(error).__name__}: {error}", _is_servers(error)))
             return
         self._reply(HandoverReply(handover.number, True))
         try:
@@ -239,22 +243,35 @@ class _Proxy:
         self._child.send(_REPLY.dump_json(reply) + b"\n")
 
     def _certificate(self, handover: Handover) -> bytes:
-        """Returns the server's own certificate (DER); raises ssl.SSLCertVerificationError if browsers do not trust it,
-        and OSError."""
-        server, client = handover.as_client.peer, handover.as_client.own
-        key = (*server, handover.host)
+        """Returns the server's own certificate (DER).
+
+        It is fetched once for all connections that need it at the same time; after a failure the next connection tries
+        again. Raises ssl.SSLCertVerificationError if browsers do not trust it, and OSError.
+        """
+        key = (*handover.as_client.peer, handover.host)
         with self._lock:
             known = self._true.get(key)
-        if known is None:
-            with transparent(socket.AF_INET6 if ":" in client[0] else socket.AF_INET) as asking:
-                asking.settimeout(_HANDSHAKE_S)
-                asking.bind((client[0], 0))
-                asking.connect(server)
-                with self._outward(()).wrap_socket(asking, server_hostname=handover.host) as channel:
-                    known = channel.getpeercert(binary_form=True) or b""
-            with self._lock:
-                self._true[key] = known
-        return known
+            asks = known is None
+            if known is None:
+                known = self._true[key] = Future()
+        if asks:
+            try:
+                known.set_result(self._ask(handover))
+            except BaseException as error:
+                with self._lock:
+                    del self._true[key]
+                known.set_exception(error)
+        return known.result()
+
+    def _ask(self, handover: Handover) -> bytes:
+        """Ask the server for its certificate, in the client's name; raises as `_certificate` does."""
+        server, client = handover.as_client.peer, handover.as_client.own
+        with transparent(socket.AF_INET6 if ":" in client[0] else socket.AF_INET) as asking:
+            asking.settimeout(_HANDSHAKE_S)
+            asking.bind((client[0], 0))
+            asking.connect(server)
+            with self._outward(()).wrap_socket(asking, server_hostname=handover.host) as channel:
+                return channel.getpeercert(binary_form=True) or b""
 
     def _outward(self, protocols: Sequence[str]) -> ssl.SSLContext:
         """Returns the context of a client that offers these application protocols."""
@@ -272,6 +289,11 @@ class _Proxy:
                 path = self._forged[true] = self._scratch / f"{len(self._forged)}.pem"
                 path.write_bytes(forged.certificate + forged.key)
         return path
+
+
+def _is_servers(error: BaseException) -> bool:
+    """Whether a server has answered, and what it said is why it is left alone: no trusted certificate, no TLS."""
+    return isinstance(error, ValueError | ssl.SSLError) and not isinstance(error, ssl.SSLEOFError)
 
 
 def _inward(forged: Path, protocol: str | None) -> ssl.SSLContext:

@@ -2,7 +2,7 @@
 
 A domain has a goal, the program of every switch and the rules of the box under one order, and tracks the confirmations.
 It is driven by events (`switch_joined`, `switch_confirmed`, `box_said`, …) and reports through `tell`: an `Ack` per
-switch, `Obeyed` once all have confirmed, a `Notice` or a `Failure`.
+switch, `Obeyed` once all have confirmed, a `Notice`, `Parted` when a switch disconnects, or a `Failure`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from shutdownlab.protocol.messages import (
     Message,
     Notice,
     Obeyed,
+    Parted,
     Progress,
 )
 
@@ -205,6 +206,7 @@ class Domain:
         if self._goal is not None:
             self._goal.unconfirmed.add(name)
             self.tell(Notice(self.owner, f"lost the switch {name}; it keeps the rules it has"))
+            self.tell(Parted(self.owner, name))
 
     def switch_confirmed(self, name: str, barrier: int) -> None:
         """Handles a barrier reply: the switch has applied all messages before `barrier`."""
@@ -276,6 +278,7 @@ class Domain:
         self._box = _BoxState(lost=True)
         if self._goal is not None:
             self.tell(Notice(self.owner, f"lost the DPI box {self.box}; {self._without_box}"))
+            self.tell(Parted(self.owner, self.box or ""))
             self._goal.unconfirmed.discard(self.box or "")
             self._steer_again()
             self._check()

@@ -144,6 +144,8 @@ class AuthorityClient:
         self._serial = 0
         self._lines = self._connected()
         self._latest: _Latest = ("", {}, Mode.OPERATORS, None, None)
+        self.held: dict[str, int] = {}
+        """How many standing rules each switch has confirmed last."""
 
     def connect_again(self) -> None:
         """Reconnects to the authority's controller after a restart; raises OSError if it does not answer."""
@@ -250,6 +252,7 @@ class AuthorityClient:
         """
         polling.wait([self._lines], seconds=wait_s)
         messages = [decode(line) for line in self._lines.receive()]
+        self.held |= {message.switch: message.rules for message in messages if isinstance(message, Ack)}
         if self._lines.ended is not None and not messages:
             raise self._lost()
         return messages

@@ -27,14 +27,15 @@ from shutdownlab.country.offload import finish_by_senders
 from shutdownlab.country.plan import Plan
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.faults import NO_DAMAGE, Damage
-from shutdownlab.model.network import Role
+from shutdownlab.model.network import Node, Role
 from shutdownlab.network.datapath import Choice, choose
 from shutdownlab.network.delay_line import RELAY
 from shutdownlab.network.net import EmulatedNetwork
-from shutdownlab.network.ovs import OvsInstance
+from shutdownlab.network.ovs import LabSwitch, OvsInstance
 from shutdownlab.network.recorder import RECORDER, mark, patience_s
+from shutdownlab.network.rule_counts import CountsMissing, standing_rules
 from shutdownlab.network.topo import CountryTopo
-from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message, decode
+from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message, Parted, decode
 from shutdownlab.servers.late_answers import process_name, start_doorkeeper
 from shutdownlab.servers.start import Services, start_services
 from shutdownlab.servers.tls import CertificateAuthority
@@ -43,6 +44,7 @@ from shutdownlab.system.inside import require_sandbox
 
 _WITH_AGENTS = (Role.SUBSCRIBER, Role.CONTROL, Role.SERVERS)
 _BACK_S = 10.0
+_AGAIN_S = 0.25
 _RECENT = 60
 """Of the decisions of a DPI box, that it tells when it is asked whether it answers."""
 _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -188,7 +190,15 @@ class Country:
         if not mute:
             asked_late, mute = self._ask_controllers()
             late += asked_late
+        if not mute:
+            mute = self._rules_lost()
         return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))
+
+    @property
+    def _switches(self) -> list[Node]:
+        """The switches that should be at work."""
+        nodes = self.plan.network.nodes.values()
+        return [node for node in nodes if node.role.is_openflow and node.owner not in self.damage.switchless]
 
     @property
     def _on_path(self) -> dict[str, str]:
@@ -203,6 +213,7 @@ class Country:
             return [], []
         asked = {node.name for node in network.by_role(Role.DPI_BOX) if node.owner not in damage.leaderless}
         boxes = asked - damage.boxes - damage.mute_boxes
+        watched = boxes | {node.name for node in self._switches}
         late: list[str] = []
         for seconds in (SOON_S, AT_LAST_S):
             try:
@@ -213,14 +224,32 @@ class Country:
             counted = [message for message in told if isinstance(message, Counters)]
             late += missed_by(counted, self._on_path.values(), self.missed)
             # Meanwhile packets went past it, or were lost.
-            back = dict.fromkeys(message.box for message in told if isinstance(message, BoxJoined))
-            late += [f"{box} and its controller had lost each other for a while" for box in back if box in boxes]
+            parted = dict.fromkeys(message.node for message in told if isinstance(message, Parted))
+            parted |= dict.fromkeys(message.box for message in told if isinstance(message, BoxJoined))
+            late += [f"{name} and its controller had lost each other for a while" for name in parted if name in watched]
             mute = boxes - {message.where for message in counted}
             problems = [f"{box}, or its controller, does not answer" for box in sorted(mute)]
             if not problems:
                 return late, []
             late = late or problems
         return late, problems
+
+    def _rules_lost(self) -> list[str]:
+        """Which switches do not hold as many rules as they have confirmed last: whatever passes them says nothing.
+
+        A controller that believes them to be there does not put them again.
+        """
+        asked = {node.name: self.net.get(node.name) for node in self._switches}
+        end = time.monotonic() + SOON_S
+        while True:
+            found = {name: _held_by(switch) for name, switch in asked.items()}
+            asked = {name: asked[name] for name, rules in found.items() if rules != self.authority.held[name]}
+            if not asked or time.monotonic() > end or AUTHORITY in self.damage.leaderless:
+                return [f"the switch {n} holds {found[n]} rules, not {self.authority.held[n]}" for n in asked]
+            try:
+                self.heard += self.authority.events(_AGAIN_S)  # what leads past a lost box is confirmed a moment later
+            except ControlError as error:
+                return [str(error)]
 
     def box_counters(self, seconds: float, recent: int = 0) -> dict[str, dict[str, Any]]:
         """What the DPI boxes have counted, of those that answer within so long. Raises `ControlError`.
@@ -291,6 +320,14 @@ class Country:
     def environment(self) -> dict[str, str]:
         """For programs run in a node: the laboratory's certificates are the ones to trust."""
         return os.environ | _trusting(self.trusted, self.state_root)
+
+
+def _held_by(switch: LabSwitch) -> int | str:
+    """How many standing rules it has, or why that is not known."""
+    try:
+        return standing_rules(switch.management)
+    except CountsMissing as missing:
+        return f"no known number of ({missing})"
 
 
 def _trusting(trusted: Path, state_root: Path) -> dict[str, str]:

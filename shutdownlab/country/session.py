@@ -12,6 +12,7 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
+from shutdownlab.compiler.races import Races
 from shutdownlab.compiler.resolvers import operators_late
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import Country, build
@@ -186,6 +187,8 @@ class Session:
         plan, network = self.plan, self.plan.loaded.network
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         places: dict[str, Vantage] = {}
+        leads: dict[str, float | None] = {}
+        racers, races = self.country.racers if self.active else {}, Races(network)
         controls: dict[str, tuple[Control, ...]] = {}
         withdrawn = route_changes(network, self._held)
         outages = Outages(network, self.broken, plan.loaded.profiles, self._held, withdrawn)
@@ -198,10 +201,11 @@ class Session:
             request = replace(request_at(probe, name, at, str(self.country.trusted)), id=str(each.number))
             request = over_its_lines(request, probe, at, self._held, plan.loaded.apps)
             places[request.id], controls[request.id] = vantage, controls_of(probe, outages.near(at), request)
+            if vantage.id.operator in racers:
+                leads[request.id] = races.lead(probe, outages.near(at), self._held(vantage.id.operator))
             excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
         self.country.watch.learn()
-        racers = self.country.racers if self.active else {}
         with Starvation(self.country.carriers, self.country.keepers) as starvation:
 
             def go_on() -> bool:
@@ -209,7 +213,7 @@ class Session:
                 return wanted()
 
             def outrun(asked: str, began: float, ended: float) -> str:
-                return starvation.came_late(racers.get(places[asked].id.operator), began, ended)
+                return starvation.came_late(racers.get(places[asked].id.operator), leads.get(asked), began, ended)
 
             told = self.country.agents.run(
                 todo, hopeless, controls, excused, go_on, failed, starvation.between, starvation.held_up, outrun

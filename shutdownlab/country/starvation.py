@@ -23,9 +23,11 @@ from typing import Final, Self
 from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes, had_none, had_none_for, wait_for_its_turn
 
 EVERY_S: Final = 0.1
-_RACE_S: Final = 0.03
-"""For how long an on-path box may have waited from one look to the next, and come in time: servers are no nearer.
-In a whole try it is more than that on any busy machine, and has lost no race."""
+_OF_LEAD: Final = 0.75
+"""Of an on-path box's lead, how long it may have waited from one look to the next, and come in time: the rest is for
+its work. In a whole try it is more than that on any busy machine, and has lost no race."""
+_LEAST_S: Final = 0.002
+"""So long any box may have waited: all wait for less now and then, and lose or win by other things."""
 _TURN_S: Final = 1.0
 """For how long such a box is waited for that has not had its turn yet."""
 _SHARE: Final = 0.5
@@ -112,20 +114,22 @@ class Starvation:
             return ""
         return f"{self._titles[waited.index(longest, from_)]} {had_none_for(longest)}"
 
-    def came_late(self, process: int | None, began: float, ended: float) -> str:
+    def came_late(self, process: int | None, lead: float | None, began: float, ended: float) -> str:
         """That an on-path box waited for so long between two moments that it can have lost its race; "": it did not.
 
         Many short waits lose none; one that is not over is waited for. process: its id, one that is looked at; None:
-        there is no such box. By the clock of `time.monotonic`; `ended` is not yet to come.
+        there is no such box. lead: seconds that it is ahead of whom it races (`compiler.races`); None: it races nobody.
+        By the clock of `time.monotonic`; `ended` is not yet to come.
         """
-        if process is None:
+        if process is None or lead is None:
             return ""
         if self._times[-1] < ended + EVERY_S:
             wait_for_its_turn(process, _TURN_S)
         place, (first, last) = self._places[process], self._looks(began, ended + EVERY_S)
         waits = (self._waited[look + 1][place] - self._waited[look][place] for look in range(first, last))
         longest = max(waits, default=0.0)
-        return f"{self._titles[place]} {had_none_for(longest)}" if longest >= _RACE_S else ""
+        late = longest >= max(_OF_LEAD * lead, _LEAST_S)
+        return f"{self._titles[place]} {had_none_for(longest)}" if late else ""
 
     def _between(self, began: float, ended: float) -> list[float]:
         """How long each waited from the look before one moment to that after another."""

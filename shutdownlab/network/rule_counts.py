@@ -1,7 +1,7 @@
-"""Queries a switch for how many packets matched policies' rules: OpenFlow 1.3's aggregate statistics, by cookie.
+"""Queries a switch for how many packets matched policies' rules, and how many rules it holds: OpenFlow 1.3 statistics.
 
-All rules of a policy have its cookie. The query goes to the bridge's management socket, as `ovs-ofctl`'s do, so no
-controller is involved, and the idle times of flows aren't affected.
+All rules of a policy have its cookie, so packets are counted by cookie. The queries go to the bridge's management socket,
+as `ovs-ofctl`'s do, so no controller is involved, and the idle times of flows aren't affected.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -19,11 +19,19 @@ from shutdownlab.compiler.rules import PipelineTable, policy_cookie
 Counts: TypeAlias = Mapping[tuple[str, int], tuple[int, int]]
 """Packets and bytes by policy and table."""
 _VERSION, _HELLO, _ERROR, _ECHO, _ECHOED, _ASK, _ANSWER = 4, 0, 1, 2, 3, 18, 19
-_AGGREGATE, _ALL_TABLES, _ANY = 2, 0xFF, 0xFFFFFFFF
+_FLOWS, _AGGREGATE, _TABLES, _ALL_TABLES, _ANY, _MORE = 1, 2, 3, 0xFF, 0xFFFFFFFF, 1
 _HEADER: Final = struct.Struct("!BBHI")
-_REQUEST: Final = struct.Struct("!HH4xB3xII4xQQHH4x")
+_RULES: Final = struct.Struct("!B3xII4xQQHH4x")
+"""Which rules are asked for: table, port, group, cookie and its mask, and a match of all."""
 _REPLY: Final = struct.Struct("!HH4xQQ")
+_PART: Final = struct.Struct("!HH4x")
+_TABLE: Final = struct.Struct("!B3xI16x")
+_FLOW: Final = struct.Struct("!HBx8x2xHH")
+"""Of one rule: its length, its table, its timeouts, idle and hard (OpenFlow 1.3.5, section 7.3.5.2)."""
 _PATIENCE_S: Final = 5.0
+_DECIDED: Final = (PipelineTable.RESIDUAL, PipelineTable.VERDICTS)
+"""Tables in which there are rules of connections, too, that come and go."""
+_STANDING: Final = frozenset(PipelineTable).difference(_DECIDED)
 
 
 class CountsMissing(Exception):
@@ -38,16 +46,57 @@ def rule_counts(bridge: Path, policies: Iterable[str]) -> Counts:
     names = tuple(policies)
     if not names:
         return {}
+    with _speaking(bridge) as sock:
+        whole = _asked(sock, [(name, _ALL_TABLES) for name in names])
+        met = [name for name, _ in whole]
+        return _asked(sock, [(name, int(table)) for name in met for table in PipelineTable])
+
+
+def standing_rules(bridge: Path) -> int:
+    """How many rules a switch holds, but for those of single connections, which expire.
+
+    bridge: as for `rule_counts`. Raises `CountsMissing`.
+    """
+    held = 0
+    with _speaking(bridge) as sock:
+        for part in _parts(sock, _TABLES, b""):
+            held += sum(rules for table, rules in _TABLE.iter_unpack(part) if table in _STANDING)
+        for table in _DECIDED:
+            for part in _parts(sock, _FLOWS, _RULES.pack(table, _ANY, _ANY, 0, 0, 1, 4)):
+                held += sum(not idle and not hard for idle, hard in _timeouts(part))
+    return held
+
+
+@contextmanager
+def _speaking(bridge: Path) -> Iterator[socket.socket]:
+    """A connection to a switch's socket, greeted. Raises `CountsMissing` for whatever goes wrong with it."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(_PATIENCE_S)
             sock.connect(str(bridge))
             sock.sendall(_HEADER.pack(_VERSION, _HELLO, _HEADER.size, 0))
-            whole = _asked(sock, [(name, _ALL_TABLES) for name in names])
-            met = [name for name, _ in whole]
-            return _asked(sock, [(name, int(table)) for name in met for table in PipelineTable])
+            yield sock
     except OSError as error:
         raise CountsMissing(f"{bridge}: {error}") from error
+
+
+def _timeouts(part: bytes) -> Iterator[tuple[int, int]]:
+    """Idle and hard, of each rule."""
+    place = 0
+    while place < len(part):
+        length, _, idle, hard = _FLOW.unpack_from(part, place)
+        yield idle, hard
+        place += length
+
+
+def _parts(sock: socket.socket, kind: int, body: bytes) -> Iterator[bytes]:
+    """Ask for statistics of a kind; the answer, which may come in parts."""
+    _ask(sock, 1, kind, body)
+    more = True
+    while more:
+        _, answer = _answer(sock)
+        more = bool(_PART.unpack_from(answer)[1] & _MORE)
+        yield answer[_PART.size :]
 
 
 def since(before: Counts, now: Counts) -> Counts:
@@ -108,21 +157,33 @@ def _is_whole(text: bytes) -> bool:
 def _asked(sock: socket.socket, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
     """Sends all queries at once, and returns packets and bytes by policy and table, without those of 0 packets."""
     for number, (name, table) in enumerate(wanted, start=1):
-        body = _REQUEST.pack(_AGGREGATE, 0, table, _ANY, _ANY, policy_cookie(name), 2**64 - 1, 1, 4)
-        sock.sendall(_HEADER.pack(_VERSION, _ASK, _HEADER.size + len(body), number) + body)
-    found, left = {}, len(wanted)
-    while left:
+        _ask(sock, number, _AGGREGATE, _RULES.pack(table, _ANY, _ANY, policy_cookie(name), 2**64 - 1, 1, 4))
+    found = {}
+    for _ in wanted:
+        number, body = _answer(sock)
+        _, _, packets, octets = _REPLY.unpack_from(body)
+        if packets:
+            found[wanted[number - 1]] = packets, octets
+    return found
+
+
+def _ask(sock: socket.socket, number: int, kind: int, body: bytes) -> None:
+    """Send the request of this number for statistics of a kind."""
+    sock.sendall(
+        _HEADER.pack(_VERSION, _ASK, _HEADER.size + _PART.size + len(body), number) + _PART.pack(kind, 0) + body
+    )
+
+
+def _answer(sock: socket.socket) -> tuple[int, bytes]:
+    """Transaction and body of the next answer; what else the switch says meanwhile is seen to."""
+    while True:
         kind, number, body = _message(sock)
         if kind == _ECHO:
             sock.sendall(_HEADER.pack(_VERSION, _ECHOED, _HEADER.size + len(body), number) + body)
         elif kind == _ERROR:
             raise OSError(f"the switch refuses to count ({body[:4].hex()})")
         elif kind == _ANSWER:
-            left -= 1
-            _, _, packets, octets = _REPLY.unpack_from(body)
-            if packets:
-                found[wanted[number - 1]] = packets, octets
-    return found
+            return number, body
 
 
 def _message(sock: socket.socket) -> tuple[int, int, bytes]:

@@ -231,6 +231,18 @@ class BoxJoined:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class Parted:
+    """The controller `where` has lost the `node` it commands, a switch or a DPI box, and can enforce nothing by it.
+
+    It may be back since; a switch is given its rules anew then, and what boxes had decided is gone.
+    """
+
+    where: str
+    node: str
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class Notice:
     """An event to be recorded that is not an error, such as a channel that was lost or restored."""
 
@@ -249,7 +261,7 @@ class Failure:
 
 Message: TypeAlias = (
     Hello | Decisions | BoxPolicy | Applied | Retune | Hold | CountersRequest | Counters | Command | Order | Ack
-    | Obeyed | Progress | Ready | BoxJoined | Notice | Failure | SessionMessage | ProbingMessage
+    | Obeyed | Progress | Ready | BoxJoined | Parted | Notice | Failure | SessionMessage | ProbingMessage
 )  # fmt: skip
 
 _OTHER_NAMES: dict[type, str] = {CountersRequest: "counters?", BoxPolicy: "policy", BoxJoined: "box-joined"} | {

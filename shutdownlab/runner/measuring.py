@@ -10,6 +10,7 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import Final
 
+from shutdownlab.compiler.races import Races
 from shutdownlab.country.assembly import Country
 from shutdownlab.country.starvation import Starvation
 from shutdownlab.library import Shutdown
@@ -86,7 +87,12 @@ class Measuring:
             excused[cell.id] = excused_by(vouching[cell.id], outages.blamed(probe, at))
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
         country.watch.learn()
-        racers = country.racers if active else {}
+        racers, races = country.racers if active else {}, Races(shutdown.network)
+        leads = {
+            cell.id: races.lead(shutdown.scenario.probes[cell.target], outages.near(surroundings(shutdown, cell)), own)
+            for cell in measured
+            if cell.vantage is not None and cell.operator in racers and (own := carried_out(cell.operator))
+        }
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
         with Starvation(country.carriers, country.keepers) as starvation:
@@ -97,7 +103,7 @@ class Measuring:
                 return True
 
             def outrun(cell_id: str, began: float, ended: float) -> str:
-                return starvation.came_late(racers.get(cells[cell_id][1].operator), began, ended)
+                return starvation.came_late(racers.get(cells[cell_id][1].operator), leads.get(cell_id), began, ended)
 
             told = country.agents.run(
                 todo, likely, vouching, excused, go_on,

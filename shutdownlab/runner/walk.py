@@ -322,7 +322,7 @@ class Walk:
             else:
                 found = self.measuring.measure(country, first, {}, lambda _: None, left)
             broken = tuple(each for each in found if each.outcome is not Outcome.OK and not each.held)
-            if broken and (reasons := country.examine().found):
+            if broken and (reasons := country.examine_answering().found):
                 raise CountryLost(self.options.phases[0], reasons)
             if not any(result.outcome is Outcome.UNKNOWN for result in broken):
                 break  # else this machine is busy

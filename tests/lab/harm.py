@@ -6,6 +6,7 @@ Each kind is done to a process, by its id, or to the node where it is; gone alre
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -20,8 +21,8 @@ from typing import Final
 import outside
 
 _CONTROL_GROUPS: Final = Path("/sys/fs/cgroup")
-_QUOTA_US: Final = 2_000
-"""Of each tenth of a second: 2 %, and nothing of a share that a machine in its right mind would give."""
+_STARVED: Final = 50
+"""They have one part in so many, 2 %, and nothing of a share that a machine in its right mind would give."""
 _MTU: Final = 1280
 """The least that IPv6 lives with (RFC 8200): whatever is larger is lost at this interface without a word."""
 
@@ -68,13 +69,17 @@ def _starve(_: int, victim: int, seconds: float) -> None:
 
 
 @contextmanager
-def starved(victims: Sequence[int]) -> Iterator[None]:
-    """Processes have hardly any processor for a while: by a quota, else among many that want the same one."""
+def starved(victims: Sequence[int], period_us: int = 100_000) -> Iterator[None]:
+    """Processes have hardly any processor for a while: by a quota, else among many that want the same one.
+
+    period_us: of so much at a time they have 2 %, or a millisecond, which is the least that the kernel gives.
+    """
     with ExitStack() as stack:
         if (_CONTROL_GROUPS / "cpu" / "cpu.shares").exists() and os.geteuid() == 0:
             for victim in victims:
                 group = stack.enter_context(_control_group("cpu", f"starved-{victim}"))
-                (group / "cpu.cfs_quota_us").write_text(str(_QUOTA_US))
+                (group / "cpu.cfs_period_us").write_text(str(period_us))
+                (group / "cpu.cfs_quota_us").write_text(str(max(1000, period_us // _STARVED)))
                 (group / "cgroup.procs").write_text(str(victim))
         else:
             stack.enter_context(crowd(victims))
@@ -171,13 +176,39 @@ def hang_up(pid: int, own: str, peer: str) -> None:
 
 def _flows(root: int, victim: int, _seconds: float) -> None:
     """Have a switch, one drawn by the victim's number, forget all its flows."""
-    switches = [pid for pid in outside.descendants(root) if outside.names(pid) == "ovs-vswitchd"]
-    there = f"/proc/{switches[victim % len(switches)]}"
-    argument = next(a for a in Path(there, "cmdline").read_bytes().split(b"\0") if a.startswith(b"--pidfile="))
-    folder = Path(argument.decode().removeprefix("--pidfile=")).parent
-    sockets = sorted(Path(f"{there}/root{folder}").glob("*.mgmt"))
-    ofctl = ("ovs-ofctl", "--protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15", "del-flows")
-    subprocess.run([*ofctl, f"unix:{sockets[victim % len(sockets)]}"], check=True)
+    switches = switches_of(root)
+    ofctl("del-flows", switches[victim % len(switches)])
+
+
+def _policies(root: int, victim: int, _seconds: float) -> None:
+    """Have a switch, one drawn by the victim's number, forget the rules of all policies, and go on with the others."""
+    switches = switches_of(root)
+    forget_policies(switches[victim % len(switches)])
+
+
+def forget_policies(switch: Path) -> None:
+    """Remove all rules from a switch that enforce a policy; `switch`: the socket of its management."""
+    for cookie in sorted(set(re.findall(r"cookie=(0x[1-9a-f][0-9a-f]*)", ofctl("dump-flows", switch)))):
+        ofctl("del-flows", switch, f"cookie={cookie}/-1")
+
+
+def switches_of(root: int) -> list[Path]:
+    """The sockets of the management of all switches of a run that `root` is the first process of."""
+    sockets: list[Path] = []
+    for pid in outside.descendants(root):
+        if outside.names(pid) == "ovs-vswitchd":
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            argument = next(each for each in argv if each.startswith(b"--pidfile="))
+            folder = Path(argument.decode().removeprefix("--pidfile=")).parent
+            sockets += sorted(Path(f"/proc/{pid}/root{folder}").glob("*.mgmt"))
+    return sockets
+
+
+def ofctl(command: str, switch: Path, *arguments: str) -> str:
+    """What ovs-ofctl says at a switch's socket."""
+    versions = "--protocols=OpenFlow10,OpenFlow13,OpenFlow14,OpenFlow15"
+    argv = ["ovs-ofctl", versions, command, f"unix:{switch}", *arguments]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
 HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
@@ -194,6 +225,7 @@ HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
         "mtu": _mtu,
         "neighbours": _neighbours,
         "flows": _flows,
+        "policies": _policies,
         "hangup": _hangup,
     }
 )

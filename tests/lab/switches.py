@@ -79,6 +79,10 @@ class Switches:
         """A bridge's name has room for 15 characters."""
         return f"br{[node.name for node in self.nodes].index(name)}"
 
+    def management(self, name: str) -> Path:
+        """The socket by which `ovs-ofctl` speaks to a switch."""
+        return self._directory / f"{self.bridge(name)}.mgmt"
+
     def vsctl(self, *arguments: str) -> str:
         return self.run("ovs-vsctl", "--timeout=20", f"--db=unix:{self._directory}/db.sock", *arguments)
 

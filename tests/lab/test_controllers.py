@@ -28,6 +28,7 @@ from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Mode
+from shutdownlab.network.rule_counts import standing_rules
 from shutdownlab.protocol.messages import Ack, Failure, Message, Notice, Obeyed
 
 REPOSITORY = Path(__file__).parents[2]
@@ -174,6 +175,20 @@ def test_meters_come_and_go_with_the_policy_that_needs_them(lab: Lab) -> None:
     assert "rate=150" not in meters
     lab.authority.order("free", {})
     assert "rate=" not in lab.switches.ofctl("dump-meters", "southcell-capital-sw")
+
+
+@pytest.mark.parametrize("table", [table for table in PipelineTable if table is not PipelineTable.FORWARD])
+def test_a_switch_tells_how_many_of_its_rules_have_been_confirmed_whatever_a_box_decides(
+    lab: Lab, table: PipelineTable
+) -> None:
+    box, switch = lab.box("northnet", 0), "northnet-dpi"
+    lab.authority.order("named", policies(blackout=BLACKOUT, named={**WHATSAPP, "where": {"operators": ["northnet"]}}))
+    box.decide([decision("pass", 40001), decision("drop", 40002, residual=Residual("3-tuple", 90, True))])
+    until("verdicts on the switch", lambda: len(lab.verdicts(switch)) == 2)
+    told = {node.name: standing_rules(lab.switches.management(node.name)) for node in lab.switches.nodes}
+    assert told == lab.authority.held
+    lab.switches.ofctl("del-flows", switch, "--strict", f"table={int(table)},priority=0")
+    assert standing_rules(lab.switches.management(switch)) == told[switch] - 1
 
 
 def test_a_rule_that_stays_keeps_its_counters(lab: Lab) -> None:
@@ -323,6 +338,20 @@ def test_killing_a_controller_leaves_its_rules_and_is_told(lab: Lab) -> None:
     assert {name.partition("-")[0] for name in lab.wrong({})} == {"southcell"}
     lab.authority.order("restored by force", {}, Mode.DIRECT)
     assert lab.wrong({}) == {}
+
+
+def test_an_operator_that_does_not_do_as_ordered_goes_on_so_when_the_authority_is_reached_again(lab: Lab) -> None:
+    lab.authority.order("blackout", policies(blackout=BLACKOUT), otherwise={"southcell": {}})
+    there = lab.controllers.processes["southcell"].pid
+    host, port = lab.controllers.addresses.authority
+    ss = ("nsenter", f"--net={lab.controllers.netns}", "ss", "-Htnp")
+    lines = [line.split() for line in lab.switches.run(*ss, "dst", f"{host}:{port}").splitlines()]
+    (own,) = (line[3] for line in lines if f"pid={there}," in line[-1])
+    lab.switches.run(*ss, "--kill", "src", own)
+    lab.hear("of the return", lambda message: isinstance(message, Notice) and "controller is back" in message.text)
+    lab.hear("of the order", lambda message: isinstance(message, Obeyed) and message.operator == "southcell")
+    ordered = {name.partition("-")[0] for name in lab.wrong({})}
+    assert ordered == {"northnet"}, "southcell has none of the rules"
 
 
 def test_a_controller_that_dies_with_an_order_to_obey_fails_the_order(lab: Lab) -> None:

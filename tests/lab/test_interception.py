@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -45,6 +46,9 @@ class Site:
     listener: socket.socket
     context: ssl.SSLContext
     seen: list[str] = field(default_factory=list)
+    resets: tuple[int, ...] = ()
+    """Which connections are reset at their hello: the client's own is the first, the proxy's for the certificate next.
+    """
     ports: list[int] = field(default_factory=list)
     """From which it was connected to."""
 
@@ -53,9 +57,14 @@ class Site:
             while True:
                 connection, peer = self.listener.accept()
                 self.ports.append(peer[1])
-                threading.Thread(target=self._answer, args=(connection, peer), daemon=True).start()
+                threading.Thread(target=self._answer, args=(connection, peer, len(self.ports)), daemon=True).start()
 
-    def _answer(self, connection: socket.socket, peer: tuple[str, int]) -> None:
+    def _answer(self, connection: socket.socket, peer: tuple[str, int], number: int) -> None:
+        if number in self.resets:
+            connection.recv(1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+            return
         with suppress(OSError), self.context.wrap_socket(connection, server_side=True) as channel:
             while data := channel.recv(65536):
                 self.seen.append(peer[0])
@@ -373,6 +382,47 @@ def test_a_proxy_that_can_open_nothing_more_says_so_for_what_it_does_not_interce
     assert "its TLS proxy failed, and did not intercept as it should: OSError: [Errno 24]" in told[0]
     resource.prlimit(proxy, resource.RLIMIT_NOFILE, usual)
     assert place.visit().issuer.rfc4514_string() == QAZNET
+
+
+def test_a_server_that_answers_a_client_and_not_the_proxy_is_told_of_for_its_client_got_through(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    place = site(crossing, authority, tmp_path)
+    place.resets = (2,)
+    assert place.visit().issuer.rfc4514_string() != QAZNET
+    told: list[str] = []
+
+    def tells() -> bool:
+        told.extend(m.text for m in map(decode, crossing.box.receive()) if isinstance(m, Failure))
+        return bool(told)
+
+    until("the box tells", tells)
+    assert told == [
+        "its TLS proxy did not intercept a connection that its server has answered: "
+        "ConnectionResetError: [Errno 104] Connection reset by peer"
+    ]
+    assert place.visit().issuer.rfc4514_string() == QAZNET
+
+
+def test_whoever_a_server_answers_nothing_is_no_fault_of_the_proxys(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    place = site(crossing, authority, tmp_path)
+    place.resets = (1, 2)
+    with pytest.raises(ConnectionResetError):
+        place.visit()
+    assert place.visit().issuer.rfc4514_string() == QAZNET
+    assert not [message for message in map(decode, crossing.box.receive()) if isinstance(message, Failure)]
+
+
+def test_clients_that_come_at_once_have_the_server_asked_for_its_certificate_once(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    place = site(crossing, authority, tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        shown = list(pool.map(lambda _: place.visit().issuer.rfc4514_string(), range(8)))
+    assert shown == [QAZNET] * 8
+    assert len(place.ports) == 8 + 1
 
 
 def records(hello: bytes, size: int) -> bytes:

@@ -10,6 +10,7 @@ import outside
 from invocation import Json, small
 
 import shutdownlab as sl
+from shutdownlab import library
 
 CELLS = [(place, "dns", "ipv4") for place in ("northnet/coast", "northnet/capital", "southcell/coast")]
 
@@ -30,5 +31,26 @@ def test_what_gets_through_because_an_on_path_box_has_no_processor_is_not_ok(tmp
         assert len(boxes) == 2
         with harm.starved(boxes):
             starved = [found for _, found in lab.measure(3 * CELLS)]
+        assert {found.outcome.value for found in starved} <= {"unknown", "blocked"}
+        assert {found.outcome.value for _, found in lab.measure(CELLS)} == {"blocked"}
+
+
+def test_a_box_loses_to_a_server_that_is_near_by_a_wait_that_one_far_away_would_leave_it_and_that_is_not_ok(
+    tmp_path: Path,
+) -> None:
+    """Servers are 4 ms away, there and back; the box has its turn for a millisecond of each ten."""
+    country = library.shipped_file("two-operators").read_text().replace("transit: {delay: 20ms", "transit: {delay: 2ms")
+    assert "delay: 2ms, bandwidth: 1gbit" in country
+    (tmp_path / "near.yaml").write_text(country)
+
+    def near(scenario: Json) -> None:
+        racing(scenario)
+        scenario["topology"] = "near.yaml"
+
+    with sl.lab(small(tmp_path, near)) as lab:
+        lab.put_in_force(["forged"])
+        boxes = [pid for pid in outside.descendants(os.getpid()) if outside.names(pid).startswith("dpi-")]
+        with harm.starved(boxes, period_us=10_000):
+            starved = [found for _, found in lab.measure(10 * CELLS)]
         assert {found.outcome.value for found in starved} <= {"unknown", "blocked"}
         assert {found.outcome.value for _, found in lab.measure(CELLS)} == {"blocked"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 from collections import Counter
@@ -80,6 +81,45 @@ def test_a_box_that_was_away_from_its_controller_for_a_moment_makes_its_phase_vo
     assert voided["phase"] == "blackout"
     assert voided["reasons"] == ["southcell-box and its controller had lost each other for a while"]
     assert all(row["outcome"] == row["expected"] for row in record.rows)
+
+
+def test_a_switch_that_was_away_from_its_controller_for_a_moment_makes_its_phase_void(tmp_path: Path) -> None:
+    """It was given its rules anew, and what a DPI box had decided is forgotten."""
+    with under_way(tmp_path, small(tmp_path)) as (process, record):
+        wait_for_event(process, record, "confirmed", "blackout")
+        (switches,) = (pid for pid in outside.descendants(process.pid) if is_of(pid, "ovs-vswitchd", "southcell"))
+        (controller,) = (p for p in outside.descendants(process.pid) if outside.names(p) == "ctl-southcell")
+        served = {own for own, _ in harm.connections(controller)}
+        own, peer = next(each for each in harm.connections(switches) if each[1] in served)
+        harm.hang_up(switches, own, peer)
+        done = finished(process)
+    assert done.code == 0, done.output
+    (voided,) = record.events_of("voided")
+    assert voided["phase"] == "blackout"
+    (reason,) = voided["reasons"]
+    assert re.fullmatch("southcell-[a-z-]+ and its controller had lost each other for a while", reason)
+    assert all(row["outcome"] == row["expected"] for row in record.rows)
+
+
+def is_of(pid: int, program: str, owner: str) -> bool:
+    """Whether a process is this program of an operator's."""
+    return outside.names(pid) == program and f"/{owner}/" in Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def test_a_switch_that_has_lost_the_rules_of_a_policy_makes_its_phase_void_and_is_not_believed_again(
+    tmp_path: Path,
+) -> None:
+    """Whoever it let through was no subscriber that got through: its controller believes the rules to be there."""
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
+        wait_for_event(process, record, "confirmed", "blackout")
+        for switch in harm.switches_of(process.pid):
+            harm.forget_policies(switch)
+        done = finished(process)
+    assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
+    (voided,) = record.events_of("voided")
+    assert (voided["phase"], voided["anew"]) == ("blackout", True)
+    assert all(re.fullmatch(r"the switch [a-z-]+ holds \d+ rules, not \d+", reason) for reason in voided["reasons"])
+    assert done.code == 0, done.output
 
 
 def copied(run: Interrupted, place: Path) -> Record:

@@ -30,6 +30,7 @@ from shutdownlab.protocol.messages import (
     Message,
     Notice,
     Obeyed,
+    Parted,
     Progress,
 )
 
@@ -173,6 +174,7 @@ def test_a_switch_that_comes_back_is_replaced_whole(scene: Scene) -> None:
         "lost the switch southcell-coast-sw; it keeps the rules it has",
         "the switch southcell-coast-sw is back",
     ]
+    assert Parted("southcell", "southcell-coast-sw") in scene.told, "so that what is measured meanwhile is doubted"
 
 
 def test_a_refused_message_is_a_failure_and_no_confirmation_follows(scene: Scene) -> None:

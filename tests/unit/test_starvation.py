@@ -129,12 +129,25 @@ def test_a_box_that_waited_for_as_long_as_a_server_takes_may_have_lost_its_race(
     clock: SimpleNamespace, keeping: Starvation
 ) -> None:
     passes(clock, keeping, 1.0, p1=0.2, p2=0.9)
-    assert not keeping.came_late(1, 100.0, 101.0)
+    assert not keeping.came_late(1, 0.04, 100.0, 101.0)
     passes(clock, keeping, 1.0)
     passes(clock, keeping, 0.125, p1=0.5)
     passes(clock, keeping, 1.0)
-    assert keeping.came_late(1, 101.9, 102.2) == "the switch had no processor for 0.06 s: this machine is busy"
-    assert not keeping.came_late(1, 102.2, 103.0), "it was over"
+    assert keeping.came_late(1, 0.04, 101.9, 102.2) == "the switch had no processor for 0.06 s: this machine is busy"
+    assert not keeping.came_late(1, 0.04, 102.2, 103.0), "it was over"
+    assert not keeping.came_late(1, 0.2, 101.9, 102.2), "so far away is a server that it came in time"
+    assert not keeping.came_late(1, None, 101.9, 102.2), "it raced nobody"
+
+
+def test_a_box_may_have_waited_the_less_the_nearer_its_server_is(clock: SimpleNamespace, keeping: Starvation) -> None:
+    passes(clock, keeping, 0.125, p1=0.2)
+    passes(clock, keeping, 1.0)
+    assert not keeping.came_late(1, 0.04, 99.9, 100.2)
+    assert keeping.came_late(1, 0.03, 99.9, 100.2), "25 ms of a lead of 30: the rest is not enough for its work"
+    assert keeping.came_late(1, 0.0, 99.9, 100.2)
+    passes(clock, keeping, 0.125, p1=0.012)
+    passes(clock, keeping, 1.0)
+    assert not keeping.came_late(1, 0.0, 101.2, 101.4), "nobody has never waited"
 
 
 def test_a_thread_that_waits_is_seen_though_its_process_has_others_that_rest() -> None:
