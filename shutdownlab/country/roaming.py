@@ -33,6 +33,8 @@ _RULE_PRIORITY: Final = 101
 _FAMILIES: Final = {4: 2, 6: 10}
 _QUEUE: Final = 5_000
 """Packets that may wait for the process: a burst must not be lost for a busy machine."""
+_KEPT: Final = 16_384
+"""Octets that a home's router keeps for each neighbour that it does not find."""
 _TABLES_MISSING: Final = "use a kernel with CONFIG_IP_MULTIPLE_TABLES"
 _TUN_MISSING: Final = "sudo modprobe tun, and let ordinary users open /dev/net/tun"
 
@@ -51,7 +53,10 @@ def begin_tunnels(net: EmulatedNetwork, network: Network) -> Forked | None:
     for home in network.topology.homes:
         router, mine = router_of(network, home), [vantage for vantage in guests if vantage.home == home]
         routes = [str(ip_network(a)) for vantage in mine for bearer in vantage.bearers for a in bearer.inner]
-        _make(net.get(router.name).namespace, network.tunnel_mtu, [], routes)
+        namespace: Namespace = net.get(router.name).namespace
+        _make(namespace, network.tunnel_mtu, [], routes)
+        # Of what goes where nobody answers ARP, less than fills the tunnels' socket: others' packets leave by it, too.
+        namespace.set_sysctls({f"net/ipv4/neigh/{port}/unres_qlen_bytes": _KEPT for port in router.ports})
         ends[router.name] = _end(net, router, mine, at_home=True)
     return start_tunnels(ends)
 

@@ -31,7 +31,8 @@ _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _LONGEST: Final = 65_535
 _BATCH: Final = 64
 _BUFFER: Final = 4 << 20
-_SO_RCVBUFFORCE: Final = 33
+"""Octets. What is sent to where nobody answers ARP the kernel keeps, and it must not fill what others send by."""
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 
 _NO_ROOM: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})
 _SENT_AND_DROPPED: Final = 8 + 3
@@ -91,10 +92,11 @@ class _End:
             for local in dict.fromkeys(tunnel.local for tunnel in end.tunnels):
                 sock = opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
                 self._sockets[local] = sock
-                try:
-                    sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-                except PermissionError:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+                for forced, asked in ((_SO_SNDBUFFORCE, socket.SO_SNDBUF), (_SO_RCVBUFFORCE, socket.SO_RCVBUF)):
+                    try:
+                        sock.setsockopt(socket.SOL_SOCKET, forced, _BUFFER)
+                    except PermissionError:  # beyond net.core's most: root of the machine only
+                        sock.setsockopt(socket.SOL_SOCKET, asked, _BUFFER)
                 sock.bind((local, gtp.PORT))
 
     def descriptors(self) -> Iterator[tuple[int, Callable[[], None]]]:

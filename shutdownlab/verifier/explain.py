@@ -124,7 +124,8 @@ class _Explainer:
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
             ttls=tuple(self._ttls(wire)) if wire else (),
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
-            stream=wire.stream if wire else None, beyond=wire.beyond if wire else None, departs=self._departs(),
+            stream=(wire.outer or wire.stream) if wire else None, beyond=(wire.outer or wire.beyond) if wire else None,
+            departs=self._departs(),
             faults=tuple(self._faults(verdict.outcome)),
             elsewhere=tuple(self._elsewhere(verdict.outcome)), longest=self._longest(wire) if wire else None,
         )  # fmt: skip

@@ -18,6 +18,8 @@ from shutdownlab.protocol.messages import Counters, decode
 from shutdownlab.system.child_process import Forked
 
 OPERATOR, HOME, GUEST, SITE = "10.9.0.1", "10.9.0.2", "203.0.113.196", "192.0.2.1"
+NOBODY, GONE = "10.9.0.77", "203.0.113.198"
+"""Where no operator is any more, and a guest of theirs."""
 
 
 class Roaming:
@@ -32,12 +34,14 @@ class Roaming:
             cables.run(node, "ip", "address", "add", f"{inner}/32", "dev", "home")
             cables.run(node, "ip", "link", "set", "home", "mtu", "1464", "up")
         cables.run(self.guest, "ip", "route", "add", "default", "dev", "home")
-        cables.run(self.home, "ip", "route", "add", GUEST, "dev", "home")
-        inner = (ip_address(GUEST).packed,)
+        for guest in (GUEST, GONE):
+            cables.run(self.home, "ip", "route", "add", guest, "dev", "home")
+        inner, gone = (ip_address(GUEST).packed,), (ip_address(GONE).packed,)
+        of_home = Tunnel(196, HOME, OPERATOR, inner), Tunnel(198, HOME, NOBODY, gone)
         self.process: Forked = start_tunnels(
             {
                 "guest": TunnelEnd(self.guest, "home", False, (Tunnel(196, OPERATOR, HOME, inner),)),
-                "home": TunnelEnd(self.home, "home", True, (Tunnel(196, HOME, OPERATOR, inner),)),
+                "home": TunnelEnd(self.home, "home", True, of_home),
             }
         )
         self.process.wait_ready()
@@ -92,3 +96,13 @@ def test_what_finds_no_room_while_the_process_has_no_turn_is_told_as_lost(roamin
     assert lost > 0
     assert lost_by(roaming.process, 30, lost) == 0
     roaming.counted()
+
+
+def test_what_goes_to_an_operator_that_is_not_there_keeps_nobody_else_s_packets(roaming: Roaming) -> None:
+    flood = f"[(s.sendto(b'x', ('{GONE}', 9)), time.sleep(0.0001)) for _ in range(1500)]"
+    begin = f"import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('{SITE}', 0))"
+    roaming.python(roaming.home, f"{begin}; {flood}")
+    roaming.cables.run(roaming.home, "ping", "-c", "1", "-W", "30", "-I", SITE, GUEST)
+    counted = roaming.counted()
+    assert counted["home"]["sent"] == 1501
+    assert lost_in(counted) == 0
