@@ -75,7 +75,7 @@ class Handover:
 
 @dataclass(frozen=True, slots=True)
 class HandoverReply:
-    """Whether the proxy has taken the connection over; if not, `why`, and whether the server's certificate was the cause."""
+    """Whether the proxy has taken over; if not, `why`, and whether the server's certificate is the cause."""
 
     number: int
     taken: bool

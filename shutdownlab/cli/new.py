@@ -19,6 +19,8 @@ from shutdownlab.starting.routing_data import RoutingData
 from shutdownlab.starting.templates import policy_text, profile_text, scenario_text
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_KINDS = frozenset(Access) - {Access.ROAMING}
+"""Of lines that an operator's own subscribers have."""
 _OPERATOR = (
     "NAME:ASN[:SHARE][:fixed|mobile|satellite], a share from 0 to 1 or in percent, such as "
     "northnet:64501:0.6 or southcell:AS64502:40%:mobile"
@@ -142,7 +144,7 @@ def _operator(text: str) -> OperatorPlan:
     asn = re.fullmatch(r"(?:AS)?(\d{1,10})", rest.pop(0).upper())
     if asn is None or not 0 < int(asn[1]) < 1 << 32:
         bad_option("--operator", quoted(text), "an AS number after the name, 1 to 4294967295", _EXAMPLE)
-    access = Access(rest.pop()) if rest and rest[-1] in set(Access) else Access.FIXED
+    access = Access(rest.pop()) if rest and rest[-1] in _KINDS else Access.FIXED
     share = _share(rest.pop()) if len(rest) == 1 else None
     if rest or (share is not None and not 0 <= share <= 1):
         bad_option("--operator", quoted(text), _OPERATOR)

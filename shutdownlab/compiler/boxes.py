@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
+from ipaddress import ip_network
 
 from shutdownlab.compiler import controls
 from shutdownlab.compiler.connections import (
@@ -68,7 +69,7 @@ def compile_box(network: Network, active: Mapping[str, Policy], operator: str) -
         if concerned:
             if concerned not in alike:
                 alike[concerned] = reduce(both, (_classifier(n, active[n], allowed) for n, allowed in concerned))
-            lists.setdefault(alike[concerned], []).extend(network.subnets[vantage.id])
+            lists.setdefault(alike[concerned], []).extend(_seen_by_boxes(network, vantage))
     named = [
         InspectionRule(
             name=judgement.policy or "spared",
@@ -112,7 +113,14 @@ def _by_address(network: Network, when: Conditions, vantages: list[Vantage]) -> 
 
 
 def _subnets(network: Network, vantages: Iterable[Vantage]) -> tuple[IpPrefix, ...]:
-    return tuple(subnet for vantage in vantages for subnet in network.subnets[vantage.id])
+    return tuple(subnet for vantage in vantages for subnet in _seen_by_boxes(network, vantage))
+
+
+def _seen_by_boxes(network: Network, vantage: Vantage) -> Iterator[IpPrefix]:
+    """Where a group's packets come from and go to, for a box: of those who roam also inside their tunnel, into which
+    some look."""
+    yield from network.subnets[vantage.id]
+    yield from (ip_network(address) for bearer in vantage.bearers[:1] for address in bearer.inner)
 
 
 def _within(subnets: Sequence[IpPrefix], given: tuple[IpPrefix, ...]) -> tuple[IpPrefix, ...]:

@@ -258,11 +258,16 @@ def _clients(network: Network, allowance: Allowance) -> Callable[[int], Iterable
     """Whose traffic is allowed, as prefixes of an IP version; None: everybody's."""
     if allowance.who == Scope() and not allowance.inside:
         return lambda _: (None,)
-    own = [subnet for v in network.vantages if allowance.who.covers(v) for subnet in network.subnets[v.id]]
+    own = [prefix for v in network.vantages if allowance.who.covers(v) for prefix in _as_seen(network, v)]
     if allowance.inside:
         pairs = [narrower(subnet, prefix) for subnet in own for prefix in allowance.inside]
         own = [prefix for prefix in pairs if prefix]
     return lambda version: (prefix for prefix in own if prefix.version == version)
+
+
+def _as_seen(network: Network, vantage: Vantage) -> Iterable[IpPrefix]:
+    """Where others see a group's packets come from: of those who roam, from their home."""
+    return [_single(a) for bearer in vantage.bearers for a in bearer.inner] or network.subnets[vantage.id]
 
 
 def _app_prefixes(network: Network, apps: Mapping[str, App], app: str) -> tuple[IpPrefix, ...]:

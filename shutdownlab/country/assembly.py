@@ -25,11 +25,13 @@ from shutdownlab.country.health import Examination, Watch
 from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness, missed_by
 from shutdownlab.country.offload import finish_by_senders
 from shutdownlab.country.plan import Plan
+from shutdownlab.country.roaming import begin_tunnels, lost_by
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
 from shutdownlab.network.datapath import Choice, choose
 from shutdownlab.network.delay_line import RELAY
+from shutdownlab.network.home_tunnels import TUNNELS
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.ovs import LabSwitch, OvsInstance
 from shutdownlab.network.recorder import RECORDER, mark, patience_s
@@ -185,14 +187,21 @@ class Country:
         if seen.lost:
             return seen
         liveness = Liveness(self.plan.network, self._instances, self.services, self.agents, self.plan.files)
-        asked = {RELAY, *map(process_name, self.plan.network.nodes)}
+        asked = {RELAY, TUNNELS, *map(process_name, self.plan.network.nodes)}
         late, mute = liveness.ask([process for process in self.others if process.name in asked])
         if not mute:
             asked_late, mute = self._ask_controllers()
-            late += asked_late
+            late += [*asked_late, *self._lost_in_tunnels()]
         if not mute:
             mute = self._rules_lost()
         return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))
+
+    def _lost_in_tunnels(self) -> Iterator[str]:
+        """Whether the tunnels of those who roam have lost packets for which there was no room."""
+        for process in self.others:
+            if process.name == TUNNELS and (lost := lost_by(process, SOON_S, self.missed.get(TUNNELS, 0))):
+                self.missed[TUNNELS] = self.missed.get(TUNNELS, 0) + lost
+                yield f"{TUNNELS} has lost {lost} packets: this machine is busy"
 
     @property
     def _switches(self) -> list[Node]:
@@ -400,6 +409,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         net.start()
         translate(net, network)
         join_translators(net, network)
+        tunnels = begin_tunnels(net, network)
         finish_by_senders(net, network, ovs_version())
     recorder = begin_recorder(plan, net) if plan.pcap else None
     with _timed(took, "services"):
@@ -407,7 +417,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         services = start_services(net, network, ca, plan.files / "services")
         authority = AuthorityClient(controllers)
         authority.order("no policy", {})
-        others = [*boxes, *doorkeepers, *(process for process in (relay, recorder) if process)]
+        others = [*boxes, *doorkeepers, *(process for process in (relay, tunnels, recorder) if process)]
         for process in others:
             process.wait_ready()
         services.wait_ready()

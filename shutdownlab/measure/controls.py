@@ -110,16 +110,18 @@ def _spared(network: Network, node: Node, version: int) -> str:
     """The address of a node by which it is reached whatever is in force."""
     if node.vantage is None:
         return str(node.address(version))
+    if node.vantage.bearers:  # through a tunnel of its own, beside the other
+        return next(str(a) for a in node.vantage.bearers[1].inner if a.version == version)
     return next(str(a) for a in network.control_addresses(node.vantage.id) if a.version == version)
 
 
 def _lookups(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Control]:
-    network, operator = at.network, at.vantage.id.operator
-    agent, hosts = network.one(Role.CONTROL, operator).name, probe.looked_up(at)
+    network, owner, hosts = at.network, at.vantage.home or at.vantage.id.operator, probe.looked_up(at)
+    agent = network.one(Role.SERVERS if at.vantage.home else Role.CONTROL, owner).name
     if hosts:
-        yield _path(at, network.subscriber(at.vantage.id).name, network.one(Role.RESOLVER, operator).name, "lookup")
+        yield _path(at, network.subscriber(at.vantage.id).name, network.resolver_of(at.vantage).name, "lookup")
     for host in hosts:
-        name = f"resolver of {at.vantage.id.operator} for {host}, {at.family}"
+        name = f"resolver of {owner} for {host}, {at.family}"
         yield Control(name, agent, "lookup", Check(name, asked.resolver, host=host))
 
 

@@ -11,7 +11,6 @@ from shutdownlab.compiler.resolvers import lateness, lies_to
 from shutdownlab.inspection.apps import App
 from shutdownlab.library import Shutdown
 from shutdownlab.model.answers import GIVES_UP_S
-from shutdownlab.model.network import Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.protocol.probing import ProbeRequest
@@ -34,7 +33,7 @@ def surroundings(shutdown: Shutdown, cell: Cell) -> Surroundings:
 def request_at(probe: Probe, name: str, at: Surroundings, ca: str) -> ProbeRequest:
     """What to ask for a probe under the name `name`; `ca`: path of the lab authority's certificate (PEM)."""
     vantage = at.vantage
-    resolver = at.network.one(Role.RESOLVER, vantage.id.operator).address(at.family.version)
+    resolver = at.network.resolver_of(vantage).address(at.family.version)
     return ProbeRequest(
         id=name,
         name=name,

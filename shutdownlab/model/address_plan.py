@@ -2,7 +2,8 @@
 
 The laboratory's own links (LANs, backbone, management) are in blocks that no topology may use. Of an operator's
 prefixes the first /24 (and /64) is infrastructure, each subscriber group has the next one; of a transit's, the first is
-its servers'. Apps whose addresses the catalogue gives have those, wherever they are hosted.
+its servers', and at its end are its customers who roam in the country. Apps whose addresses the catalogue gives have
+those, wherever they are hosted.
 """
 
 from __future__ import annotations
@@ -66,7 +67,18 @@ FIRST_HOP_ABROAD, HOPS_ABROAD = 12289, 32
 """On the gateway's LAN, of the routers on transits' links: the gateway's neighbour is first; so many a transit."""
 SERVERS, FIRST_SERVED = 2, 10
 """Places in a transit's subnet of servers, beside the router's."""
+_GUESTS = 192
+"""In a transit's subnet of servers, of the 64 addresses that are not on its servers' link."""
+_HOME_RESOLVER: Mapping[int, int] = MappingProxyType({4: 1, 6: 2})
+MOST_SERVED_AT_HOME = _GUESTS - FIRST_SERVED
+"""How many servers without addresses of their own have theirs before these."""
+FIRST_GUEST, MOST_GUESTS = 4, 30
+"""Among these, of its customers who roam in the country, two addresses a group: theirs, and their controls'. Before
+them is the resolver that they ask."""
 
+
+TUNNEL_HEADERS = 20 + 8 + 8
+"""Octets that a GTP-U tunnel adds: headers of IPv4, of UDP and its own."""
 
 _EVERYWHERE: Mapping[int, IpPrefix] = MappingProxyType(
     {4: ipaddress.IPv4Network("0.0.0.0/0"), 6: ipaddress.IPv6Network("::/0")}
@@ -90,6 +102,16 @@ def point_to_point(infrastructure: Pair, place: Mapping[int, int]) -> tuple[list
         [_on_its_own(4, v4), _on_its_own(6, v6)],
         [_on_its_own(4, v4 + 1), _on_its_own(6, v6 - 1)],
     )
+
+
+def guests(servers: Pair) -> Pair:
+    """The part of a transit's subnet of servers that its customers have who roam in the country."""
+    return tuple(prefix(b.version, int(b.network_address) + _GUESTS, 26 if b.version == 4 else 122) for b in servers)
+
+
+def home_resolver(pool: Pair) -> tuple[list[Interface], list[Interface]]:
+    """The addresses of the resolver that those ask who roam, and the router's on the link to it; pool: `guests`."""
+    return point_to_point(pool, _HOME_RESOLVER)
 
 
 def shared(pair: Pair) -> ipaddress.IPv4Address | None:

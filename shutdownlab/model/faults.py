@@ -342,7 +342,7 @@ def _access_switches(network: Network, where: Powerless) -> Iterator[Node]:
 
 
 def _mobile_lines(network: Network, where: Powerless) -> Iterator[Link]:
-    """Between mobile subscribers of some regions and their access switches."""
+    """Between mobile subscribers, roaming ones too, of some regions and their access switches."""
     for link in network.links:
         for end in (link.a, link.b):
             vantage = network.nodes[end.node].vantage
@@ -353,7 +353,7 @@ def _mobile_lines(network: Network, where: Powerless) -> Iterator[Link]:
 def _is_mobile_there(vantage: Vantage, where: Powerless) -> bool:
     operator, region, _ = vantage.id
     there = region in where.regions and (not where.operators or operator in where.operators)
-    return there and vantage.access is Access.MOBILE
+    return there and vantage.access in {Access.MOBILE, Access.ROAMING}
 
 
 def _links_between(network: Network, one: str, other: str) -> Iterator[Link]:

@@ -51,6 +51,7 @@ def _keys(topology: Topology) -> Iterator[Key]:
         for region, groups in operator.regions.items():
             yield Role.ACCESS_SWITCH, (name, region)
             yield from ((Role.SUBSCRIBER, (name, region, group)) for group in groups)
+    yield from ((Role.RESOLVER, (name,)) for name in topology.homes)
 
 
 def _told(key: Key) -> tuple[str, ...]:

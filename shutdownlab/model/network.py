@@ -83,8 +83,12 @@ class Node:
         return tuple(own.ip for port in self.ports.values() for own in port.addresses)
 
     def address(self, version: int) -> Address:
-        """The first address of an IP version; raises `StopIteration` where there is none."""
-        return next(address for address in self.addresses if address.version == version)
+        """The first address of an IP version, by which the world knows it: of one who roams, that of his home. Raises
+        `StopIteration` where there is none."""
+        own = self.addresses
+        if self.vantage is not None and self.vantage.bearers:
+            own = self.vantage.bearers[0].inner
+        return next(address for address in own if address.version == version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,20 @@ class Network:
 
     def mtu(self, vantage: Vantage) -> int:
         """Octets of the longest packet that its line carries."""
+        if vantage.home:
+            return self.tunnel_mtu
         return self.topology.links.get(vantage.access.value, PLAIN).mtu
+
+    @property
+    def tunnel_mtu(self) -> int:
+        """Octets of the longest packet in a tunnel of those who roam, so that it comes whole through all that is on
+        whichever way home."""
+        kinds = (kind.mtu for kind in self.topology.links.values())
+        return min(PLAIN.mtu, *self.topology.mtus.values(), *kinds) - plan.TUNNEL_HEADERS
+
+    def resolver_of(self, vantage: Vantage) -> Node:
+        """Whom a subscriber group asks for names: its operator's resolver, or that of its home."""
+        return self.one(Role.RESOLVER, vantage.home or vantage.id.operator)
 
     @property
     def translates(self) -> bool:
@@ -185,7 +202,9 @@ class Network:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether some line or cable carries only packets that are shorter than Ethernet's."""
+        """Whether some line, cable or tunnel carries only packets that are shorter than Ethernet's."""
+        if self.topology.homes:
+            return True
         kinds = (kind.mtu for kind in self.topology.links.values())
         return any(mtu < PLAIN.mtu for mtu in (*self.topology.mtus.values(), *kinds))
 
@@ -298,6 +317,8 @@ class _Builder:
             self._operator(name, index, exchange)
         for name in topology.operators:
             self._point_to_point(name, Role.CONTROL, plan.CONTROL)
+        for name in topology.homes:
+            self._home(name)
         return self.network
 
     def _transit(self, name: str, index: int) -> None:
@@ -316,12 +337,23 @@ class _Builder:
         own_addresses = hosts(first, plan.SERVERS)
         self.link((router, "servers", hosts(first, plan.ROUTER)), (servers, "eth0", own_addresses))
         servers.routes += _default(first, "eth0")
+        if name in self.topology.homes:
+            beside = zip(plan.guests(first), first, strict=True)
+            servers.routes += [Route(pool, whole.network_address + plan.ROUTER, "eth0") for pool, whole in beside]
         self._host(servers, transit.serves, plan.fresh(first, plan.FIRST_SERVED), domestic=False)
         for hosted in self.network.hosted:
             if hosted.node == servers.name:
                 own = [a for a in hosted.addresses if not any(a in subnet for subnet in first)]
                 via = {address.version: address.ip for address in own_addresses}
                 router.routes += [Route(ipaddress.ip_network(a), via[a.version], "servers") for a in own]
+
+    def _home(self, name: str) -> None:
+        """The resolver of a transit's own customers, whom those of them ask who roam in the country."""
+        transit, router = self.topology.transits[name], self.network.one(Role.TRANSIT, name)
+        host = self.node(Role.RESOLVER, (name,), name, f"{transit.title} {Role.RESOLVER}")
+        ours, theirs = plan.home_resolver(plan.guests(next(plan.subnets(transit.prefixes))))
+        self.link((router, Role.RESOLVER.value, theirs), (host, "eth0", ours))
+        host.routes += [Route(everywhere(a.version), a.ip, "eth0") for a in theirs]
 
     def _backbone(self) -> None:
         """The transits reach each other abroad: a link between each pair."""
@@ -370,7 +402,8 @@ class _Builder:
                 line = host, "eth0", hosts(subnet, plan.SUBSCRIBER)
                 self.link(line, (access, str(vantage.id), []), kind, infrastructure, plan.FIRST_HOP, subnet)
                 mtu = kind.mtu if kind.mtu < PLAIN.mtu else None
-                host.routes += _default(subnet, "eth0", mtu, but_ipv4=vantage.nat64 is not None)
+                if not vantage.home:  # else all goes into the tunnel
+                    host.routes += _default(subnet, "eth0", mtu, but_ipv4=vantage.nat64 is not None)
                 if mtu is not None:
                     host.routes += [Route(block, None, "eth0", mtu) for block in subnet]
                     border.routes += [Route(block, None, uplink, mtu) for block in subnet]

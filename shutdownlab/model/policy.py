@@ -440,7 +440,9 @@ class Policy(Record):
     def concerns(self, vantage: Vantage) -> bool:
         """Whether it is about a vantage point, or about some of its traffic."""
         spared = self.except_.spares(vantage) or any(a.is_whole and a.who.covers(vantage) for a in self.allow)
-        return self.where.covers(vantage) and not spared and (vantage.access is not Access.SATELLITE or self.jams)
+        heard = self.by is not Means.DNS or not vantage.home  # who roams asks no resolver of the country's
+        reached = vantage.access is not Access.SATELLITE or self.jams
+        return self.where.covers(vantage) and not spared and heard and reached
 
     @property
     def jams(self) -> bool:

@@ -14,7 +14,7 @@ from shutdownlab.model.announcements import NullRoute, Withdrawal
 from shutdownlab.model.faults import AUTHORITY, check_fault
 from shutdownlab.model.network import lay_out
 from shutdownlab.model.observation import Observation
-from shutdownlab.model.policy import Point, Policy, Targets
+from shutdownlab.model.policy import Means, Point, Policy, Targets
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.routing import anycast
 from shutdownlab.model.scenario import Expectation, Mode, Phase, Scenario
@@ -22,6 +22,8 @@ from shutdownlab.model.scope import Scope
 from shutdownlab.model.signal import SignalExpectation
 from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import Access, Topology, Vantage
+
+_MOBILE = frozenset({Access.MOBILE, Access.ROAMING})
 
 
 class ScenarioChecker:
@@ -122,6 +124,7 @@ class ScenarioChecker:
         self._scope((*path, "where"), policy.where)
         self._targets((*path, "block" if policy.block else "only"), policy.targets)
         self._reaches_satellites(path, policy)
+        self._is_heard_by_guests(path, policy)
         self._announced(path, policy)
         self._degraded(path, policy)
         if (breakage := policy.breakage) is not None:
@@ -143,6 +146,14 @@ class ScenarioChecker:
             hint = "their gateway is abroad; `degrade` with `where: {access: [satellite]}` is jamming"
             document, found = self.document, f"satellite lines alone, such as {above[0].id}"
             document.report((*path, "where"), found, "somebody whom the country's orders reach", hint)
+
+    def _is_heard_by_guests(self, path: Path, policy: Policy) -> None:
+        """Who has resolvers lie to roaming subscribers alone is told that they ask others."""
+        meant = self._select(policy.where) if policy.by is Means.DNS and policy.where != Scope() else ()
+        if meant and all(vantage.home for vantage in meant):
+            found = f"roaming subscribers alone, such as {meant[0].id}"
+            hint = "they ask the resolver of their home"
+            self.document.report((*path, "where"), found, "somebody who asks the operator's resolver", hint)
 
     def _announced(self, path: Path, policy: Policy) -> None:
         """Prefixes that nobody meant announces can be neither withdrawn nor null-routed."""
@@ -191,7 +202,7 @@ class ScenarioChecker:
         if policy.degrade is None or policy.degrades_traffic:
             return
         concerned = [vantage for vantage in self.vantages if policy.concerns(vantage)]
-        fixed = next((v for v in concerned if v.access is not Access.MOBILE), None)
+        fixed = next((v for v in concerned if v.access not in _MOBILE), None)
         if policy.degrade.generation is not None and fixed is not None:
             found, hint = (
                 f"{policy.degrade.generation} for {fixed.id}, which is {fixed.access}",

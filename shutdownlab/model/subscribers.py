@@ -12,6 +12,8 @@ class Access(StrEnum):
     MOBILE = "mobile"
     SATELLITE = "satellite"
     """By a gateway of its operator's own, abroad, so that no order of the country's reaches it."""
+    ROAMING = "roaming"
+    """By a network abroad whose guests they are here: all that they send goes to it through a tunnel."""
 
 
 class SubscriberClass(StrEnum):

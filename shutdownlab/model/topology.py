@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field
 
-from shutdownlab.config.addresses import Prefix
+from shutdownlab.config.addresses import Address, Prefix
 from shutdownlab.config.document import Expected, Path, Record
 from shutdownlab.config.domains import HostName
 from shutdownlab.config.scalars import Asn, Number, Port, Ports, Seconds, ports
@@ -134,7 +134,12 @@ class Subscribers(Record):
     access: Access
     """How they are connected: the link class, and what policies tell apart by `access`. Those of an operator are all on
     `satellite` lines, or none is: its gateway is abroad then, at its one foreign transit, and orders pass it by, but
-    for `degrade` with `where: {access: [satellite]}`, which is jamming."""
+    for `degrade` with `where: {access: [satellite]}`, which is jamming. Those on `roaming` lines are guests with SIM
+    cards of a `home` abroad: home-routed roaming (3GPP TS 23.401, 4.2.2)."""
+    home: Name | None = None
+    """Of `roaming` lines: the foreign transit whose customers they are. The operator hands all that they send to it in
+    a GTP-U tunnel (3GPP TS 29.281, udp/2152), through the gateway; there they have their addresses, and the resolver
+    that they ask. They count in no table: they are not of the country's subscribers."""
     share: Annotated[Number, Field(gt=0, le=1)] | None = None
     """How many of its operator's ordinary subscribers in the region they are; left out: what their class says, else
     groups without one share what is left alike."""
@@ -159,7 +164,8 @@ def given_shares(
     groups: Mapping[str, Subscribers], own: Mapping[str, OwnClass] = NO_CLASSES
 ) -> dict[str, float | None]:
     """The ordinary groups of an operator's region, with the share that each, or its class, says it has."""
-    shares = {n: g.share for n, g in groups.items() if kind_of(g.class_, own) is SubscriberClass.ORDINARY}
+    ordinary = {n: g for n, g in groups.items() if kind_of(g.class_, own) is SubscriberClass.ORDINARY}
+    shares = {n: g.share for n, g in ordinary.items() if g.home is None}
     silent = [n for n, share in shares.items() if share is None and groups[n].class_ in own]
     alike = Counter(groups[n].class_ for n in silent) if silent else {}
     for name in silent:
@@ -275,6 +281,19 @@ class VantageId(NamedTuple):
         return "/".join(self)
 
 
+class Bearer(NamedTuple):
+    """A tunnel between an operator and the home of one who roams (3GPP TS 29.281): both ways the same number."""
+
+    teid: int
+    """The tunnel's number, on the wire."""
+    outer: IPv4Address
+    """Where the tunnel begins: the operator's."""
+    end: IPv4Address
+    """Where it ends: the home's."""
+    inner: tuple[Address, ...]
+    """The addresses that the subscriber has of his home, one of each IP version."""
+
+
 class Vantage(Record):
     """A subscriber group with what selects it."""
 
@@ -298,15 +317,35 @@ class Vantage(Record):
     """How many groups its operator has."""
     gateway: str = GATEWAY
     """At which gateway its operator is."""
+    home: str = ""
+    """The foreign transit whose guests they are in the country; empty: they are not roaming."""
+    bearers: tuple[Bearer, ...] = ()
+    """Of those who roam: their tunnel home, and their controls'. `subnets` are then what the country sees of it."""
 
     @property
     def is_ordinary(self) -> bool:
         """Whether they count in tables."""
-        return self.kind is SubscriberClass.ORDINARY
+        return self.kind is SubscriberClass.ORDINARY and not self.home
 
     def is_of(self, classes: Container[str]) -> bool:
         """Whether they are of one of these classes."""
         return self.class_ in classes or self.kind in classes
+
+
+def _bearers(home: Transit, subnets: address_plan.Pair, guest: int) -> tuple[Bearer, ...]:
+    """The tunnels of a roaming group and of its controls. subnets: its own, at the operator. guest: which of its home's
+    it is, from 0."""
+    servers = next(address_plan.subnets(home.prefixes), ())
+    pool = address_plan.guests(servers)
+    ends = [b.network_address + address_plan.ROUTER for b in servers if isinstance(b, IPv4Network)]
+    own = [b.network_address for b in subnets if isinstance(b, IPv4Network)]
+    if not ends or not own or not pool:
+        return ()
+    places = enumerate((address_plan.SUBSCRIBER, address_plan.SUBSCRIBER_CONTROL), address_plan.FIRST_GUEST + 2 * guest)
+    return tuple(
+        Bearer(number, own[0] + place, ends[0], tuple(block.network_address + number for block in pool))
+        for number, place in places
+    )
 
 
 class Topology(Record):
@@ -326,9 +365,9 @@ class Topology(Record):
     """What the codes in `source` stand for."""
     apps: tuple[str, ...] = ()
     """Files of apps of your own, relative to this one."""
-    links: dict[Literal["fixed", "mobile", "satellite", "transit"], LinkClass]
-    """What each kind of link is like: `fixed`, `mobile` and `satellite` from subscribers to their operator, `transit`
-    from foreign transits to the gateway."""
+    links: dict[Literal["fixed", "mobile", "satellite", "roaming", "transit"], LinkClass]
+    """What each kind of link is like: `fixed`, `mobile`, `satellite` and `roaming` from subscribers to their operator,
+    `transit` from foreign transits to the gateway."""
     cables: Annotated[dict[CableName, Cable], Field(max_length=10_000)] = {}
     """Single cables between networks, by what they join. `A to B`: operators, transits, gateways or `exchange`."""
     classes: Annotated[dict[Name, OwnClass], Field(max_length=100)] = {}
@@ -354,6 +393,7 @@ class Topology(Record):
 
         A region where an operator has none has no part in its subscribers.
         """
+        guests: Counter[str] = Counter()
         for operator_name, operator in self.operators.items():
             shares = {region: shares_of(groups, self.classes) for region, groups in operator.regions.items()}
             present = sum(self.regions[region].weight for region, of in shares.items() if of)
@@ -369,9 +409,14 @@ class Topology(Record):
                     nat64 = standing if group.access in operator.nat64 else None
                     translated = group.access in operator.cgnat or nat64 is not None
                     shared = address_plan.shared(subnets) if translated else None
+                    home, bearers = group.home or "", tuple[Bearer, ...]()
+                    if home in self.transits:
+                        bearers = _bearers(self.transits[home], subnets, guests[home])
+                        guests[home] += 1
                     yield Vantage(
                         id=identity, access=group.access, class_=group.class_, kind=kind, weight=weight,
                         subnets=subnets, shared=shared, nat64=nat64, place=place, of=of, gateway=operator.gateway,
+                        home=home, bearers=bearers,
                     )  # fmt: skip
                     place += 1
 
@@ -379,6 +424,13 @@ class Topology(Record):
     def by_satellite(self) -> frozenset[str]:
         """The operators whose gateways are their own."""
         return frozenset(name for name, operator in self.operators.items() if is_by_satellite(operator))
+
+    @cached_property
+    def homes(self) -> tuple[str, ...]:
+        """The foreign transits that have customers roaming in the country, in their order."""
+        of = {group.home for each in self.operators.values() for groups in each.regions.values()
+              for group in groups.values()}  # fmt: skip
+        return tuple(name for name in self.transits if name in of)
 
     @cached_property
     def all_gateways(self) -> Mapping[str, Gateway]:

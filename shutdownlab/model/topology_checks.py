@@ -8,7 +8,7 @@ from shutdownlab.config.addresses import IpPrefix, is_for_hosts, is_part, overla
 from shutdownlab.config.document import Document, Path, one_of, quoted
 from shutdownlab.config.kinds import is_another
 from shutdownlab.inspection.apps import App
-from shutdownlab.model.address_plan import LABORATORY, SUBNET_LENGTHS
+from shutdownlab.model.address_plan import LABORATORY, MOST_GUESTS, MOST_SERVED_AT_HOME, SUBNET_LENGTHS
 from shutdownlab.model.junction_checks import check_cables, check_gateways
 from shutdownlab.model.map_checks import check_map
 from shutdownlab.model.programs import commands_in, resolve_paths
@@ -41,6 +41,7 @@ def check_topology(document: Document, apps: Mapping[str, App]) -> Topology:
     _check_numbers(topology, document)
     _check_served(topology, document, apps)
     _check_anycast(topology, document, apps)
+    _check_room_for_guests(topology, document, apps)
     check_map(topology, document)
     document.raise_if_bad()
     return topology
@@ -64,6 +65,7 @@ def _check_names(topology: Topology, document: Document) -> None:
     _check_classes(topology, document)
     _check_satellites(topology, document)
     _check_translation(topology, document)
+    _check_roaming(topology, document)
     check_gateways(topology, document)
     check_cables(topology, document)
     for name, operator in topology.operators.items():
@@ -100,6 +102,8 @@ def _check_translation(topology: Topology, document: Document) -> None:
         kinds = [("cgnat", index, access) for index, access in enumerate(operator.cgnat)]
         kinds += [("nat64", index, access) for index, access in enumerate(operator.nat64)]
         for key, index, access in kinds:
+            if access is Access.ROAMING:
+                continue  # which nobody's NAT is for: that is told below
             behind = [(path, group) for path, group in groups if group.access is access]
             if not behind:
                 had = one_of(sorted({group.access.value for _, group in groups}))
@@ -141,6 +145,37 @@ def _check_satellites(topology: Topology, document: Document) -> None:
                 document.report(("operators", name, "transit", index), found, "a network with cables into the country")
 
 
+def _check_roaming(topology: Topology, document: Document) -> None:
+    """Who roams has a home abroad, with room for it, and is nobody's server; whoever has a home roams."""
+    guests: dict[str, int] = {}
+    for name, operator in topology.operators.items():
+        for key, kinds in (("cgnat", operator.cgnat), ("nat64", operator.nat64)):
+            for index, access in enumerate(kinds):
+                if access is Access.ROAMING:
+                    hint = "roaming subscribers have addresses of their home"
+                    document.report(("operators", name, key, index), access.value, "another kind of line", hint)
+        for region, groups in operator.regions.items():
+            for group_name, group in groups.items():
+                path: Path = ("operators", name, "regions", region, group_name)
+                if (group.access is Access.ROAMING) != (group.home is not None):
+                    choice = f"such as `home: {next(iter(topology.transits))}`"
+                    if group.home is None:
+                        document.report(path, "`access: roaming` without a `home`", "the transit of its home", choice)
+                    else:
+                        found = f"a home for {group.access} lines"
+                        document.report((*path, "home"), found, "`access: roaming`", "or leave `home` out")
+                elif group.home is not None and group.home not in topology.transits:
+                    document.report_unknown((*path, "home"), "foreign transit", group.home, topology.transits)
+                elif group.home is not None:
+                    guests[group.home] = guests.get(group.home, 0) + 1
+                    if guests[group.home] == MOST_GUESTS + 1:
+                        found = f"more than {MOST_GUESTS} groups with the home {group.home}"
+                        document.report((*path, "home"), found, f"at most {MOST_GUESTS}", "give some another home")
+                    if group.serves or group.anycast:
+                        key, hint = "serves" if group.serves else "anycast", "give another group the servers"
+                        document.report((*path, key), "servers on roaming lines", "subscribers alone", hint)
+
+
 def _check_classes(topology: Topology, document: Document) -> None:
     """A country's own classes are called otherwise than every country's, and only ordinary ones have a share."""
     for name, own in topology.classes.items():
@@ -157,8 +192,8 @@ def _check_shares(
 ) -> None:
     """Shares of ordinary subscribers are parts of one whole, and other subscribers have none."""
     for name, group in groups.items():
-        if group.share is not None and kind_of(group.class_, own) is not SubscriberClass.ORDINARY:
-            found = f"a share for {groups[name].class_} subscribers"
+        if group.share is not None and (kind_of(group.class_, own) is not SubscriberClass.ORDINARY or group.home):
+            found = f"a share for {'roaming' if group.home else group.class_} subscribers"
             document.report((*path, name, "share"), found, "none", "only ordinary ones count in tables")
             return
     given = given_shares(groups, own)
@@ -242,6 +277,22 @@ def _check_room(document: Document, path: Path, holder: Operator | Transit) -> N
             found = f"IPv{version} prefixes with room for {room} /{length}"
             hint = f"one /{length} a subscriber group and one for infrastructure"
             document.report(path, found, f"room for at least {groups + 1}", hint)
+
+
+def _check_room_for_guests(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:
+    """Where a home serves much that has no addresses of its own, its customers' are left over."""
+    for name in topology.homes:
+        taken = 0
+        for item in topology.transits[name].serves:
+            if isinstance(item, str):
+                endpoints = apps[item].endpoints if item in apps else ()
+                taken += sum(len(endpoint.names) for endpoint in endpoints if not endpoint.addresses)
+            else:
+                taken += 1
+        if taken > MOST_SERVED_AT_HOME:
+            found = f"{taken} servers without addresses of their own, at a home of roaming subscribers"
+            hint = "move some to another transit"
+            document.report(("transits", name, "serves"), found, f"at most {MOST_SERVED_AT_HOME}", hint)
 
 
 def _check_served(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:

@@ -1,7 +1,7 @@
 """Queries a switch for how many packets matched policies' rules, and how many rules it holds: OpenFlow 1.3 statistics.
 
-All rules of a policy have its cookie, so packets are counted by cookie. The queries go to the bridge's management socket,
-as `ovs-ofctl`'s do, so no controller is involved, and the idle times of flows aren't affected.
+All rules of a policy have its cookie, so packets are counted by cookie. The queries go to the bridge's management
+socket, as `ovs-ofctl`'s do, so no controller is involved, and the idle times of flows aren't affected.
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ class CountryTopo(Topo):  # type: ignore[misc]
         forwarding = node.role in _ROUTERS
         options: dict[str, Any] = {}
         if node.role in _SUBSCRIBERS:
-            options["resolv"] = _resolv(network, node.owner)
+            owner = node.owner if node.vantage is None else node.vantage.home or node.owner
+            options["resolv"] = _resolv(network, owner)
         if node.vantage is not None:
             subnets, controls = network.subnets[node.vantage.id], network.control_addresses(node.vantage.id)
             pairs = zip(subnets, controls, strict=True)
@@ -74,9 +75,9 @@ class CountryTopo(Topo):  # type: ignore[misc]
         return str(self.addHost(node.name, addresses=addresses, routes=routes, forwarding=forwarding, **options))
 
 
-def _resolv(network: Network, operator: str) -> str:
-    """Returns the /etc/resolv.conf of an operator's subscribers."""
-    resolver = network.one(Role.RESOLVER, operator)
+def _resolv(network: Network, owner: str) -> str:
+    """Returns the /etc/resolv.conf of the subscribers of an operator, or of a home network."""
+    resolver = network.one(Role.RESOLVER, owner)
     return "".join(f"nameserver {resolver.address(version)}\n" for version in (4, 6))
 
 

@@ -47,9 +47,9 @@ class Block:
 
 
 def blocks(network: Network, seed: int) -> list[Block]:
-    """Returns every block of a country."""
+    """Returns every block of a country, without roaming subscribers: their addresses belong to networks abroad."""
     found = []
-    for vantage in network.vantages:
+    for vantage in (each for each in network.vantages if not each.home):
         controls = {address.version: address for address in network.control_addresses(vantage.id)}
         taken = network.hosted_on(network.subscriber(vantage.id).name)
         for subnet in network.subnets[vantage.id]:

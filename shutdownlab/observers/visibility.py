@@ -48,7 +48,7 @@ def _of_region(
     network: Network, blocks: Mapping[VantageId, float], region: str, family: Family, seen: Collection[str]
 ) -> Iterator[tuple[float, bool]]:
     """Yields the size of each group of subscribers in a region, and whether a prefix that covers it is visible."""
-    for vantage in (each for each in network.vantages if each.id.region == region):
+    for vantage in (each for each in network.vantages if each.id.region == region and not each.home):
         for subnet in (each for each in network.subnets[vantage.id] if each.version == family.version):
             lengths = range(subnet.prefixlen + 1)
             is_seen = any(str(subnet.supernet(new_prefix=length)) in seen for length in lengths)

@@ -78,6 +78,7 @@ async def _echo(
                 elif (
                     packet[0] == unreachable
                     and packet[1] != _TOO_BIG.get(family)
+                    and _is_about_echo(family, packet[8:])
                     and any(ident in packet[8:] for ident in echoes.sent)
                 ):
                     raise StepFailed(_unreachable(family, packet[1]), "ping")
@@ -123,6 +124,11 @@ class _Echoes:
             return None
         self._missing.remove(ident)
         return self.sent.get(ident)
+
+
+def _is_about_echo(family: Family, quoted: bytes) -> bool:
+    """Whether an error is about an echo itself, and not about what has one in it: a tunnel's errors are its ends'."""
+    return family is Family.IPV6 or quoted[9:10] == bytes([socket.IPPROTO_ICMP])
 
 
 def _unreachable(family: Family, code: int) -> str:

@@ -69,7 +69,8 @@ _MOBILE: Final = ' stroke-dasharray="4 3"'
 _SKY: Final = _stroke("sky", ' stroke-width="1.8" stroke-dasharray="1 3" stroke-linecap="round"')
 _GONE: Final = _stroke("gone", ' stroke-width="1.8" stroke-dasharray="2 4"')
 _BUYS: Final = _stroke("buys", ' stroke-width="1.8"')
-_LINES: Final = {Access.MOBILE: _stroke("link", _MOBILE), Access.SATELLITE: _SKY}
+_ROAMING: Final = _stroke("buys", ' stroke-dasharray="4 3"')
+_LINES: Final = {Access.MOBILE: _stroke("link", _MOBILE), Access.SATELLITE: _SKY, Access.ROAMING: _ROAMING}
 _DARK: Final = "".join(
     f".{name} {{ fill: {dark} }} .s-{name} {{ stroke: {dark} }} " for name, (_, dark) in _COLOURS.items()
 )
@@ -145,6 +146,10 @@ def _frame(network: Network, height: float, when: str, *, changed: bool) -> Iter
             f'<path d="M{{x}} 48.5 h20" {_SKY}/>',
             f"satellite, past the gateway{_like(network, 'satellite')}" if network.topology.by_satellite else "",
         ),
+        (
+            f'<path d="M{{x}} 48.5 h20" {_ROAMING}/>',
+            f"roaming, by a tunnel home{_like(network, 'roaming')}" if network.topology.homes else "",
+        ),
         (f'<path d="M{{x}} 48.5 h20" {_BUYS} marker-end="url(#arrow)"/>', "buys transit from"),
         (f'<path d="M{{x}} 48.5 h20" {_GONE}/>', "cut" if changed else ""),
         ("", f"links abroad{_like(network, 'transit')}" if _like(network, "transit") else ""),
@@ -195,6 +200,9 @@ def _lanes(network: Network, damage: Damage, gateway: str, top: float) -> Iterat
                 alone = "IPv6 alone; " if node.vantage.nat64 is not None else ""
                 lane.notes.append((f"{alone}beyond the border router: {node.vantage.shared}", y + 9))
                 y += _LINE
+            for line in _wrapped("tunnel to ", _home(node), 50):
+                lane.notes.append((line, y + 9))
+                y += _LINE
             for line in _wrapped("serves ", _served(network, node), 50):
                 lane.notes.append((line, y + 9))
                 y += _LINE
@@ -216,6 +224,12 @@ def _served(network: Network, node: Node) -> list[str]:
     found = [hosted.app for hosted in network.hosted if hosted.node == node.name]
     found += [f"{hosted.app} (anycast)" for hosted in network.instances if hosted.node == node.name]
     return list(dict.fromkeys(found))
+
+
+def _home(node: Node) -> list[str]:
+    """The home of those who roam, and the address to which their tunnel goes."""
+    vantage = node.vantage
+    return [f"{vantage.home} ({vantage.bearers[0].end})"] if vantage is not None and vantage.bearers else []
 
 
 def _wrapped(first: str, names: Sequence[str], width: int) -> list[str]:

@@ -65,7 +65,7 @@ class Result(BaseModel):
     expected: Annotated[Outcome | None, _Empty] = None
     """The outcome that the scenario expects; null where it expects nothing."""
     access: str = ""
-    """`fixed`, `mobile` or `satellite`; empty for what is seen from outside the country."""
+    """`fixed`, `mobile`, `satellite` or `roaming`; empty for what is seen from outside the country."""
     class_: Annotated[str, Field(alias="class")] = ""
     """The class of subscribers: `ordinary`, `government`, `datacentre`, or one of the topology's own; empty for what is
     seen from outside."""

@@ -146,6 +146,7 @@ class Measuring:
     def _ooni(self, cell: Cell, phase: Phase, asked: ProbeRequest, measurement: Measurement) -> ooni.MeasurementRecord:
         topology, vantage = self.shutdown.topology, cell.vantage
         operator = topology.operators[cell.operator]
+        home = topology.transits.get(vantage.home) if vantage else None
         context = ooni.Context(
             asn=operator.asn,
             cc=topology.country,
@@ -154,6 +155,8 @@ class Measuring:
             began=phase.at,
             at=phase.at,
             software_version=_VERSION,
+            resolver_asn=home.asn if home else 0,
+            resolver_network_name=home.title if home else "",
             annotations={
                 "scenario": self.shutdown.scenario.name,
                 "phase": phase.phase,

@@ -1,4 +1,4 @@
-"""DNS as deployed in reality: nsd is authoritative for zones, unbound recurses for each operator and for 8.8.8.8.
+"""DNS as deployed in reality: nsd serves zones, unbound recurses for operators, home networks and 8.8.8.8.
 
 Public resolvers also answer over TLS (RFC 7858), and over HTTPS (RFC 8484): the web server in front of them, which has
 the port, forwards queries to them inside the node. Every resolver has a copy of the root zone (RFC 8806), so domestic
@@ -53,7 +53,9 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
         yield _nsd(authority, served, directory)
     for node in network.by_role(Role.RESOLVER):
         addresses = node.addresses
-        clients = (*network.topology.operators[node.owner].prefixes, *_LOOPBACK)
+        topology = network.topology
+        holder = topology.operators[node.owner] if node.owner in topology.operators else topology.transits[node.owner]
+        clients = (*holder.prefixes, *_LOOPBACK)
         own = [(place, v) for place, v in enumerate(network.vantages) if v.id.operator == node.owner]
         views = {view_of(place): network.subnets[vantage.id] for place, vantage in own}
         standing = next((v.nat64 for _, v in own if v.nat64 is not None), None)

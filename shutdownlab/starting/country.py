@@ -94,6 +94,7 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
             *(["    exchange: false  # its gateway is abroad, at its transit"] if operator.asn in above else []),
             f"    source: {source}",
             "    regions:",
+            *([_guests(transits)] if operator.access is Access.MOBILE else []),
             f"      capital: {{ordinary: {{access: {operator.access}}}}}",
             f"      elsewhere: {{ordinary: {{access: {operator.access}}}}}",
         ]
@@ -116,6 +117,12 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
             f"    source: {'ROUTES' if place < len(transits) else 'ASSUMED'}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _guests(transits: Sequence[int]) -> str:
+    """A comment on who else may have lines of a mobile operator's."""
+    home = _transit_name([*transits, 64601][0])
+    return f"      # foreigners' phones are a group beside `ordinary`: guests: {{access: roaming, home: {home}}}"
 
 
 def _shares(operators: Sequence[OperatorPlan], data: RoutingData) -> dict[str, float]:

@@ -249,6 +249,7 @@ class Classes:
                     vantage.access,
                     vantage.shared is not None,
                     vantage.nat64 is not None,
+                    vantage.home,
                     tuple(name for name in self._classes_named if vantage.is_of((name,))),
                     operator if operator in self.shutdown.controllers else "",
                     tuple(

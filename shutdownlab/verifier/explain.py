@@ -17,6 +17,7 @@ from shutdownlab.model.lookup import choices_of, known, phase_named, refuse, tar
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Surroundings
+from shutdownlab.model.routing import router_of
 from shutdownlab.model.scenario import Family, Mode, Outcome, Phase
 from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell, expected_of
@@ -123,7 +124,8 @@ class _Explainer:
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
             ttls=tuple(self._ttls(wire)) if wire else (),
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
-            stream=wire.stream if wire else None, beyond=wire.beyond if wire else None, departs=self._departs(),
+            stream=(wire.outer or wire.stream) if wire else None, beyond=(wire.outer or wire.beyond) if wire else None,
+            departs=self._departs(),
             faults=tuple(self._faults(verdict.outcome)),
             elsewhere=tuple(self._elsewhere(verdict.outcome)), longest=self._longest(wire) if wire else None,
         )  # fmt: skip
@@ -214,6 +216,8 @@ class _Explainer:
             return Hop(node.name, role, line_text(line), "", self._order(line.policies[0]))
         if (changed := self._at_router(node, wire, by_client)) is not None:
             return changed
+        if did := _at_tunnel(node, wire, by_client):
+            return Hop(node.name, role, did)
         if dropped is None or node.name != wire.way(by_client).nodes[1]:
             translates = node.role is Role.BORDER and node.name in wire.way(by_client).nodes[1:2] and wire.beyond
             did = f"sends it as from {translates.client}" if translates and translates != wire.stream else ""
@@ -257,7 +261,7 @@ class _Explainer:
         by_client = not self._is_back(wire)
         way = wire.way(by_client)
         for step, passed in zip(wire.steps(by_client), way.passed, strict=False):
-            if step.box:
+            if step.box and not step.crossing.tunnelled:
                 yield f"{step.box}-box", passed + 1
         if way.arrives:
             yield way.nodes[-1], way.passed[-1] + 1
@@ -345,3 +349,17 @@ class _Explainer:
     def _saw(self, wire: ModelledConnection) -> Iterator[str]:
         for seen in wire.seen:
             yield f"{seen.operator}-box at packet {seen.packet}: {recognised(seen)}: {seen.decision.action}"
+
+
+def _at_tunnel(node: Node, wire: ModelledConnection, by_client: bool) -> str:
+    """What an end of a tunnel does with the packets of one who roams; empty: it is none."""
+    client = wire.country.network.nodes[wire.client].vantage
+    if wire.outer is None or client is None:
+        return ""
+    first, last = (wire.outer.client, wire.outer.server) if by_client else (wire.outer.server, wire.outer.client)
+    into = f"sends it in a GTP-U tunnel, udp/{wire.outer.server_port} from {first} to {last}"
+    if node.name == wire.client:
+        return into if by_client else "takes it out of the tunnel"
+    if node is router_of(wire.country.network, client.home):
+        return "takes it out of the tunnel" if by_client else into
+    return ""

@@ -26,15 +26,11 @@ from shutdownlab.verifier.outages import is_answered
 from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, UNREACHABLE, FiveTuple, Segment, icmp_of
 from shutdownlab.verifier.services import Listener, Servers
 from shutdownlab.verifier.tcp import REFUSED, Connection, raise_if_unreachable
-from shutdownlab.verifier.wire import EPHEMERAL, Arrival, ModelledConnection
+from shutdownlab.verifier.wire import EPHEMERAL, Arrival, ModelledConnection, Undecided
 
 _MOST_REDIRECTS: Final = 3
 _AGAIN_S: Final = 0.6
 OWN_SERVER: Final = "what a server of the user's own answers"
-
-
-class Undecided(Exception):
-    """What cannot be worked out, and why."""
 
 
 @dataclass(slots=True)
@@ -363,8 +359,8 @@ def _heard(arrivals: list[Arrival]) -> bytes | None:
 
 
 def resolver_of(at: Surroundings, own: str | None) -> str:
-    """Whom name questions go to: the probe's own, else the operator's."""
-    return own or str(at.network.one(Role.RESOLVER, at.vantage.id.operator).address(at.family.version))
+    """Whom name questions go to: the probe's own, else the operator's or their home's."""
+    return own or str(at.network.resolver_of(at.vantage).address(at.family.version))
 
 
 __all__ = ["ModelledLine", "Open", "Undecided", "resolver_of"]

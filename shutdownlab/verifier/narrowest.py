@@ -32,7 +32,9 @@ def _legs(network: Network, way: Way) -> Iterator[Narrowest]:
     """Lines and cables in their order."""
     last: Node | None = None
     crossed: list[str] = []
-    for hop in way.hops:
+    for place, hop in enumerate(way.hops):
+        if place in way.hidden:
+            continue
         if isinstance(hop, Crossing):
             crossed.append(hop.switch)
         elif isinstance(hop, str):

@@ -117,7 +117,7 @@ class Outages:
                 yield "way"
             if far in _deaf(case.damage, probe):
                 yield "server"
-        resolver = self._network.one(Role.RESOLVER, at.vantage.id.operator)
+        resolver = self._network.resolver_of(at.vantage)
         subscriber = self._network.subscriber(at.vantage.id)
         hosts = probe.looked_up(at)
         if hosts and (resolver.name in case.damage.silent or not self._passes(case, subscriber, resolver, version)):

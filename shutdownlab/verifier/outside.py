@@ -91,6 +91,8 @@ class Outside:
         self._remote = RemoteQuestions(shutdown.network, self.names_asked(shutdown, self.sites))
         self._network, self._topology = shutdown.network, shutdown.topology
         self._ordinary = [v for v in self._network.vantages if v.is_ordinary]
+        self._watched = [v for v in self._network.vantages if not v.home]
+        """Those whose addresses are their operator's."""
         self._weights = {vantage.id: vantage.weight for vantage in self._network.vantages}
         self._found: dict[tuple[str, object], list[Reading]] = {}
         self._seen: dict[tuple[str, object], list[_Seen]] = {}
@@ -200,7 +202,7 @@ class Outside:
             for name in there:
                 yield _share("bgp", phase.phase, "operator", name, family, seen[name], there[name])
             for region in self._topology.regions:
-                mine = [v for v in self._network.vantages if v.id.region == region]
+                mine = [v for v in self._watched if v.id.region == region]
                 parts = [
                     (self._blocks[v.id], s) for v in mine for s in self._network.subnets[v.id] if s.version == version
                 ]
@@ -227,7 +229,7 @@ class Outside:
     def _probing(self, phase: Phase) -> Iterator[_Seen]:
         for family, version in self._families:
             subnets = self._network.subnets
-            there = [v for v in self._network.vantages if any(s.version == version for s in subnets[v.id])]
+            there = [v for v in self._watched if any(s.version == version for s in subnets[v.id])]
             if there:
                 answers = partial(self._answers, version)
                 up = {vantage.id: self._likely(phase, vantage, answers, version) for vantage in there}
@@ -407,7 +409,7 @@ def blocks_of(network: Network) -> dict[VantageId, float]:
     others by the number of subscribers."""
     found: dict[VantageId, float] = {}
     for name, operator in network.topology.operators.items():
-        mine = [v for v in network.vantages if v.id.operator == name]
+        mine = [v for v in network.vantages if v.id.operator == name and not v.home]
         all_of_it = sum(2.0 ** max(0, 24 - p.prefixlen) for p in operator.prefixes if p.version == 4)
         special = [v for v in mine if not v.weight]
         left, weights = max(1.0, all_of_it - len(special)), sum(v.weight for v in mine)

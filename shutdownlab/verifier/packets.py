@@ -19,6 +19,8 @@ _WINDOW = 64240
 TTL = 64
 """What packets begin with (RFC 1700, and Linux)."""
 _LINK = bytes.fromhex("020000000001020000000002")
+LINK_HEADER = len(_LINK) + 2
+"""Octets before a frame's packet."""
 ECHO = {4: 8, 6: 128}
 ECHO_REPLY = {4: 0, 6: 129}
 UNREACHABLE = {4: 3, 6: 1}

@@ -25,6 +25,8 @@ class Crossing:
     onwards: int
     source: str
     target: str
+    tunnelled: bool = False
+    """Whether it is inside a tunnel there, home from where it roams, or back."""
 
     @property
     def fields(self) -> Fields:
@@ -65,6 +67,8 @@ class Way:
     arrives: bool = True
     silent: bool = False
     number: int = 0
+    hidden: range = range(0)
+    """The places of hops that a packet passes inside a tunnel: they take nothing off its TTL."""
 
     @cached_property
     def crossings(self) -> tuple[Crossing, ...]:
@@ -83,6 +87,8 @@ class Way:
         for place, hop in enumerate(self.hops):
             if isinstance(hop, Crossing):
                 found.append(passed)
+            elif place in self.hidden:
+                continue
             elif isinstance(hop, LineRouters):
                 passed += hop.count
             else:
@@ -105,6 +111,9 @@ class Ways:
             if node.role in {Role.SUBSCRIBER, Role.RESOLVER, Role.TELEPHONE, Role.SERVERS}:
                 own = (a.ip for port in node.ports.values() for a in port.addresses)
                 self._hosts |= dict.fromkeys(own, node)
+        for vantage in network.vantages:  # at home, those who roam have addresses of another's network
+            own = (a for bearer in vantage.bearers for a in bearer.inner)
+            self._hosts |= dict.fromkeys(own, network.subscriber(vantage.id))
         for hosted in network.hosted:
             self._hosts |= dict.fromkeys(hosted.addresses, network.nodes[hosted.node])
         self._instances: dict[Address, dict[str, Node]] = {}
@@ -148,6 +157,9 @@ class Ways:
         beside = next((each for each in own if address in each.network), None)
         if beside is not None:
             return str(beside.ip)
+        there = self._hosts.get(address)
+        if there is not None and there.vantage is not None and there.vantage.home == node.owner:  # through a tunnel
+            return str(own[0].ip)
         owner = self.routes.owner_of(address)
         assert owner is not None, "nobody has a route to what nobody announces"
         if owner == node.owner:  # what a host of its own serves beside its subnet
@@ -169,11 +181,44 @@ class Ways:
         found = [(place, self.network.nodes[hop if isinstance(hop, str) else hop.switch]) for place, hop in named]
         for (place, one), (_, following) in pairwise(found):
             if self.damage.breaks(one, following):
-                return Way(way.hops[:place], arrives=False, silent=True)
+                return replace(way, hops=way.hops[:place], arrives=False, silent=True)
         return way
 
     def _find(self, host: Node, address: Address) -> Way:
-        target, instances = self._hosts.get(address), self._instances.get(address, {})
+        target = self._hosts.get(address)
+        if host.vantage is not None and host.vantage.home and target is not host and not address.is_loopback:
+            own, router = host.vantage.bearers[0], router_of(self.network, host.vantage.home)
+            return self._from_guest(self._find_plainly(host, own.end, router), self._find(router, address))
+        if target is not None and target.vantage is not None and target is not host and target.vantage.home:
+            bearers, router = target.vantage.bearers, router_of(self.network, target.vantage.home)
+            bearer = next((each for each in bearers if address in each.inner), None)
+            if bearer is not None:
+                out = self._find_plainly(router, bearer.outer, target)
+                return self._to_guest(self._find_plainly(host, address, router), out)
+        return self._find_plainly(host, address, target)
+
+    @staticmethod
+    def _from_guest(tunnel: Way, beyond: Way) -> Way:
+        """Of one who roams, through the tunnel and on from its home."""
+        inside, hidden = _tunnelled(tunnel.hops), range(1, len(tunnel.hops) - tunnel.arrives)
+        if not tunnel.arrives:  # whoever is told so, it is not he
+            return Way(inside, arrives=False, silent=True, hidden=hidden)
+        if beyond.hidden:  # to another one who roams: what is between the tunnels is passed as if inside
+            hidden = range(1, len(tunnel.hops) - 1 + beyond.hidden.stop)
+        return Way((*inside, *beyond.hops[1:]), beyond.arrives, beyond.silent, hidden=hidden)
+
+    @staticmethod
+    def _to_guest(there: Way, tunnel: Way) -> Way:
+        """To the home of one who roams, and from there through the tunnel."""
+        if not there.arrives:
+            return there
+        first = len(there.hops)
+        hops = (*there.hops, *_tunnelled(tunnel.hops)[1:])
+        return Way(hops, tunnel.arrives, not tunnel.arrives, hidden=range(first, len(hops) - tunnel.arrives))
+
+    def _find_plainly(self, host: Node, address: Address, target: Node | None) -> Way:
+        """The way of packets as they are on the wire. target: the host or router that has the address."""
+        instances = self._instances.get(address, {})
         if target is host or host in instances.values() or address.is_loopback:
             return Way((host.name,), arrives=not address.is_loopback)
         router = router_of(self.network, host.owner)
@@ -203,6 +248,8 @@ class Ways:
         target = instances.get(router.owner, target)
         if target is None:  # its prefix is announced, and discarded where it is
             return Way(tuple(hops), arrives=False, silent=True)
+        if target is router:
+            return Way(tuple(hops))
         hops += [*self._last_mile(target, router, address.version, up=False), target.name]
         if target.owner == host.owner and _is_ipv6_alone(host) and _is_ipv6_alone(target):
             hops = [hop for hop in hops if hop != Translator(router.name)]  # one IPv6 line's packets are the other's
@@ -274,6 +321,11 @@ class Ways:
         if router.role is Role.TRANSIT:
             return router.port_for("gateway")
         return router.port_for("intl" if lan == "gateway" else "ix")
+
+
+def _tunnelled(hops: tuple[str | Crossing | LineRouters, ...]) -> tuple[str | Crossing | LineRouters, ...]:
+    """The same hops, of packets inside a tunnel."""
+    return tuple(replace(hop, tunnelled=True) if isinstance(hop, Crossing) else hop for hop in hops)
 
 
 def _is_ipv6_alone(node: Node) -> bool:

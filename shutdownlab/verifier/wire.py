@@ -12,19 +12,25 @@ from dataclasses import dataclass, field, replace
 from shutdownlab.compiler.counting import Counted
 from shutdownlab.compiler.rejections import AtBorder, Rejected
 from shutdownlab.compiler.rules import PipelineTable, Rule
-from shutdownlab.config.numbers import TCP
-from shutdownlab.inspection.verdict import Decision
+from shutdownlab.config.numbers import TCP, UDP
+from shutdownlab.inspection.verdict import Decision, FrameOutcome
 from shutdownlab.model.answers import Rejection
 from shutdownlab.model.network import Node, Role
+from shutdownlab.protocol import gtp
+from shutdownlab.verifier.box import Box
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.equipment import ModelledCountry, SwitchStep, step_at
 from shutdownlab.verifier.outages import loses
-from shutdownlab.verifier.packets import TTL, UNREACHABLE, FiveTuple, Segment, icmp_of, segment_of, ttl_of
+from shutdownlab.verifier.packets import LINK_HEADER, TTL, UNREACHABLE, FiveTuple, Segment, icmp_of, segment_of, ttl_of
 from shutdownlab.verifier.switch import Fields, PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Way
 
 EPHEMERAL = 40000
 """The port of a measurement's first connection; the next has the next."""
+
+
+class Undecided(Exception):
+    """What cannot be worked out, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,15 @@ class ModelledConnection:
         return self._beyond
 
     @property
+    def outer(self) -> FiveTuple | None:
+        """What the country sees of it, where its client roams: the tunnel to the client's home."""
+        vantage = self.country.network.nodes[self.client].vantage
+        if vantage is None or not vantage.bearers:
+            return None
+        bearer = vantage.bearers[0]
+        return FiveTuple(UDP, str(bearer.outer), str(bearer.end), gtp.PORT, gtp.PORT)
+
+    @property
     def is_translated(self) -> bool:
         """Whether it is of IPv4, and its client's line carries IPv6 alone."""
         vantage = self.country.network.nodes[self.client].vantage
@@ -114,6 +129,8 @@ class ModelledConnection:
     def seen_by(self, crossing: Crossing, stream: FiveTuple | None = None) -> FiveTuple:
         """A connection, else this one, as it is at a switch: at the access switches of the client's operator before its
         border router translates it, and in IPv6 on a line that carries nothing else."""
+        if crossing.tunnelled and (outer := self.outer) is not None:
+            return outer
         nodes, stream = self.country.network.nodes, stream or self.stream
         node = nodes[crossing.switch]
         if stream is self.stream and not (node.role is Role.ACCESS_SWITCH and node.owner == nodes[self.client].owner):
@@ -146,10 +163,11 @@ class ModelledConnection:
         for crossing, switch in zip(way.crossings, switches, strict=True):
             seen = self.seen_by(crossing)
             if seen not in alike:
-                fields = seen.fields(by_client=by_client, client_port=port)
+                own = seen.client_port if crossing.tunnelled else port
+                fields = seen.fields(by_client=by_client, client_port=own)
                 alike[seen] = fields, tuple(fields.values())
             fields, values = alike[seen]
-            key = switch, crossing.port, values
+            key = switch, crossing.port, crossing.tunnelled, values
             if (step := known.get(key)) is None:
                 step = known[key] = step_at(nodes[crossing.switch], crossing, switch.run(fields | crossing.fields))
             yield step
@@ -188,7 +206,8 @@ class ModelledConnection:
     def rejected(self, by_client: bool) -> Rejected | None:
         """By what the border router of the subscriber who sends rejects it, where it does."""
         if by_client not in self._rejected:
-            self._rejected[by_client] = self.country.borders.rejected(self.way(by_client), self.stream, by_client)
+            stream = self._at_border if by_client else self.stream
+            self._rejected[by_client] = self.country.borders.rejected(self.way(by_client), stream, by_client)
         return self._rejected[by_client]
 
     def dropped_at_border(self, by_client: bool) -> AtBorder | None:
@@ -196,21 +215,30 @@ class ModelledConnection:
         return self.rejected(by_client) or (self.counted_out if by_client else None)
 
     @property
+    def _at_border(self) -> FiveTuple:
+        """What comes of the client to its own border router."""
+        return self.outer or self.stream
+
+    @property
     def counted(self) -> Counted | None:
         """By what the border router of the client counts what it sends, where it does."""
-        return self.country.borders.counted(self.way(True), self.stream) if self.country.equipment.counting else None
+        return (
+            self.country.borders.counted(self.way(True), self._at_border) if self.country.equipment.counting else None
+        )
 
     @property
     def catching(self) -> Counted | None:
         """By what it drops it once the client has sent too much that is counted."""
-        return self.country.borders.catching(self.way(True), self.stream) if self.country.equipment.counting else None
+        return (
+            self.country.borders.catching(self.way(True), self._at_border) if self.country.equipment.counting else None
+        )
 
     @property
     def refusal(self) -> Rejection | None:
         """What tells the client that its border router rejects what it sends; None: nothing that comes to it."""
         rejected = self.rejected(True)
-        if rejected is None or self.steps(True)[0].fate.dropped:
-            return None
+        if rejected is None or self.steps(True)[0].fate.dropped or self.outer is not None:
+            return None  # who roams is not told: that is said to whoever began the tunnel
         here = self.way(True).crossings[0]
         back = Crossing(here.switch, here.onwards, here.port, here.target, here.source)
         answer = rejected.answer if self.stream.proto == TCP else Rejection.ICMP
@@ -295,8 +323,9 @@ class ModelledConnection:
         """passed: how many routers are before each of the steps and before the end, as a way has it. ttl: what the
         packet would have before the first of them.
         """
-        frame = b""
+        frame, tunnelled = b"", False
         for place, step in enumerate(steps):
+            inside = step.crossing.tunnelled and self.outer is not None
             if ttl <= passed[place]:
                 return
             if step.fate.dropped:
@@ -314,9 +343,13 @@ class ModelledConnection:
                 continue
             box = self.country.box(step.box)
             if box.left:
-                list(box.recall(self.beyond, self.country.local_time + self.now))
-            frame = frame or self.beyond.frame(segment, by_client=by_client, ttl=ttl - passed[place])
+                list(box.recall(self._at_box(box, step), self.country.local_time + self.now))
+            if not frame or inside != tunnelled:
+                frame = self._frame(segment, inside, by_client=by_client, ttl=ttl - passed[place])
+            tunnelled = inside
             outcome = box.engine.process(frame, step.side, self.country.local_time + self.now)
+            if inside:
+                outcome = self._in_tunnel(box, outcome)
             if outcome.decision is not None:
                 self.seen.append(Seen(box.operator, outcome.decision, self._sent))
             for injection in outcome.inject:
@@ -335,12 +368,37 @@ class ModelledConnection:
         if arrives and ttl > passed[-1]:
             yield Arrival(not by_client, segment, injected)
 
+    def _frame(self, segment: Segment, inside: bool, *, by_client: bool, ttl: int) -> bytes:
+        """A packet as a box reads it; inside: a tunnel."""
+        plain = self.beyond.frame(segment, by_client=by_client, ttl=ttl)
+        if not inside or (outer := self.outer) is None:
+            return plain
+        vantage = self.country.network.nodes[self.client].vantage
+        assert vantage is not None
+        return outer.frame(Segment(gtp.wrapped(vantage.bearers[0].teid, plain[LINK_HEADER:])), by_client=by_client)
+
+    def _at_box(self, box: Box, step: SwitchStep) -> FiveTuple:
+        """The connection as a box tells it from others."""
+        hides = step.crossing.tunnelled and not box.profile.ip.tunnels
+        return self.outer or self.beyond if hides else self.beyond
+
+    @staticmethod
+    def _in_tunnel(box: Box, outcome: FrameOutcome) -> FrameOutcome:
+        """What a box does about a packet inside a tunnel. What it sends of its own comes to the tunnel's ends, which
+        take nothing that is not of it. Raises `Undecided`."""
+        if not box.profile.ip.tunnels:
+            return FrameOutcome(outcome.forward, decision=outcome.decision)
+        metered = outcome.decision is not None and outcome.decision.flow_rule == "meter"
+        if outcome.inject or outcome.replacement is not None or metered:
+            raise Undecided("what a DPI box that looks into tunnels does beside dropping what is in them")
+        return outcome
+
     def _is_remembered(self, step: SwitchStep, by_client: bool) -> bool:
         """Whether a DPI switch drops what its box is not shown, for what that has caught before."""
         operator = self.country.remembering.get(step.crossing.switch)
         if operator is None or not (box := self.country.box(operator)).left:
             return False
-        recalled = list(box.recall(self.beyond, self.country.local_time + self.now))
+        recalled = list(box.recall(self._at_box(box, step), self.country.local_time + self.now))
         return any(left.stops(by_client=by_client) for left in recalled)
 
     def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[tuple[SwitchStep, ...], tuple[int, ...]]:

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from shutdownlab.country.lab import Lab
 from shutdownlab.model.lookup import refuse, vantage_point
-from shutdownlab.model.network import Role
 
 _MOST_HOPS: Final = 14
 _WAIT_S: Final = 1
@@ -42,7 +41,7 @@ def subscriber(lab: Lab, vantage: str) -> dict[str, Any]:
     network = lab.plan.loaded.network
     place = vantage_point(network.topology, vantage, "vantage")
     node = lab.node(str(place.id))
-    resolver = network.one(Role.RESOLVER, place.id.operator)
+    resolver = network.resolver_of(place)
     return {
         "vantage": str(place.id),
         "node": node.name,

@@ -42,6 +42,10 @@ class _Telephone(Probe):
     def mistakes(self, topology: Topology, apps: Mapping[str, App]) -> Iterator[Mistake]:
         if self.to is not None and self.to not in topology.regions:
             yield unknown(("to",), "region", self.to, topology.regions)
+        guest = next((vantage for vantage in topology.vantages() if vantage.home and self.from_.covers(vantage)), None)
+        if guest is not None:
+            hint = "add `from: {not: {access: [roaming]}}`: their telephone service is abroad"
+            yield Mistake(("from",), f"roaming subscribers, such as {guest.id}", "subscribers of the operators", hint)
 
     def ask(self, at: Surroundings) -> TelephoneLines:
         callee = _callee(at.network, at.vantage, self.to)
