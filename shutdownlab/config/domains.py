@@ -25,12 +25,17 @@ def is_host_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def _text(value: Any) -> str:
+    """A name as it was written: of `1.10`, which YAML takes for 1.1, nobody knows any more how that was."""
+    return "" if isinstance(value, float) else written(value)
+
+
 def host_name(value: Any) -> str:
     """The name of one host, in its one spelling: lower case, A-labels, no dot at the end.
 
     It may be written as people do: capitals, a final dot, letters of any script. Source: RFC 1035; see `idn`.
     """
-    text = written(value)
+    text = _text(value)
     name = text.rstrip(".").lower()
     if not name.isascii():
         try:
@@ -51,13 +56,13 @@ def host_name(value: Any) -> str:
 
 def domain(value: Any) -> str:
     """A name with everything below it: `kaspi.kz`, `.kaspi.kz` and `*.kaspi.kz` are the same, spelt as `host_name`."""
-    text = written(value)
+    text = _text(value)
     return host_name(text.removeprefix("*").removeprefix(".") if text.startswith(("*.", ".")) else text)
 
 
 def host(value: Any) -> str:
     """A host's name or its address, each in its one spelling."""
-    text = written(value)
+    text = _text(value)
     if is_address(text):
         return str(address(text))
     try:
