@@ -25,12 +25,17 @@ def is_host_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def _text(value: Any) -> str:
+    """Returns a name as it was written, or "" for a number such as `1.10`, which YAML has turned into 1.1."""
+    return "" if isinstance(value, float) else written(value)
+
+
 def host_name(value: Any) -> str:
     """Parses the name of one host to canonical form: lower case, A-labels, no final dot.
 
     Accepts capitals, a final dot and letters of any script. Raises `Expected`. Source: RFC 1035; see `idn`.
     """
-    text = written(value)
+    text = _text(value)
     name = text.rstrip(".").lower()
     if not name.isascii():
         try:
@@ -52,13 +57,13 @@ def host_name(value: Any) -> str:
 def domain(value: Any) -> str:
     """Parses a domain, which includes its subdomains: `kaspi.kz`, `.kaspi.kz` and `*.kaspi.kz` are the same. Returns it
     as `host_name` does."""
-    text = written(value)
+    text = _text(value)
     return host_name(text.removeprefix("*").removeprefix(".") if text.startswith(("*.", ".")) else text)
 
 
 def host(value: Any) -> str:
     """Parses a host name or an address to canonical form. Raises `Expected`."""
-    text = written(value)
+    text = _text(value)
     if is_address(text):
         return str(address(text))
     try:

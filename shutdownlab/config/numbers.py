@@ -14,8 +14,10 @@ ETHER_MPLS: Final = 0x8847
 ETHER_MPLS_MULTICAST: Final = 0x8848
 ETHER_PPPOE: Final = 0x8864
 ETHER_QINQ: Final = 0x88A8
-ETHER_QINQ_OLD: Final = 0x9100
-"""The EtherType that switches used before IEEE 802.1ad assigned one."""
+ETHER_BACKBONE: Final = 0x88E7
+"""A customer's frame within a provider's (IEEE 802.1ah)."""
+ETHER_QINQ_OLD: Final = (0x9100, 0x9200, 0x9300)
+"""The EtherTypes that switches used before IEEE 802.1ad assigned one."""
 
 ETHER_TYPES: Final[Mapping[int, int]] = MappingProxyType({4: ETHER_IPV4, 6: ETHER_IPV6})
 """EtherTypes by IP version."""
@@ -31,7 +33,10 @@ ESP: Final = 50
 AH: Final = 51
 ICMPV6: Final = 58
 OSPF: Final = 89
+ETHER_IN_IP: Final = 97
+L2TP_IN_IP: Final = 115
 SCTP: Final = 132
+MPLS_IN_IP: Final = 137
 
 PROTOCOL_NUMBERS: Final[Mapping[str, int]] = MappingProxyType(
     {"icmp": ICMP, "tcp": TCP, "udp": UDP, "gre": GRE, "esp": ESP, "icmp6": ICMPV6}
@@ -41,7 +46,7 @@ PROTOCOL_NUMBERS: Final[Mapping[str, int]] = MappingProxyType(
 PROTOCOL_NAMES: Final[Mapping[int, str]] = MappingProxyType(
     {
         ICMP: "icmp", IGMP: "igmp", TCP: "tcp", UDP: "udp", GRE: "gre", ESP: "esp", AH: "ah", ICMPV6: "icmpv6",
-        OSPF: "ospf", SCTP: "sctp",
+        OSPF: "ospf", ETHER_IN_IP: "etherip", L2TP_IN_IP: "l2tp", SCTP: "sctp", MPLS_IN_IP: "mpls",
     }
 )  # fmt: skip
 """Protocol names in the inspection engine, by number."""

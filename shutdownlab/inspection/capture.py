@@ -1,4 +1,5 @@
-"""Reading captures: pcap (both byte orders, micro- and nanoseconds) and pcapng, plain or compressed.
+"""Reading captures: pcap (both byte orders, micro- and nanoseconds, one file behind another) and pcapng, plain or
+compressed.
 
 What can be read is read; a capture that ends in the middle, whose packets were cut, or that holds what is not read,
 gives warnings. Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
@@ -7,7 +8,7 @@ gives warnings. Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
@@ -22,11 +23,29 @@ MAX_RECORD: Final = 1 << 20
 CHUNK: Final = 1 << 20
 
 _PCAP: Final = {
-    b"\xa1\xb2\xc3\xd4": (">", 1e-6),
-    b"\xd4\xc3\xb2\xa1": ("<", 1e-6),
-    b"\xa1\xb2\x3c\x4d": (">", 1e-9),
-    b"\x4d\x3c\xb2\xa1": ("<", 1e-9),
+    b"\xa1\xb2\xc3\xd4": (">", 1e-6, 16),
+    b"\xd4\xc3\xb2\xa1": ("<", 1e-6, 16),
+    b"\xa1\xb2\x3c\x4d": (">", 1e-9, 16),
+    b"\x4d\x3c\xb2\xa1": ("<", 1e-9, 16),
+    b"\xa1\xb2\xcd\x34": (">", 1e-6, 24),
+    b"\x34\xcd\xb2\xa1": ("<", 1e-6, 24),
 }
+"""What files begin with: their byte order, seconds of one unit of their times' fraction, bytes before each packet.
+
+Those of 24 are of Alexey Kuznetzov's libpcap, with which old Linux systems shipped."""
+_VERSIONS: Final = (b"\0\2\0\4", b"\2\0\4\0")
+"""What follows in nearly every file."""
+_OTHERS: Final = (
+    (b"PK\x03\x04", "a compressed file of a kind that is not read"),
+    (b"snoop\0\0\0", "a capture of Solaris's snoop"),
+    (b"GMBU", "a capture of Microsoft's Network Monitor"),
+    (b"RTSS", "a capture of Microsoft's Network Monitor"),
+    (b"TRSNIFF data", "a capture of Network General's Sniffer"),
+    (b"XCP\0", "a capture of Network Associates' Sniffer"),
+    (b"\x7fver", "a capture of Savvius's Peek"),
+    (b"ETL", "a trace of Windows events"),
+)
+"""What other files begin with, and what they are."""
 _SECTION: Final = b"\x0a\x0d\x0d\x0a"
 _LOST: Final = frozenset({5, 7})
 """Options of an interface's statistics: packets that it has lost (isb_ifdrop), and the system (isb_osdrop)."""
@@ -84,6 +103,8 @@ class Capture:
         """Bytes kept of the one of these of which it kept most."""
         self._unread: dict[int, int] = {}
         """Packets by link types that are not read."""
+        self._joined = 0
+        """Further files that follow in it."""
         self._unreadable = 0
         """Packet blocks that say something impossible."""
         self._lost: dict[tuple[int, int, int], int] = {}
@@ -94,7 +115,13 @@ class Capture:
         if self.start == _SECTION:
             yield from self._pcapng()
         else:
-            yield from self._pcap()
+            while (yield from self._pcap()):
+                self._joined += 1
+        if self._joined:
+            files = "another file follows" if self._joined == 1 else f"{self._joined:,} other files follow"
+            self._warn(
+                f"{files} in it, as if they had been joined, and {'is' if self._joined == 1 else 'are'} read too"
+            )
         if self.cut:
             cut = f"{self.cut:,} of {self.packets:,} packets were cut when they were captured"
             self._warn(f"{cut}, to {self._longest:,} bytes at most; what stood behind is not seen")
@@ -122,23 +149,30 @@ class Capture:
         else:
             self._warn(f"ends within {where}")
 
-    def _pcap(self) -> Iterator[tuple[float, int, bytes]]:
-        order, unit = _PCAP[self.start]
+    def _pcap(self) -> Generator[tuple[float, int, bytes], None, bool]:
+        """One file's packets; whether another one follows behind it."""
+        order, unit, before = _PCAP[self.start]
         header = self.source.take(20)
         if len(header) < 20:
             self._ends_within("the file header; no packets")
-            return
+            return False
         link = cast(int, struct.unpack(order + "I", header[16:20])[0]) & 0x0FFFFFFF
         if link not in READ:
-            raise NotACaptureError(f"packets of {name_of(link)}")
+            if self.packets == 0:
+                raise NotACaptureError(f"packets of {name_of(link)}")
+            self._warn(f"what follows behind packet {self.packets} is of {name_of(link)}, which is not read")
+            return False
         little = order == "<"
         source = self.source
         while True:
-            at, data = source.window(16)
-            if len(data) - at < 16:
+            at, data = source.window(before)
+            if data[at : at + 4] in _PCAP and data[at + 4 : at + 8] in _VERSIONS:
+                self.start = source.take(4)
+                return True
+            if len(data) - at < before:
                 if len(data) > at:
                     self._ends_within(f"the header of packet {self.packets + 1}; {self.packets} packets read")
-                return
+                return False
             seconds = unsigned32(data, at, little)
             fraction = unsigned32(data, at + 4, little)
             length = unsigned32(data, at + 8, little)
@@ -147,20 +181,20 @@ class Capture:
                     f"packet {self.packets + 1} claims {length:,} bytes: the file is damaged there; "
                     f"{self.packets} packets read"
                 )
-                return
-            if len(data) - at < 16 + length:
-                at, data = source.window(16 + length)
-                if len(data) - at < 16 + length:
+                return False
+            if len(data) - at < before + length:
+                at, data = source.window(before + length)
+                if len(data) - at < before + length:
                     self._ends_within(
-                        f"packet {self.packets + 1} ({len(data) - at - 16} of {length} bytes); "
+                        f"packet {self.packets + 1} ({len(data) - at - before} of {length} bytes); "
                         f"{self.packets} packets read"
                     )
-                    return
-            source.at = at + 16 + length
+                    return False
+            source.at = at + before + length
             self.packets += 1
             if unsigned32(data, at + 12, little) > length:
                 self._count_cut(length)
-            yield seconds + fraction * unit, link, data[at + 16 : at + 16 + length]
+            yield seconds + fraction * unit, link, data[at + before : at + before + length]
 
     def _count_cut(self, kept: int) -> None:
         self.cut += 1
@@ -358,8 +392,9 @@ def read_capture(stream: BinaryIO, name: str) -> Capture:
 def _looks_like(start: bytes) -> str:
     if not start:
         return "an empty file"
-    if start[:4] == b"PK\x03\x04":
-        return "a compressed file of a kind that is not read"
+    for magic, name in _OTHERS:
+        if start.startswith(magic):
+            return name
     sample = start[:512]
     if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in sample):
         return "a text file"

@@ -12,7 +12,7 @@ from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognisers.dns import recognise_dns
 from shutdownlab.inspection.recognisers.result import UNENDED
 from shutdownlab.inspection.recognition import Recognisers, Recognition
-from shutdownlab.inspection.rules import OPEN, STILL_UNKNOWN, RuleSet
+from shutdownlab.inspection.rules import NONE, OPEN, STILL_UNKNOWN, RuleSet
 from shutdownlab.inspection.tcp_tracker import CLIENT, NOTHING, TcpTracker
 from shutdownlab.inspection.verdict import FrameOutcome
 
@@ -81,7 +81,8 @@ class Classifier:
         if 0 <= self._only_side != side:
             return FORWARD
         if not tracker.assembles:
-            return self._single(flow, packet, from_opener, what == CLIENT, side, now, segment)
+            found = self._single(flow, packet, from_opener, what == CLIENT, side, now, segment)
+            return self.enforcer.told(flow, found)
         client = b"" if flow.client is None else flow.client.data
         server = b"" if flow.server is None else flow.server.data
         if self._answered_over_tcp(flow):
@@ -89,7 +90,7 @@ class Classifier:
                 return self._match_answers(flow, packet, from_opener, side, now, server)
             if flow.decided_at and not self._every_request:
                 return FORWARD  # it is looked at for its answers alone
-        return self._match_stream(flow, packet, from_opener, side, now, client, server)
+        return self.enforcer.told(flow, self._match_stream(flow, packet, from_opener, side, now, client, server))
 
     def _trace(self, flow: Flow, packet: Packet, from_client: bool, segment: int, now: float) -> None:
         if flow.trace is None:
@@ -222,7 +223,7 @@ class Classifier:
             recognition = STILL_UNKNOWN
         if flow.rule < rules.count:
             index = rules.match(flow, recognition, flow.message, server, side, now, settled)
-            if index >= 0:
+            if index >= 0 and (last or not self._others_follow(recognition) or not self.enforcer.spares(flow, index)):
                 return self.enforcer.decide(flow, index, packet, from_opener, side, now)
             if index == OPEN:
                 return self._consider_giving_up(flow, recognition, packet)
@@ -311,9 +312,11 @@ class Classifier:
         data = packet.data
         recognition = flow.udp.feed(data, from_opener, flow.dport)
         flow.inspected += 1
-        if not flow.reported and (flow.host is None or recognition.protocol != "dns"):
+        named = flow.host is not None and (recognition.protocol == "dns" or recognition.header > 0)
+        if not flow.reported and not named:
             _remember(flow, recognition)
-        if recognition.protocol == "dns" or (self._every_request and recognition.protocol == "sip"):
+        several = recognition.protocol == "dns" or recognition.header > 0
+        if several or (self._every_request and recognition.protocol == "sip"):
             return self._message(flow, recognition, packet, from_opener, side, now)
         last = 0 < self._datagrams <= flow.inspected
         if flow.rule < rules.count:
@@ -330,7 +333,8 @@ class Classifier:
     def _message(
         self, flow: Flow, recognition: Recognition, packet: Packet, from_opener: bool, side: int, now: float
     ) -> FrameOutcome:
-        """Every query is matched by itself, as is every message of SIP: one port asks for many names.
+        """Every query is matched by itself, as is every message of SIP: one port asks for many names. So is all that a
+        relay carries, and before it what the relay is asked for.
 
         Of an answer to one that passed only a rule about answers counts, before which no other spares it. What is told
         is the first that a rule matched, else the first.
@@ -338,17 +342,27 @@ class Classifier:
         answer = not from_opener and flow.verdict is None and recognition.protocol == "dns"
         if answer and not self.rules.about_answers:
             return FORWARD
-        self.rules.begin(flow, now)
-        index = self.rules.match(flow, recognition, packet.data, b"", side, now, True)
-        if index < 0 or (answer and not self.rules.matchers[index].about_answers):
+        flow.message = packet.data[recognition.header :]
+        index, matched = NONE, recognition
+        for asked in (*recognition.others, recognition) if recognition.header else (recognition,):
+            self.rules.begin(flow, now)
+            index, matched = self.rules.match(flow, asked, flow.message, b"", side, now, True), asked
+            if index >= 0:
+                break
+        spared = index >= 0 and self.enforcer.spares(flow, index)
+        if index < 0 or spared or (answer and not self.rules.matchers[index].about_answers):
             if flow.decided_at == 0:
                 flow.decided_at = self.enforcer.packets
-            return FORWARD
+            return self.enforcer.told(flow, FORWARD)
         first = not flow.reported
         if first:
-            _remember(flow, recognition)
+            _remember(flow, matched)
+        session = flow.udp
+        flow.stays = True
         outcome = self.enforcer.decide(flow, index, packet, from_opener, side, now)
         flow.decided = False
+        if recognition.header:
+            flow.udp = session  # what else it carries is known by what has come of it before
         return outcome if first else FrameOutcome(outcome.forward, outcome.replacement, outcome.inject)
 
     def other(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:

@@ -25,6 +25,7 @@ from shutdownlab.inspection.terms import (
     SoftwareNames,
     UrlParts,
     UrlPatterns,
+    Version,
     many,
 )
 from shutdownlab.inspection.verdict import End
@@ -142,9 +143,9 @@ class Conditions(Narrowing):
     fully_encrypted: bool | None = None
     """Whether the published rule on what came so far holds, whatever it is recognised as (Wu et al., USENIX Security
     2023)."""
-    version: Annotated[tuple[Annotated[Whole, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(many)] = ()
-    """One of these code points is among the TLS versions offered (0x0304 is 772), or is the QUIC version (1; QUIC v2 is
-    1798521807)."""
+    version: Annotated[tuple[Version, ...], BeforeValidator(many)] = ()
+    """One of these code points is among the TLS versions offered (0x0304, or 772, is TLS 1.3), or is the QUIC version
+    (1; QUIC v2 is 0x6b3343cf)."""
     length_at_least: Annotated[Whole, Field(ge=0, le=65536)] = 0
     """Payload bytes of the datagram, or of the client's stream so far."""
     first_packets: Annotated[tuple[FirstPacket, ...], BeforeValidator(many), Field(max_length=MOST)] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from shutdownlab.config.addresses import is_address
 from shutdownlab.config.document import Expected
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
             yield f"`{key}` beside {asked}", f"it with `protocol: {one}`, or without `protocol`"
     if when.version and {*when.protocol} == {"quic"} and all(version in _TLS_VERSIONS for version in when.version):
         yield f"a `version` of TLS beside {asked}", "a version of QUIC, such as 1"
+    if any(is_address(name) for name in when.cname):
+        yield "a `cname` that is an address", "`answer`, which looks at addresses"
     spared = [name for name in when.protocol if name in when.protocol_except]
     if spared and len(spared) == len(when.protocol):
         yield f"`protocol` and `protocol_except` of {', '.join(spared)}", "one of them"

@@ -16,10 +16,11 @@ def make_decision(flow: Flow, verdict: Verdict | None, action: DpiAction | None,
         spec = verdict.residual
         residual = Residual(spec.key, spec.seconds, spec.refreshed, spec.directions)
     flow_rule: FlowRule | None = "pass"
-    burst: int | None = None
     if verdict is not None and action is not None:
         flow_rule = action.rule_for(flow, verdict)
-        burst = verdict.burst if flow_rule == "meter" else None
+    if flow.stays:
+        flow_rule = None
+    burst = verdict.burst if verdict is not None and flow_rule == "meter" else None
     return Decision(
         src=address_text(flow.src),
         sport=flow.sport,

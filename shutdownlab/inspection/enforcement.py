@@ -73,6 +73,30 @@ class Enforcer:
         forward, replacement, inject = action.first(flow, verdict, packet, from_opener, side, now)
         return FrameOutcome(forward or self.on_path, replacement, inject, decision)
 
+    def spares(self, flow: Flow, index: int) -> bool:
+        """Whether the rule lets pass what it matches: the message then, of a connection whose others are judged too."""
+        matcher = self.rules.matchers[index]
+        if matcher.rule.verdict.action != Action.PASS:
+            return False
+        if flow.matched != index:
+            flow.untold = flow.matched < 0 and self.table.born is None and not flow.reported
+            flow.matched = index
+            self.by_rule[matcher.name] += 1
+        if self.table.born is not None and not flow.reported:
+            flow.told = ("pass", index, self.packets)
+        return True
+
+    def told(self, flow: Flow, outcome: FrameOutcome) -> FrameOutcome:
+        """The outcome, with what is to be told of the first message that a rule let pass, if it is not told yet."""
+        if not flow.untold:
+            return outcome
+        flow.untold = False
+        if outcome.decision is not None:
+            return outcome
+        flow.app = self.apps.app_of(flow.recognition, flow.dst, flow.dport)
+        decision = replace(make_decision(flow, None, None, self.rules.matchers[flow.matched].name), flow_rule=None)
+        return FrameOutcome(outcome.forward, outcome.replacement, outcome.inject, decision)
+
     def let_pass(self, flow: Flow) -> FrameOutcome:
         """No rule matches: the connection goes its way, and this packet with it."""
         decision = self.decide_pass(flow, None)

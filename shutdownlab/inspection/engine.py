@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from shutdownlab.config.numbers import GRE, PROTOCOL_NAMES, TCP, UDP
+from shutdownlab.config.numbers import PROTOCOL_NAMES, TCP, UDP
 from shutdownlab.inspection.actions.registry import installed_actions
 from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.inspection.classification import Classifier
@@ -140,7 +140,7 @@ class Engine:
         if packet.problem is not None:
             self.malformed += 1
             return FORWARD
-        if self._tunnels and packet.proto in (UDP, GRE):
+        if self._tunnels and packet.proto != TCP:
             packet = unwrapped(packet, self._tunnels)
             if packet.fragment_more or packet.fragment_offset:
                 return self._fragment(packet, side, now)

@@ -68,6 +68,7 @@ class Flow:
         "sport",
         "src",
         "state",
+        "stays",
         "swapped",
         "syn_ack_loads",
         "syn_acks",
@@ -76,6 +77,7 @@ class Flow:
         "trace",
         "tracked",
         "udp",
+        "untold",
         "verdict",
     )
 
@@ -124,6 +126,10 @@ class Flow:
         """Messages that no rule matched, of a protocol that cannot be read from the middle of its stream."""
         self.inside: str | None = None
         """The proxy's protocol that what is now said on it is inside of."""
+        self.stays = False
+        """Its messages are judged one by one, so that no flow rule may take it out of the box's sight."""
+        self.untold = False
+        """A rule has let a message of it pass, which nobody has been told."""
         self.message = b""
         """The one that a rule matched, of a connection that carries several."""
         self.limit = 0

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from shutdownlab.config.numbers import ETHER_IPV4, ETHER_IPV6, ETHER_QINQ, ETHER_QINQ_OLD, ETHER_VLAN, TCP, UDP
+from shutdownlab.config.numbers import ETHER_IPV4, ETHER_IPV6, TCP, UDP
 from shutdownlab.inspection.checksum import checksum, pseudo_header
-from shutdownlab.inspection.packet import Packet
+from shutdownlab.inspection.packet import TAGS, Packet
 
 DNS_CODES: Final = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "REFUSED": 5}
 FLAG_BITS: Final = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 0x20, "E": 0x40, "C": 0x80}
@@ -32,7 +32,7 @@ def link_header(packet: Packet, back: bool) -> bytes:
     frame = packet.frame
     at = 14
     kind = (frame[12] << 8) | frame[13] if len(frame) >= 14 else 0
-    while kind in (ETHER_VLAN, ETHER_QINQ, ETHER_QINQ_OLD) and at + 4 <= len(frame):
+    while kind in TAGS and at + 4 <= len(frame):
         kind = (frame[at + 2] << 8) | frame[at + 3]
         at += 4
     header = frame[: min(at, packet.ip)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from shutdownlab.config.numbers import ETHER_MPLS
-from shutdownlab.inspection.packet import Packet, decode, decode_ethertype, decode_ip
+from shutdownlab.inspection.packet import SNAP, Packet, decode, decode_ethertype, decode_ip, decode_ppp
 
 NULL: Final = 0
 ETHERNET: Final = 1
@@ -74,7 +74,6 @@ READ: Final = frozenset(
 )  # fmt: skip
 """Those whose frames hold IP behind a header that is known here."""
 
-_SNAP: Final = (b"\xaa\xaa\x03\0\0\0", b"\xaa\xaa\x03\0\0\xf8")
 _MOST_HEADERS: Final = 4
 _DATA: Final = 2
 """A data frame's type in IEEE 802.11."""
@@ -112,11 +111,11 @@ def _behind(link: int, frame: bytes, at: int, depth: int) -> Packet:
     if link == LINUX_SLL2 and length >= at + 20:
         return decode_ethertype(frame, at + 20, (frame[at] << 8) | frame[at + 1])
     if link in (PPP, PPP_HDLC):
-        return _ppp(frame, at)
+        return decode_ppp(frame, at)
     if link in (PPP_PPPD, PPP_WITH_DIRECTION):
-        return _ppp(frame, at + 1)
+        return decode_ppp(frame, at + 1)
     if link == PPP_ETHER and length >= at + 8:
-        return _ppp(frame, at + 6)
+        return decode_ppp(frame, at + 6)
     if link == C_HDLC:
         return decode_ethertype(frame, at + 4, (frame[at + 2] << 8) | frame[at + 3])
     if link == C_HDLC_WITH_DIRECTION:
@@ -164,20 +163,9 @@ def _none(frame: bytes, why: str = "not IP, or of a link type that is not read")
     return packet
 
 
-def _ppp(frame: bytes, at: int) -> Packet:
-    """With or without address and control; protocol numbers may be compressed to a byte (RFC 1661 §6.5)."""
-    if frame[at : at + 2] == b"\xff\x03":
-        at += 2
-    if frame[at : at + 2] in (b"\x00\x21", b"\x00\x57"):
-        return decode_ip(frame, at + 2)
-    if frame[at : at + 1] in (b"\x21", b"\x57"):
-        return decode_ip(frame, at + 1)
-    return _none(frame)
-
-
 def _snap(frame: bytes, at: int) -> Packet:
     """Behind an 802.2 header with SNAP (RFC 1042)."""
-    if frame[at : at + 6] not in _SNAP or len(frame) < at + 8:
+    if frame[at : at + 6] not in SNAP or len(frame) < at + 8:
         return _none(frame)
     return decode_ethertype(frame, at + 8, (frame[at + 6] << 8) | frame[at + 7])
 

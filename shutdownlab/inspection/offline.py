@@ -99,6 +99,8 @@ class OfflineInspection:
             self._judge_checksums([decode_frame(link, frame) for _, _, _, link, frame in sample])
         self._feed(sample)
         self._feed(packets)
+        if 0 < self._packets == self.engine.malformed:
+            self.warnings.append(f"none of its {self._packets:,} packets is IP as far as it could be read")
         self._seconds += time.perf_counter() - started
 
     def _feed(self, packets: Iterable[tuple[int, int, float, int, bytes]]) -> None:

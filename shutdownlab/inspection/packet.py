@@ -1,7 +1,9 @@
-"""One frame taken apart: Ethernet (VLAN, QinQ, PPPoE, MPLS), IPv4, IPv6 with extension headers, TCP, UDP, IP in IP.
+"""One frame taken apart: Ethernet (SNAP, VLAN, QinQ, PPPoE, MPLS, 802.1ah), IPv4 and IPv6 with what may stand behind
+their headers, TCP, UDP, IP in IP.
 
 Nothing is copied but the addresses; everything else is an offset into the frame. `decode` and `decode_ip` never raise:
-what cannot be read has `problem` set, and the fields read so far. Sources: RFC 791, 8200, 9293, 768, 2516, 3032.
+what cannot be read has `problem` set, and the fields read so far. Sources: RFC 791, 8200, 4302, 9293, 768, 2516, 3032,
+4448, 1042.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 from shutdownlab.config.numbers import (
+    AH,
+    ETHER_BACKBONE,
     ETHER_IPV4,
     ETHER_IPV6,
     ETHER_MPLS,
@@ -36,6 +40,23 @@ OPTION_MD5: Final = 19
 
 _MAX_TAGS: Final = 8
 _MAX_TUNNELS: Final = 3
+_LONGEST_8023: Final = 1500
+"""Up to this number what stands in an EtherType's place is the frame's length (IEEE 802.3 §3.2.6)."""
+SNAP: Final = (b"\xaa\xaa\x03\0\0\0", b"\xaa\xaa\x03\0\0\xf8")
+"""What an 802.2 header with an EtherType behind it begins with (RFC 1042; 802.1H)."""
+_NO_TYPE: Final = -1
+TAGS: Final = (ETHER_VLAN, ETHER_QINQ, *ETHER_QINQ_OLD)
+"""EtherTypes of four bytes that say which line a frame belongs to."""
+_TYPES: Final = (
+    ETHER_IPV4,
+    ETHER_IPV6,
+    *TAGS,
+    ETHER_PPPOE,
+    ETHER_BACKBONE,
+    ETHER_MPLS,
+    ETHER_MPLS_MULTICAST,
+)
+"""Whose frames are read."""
 
 
 class Packet:
@@ -164,33 +185,58 @@ def decode(frame: bytes) -> Packet:
 
 
 def decode_ethertype(frame: bytes, offset: int, kind: int) -> Packet:
-    """Decode what follows an EtherType: IP, or tags, PPPoE and MPLS labels before it."""
+    """Decode what follows an EtherType: IP, or what may stand before it.
+
+    That is SNAP, tags, PPPoE, MPLS labels, and a whole frame behind labels (RFC 4448) or in a provider's (802.1ah).
+    """
     length = len(frame)
     tags = 0
     while tags < _MAX_TAGS:
         if kind in (ETHER_IPV4, ETHER_IPV6):
             return decode_ip(frame, offset)
-        if kind in (ETHER_VLAN, ETHER_QINQ, ETHER_QINQ_OLD):
-            if offset + 4 > length:
-                break
-            kind = (frame[offset + 2] << 8) | frame[offset + 3]
+        if kind in TAGS:
             offset += 4
         elif kind == ETHER_PPPOE:
-            if offset + 8 > length:
-                break
-            ppp = (frame[offset + 6] << 8) | frame[offset + 7]
-            kind = ETHER_IPV4 if ppp == 0x0021 else ETHER_IPV6 if ppp == 0x0057 else 0
-            offset += 8
+            return decode_ppp(frame, offset + 6)
+        elif kind == ETHER_BACKBONE:
+            offset += 4 + 14
         elif kind in (ETHER_MPLS, ETHER_MPLS_MULTICAST):
             while offset + 4 <= length and not frame[offset + 2] & 1:
                 offset += 4
             offset += 4
             if offset >= length:
                 break
-            kind = ETHER_IPV4 if frame[offset] >> 4 == 4 else ETHER_IPV6
+            nibble = frame[offset] >> 4
+            if nibble in (4, 6):
+                return decode_ip(frame, offset)
+            # A whole frame, with or without a control word, which begins with zeros as many an address does.
+            offset += 18 if nibble == 0 and _type_at(frame, offset + 16) in _TYPES else 14
+        elif 0 <= kind <= _LONGEST_8023 and frame[offset : offset + 6] in SNAP:
+            offset += 8
         else:
             break
+        kind = _type_at(frame, offset - 2)
         tags += 1
+    packet = Packet(frame)
+    packet.problem = "not IP"
+    return packet
+
+
+def _type_at(frame: bytes, at: int) -> int:
+    return (frame[at] << 8) | frame[at + 1] if at + 2 <= len(frame) else _NO_TYPE
+
+
+def decode_ppp(frame: bytes, at: int) -> Packet:
+    """Decode from a PPP header, with or without address and control; its protocol may be cut to a byte.
+
+    Source: RFC 1661 §6.5 and §6.6. What is not IP has `problem` set.
+    """
+    if frame[at : at + 2] == b"\xff\x03":
+        at += 2
+    if frame[at : at + 2] in (b"\x00\x21", b"\x00\x57"):
+        return decode_ip(frame, at + 2)
+    if frame[at : at + 1] in (b"\x21", b"\x57"):
+        return decode_ip(frame, at + 1)
     packet = Packet(frame)
     packet.problem = "not IP"
     return packet
@@ -250,11 +296,25 @@ def _ipv4(packet: Packet, offset: int) -> None:
     if header < 20 or packet.l4 > packet.captured_end:
         packet.problem = "IPv4 header length out of range"
         return
+    if packet.proto == AH:
+        _authenticated(packet)
     fragment = (frame[offset + 6] << 8) | frame[offset + 7]
     packet.fragment_id = (frame[offset + 4] << 8) | frame[offset + 5]
     if fragment & 0x3FFF:
         packet.fragment_more = fragment & 0x2000 != 0
         packet.fragment_offset = (fragment & 0x1FFF) << 3
+
+
+def _authenticated(packet: Packet) -> None:
+    """What an authentication header stands before is in clear (RFC 4302 §2): go on behind it, as in IPv6."""
+    frame, at = packet.frame, packet.l4
+    if at + 8 > packet.captured_end:
+        return
+    after = at + ((frame[at + 1] + 2) << 2)
+    fragment = (frame[packet.ip + 6] << 8) | frame[packet.ip + 7]
+    if after <= packet.captured_end and not fragment & 0x3FFF:
+        packet.proto = frame[at]
+        packet.l4 = packet.payload = after
 
 
 def _ipv6(packet: Packet, offset: int) -> None:

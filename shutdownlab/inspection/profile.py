@@ -66,7 +66,8 @@ class IpModel(Record):
     datagrams: Annotated[Whole, Field(ge=1)] = 1024
     """Unfinished datagrams kept; the oldest gives way."""
     tunnels: Annotated[Whole, Field(ge=0, le=8)] = 0
-    """How many tunnels (GTP-U, VXLAN, Geneve, Teredo, GRE) around one another it looks into; 0: they are but named."""
+    """How many tunnels (GTP-U, L2TP, VXLAN, Geneve, GUE, Teredo, LISP, MPLS over IP, EtherIP, TZSP, GRE, ERSPAN, PPTP)
+    around one another it looks into; 0: they are but named."""
 
 
 class Validation(Record):

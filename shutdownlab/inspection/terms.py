@@ -11,15 +11,20 @@ from typing import Annotated, Any
 from urllib.parse import unquote
 
 import re2
-from pydantic import BeforeValidator, WrapValidator
+from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
 from shutdownlab.config.document import Expected
 from shutdownlab.config.domains import Domain, Host, host_name, is_host_name
 from shutdownlab.config.idn import folded, to_unicode
-from shutdownlab.config.scalars import written
+from shutdownlab.config.scalars import Whole, written
 from shutdownlab.inspection.query_types import query_type
 
 _IN_NAMES = re.compile(r"[a-z0-9_.:\\\-\u0080-\U0010ffff]+")
+_NOT_LITERAL = re.compile(
+    r"\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]"  # a class of characters, which may have some of a name's among them
+    r"|\(\?(?:P?<[^>]*>|[a-zA-Z^-]*[:)])|\{[0-9]*,?[0-9]*\}|\\[pP](?:\{[^}]*\}|.)|\\x(?:\{[^}]*\}|..)"
+)
+_IN_NO_NAME = re.compile(r"\\([^\w.:\\\]\[-])|(?<!\\)([ /@#%&=,;~!\"'<>`])")
 _JA4 = re.compile(r"[tqd](?:1[0-3]|s[23]|d[1-3]|00)[di][0-9]{4}[0-9a-z]{2}(?:_[0-9a-f]{12}){0,2}", re.IGNORECASE)
 
 
@@ -69,6 +74,21 @@ def _name_pattern(value: Any) -> str:
     text = _pattern(value)
     if "://" in text:
         raise Expected("a regular expression for host names", "`url_regex` looks at whole URLs")
+    if found := _IN_NO_NAME.search(_NOT_LITERAL.sub("", text)):
+        char = found[1] or found[2]
+        hint = "`url_regex` looks at whole URLs" if char == "/" else "it holds letters, digits, hyphens and dots"
+        raise Expected(f"a regular expression for host names, none of which has {char!r} in it", hint)
+    return text
+
+
+def _in_clear(text: str) -> str:
+    """Of a URL that is looked for: what TLS carries nobody reads, and WebSocket begins as HTTP."""
+    scheme = re.match(r"(?i)\^?(https|wss?)://", text)
+    if scheme and scheme[1].lower() == "ws":
+        raise Expected("a URL as it is on the wire", "WebSocket begins as HTTP: write http://")
+    if scheme:
+        hint = "`name_suffix` looks at the host's name; without https:// it is found in what is asked of a proxy"
+        raise Expected("a URL that is not inside TLS, where no box reads it", hint)
     return text
 
 
@@ -89,7 +109,7 @@ def _url_part(value: Any) -> str:
     text = _text(value)
     if not text:
         raise Expected("a part of a URL")
-    scheme, mark, rest = text.partition("://")
+    scheme, mark, rest = _in_clear(text).partition("://")
     host, slash, path = rest.partition("/")
     if not (mark and slash and host):
         return text
@@ -97,6 +117,10 @@ def _url_part(value: Any) -> str:
         return f"{scheme}://{host_name(host.removesuffix(':80'))}/{path}"
     except Expected:
         return text  # with a port, or an address
+
+
+def _url_pattern(value: Any) -> str:
+    return _in_clear(_pattern(value))
 
 
 def _keyword(value: Any) -> str:
@@ -111,6 +135,8 @@ def _software(value: Any) -> str:
     if not re.fullmatch(r"[ -~]+", text) or text != text.strip():
         hint = "in ASCII, without spaces before or after it, as clients send it"
         raise Expected("a part of what a program says of itself, such as curl/8", hint)
+    if text.lower().startswith("user-agent:"):
+        raise Expected("a part of what a program says of itself, such as curl/8", "without the name of the header")
     return text
 
 
@@ -120,6 +146,21 @@ def _ja4(value: Any) -> str:
         hint = "that is JA3, which is not computed" if re.fullmatch(r"[0-9a-fA-F]{32}", text) else ""
         raise Expected("a JA4 such as t13d1516h2_8daaf6152771_e5627efa2ab1, or its first one or two parts", hint)
     return text.lower()
+
+
+def _code_point(value: Any) -> Any:
+    """As registries write it, `0x0304`, or as a number."""
+    text = value if isinstance(value, str) else ""
+    return int(text, 16) if re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}", text) else value
+
+
+def _version(value: int) -> int:
+    """Neither a placeholder, which is left out of what is compared (RFC 8701), nor a number that nothing has."""
+    if value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF:
+        raise Expected("a version's code point, such as 772 for TLS 1.3", "that is GREASE, which stands for no version")
+    if value == 0 or 2 < value < 0x100:
+        raise Expected("a version's code point", "TLS 1.2 is 771, TLS 1.3 is 772, QUIC's first version is 1")
+    return value
 
 
 def readable_url(url: str) -> str:
@@ -140,10 +181,16 @@ Domains = Annotated[tuple[Domain, ...], WrapValidator(domains)]
 NameParts = Annotated[tuple[Annotated[str, BeforeValidator(_name_part)], ...], BeforeValidator(many)]
 NamePatterns = Annotated[tuple[Annotated[str, BeforeValidator(_name_pattern)], ...], BeforeValidator(many)]
 UrlParts = Annotated[tuple[Annotated[str, BeforeValidator(_url_part)], ...], BeforeValidator(many)]
-UrlPatterns = Annotated[tuple[Annotated[str, BeforeValidator(_pattern)], ...], BeforeValidator(many)]
+UrlPatterns = Annotated[tuple[Annotated[str, BeforeValidator(_url_pattern)], ...], BeforeValidator(many)]
 SoftwareNames = Annotated[tuple[Annotated[str, BeforeValidator(_software)], ...], BeforeValidator(many)]
 Keywords = Annotated[tuple[Annotated[str, BeforeValidator(_keyword)], ...], BeforeValidator(many)]
 QueryType = Annotated[str, BeforeValidator(query_type, json_schema_input_type=str | int)]
 QueryTypes = Annotated[tuple[QueryType, ...], BeforeValidator(many)]
+Version = Annotated[
+    Whole,
+    Field(ge=0, le=0xFFFFFFFF),
+    AfterValidator(_version),
+    BeforeValidator(_code_point, json_schema_input_type=int | str),
+]
 Fingerprint = Annotated[str, BeforeValidator(_ja4)]
 Fingerprints = Annotated[tuple[Fingerprint, ...], BeforeValidator(many)]

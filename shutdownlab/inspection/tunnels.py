@@ -1,25 +1,58 @@
 """Tunnels that carry IP over IP or UDP: what they are called, and the packet inside.
 
-GTP-U of mobile networks (3GPP TS 29.281 §5), VXLAN (RFC 7348 §5), Geneve (RFC 8926 §3), Teredo (RFC 4380 §5), GRE
-(RFC 2784, RFC 2890; with PPP inside, RFC 2637 §4). IP directly in IP is undone where packets are decoded.
+GTP-U of mobile networks (3GPP TS 29.281 §5), VXLAN (RFC 7348 §5; its drafts on group policies and GPE), Geneve (RFC
+8926 §3), Teredo (RFC 4380 §5), L2TP (RFC 2661 §3.1, RFC 3931 §4.1), GRE (RFC 2784, RFC 2890; with PPP inside, RFC 2637
+§4; over UDP, RFC 8086; with mirrored frames, draft-foschiano-erspan-03), GUE (draft-ietf-intarea-gue-09), LISP (RFC
+9300 §5), MPLS (RFC 4023, RFC 7510), EtherIP (RFC 3378), TZSP of routers that mirror. IPsec (RFC 7296 §3.1, RFC 3948) is
+named alone. IP directly in IP is undone where packets are decoded.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from shutdownlab.config.numbers import ETHER_IPV4, ETHER_IPV6, GRE, UDP
-from shutdownlab.inspection.packet import Packet, decode_ethertype, decode_ip
+from shutdownlab.config.numbers import (
+    ETHER_IN_IP,
+    ETHER_IPV4,
+    ETHER_IPV6,
+    ETHER_MPLS,
+    ETHER_MPLS_MULTICAST,
+    ETHER_QINQ,
+    ETHER_VLAN,
+    GRE,
+    IP_IN_IP,
+    IPV6_IN_IP,
+    L2TP_IN_IP,
+    MPLS_IN_IP,
+    UDP,
+)
+from shutdownlab.inspection.packet import Packet, decode_ethertype, decode_ip, decode_ppp
 
 GTP_USER: Final = 2152
 GTP_CONTROL: Final = 2123
 L2TP: Final = 1701
 TEREDO: Final = 3544
 VXLAN: Final = (4789, 8472)
+VXLAN_GPE: Final = 4790
 GENEVE: Final = 6081
+GUE: Final = 6080
+GRE_IN_UDP: Final = 4754
+MPLS_IN_UDP: Final = 6635
+LISP: Final = 4341
+TZSP: Final = 37008
+IKE: Final = 500
+IKE_TRAVERSAL: Final = 4500
+"""Where IPsec goes that passes translators: IKE behind four zeros, ESP by itself (RFC 3948)."""
 _ETHERNET: Final = 0x6558
 """Transparent Ethernet bridging, among EtherTypes."""
 _PPP: Final = 0x880B
+_ERSPAN: Final = (0x88BE, 0x22EB)
+_TYPES: Final = (ETHER_IPV4, ETHER_IPV6, ETHER_MPLS, ETHER_MPLS_MULTICAST, ETHER_VLAN, ETHER_QINQ)
+_NEXT: Final = {1: ETHER_IPV4, 2: ETHER_IPV6, 3: _ETHERNET, 5: ETHER_MPLS}
+"""What VXLAN-GPE says is next, as an EtherType."""
+_COOKIES: Final = (0, 4, 8, 12)
+"""Bytes that may stand between L2TPv3's session and the frame: nothing in a packet says how many (RFC 3931 §4.1)."""
+_IKE_EXCHANGES: Final = frozenset({*range(2, 6), 32, 33, *range(34, 45)})
 _NOTHING: Final = -1
 
 
@@ -30,15 +63,6 @@ def tunnel_name(payload: bytes, sport: int, dport: int) -> str | None:
         return "gtp"
     if GTP_CONTROL in (sport, dport) and length >= 8 and payload[0] >> 5 in (1, 2):
         return "gtp"
-    if dport in VXLAN and _behind_vxlan(payload, 0) > 0:
-        return "vxlan"
-    if (
-        dport == GENEVE
-        and length >= 8
-        and payload[0] >> 6 == 0
-        and payload[2:4] in (b"\x65\x58", b"\x08\0", b"\x86\xdd")
-    ):
-        return "geneve"
     if TEREDO in (sport, dport) and _behind_teredo(payload, 0) >= 0:
         return "teredo"
     if (
@@ -48,17 +72,60 @@ def tunnel_name(payload: bytes, sport: int, dport: int) -> str | None:
         and payload[0] & 0x34 == payload[0] & 0x30
     ):
         return "l2tp"
-    return None
+    if (IKE in (sport, dport) and _is_ike(payload, 0)) or (
+        IKE_TRAVERSAL in (sport, dport) and payload[:4] == bytes(4) and _is_ike(payload, 4)
+    ):
+        return "ike"
+    if (dport in VXLAN and _behind_vxlan(payload, 0) > 0) or (dport == VXLAN_GPE and _after_gpe(payload, 0) > 0):
+        return "vxlan"
+    if (
+        dport == GENEVE
+        and length >= 8
+        and payload[0] >> 6 == 0
+        and payload[2:4] in (b"\x65\x58", b"\x08\0", b"\x86\xdd")
+    ):
+        return "geneve"
+    name = _NAMES.get(dport)
+    return name if name is not None and _inside_udp(payload, 0, length, sport, dport) is not None else None
+
+
+_NAMES: Final = {
+    GUE: "gue",
+    GRE_IN_UDP: "gre",
+    MPLS_IN_UDP: "mpls",
+    LISP: "lisp",
+    TZSP: "tzsp",
+}
+"""By the port that they are sent to, those that are known by the packet inside alone."""
+
+
+def _is_ike(data: bytes, at: int) -> bool:
+    """An IKE header, whose length is the datagram's."""
+    return (
+        len(data) >= at + 28
+        and data[at : at + 8] != bytes(8)
+        and data[at + 17] in (0x10, 0x20)
+        and data[at + 18] in _IKE_EXCHANGES
+        and int.from_bytes(data[at + 24 : at + 28], "big") == len(data) - at
+    )
 
 
 def unwrapped(packet: Packet, depth: int) -> Packet:
     """The packet inside `depth` tunnels at most; the same one where it is of none, or what is inside is no IP."""
     while depth > 0:
         inner: Packet | None = None
-        if packet.proto == UDP:
-            inner = _inside_udp(packet)
-        elif packet.proto == GRE:
-            inner = _inside_gre(packet.frame, packet.l4, packet.captured_end)
+        proto = packet.proto
+        frame, at, end = packet.frame, packet.l4, packet.captured_end
+        if proto == UDP:
+            inner = _inside_udp(frame, packet.payload, end, packet.sport, packet.dport)
+        elif proto == GRE:
+            inner = _inside_gre(frame, at, end)
+        elif proto == MPLS_IN_IP:
+            inner = decode_ethertype(frame, at, ETHER_MPLS)
+        elif proto == ETHER_IN_IP:
+            inner = _ethernet(frame, at + 2) if frame[at : at + 1] == b"\x30" else None
+        elif proto == L2TP_IN_IP:
+            inner = _inside_l2tp_session(frame, at) if frame[at : at + 4] != bytes(4) else None
         if inner is None or inner.problem is not None:
             break
         packet = inner
@@ -66,10 +133,8 @@ def unwrapped(packet: Packet, depth: int) -> Packet:
     return packet
 
 
-def _inside_udp(packet: Packet) -> Packet | None:
-    frame, at = packet.frame, packet.payload
-    sport, dport = packet.sport, packet.dport
-    if packet.captured_end - at < 16:
+def _inside_udp(frame: bytes, at: int, end: int, sport: int, dport: int) -> Packet | None:
+    if end - at < 16:
         return None
     if GTP_USER in (sport, dport):
         at = _behind_gtp(frame, at)
@@ -77,11 +142,74 @@ def _inside_udp(packet: Packet) -> Packet | None:
     if TEREDO in (sport, dport):
         at = _behind_teredo(frame, at)
         return decode_ip(frame, at) if at > 0 else None
+    if L2TP in (sport, dport):
+        return _inside_l2tp(frame, at)
     if dport in VXLAN:
         at = _behind_vxlan(frame, at)
         return _ethernet(frame, at) if at > 0 else None
+    if dport == VXLAN_GPE:
+        return _by_type(frame, at + 8, _after_gpe(frame, at))
     if dport == GENEVE and frame[at] >> 6 == 0:
         return _by_type(frame, at + 8 + 4 * (frame[at] & 0x3F), (frame[at + 2] << 8) | frame[at + 3])
+    if dport == GUE:
+        return _sound(_inside_gue(frame, at))
+    if dport == GRE_IN_UDP:
+        return _sound(_inside_gre(frame, at, end))
+    if dport == MPLS_IN_UDP:
+        return _sound(decode_ethertype(frame, at, ETHER_MPLS))
+    if dport == LISP:
+        return _sound(decode_ip(frame, at + 8))
+    if dport == TZSP and frame[at : at + 4] == b"\1\0\0\1":
+        return _sound(_ethernet(frame, _behind_tags(frame, at + 4)))
+    return None
+
+
+def _sound(inner: Packet | None) -> Packet | None:
+    """A packet that could be read and is as long as it says; else None: a port alone makes no tunnel."""
+    if inner is None or inner.problem is not None or inner.end > inner.captured_end:
+        return None
+    return inner
+
+
+def _inside_gue(frame: bytes, at: int) -> Packet | None:
+    """Behind a header with its fields, or, in its first variant, IP by itself."""
+    if frame[at] >> 6 == 1:
+        return decode_ip(frame, at)
+    behind = at + 4 + 4 * (frame[at] & 0x1F)
+    if frame[at] & 0xE0 or frame[at + 1] not in (IP_IN_IP, IPV6_IN_IP):
+        return None
+    return decode_ip(frame, behind)
+
+
+def _behind_tags(frame: bytes, at: int) -> int:
+    """Each a kind, a length and so many bytes; 0 is padding and 1 ends them."""
+    while at < len(frame) and frame[at] != 1:
+        at += 1 if frame[at] == 0 else 2 + (frame[at + 1] if at + 1 < len(frame) else 0)
+    return at + 1
+
+
+def _inside_l2tp(frame: bytes, at: int) -> Packet | None:
+    flags, version = frame[at], frame[at + 1] & 0x0F
+    if flags & 0x80:
+        return None  # a control message
+    if version == 3:
+        return _inside_l2tp_session(frame, at + 4)
+    if version != 2:
+        return None
+    at += 6 + (2 if flags & 0x40 else 0) + (4 if flags & 0x08 else 0)
+    if flags & 0x02:
+        if at + 2 > len(frame):
+            return None
+        at += 2 + ((frame[at] << 8) | frame[at + 1])
+    return decode_ppp(frame, at)
+
+
+def _inside_l2tp_session(frame: bytes, at: int) -> Packet | None:
+    """A session of L2TPv3: the frame begins where what it holds is sound."""
+    for cookie in _COOKIES:
+        inner = _sound(_ethernet(frame, at + 4 + cookie))
+        if inner is not None:
+            return inner
     return None
 
 
@@ -105,10 +233,18 @@ def _behind_gtp(data: bytes, at: int) -> int:
 
 
 def _behind_vxlan(data: bytes, at: int) -> int:
-    valid = (
-        len(data) >= at + 8 + 14 and data[at] == 8 and data[at + 1] == data[at + 2] == data[at + 3] == data[at + 7] == 0
-    )
-    return at + 8 if valid else _NOTHING
+    """Where the frame begins: behind flags, 24 bits that may tell a group's policy, and the network's number."""
+    if len(data) < at + 8 + 14 or data[at + 7]:
+        return _NOTHING
+    plain = data[at] == 8 and data[at + 1] == data[at + 2] == data[at + 3] == 0
+    return at + 8 if plain or (data[at] == 0x88 and not data[at + 1] & 0xB7) else _NOTHING
+
+
+def _after_gpe(data: bytes, at: int) -> int:
+    """The EtherType of what follows where the flags say that its kind is told; below 0 if it is another."""
+    if len(data) < at + 8 + 14 or data[at] & 0xF4 != 4 or data[at + 1] or data[at + 2] or data[at + 7]:
+        return _NOTHING
+    return _NEXT.get(data[at + 3], _NOTHING)
 
 
 def _behind_teredo(data: bytes, at: int) -> int:
@@ -127,18 +263,23 @@ def _inside_gre(frame: bytes, at: int, end: int) -> Packet | None:
     start = at + 4 + (4 if flags & 0x80 else 0) + (4 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0)
     kind = (frame[at + 2] << 8) | frame[at + 3]
     if kind == _PPP and frame[at + 1] & 7 == 1:
-        start += 4 if frame[at + 1] & 0x80 else 0
-        start += 2 if frame[start : start + 2] == b"\xff\x03" else 0
-        if frame[start : start + 2] in (b"\0\x21", b"\0\x57"):
-            return decode_ip(frame, start + 2)
-        return decode_ip(frame, start + 1) if frame[start : start + 1] in (b"\x21", b"\x57") else None
+        return decode_ppp(frame, start + (4 if frame[at + 1] & 0x80 else 0))
+    if kind in _ERSPAN:
+        return _ethernet(frame, _behind_erspan(frame, start, kind, flags))
     return _by_type(frame, start, kind)
+
+
+def _behind_erspan(frame: bytes, at: int, kind: int, flags: int) -> int:
+    """Its first version has no header and no sequence number, its second 8 bytes, its third 12, and 8 where it says."""
+    if kind == _ERSPAN[0]:
+        return at + 8 if flags & 0x10 else at
+    return at + 12 + (8 if at + 11 < len(frame) and frame[at + 11] & 1 else 0)
 
 
 def _by_type(frame: bytes, at: int, kind: int) -> Packet | None:
     if kind == _ETHERNET:
         return _ethernet(frame, at)
-    return decode_ip(frame, at) if kind in (ETHER_IPV4, ETHER_IPV6) else None
+    return decode_ethertype(frame, at, kind) if kind in _TYPES else None
 
 
 def _ethernet(frame: bytes, at: int) -> Packet | None:

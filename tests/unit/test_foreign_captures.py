@@ -121,6 +121,63 @@ def test_a_pcapng_file_is_read_where_one_of_its_interfaces_is(tmp_path: Path) ->
     assert (result.exit_code, result.stdout) == (2, "")
 
 
+def test_files_that_were_joined_are_read_one_after_the_other(tmp_path: Path) -> None:
+    written = []
+    for n, endianness in enumerate("<>"):
+        frames = TcpTraffic(40000 + n).says(http_request(f"a{n}.example")).frames
+        wrpcap(str(tmp_path / "one.pcap"), frames, endianness=endianness)
+        written.append((tmp_path / "one.pcap").read_bytes())
+    (tmp_path / "a.pcap").write_bytes(b"".join(written))
+    result = inspect(tmp_path / "a.pcap")
+    assert hosts(result) == ["a0.example", "a1.example"]
+    assert "another file follows in it" in result.stderr.replace("\n", " ")
+    (tmp_path / "a.pcap").write_bytes(written[0] + written[1][:24] * 3000 + written[1])
+    result = inspect(tmp_path / "a.pcap")
+    assert hosts(result) == ["a0.example", "a1.example"]
+    assert "3,001 other files follow" in result.stderr.replace("\n", " ")
+    (tmp_path / "a.pcap").write_bytes(written[0] + written[0][:20] + struct.pack("<I", 249) + written[0][24:])
+    result = inspect(tmp_path / "a.pcap")
+    assert hosts(result) == ["a0.example"]
+    assert "what follows behind packet 4 is of USBPCAP" in result.stderr.replace("\n", " ")
+
+
+def test_old_linux_systems_files_are_read(tmp_path: Path) -> None:
+    header = struct.pack("<IHHiIII", 0xA1B2CD34, 2, 4, 0, 0, 65535, 1)
+    records = [struct.pack("<IIIIIHBB", 1, 0, len(raw(f)), len(raw(f)), 2, 8, 0, 0) + raw(f) for f in FRAMES]
+    (tmp_path / "a.pcap").write_bytes(header + b"".join(records))
+    result = inspect(tmp_path / "a.pcap")
+    assert hosts(result) == ["www.kaspi.kz"]
+    assert not result.stderr
+
+
+@pytest.mark.parametrize("kind", [0x9100, 0x9200, 0x9300])
+def test_the_tags_of_old_switches_are_passed_over(tmp_path: Path, kind: int) -> None:
+    wrpcap(str(tmp_path / "a.pcap"), [raw(f)[:12] + struct.pack("!HH", kind, 5) + raw(f)[12:] for f in FRAMES])
+    assert hosts(inspect(tmp_path / "a.pcap")) == ["www.kaspi.kz"]
+
+
+def test_a_capture_without_ip_says_so(tmp_path: Path) -> None:
+    wrpcap(str(tmp_path / "a.pcap"), [Ether(type=0x88E5) / raw(f) for f in FRAMES])
+    result = inspect(tmp_path / "a.pcap")
+    assert hosts(result) == []
+    assert "none of its 4 packets is IP" in result.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"snoop\0\0\0\0\0\0\2\0\0\0\4", "Solaris's snoop"),
+        (b"GMBU\0\2" + bytes(200), "Network Monitor"),
+        (b"PK\3\4" + bytes(60), "a compressed file"),
+    ],
+)
+def test_another_programs_capture_is_named(tmp_path: Path, data: bytes, name: str) -> None:
+    (tmp_path / "a.cap").write_bytes(data)
+    result = inspect(tmp_path / "a.cap")
+    assert result.exit_code == 2
+    assert name in result.stderr.replace("\n", " ")
+
+
 def test_cut_packets_are_counted_and_warned_about(tmp_path: Path) -> None:
     with PcapWriter(str(tmp_path / "a.pcap")) as writer:
         writer.write_header(FRAMES[0])

@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 import trustme
-from scapy.all import GRE, IP, TCP, UDP, VXLAN, Ether, IPv6, Raw
+from scapy.all import AH, GRE, IP, LLC, SNAP, TCP, UDP, VXLAN, Dot1Q, Ether, IPv6, Raw
+from scapy.contrib.erspan import ERSPAN_II
 from scapy.contrib.geneve import GENEVE
 from scapy.contrib.gtp import GTP_U_Header, GTPHeader
-from scapy.layers.ppp import PPP
+from scapy.contrib.mpls import MPLS
+from scapy.layers.ppp import PPP, PPPoE
 from scapy_traffic import CLIENT, SERVER, TcpTraffic, datagram, http_request, inspected
 
 from shutdownlab.inspection.recognition import installed_recognisers
 
 pytestmark = pytest.mark.skipif(
-    not {"smtp", "gtp"} <= set(installed_recognisers().protocols),
+    not {"smtp", "gtp", "rdp"} <= set(installed_recognisers().protocols),
     reason="this environment was made before these recognisers were: run `make setup`",
 )
 
@@ -66,10 +68,58 @@ TUNNELS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "GRE": ("gre", lambda inner: GRE(proto=0x0800) / inner[IP]),
     "GRE with a key": ("gre", lambda inner: GRE(proto=0x0800, key_present=1, key=3) / inner[IP]),
     "PPTP": ("gre", lambda inner: Raw(pptp(bytes(PPP() / inner[IP])))),
+    "GRE with a tag": ("gre", lambda inner: GRE(proto=0x8100) / Dot1Q(vlan=5) / inner[IP]),
+    "GRE with a label": ("gre", lambda inner: GRE(proto=0x8847) / labelled(inner[IP])),
+    "GRE over UDP": ("gre", lambda inner: UDP(sport=50000, dport=4754) / GRE(proto=0x0800) / inner[IP]),
+    "mirrored frames": ("gre", lambda inner: GRE(proto=0x88BE) / inner),
+    "mirrored frames, version 2": (
+        "gre",
+        lambda inner: GRE(proto=0x88BE, seqnum_present=1, sequence_number=1) / ERSPAN_II() / inner,
+    ),
+    "mirrored frames, version 3": (
+        "gre",
+        lambda inner: GRE(proto=0x22EB, seqnum_present=1, sequence_number=1) / Raw(b"\x20" + bytes(11)) / inner,
+    ),
+    "VXLAN with a group's policy": (
+        "vxlan",
+        lambda inner: UDP(sport=50000, dport=4789) / VXLAN(vni=5, flags="Instance+G", gpid=9) / inner,
+    ),
+    "VXLAN-GPE": (
+        "vxlan",
+        lambda inner: UDP(sport=50000, dport=4790) / Raw(b"\x0c\0\0\1\0\0\5\0") / inner[IP],
+    ),
+    "GUE": ("gue", lambda inner: UDP(sport=50000, dport=6080) / Raw(b"\0\4\0\0") / inner[IP]),
+    "GUE without a header": ("gue", lambda inner: UDP(sport=50000, dport=6080) / inner[IP]),
+    "LISP": ("lisp", lambda inner: UDP(sport=50000, dport=4341) / Raw(bytes(8)) / inner[IP]),
+    "MPLS over UDP": ("mpls", lambda inner: UDP(sport=50000, dport=6635) / labelled(inner[IP])),
+    "MPLS over IP": ("mpls", lambda inner: labelled(inner[IP])),
+    "EtherIP": ("etherip", lambda inner: Raw(b"\x30\0") / inner),
+    "TZSP": ("tzsp", lambda inner: UDP(sport=50000, dport=37008) / Raw(b"\1\0\0\1\x0a\1\5\0\1") / inner),
+    "L2TP": ("l2tp", lambda inner: l2tp(b"\0\2\0\1\0\2", PPP() / inner[IP])),
+    "L2TP with all that may be there": (
+        "l2tp",
+        lambda inner: l2tp(
+            b"\x4a\2" + (len(inner[IP]) + 18).to_bytes(2, "big") + bytes(8) + b"\0\2ab", PPP() / inner[IP]
+        ),
+    ),
+    "L2TP without PPP's address": ("l2tp", lambda inner: l2tp(b"\0\2\0\1\0\2\x21", inner[IP])),
+    "L2TP, version 3": ("l2tp", lambda inner: l2tp(b"\0\3\0\0\0\0\0\7", inner)),
+    "L2TP, version 3, with a cookie": ("l2tp", lambda inner: l2tp(b"\0\3\0\0\0\0\0\7cookie!!", inner)),
+    "L2TP over IP": ("l2tp", lambda inner: Raw(b"\0\0\0\7" + bytes(inner))),
 }
+OVER_IP = {"MPLS over IP": 137, "EtherIP": 97, "L2TP over IP": 115}
+"""The numbers of those that are neither over UDP nor GRE."""
 
 
-def carried(wrap: Callable[[Any], Any], frames: list[Any]) -> list[Any]:
+def labelled(inner: Any) -> Any:
+    return MPLS(label=5, s=0) / MPLS(label=7, s=1) / inner
+
+
+def l2tp(header: bytes, inner: Any) -> Any:
+    return UDP(sport=1701, dport=1701) / Raw(header) / inner
+
+
+def carried(wrap: Callable[[Any], Any], frames: list[Any], number: int = 47) -> list[Any]:
     """The same frames inside a tunnel between two routers, each way."""
     found = []
     for frame in frames:
@@ -77,7 +127,7 @@ def carried(wrap: Callable[[Any], Any], frames: list[Any]) -> list[Any]:
         outer = IP(src=ends[0], dst=ends[1])
         packet = wrap(frame)
         if not isinstance(packet, UDP):
-            outer.proto = 47
+            outer.proto = number
         found.append(Ether() / outer / packet)
     return found
 
@@ -85,7 +135,7 @@ def carried(wrap: Callable[[Any], Any], frames: list[Any]) -> list[Any]:
 @pytest.mark.parametrize("name", TUNNELS)
 def test_a_name_in_a_tunnel_is_found_by_a_box_that_looks_inside(tmp_path: Path, name: str) -> None:
     called, wrap = TUNNELS[name]
-    frames = carried(wrap, TcpTraffic(dport=443).says(HELLO).frames)
+    frames = carried(wrap, TcpTraffic(dport=443).says(HELLO).frames, OVER_IP.get(name, 47))
     records = inspected(tmp_path, frames, BLOCKED)
     assert [(r["src"], r["dst"], r["host"], r["rule"]) for r in records] == [
         (CLIENT, SERVER, "www.blocked.example", "it")
@@ -104,6 +154,60 @@ def test_tunnels_are_undone_up_to_the_profiles_depth(tmp_path: Path) -> None:
         frames = [Ether() / IP(src=CARRIER, dst=CORE) / wrap(frame) for frame in frames]
 
 
+LAYERS: dict[str, Callable[[Any], Any]] = {
+    "an authentication header": lambda f: (
+        Ether() / IP(src=f[IP].src, dst=f[IP].dst) / AH(nh=6, payloadlen=4, icv=bytes(12)) / f[TCP]
+    ),
+    "an authentication header and IP": lambda f: (
+        Ether() / IP(src=CARRIER, dst=CORE) / AH(nh=4, payloadlen=4, icv=bytes(12)) / f[IP]
+    ),
+    "PPPoE with a short protocol": lambda f: Ether() / PPPoE(sessionid=1) / Raw(b"\x21") / f[IP],
+    "802.2 with SNAP": lambda f: (
+        Ether(type=len(f[IP]) + 8) / LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(code=0x800) / f[IP]
+    ),
+    "a provider's frame": lambda f: Ether(type=0x88E7) / Raw(b"\0\0\0\7") / f,
+    "labels and a frame": lambda f: Ether() / labelled(Raw(bytes(f))),
+    "labels, a control word and a frame": lambda f: Ether() / labelled(Raw(bytes(4) + bytes(f))),
+    "labels and a frame to an address that begins with zeros": lambda f: Ether() / labelled(Raw(b"\0" + bytes(f)[1:])),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_what_stands_before_a_packet_on_a_line_is_passed_over(tmp_path: Path, name: str) -> None:
+    frames = [LAYERS[name](frame) for frame in TcpTraffic(dport=443).says(HELLO).frames]
+    [record] = inspected(tmp_path, frames, BLOCKED, "naive")
+    assert (record["src"], record["host"], record["rule"]) == (CLIENT, "www.blocked.example", "it")
+
+
+IKE = bytes(range(1, 9)) + bytes(8) + b"\x21\x20\x22\x08" + bytes(4) + (128).to_bytes(4, "big") + bytes(100)
+
+
+@pytest.mark.parametrize("data", [IKE, IKE[:17] + b"\x10\2" + IKE[19:]])
+def test_the_handshake_of_ipsec_is_named_on_both_its_ports(tmp_path: Path, data: bytes) -> None:
+    rule = "[{name: it, when: {protocol: ike}, verdict: drop}]"
+    for frame in (datagram(data, 500, 500), datagram(bytes(4) + data, 4500, 40000)):
+        [record] = inspected(tmp_path, [frame], rule, "naive")
+        assert (record["protocol"], record["rule"]) == ("ike", "it")
+    for frame in (datagram(data[:-1], 500), datagram(data, 501), datagram(data, 4500)):
+        [record] = inspected(tmp_path, [frame], rule, "naive")
+        assert (record["protocol"], record["rule"]) == ("unknown", None)
+
+
+def test_ipsec_behind_a_translator_is_named_where_its_numbers_go_on(tmp_path: Path) -> None:
+    def sealed(number: int, association: int = 0xC0FFEE) -> Any:
+        data = association.to_bytes(4, "big") + number.to_bytes(4, "big")
+        return datagram(data + bytes(range(200, 256)), 4500, 4500, client=number % 2 == 1)
+
+    assert inspected(tmp_path, map(sealed, (7, 8, 9)))[0]["protocol"] == "esp"
+    for frames in (
+        map(sealed, (7, 7)),
+        map(sealed, (9, 7)),
+        [sealed(7), sealed(9, 0xBEEF)],
+        [sealed(1, 7), sealed(3, 7)],
+    ):
+        assert inspected(tmp_path, frames)[0]["protocol"] == "unknown"
+
+
 def test_teredo_and_control_messages_are_named(tmp_path: Path) -> None:
     inner = IPv6(src="2001:0:1::1", dst="2001:db8::1") / UDP(sport=1, dport=53) / Raw(b"x" * 30)
     [record] = inspected(tmp_path, [datagram(bytes(inner), 3544)], profile="naive")
@@ -114,9 +218,10 @@ def test_teredo_and_control_messages_are_named(tmp_path: Path) -> None:
 
 
 def test_noise_on_a_tunnels_port_is_no_tunnel(tmp_path: Path) -> None:
-    for port in (2152, 4789, 6081, 3544, 1701):
-        [record] = inspected(tmp_path, [datagram(b"\xff" * 60, port)])
-        assert record["protocol"] == "unknown"
+    for port in (2152, 4789, 4790, 6081, 3544, 1701, 6080, 4754, 6635, 4341, 37008, 500, 4500):
+        for noise in (b"\xff" * 60, bytes(60), b"\x45" * 60):
+            [record] = inspected(tmp_path, [datagram(noise, port)] * 3)
+            assert record["protocol"] == "unknown"
 
 
 # -- TLS inside another protocol ---------------------------------------------------------------------------------------
@@ -140,6 +245,56 @@ STARTS: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "mysql": (3306, (b"\x4a\0\0\0\x0a8.0.36\0" + bytes(60), MYSQL)),
 }
 """What the server and the client say in turn, the server first."""
+LDAP_BIND = b"\x30\x84\0\0\0\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\0\x80\0"
+LDAP_BOUND = b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\0\x04\0\x04\0"
+RDP = b"\3\0\0\x2a\x25\xe0\0\0\0\0\0Cookie: mstshash=user\r\n\1\0\x08\0\3\0\0\0"
+RDP_ANSWER = b"\3\0\0\x13\x0e\xd0\0\0\x124\0\2\x1f\x08\0\1\0\0\0"
+OTHER_STARTS: dict[str, tuple[str, int, tuple[bytes, ...]]] = {
+    "mail, after another command": ("smtp", 25, (b"220 mx\r\n", b"NOOP\r\n", b"250\r\n", *STARTS["smtp"][1][1:])),
+    "mail, of a client without a name": (
+        "smtp",
+        25,
+        (b"220 mx\r\n", b"EHLO\r\n", b"250\r\n", b"STARTTLS\r\n", b"220\r\n"),
+    ),
+    "mail, all at once": ("smtp", 25, (b"220 mx\r\n", b"EHLO me\r\nNOOP\r\nSTARTTLS\r\n", b"250\r\n250\r\n220\r\n")),
+    "a mailbox, tagged otherwise": (
+        "imap",
+        143,
+        (b"* OK\r\n", b"A-1_x/2 CAPABILITY\r\n", b"A-1_x/2 OK\r\n", b"[2] STARTTLS\r\n", b"[2] OK\r\n"),
+    ),
+    "a mailbox, after another command": (
+        "imap",
+        143,
+        (b"* OK\r\n", b"1 UNSELECT\r\n", b"1 BAD\r\n", b"2 STARTTLS\r\n", b"2 OK\r\n"),
+    ),
+    "post, asked how to log in": (
+        "pop3",
+        110,
+        (b"+OK\r\n", b"AUTH\r\n", b"+OK\r\n.\r\n", b"CAPA\r\n", b"+OK\r\n.\r\n", b"STLS\r\n", b"+OK\r\n"),
+    ),
+    "files, after other commands": (
+        "ftp",
+        21,
+        (
+            b"220-x\r\n220 y\r\n",
+            b"CLNT x\r\n",
+            b"200\r\n",
+            b"OPTS UTF8 ON\r\n",
+            b"200\r\n",
+            b"AUTH TLS\r\n",
+            b"234\r\n",
+        ),
+    ),
+    "chat with a password": (
+        "irc",
+        6667,
+        (b"", b"PASS x\r\nNICK me\r\n", b":x 001 me\r\n", b"STARTTLS\r\n", b":x 670 me\r\n"),
+    ),
+    "a directory, after a log-in": ("ldap", 389, (b"", LDAP_BIND, LDAP_BOUND, LDAP, LDAP_ANSWER)),
+    "a remote desktop": ("rdp", 3389, (b"", RDP, RDP_ANSWER)),
+    "a remote desktop elsewhere": ("rdp", 13389, (b"", b"\3\0\0\x13\x0e\xe0\0\0\0\0\0" + RDP[-8:], RDP_ANSWER)),
+}
+"""What it is, its port, and what is said in turn, the server first."""
 
 
 @pytest.mark.parametrize("name", STARTS)
@@ -157,6 +312,60 @@ def test_tls_after_starttls_is_read_where_the_profile_says_so(tmp_path: Path, na
     assert (record["protocol"], record["verdict"]) == (name, "pass")
     [record] = inspected(tmp_path, before)
     assert record["protocol"] == name
+
+
+@pytest.mark.parametrize("name", OTHER_STARTS)
+def test_tls_is_read_whatever_came_before_it(tmp_path: Path, name: str) -> None:
+    protocol, port, said = OTHER_STARTS[name]
+    for turns in (said, (b"", *said[1:])) if protocol != "ftp" else (said,):
+        traffic = TcpTraffic(dport=port)
+        for turn, text in enumerate(turns):
+            if text:
+                traffic.says(text, client=turn % 2 == 1)
+        traffic.says(HELLO).says(ANSWER, client=False)
+        if name == "a mailbox, after another command" and turns[0] == b"":
+            continue  # what nobody knows is all that tells of it
+        [record] = inspected(tmp_path, traffic.frames, BLOCKED)
+        assert (record["protocol"], record["host"], record["rule"]) == ("tls", "www.blocked.example", "it")
+        [record] = inspected(tmp_path, traffic.frames, BLOCKED, "naive")
+        assert (record["protocol"], record["verdict"]) == (protocol, "pass")
+
+
+@pytest.mark.parametrize("name", sorted({*STARTS, *OTHER_STARTS} - {"ldap", "mysql", "a directory, after a log-in"}))
+def test_tls_is_read_wherever_what_came_before_it_is_cut(tmp_path: Path, name: str) -> None:
+    port, said = STARTS[name] if name in STARTS else OTHER_STARTS[name][1:]
+    traffic = TcpTraffic(dport=port)
+    for turn, text in enumerate(said):
+        if text:
+            parts = [text] if turn % 2 == 0 else [text[at : at + 3] for at in range(0, len(text), 3)]
+            traffic.says(*parts, client=turn % 2 == 1)
+    assert inspected(tmp_path, traffic.says(HELLO).frames, BLOCKED)[0]["rule"] == "it"
+
+
+def test_tls_in_the_packets_of_sql_server_is_read_in_whatever_segments(tmp_path: Path) -> None:
+    def packet(data: bytes, kind: int = 0x12) -> bytes:
+        return bytes((kind, 1)) + (len(data) + 8).to_bytes(2, "big") + bytes(4) + data
+
+    before = packet(b"\0\0\x0b\0\6\1\0\x11\0\1\xff" + bytes(7))
+    for hello in (packet(HELLO), packet(HELLO[:100]) + packet(HELLO[100:])):
+        for parts in ([hello], [hello[:50], hello[50:]], [bytes((byte,)) for byte in hello]):
+            traffic = TcpTraffic(dport=1433).says(before).says(packet(bytes(20), 4), client=False).says(*parts)
+            [record] = inspected(tmp_path, traffic.frames, BLOCKED)
+            assert (record["protocol"], record["host"], record["rule"]) == ("tls", "www.blocked.example", "it")
+    assert inspected(tmp_path, traffic.frames, BLOCKED, "naive")[0]["protocol"] == "tds"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\x30\x0c\x02\x01\x01\x02\x07" + bytes(7),  # BER of something else
+        b"\3\0\0\x16\x11\xe0\0\0\0\1\0\xc1\2\1\0\xc2\2\1\2\xc0\1\x0a",  # a controller's, not a desktop's
+        b"\x12\1\0\x14" + b"x" * 30,
+    ],
+)
+def test_what_only_begins_like_another_protocol_is_none(tmp_path: Path, text: bytes) -> None:
+    [record] = inspected(tmp_path, TcpTraffic(dport=102).says(text).frames, BLOCKED)
+    assert record["protocol"] not in {"ldap", "rdp", "tds"}
 
 
 def test_the_certificate_behind_starttls_is_read_where_the_hello_has_no_name(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import struct
+from collections.abc import Callable
 
 import pytest
+import trustme
 from client_hellos import extension, hello_body, message, openssl_hello, records, sni
 
 from shutdownlab.inspection.recognisers.ja4 import ja4
@@ -41,6 +44,30 @@ def test_every_prefix_waits_for_more_and_the_name_appears_once_it_has_come() -> 
         assert found.host == ("www.example.org" if length >= end_of_name else None)
         assert found.ja4 is None
     assert not recognise_tcp(whole, b"", 443).more
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        lambda hello: b"\x16\x03\x01\0\0" + hello,
+        lambda hello: b"\x16\x03\x03\0\0" * 3 + records(hello[5:], 40),
+        lambda hello: b"\x16\x03\xff" + hello[3:],
+    ],
+)
+def test_what_openssl_takes_for_a_hello_is_one(bend: Callable[[bytes], bytes]) -> None:
+    sent = bend(openssl_hello("www.example.org"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("www.example.org").configure_cert(context)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    to_server.write(sent)
+    with pytest.raises(ssl.SSLWantReadError):
+        server.do_handshake()
+    assert to_client.pending > 100
+    found = recognise_tcp(sent, b"", 443)
+    assert (found.protocol, found.host, found.more) == ("tls", "www.example.org", False)
+    for length in range(1, len(sent)):
+        assert recognise_tcp(sent[:length], b"", 443).more
 
 
 def test_another_record_inside_the_hello_ends_the_wait() -> None:

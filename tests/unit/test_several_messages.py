@@ -54,6 +54,15 @@ STREAMS = {
     "a second question": (53, dns("fine.example", "blocked.example")),
     "a fifth question": (53, dns(*["fine.example"] * 4, "www.blocked.example")),
     "a second call": (5060, sip("fine.example", b"v=0\r\n") + sip("blocked.example")),
+    "a call behind empty lines": (5060, sip("fine.example") + b"\r\n\r\n" + sip("blocked.example")),
+    "a call behind a length on its own line": (
+        5060,
+        sip("fine.example", b"v=0\r\n").replace(b"Length: ", b"Length:\r\n ") + sip("blocked.example"),
+    ),
+    "behind a body of a length told twice": (
+        80,
+        post(b"\xff" * 70, b"Content-Length: 70, 70\r\n") + http_request("blocked.example"),
+    ),
     "a third stream of HTTP/2": (8080, http2("fine.example", "other.example", "blocked.example")),
 }
 
@@ -119,6 +128,64 @@ def test_a_box_that_stops_at_the_first_request_still_does(tmp_path: Path) -> Non
 def test_each_datagram_of_sip_is_judged(tmp_path: Path) -> None:
     frames = [datagram(sip("fine.example"), 5060), datagram(sip("blocked.example"), 5060)]
     assert inspected(tmp_path, frames, BLOCKED)[0]["rule"] == "it"
+
+
+ALLOWED = """[
+  {name: ok, when: {name_suffix: fine.example}, verdict: pass},
+  {name: it, when: {protocol: [http, http2, dns, sip, tls]}, verdict: drop}]"""
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_message_that_is_let_pass_does_not_open_its_connection_for_others(tmp_path: Path, name: str) -> None:
+    port, stream = STREAMS[name]
+    stream = stream.replace(b"other.example", b"a.fine.example") if b"HTTP" not in stream else stream
+    for parts in ([stream], [stream[:30], stream[30:]], [stream[:-20], stream[-20:]]):
+        [record] = inspected(tmp_path, TcpTraffic(dport=port).says(*parts).frames, ALLOWED)
+        assert (record["verdict"], record["rule"]) == ("drop", "it")
+
+
+def test_a_connection_all_of_whose_messages_are_let_pass_is_let_pass_by_their_rule(tmp_path: Path) -> None:
+    for port, stream in ((80, http_request("fine.example") * 3), (53, dns("fine.example", "a.fine.example"))):
+        [record] = inspected(tmp_path, TcpTraffic(dport=port).says(stream).frames, ALLOWED)
+        assert (record["host"], record["verdict"], record["rule"]) == ("fine.example", "pass", "ok") or port == 53
+        assert (record["verdict"], record["rule"]) == ("pass", "ok")
+    asked = [datagram(question(name), 53) for name in ("fine.example", "a.fine.example")]
+    assert inspected(tmp_path, asked, ALLOWED)[0]["rule"] == "ok"
+
+
+def test_a_question_that_is_let_pass_leaves_its_connection_in_the_boxs_sight() -> None:
+    box = engine(
+        "perfect", rule("pass", "ok", name_suffix="fine.example"), rule("drop", "it", protocol=["dns", "http"])
+    )
+    connection = Connection(box, dport=53)
+    outcome = connection.udp(question("fine.example"))
+    assert outcome.forward
+    assert outcome.decision is not None
+    assert (outcome.decision.rule, outcome.decision.flow_rule) == ("ok", None)
+    assert not connection.udp(question("blocked.example")).forward
+    assert connection.udp(question("fine.example")).forward
+    connection = Connection(box, dport=80)
+    connection.open()
+    decision = connection.data(http_request("fine.example")).decision
+    assert decision is not None
+    assert (decision.rule, decision.action, decision.flow_rule) == ("ok", "pass", None)
+    assert connection.data(http_request("fine.example")).decision is None
+    outcome = connection.data(http_request("blocked.example"))
+    assert not outcome.forward
+    assert outcome.decision is not None
+    assert (outcome.decision.rule, outcome.decision.flow_rule) == ("it", "drop")
+
+
+def test_what_is_let_pass_to_a_proxy_does_not_open_what_is_said_behind_it(tmp_path: Path) -> None:
+    traffic = TcpTraffic(dport=8080).says(b"CONNECT fine.example:80 HTTP/1.1\r\n\r\n")
+    traffic.says(b"HTTP/1.1 200 OK\r\n\r\n", client=False).says(http_request("blocked.example"))
+    assert inspected(tmp_path, traffic.frames, ALLOWED)[0]["rule"] == "it"
+
+
+def test_a_box_that_reads_one_message_lets_the_others_pass_too(tmp_path: Path) -> None:
+    traffic = TcpTraffic().says(http_request("fine.example") + http_request("blocked.example"))
+    [record] = inspected(tmp_path, traffic.frames, ALLOWED, "kazakhstan-http")
+    assert (record["verdict"], record["rule"]) == ("pass", "ok")
 
 
 def test_the_forged_answer_is_to_the_question_that_was_blocked() -> None:

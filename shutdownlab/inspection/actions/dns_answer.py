@@ -31,7 +31,7 @@ class DnsAnswer(DpiAction):
         if not from_opener:
             return (True, None, ()) if forward else STOP
         over_tcp = packet.proto == TCP
-        query = flow.message if over_tcp and flow.message else packet.data
+        query = flow.message or packet.data
         answer = forge.dns_answer(
             query[2:] if over_tcp else query,
             rcode=forge.DNS_CODES[verdict.rcode],
@@ -43,6 +43,8 @@ class DnsAnswer(DpiAction):
         ttl = self.ttl(verdict, flow.server_ttl)
         ipid = self.ipid(verdict, packet)
         if packet.proto == UDP:
+            # Behind a relay's header, which says of the answer whom it is from.
+            answer = packet.data[: len(packet.data) - len(query)] + answer
             frames = [forge.udp_as_receiver(packet, answer, ttl=ttl, ipid=ipid)] * verdict.count
             return forward, None, tuple([Injection(Side(side), frame) for frame in frames])
         after = (packet.seq + packet.end - packet.payload) & 0xFFFFFFFF

@@ -187,9 +187,16 @@ def _headers(result: Recognition, data: bytes, index: int, target: bytes, tolera
         result.length = _end_of_chunks(data, index)
     elif size is None:
         result.length = index
-    elif size.isdigit() and len(size) < 16:
-        result.length = index + int(size)
+    elif b"," in size and len({each.strip() for each in size.split(b",")}) == 1:
+        # The same length twice, put into one field by somebody on the way (RFC 9112 §6.3).
+        result.length = _with_body(index, size.partition(b",")[0].strip())
+    else:
+        result.length = _with_body(index, size)
     return _with_target(result, target, host, tolerance)
+
+
+def _with_body(index: int, size: bytes) -> int:
+    return index + int(size) if size.isdigit() and len(size) < 16 else 0
 
 
 def _end_of_chunks(data: bytes, index: int) -> int:

@@ -86,11 +86,17 @@ class UdpSession:
     """
 
     def __init__(
-        self, recognisers: Sequence[Sequence[tuple[UdpRecogniser, ...]]], tolerance: Tolerance, sport: int = 0
+        self,
+        recognisers: Sequence[Sequence[tuple[UdpRecogniser, ...]]],
+        tolerance: Tolerance,
+        sport: int = 0,
+        depth: int = 0,
     ) -> None:
         self.tolerance = tolerance
         self.sport = sport
         """The client's port."""
+        self.depth = depth
+        """How many other sessions it is inside of, one in another."""
         self.memory: dict[object, Any] = {}
         """What recognisers remember of earlier datagrams, each under a key of its own."""
         self._recognisers = recognisers
@@ -122,6 +128,14 @@ class UdpSession:
         """Give this datagram and all further ones to `parser`; returns what it says of this one."""
         self._parser = parser
         return parser.feed(payload, from_client)
+
+    def go_on(self, parser: DatagramParser) -> None:
+        """Give all further datagrams to `parser`, which has read this one already."""
+        self._parser = parser
+
+    def inner(self) -> UdpSession:
+        """A session of its own for what is inside this one's datagrams."""
+        return UdpSession(self._recognisers, self.tolerance, self.sport, self.depth + 1)
 
     def _recognise(self, payload: bytes, from_client: bool, dport: int) -> Recognition | None:
         if len(payload) < LEAST_DATAGRAM:

@@ -18,6 +18,7 @@ class Recognition:
         "certificate_names",
         "ech",
         "esni",
+        "header",
         "hello",
         "hello_transport",
         "host",
@@ -48,10 +49,13 @@ class Recognition:
         self.length: int = 0
         """Bytes of the client's stream that this message takes, where others may follow it; UNENDED while its end has
         not come; 0 where that is not known."""
+        self.header: int = 0
+        """Bytes ahead of it in its datagram that say who it is for: other datagrams of its flow are for others."""
         self.preamble: bool = False
         """It but leads to another protocol, which follows on the same connection after `length` bytes, and is read."""
         self.others: tuple[Recognition, ...] = ()
-        """Further messages that are in these bytes already, of protocols that cannot be read from their middle."""
+        """Further messages that are in these bytes already, of protocols that cannot be read from their middle; where
+        there is a `header`, what that asks for."""
         self.alpn: tuple[str, ...] = ()
         self.versions: tuple[int, ...] = ()
         """TLS/DTLS code points offered (0x0304 is TLS 1.3), or the one QUIC version; GREASE left out."""

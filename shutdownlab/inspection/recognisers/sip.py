@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from shutdownlab.inspection.recognisers.names import host_name, strip_port
 from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser, UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import UNENDED, UNKNOWN, Recognition
@@ -11,6 +13,8 @@ METHODS = frozenset(
     b"INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK SUBSCRIBE NOTIFY PUBLISH INFO REFER MESSAGE UPDATE".split()
 )
 _LONGEST = 10
+_MOST_BLANK = 256
+"""Bytes of empty lines after which nothing is waited for."""
 
 
 def recognise_sip(data: bytes) -> Recognition | None:
@@ -66,7 +70,7 @@ def _length(data: bytes) -> int:
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return UNENDED
-    for line in data[:end].split(b"\r\n"):
+    for line in _FOLD.sub(b" ", data[:end]).split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.strip().lower() in (b"content-length", b"l"):
             size = value.strip()
@@ -74,18 +78,26 @@ def _length(data: bytes) -> int:
     return end + 4
 
 
+_FOLD = re.compile(rb"\r\n[ \t]+")
+"""Where a value goes on in the next line (RFC 3261 §7.3.1)."""
 _LETTERS = frozenset(range(0x41, 0x54))
 
 
 class SipOverTcp(TcpRecogniser):
     protocols = ("sip",)
     order = 80
-    first = _LETTERS
+    first = _LETTERS | frozenset(b"\r")
 
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
-        found = recognise_sip(client)
+        before = 0  # lines without anything keep a connection open (RFC 3261 §7.5, RFC 5626 §4.4.1)
+        while client[before : before + 2] == b"\r\n":
+            before += 2
+        if before == len(client) or client[before:] == b"\r":
+            return Recognition(more=len(client) < _MOST_BLANK)
+        found = recognise_sip(client[before:])
         if found is not None and found.protocol != UNKNOWN:
-            found.length = _length(client)
+            length = _length(client[before:])
+            found.length = before + length if length > 0 else length
         return found
 
 

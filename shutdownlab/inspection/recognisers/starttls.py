@@ -2,7 +2,8 @@
 
 What is said to a proxy and by it (`proxies`), and what begins in clear and may go over to TLS: SMTP (RFC 3207), IMAP
 and POP3 (RFC 2595), FTP (RFC 4217), NNTP (RFC 4642), XMPP (RFC 6120 §5), LDAP (RFC 4511 §4.14), ManageSieve (RFC 5804
-§2.2), IRC (IRCv3's `tls` capability), PostgreSQL and MySQL (their documentation of the protocol).
+§2.2), IRC (IRCv3's `tls` capability), PostgreSQL and MySQL (their documentation of the protocol), RDP (MS-RDPBCGR
+§5.4.5.1) and SQL Server (MS-TDS §2.2.6.5), which carries TLS in packets of its own.
 """
 
 from __future__ import annotations
@@ -21,24 +22,42 @@ from shutdownlab.inspection.recognisers.tolerance import Tolerance
 MAX_PREAMBLE: Final = 4096
 """Bytes of the client's in which TLS must have begun."""
 
-_IMAP: Final = rb"[A-Za-z0-9.]{1,16} (?:CAPABILITY|STARTTLS|ID|NOOP|LOGIN|AUTHENTICATE)\b"
-_FIRST: Final = (
-    ("smtp", re.compile(rb"(?:EHLO|HELO|LHLO) ", re.IGNORECASE)),
-    ("imap", re.compile(_IMAP, re.IGNORECASE)),
-    ("ftp", re.compile(rb"(?:AUTH (?:TLS|SSL)|FEAT\r\n)", re.IGNORECASE)),
-    ("pop3", re.compile(rb"(?:CAPA|STLS)\r\n", re.IGNORECASE)),
-    ("nntp", re.compile(rb"(?:CAPABILITIES|MODE READER)\r\n", re.IGNORECASE)),
-    ("irc", re.compile(rb"(?:CAP (?:LS|REQ)\b|NICK [^ \r\n]+\r?\n|STARTTLS\r?\n)", re.IGNORECASE)),
-    ("xmpp", re.compile(rb"(?:<\?xml[^>]*>\s*)?<stream:stream\b")),
+_TAG: Final = rb'[^\x00-\x20(){%*"\\+\x7f-\xff]{1,32} '
+"""What an IMAP client calls a command of its (RFC 9051 §9)."""
+_IMAP: Final = _TAG + rb"(?:CAPABILITY|STARTTLS|ID|NOOP|LOGIN|AUTHENTICATE|NAMESPACE|ENABLE|SELECT|EXAMINE|LIST)\b"
+_LINES: Final = re.IGNORECASE | re.MULTILINE
+_WORDS: Final = (
+    ("smtp", re.compile(rb"^(?:EHLO|HELO|LHLO)\b", _LINES)),
+    ("imap", re.compile(rb"^" + _IMAP, _LINES)),
+    ("ftp", re.compile(rb"^(?:AUTH (?:TLS|SSL)|FEAT\r\n)", _LINES)),
+    ("pop3", re.compile(rb"^(?:CAPA|STLS|AUTH)\r\n", _LINES)),
+    ("nntp", re.compile(rb"^(?:CAPABILITIES|MODE READER)\r\n", _LINES)),
+    ("irc", re.compile(rb"^(?:CAP (?:LS|REQ)\b|NICK [^ \r\n]+\r?\n|STARTTLS\r?\n)", _LINES)),
 )
-"""How the client begins."""
-_GREETINGS: Final = (("pop3", b"+OK"), ("ftp", b"220"))
-"""How the server does, where the client's first words (USER, AUTH) leave it open."""
+"""Lines of the client's that but one protocol has."""
+_XMPP: Final = re.compile(rb"(?:<\?xml[^>]*>\s*)?<stream:stream\b")
+_GREETINGS: Final = (
+    ("smtp", re.compile(rb"220[ -][^\r\n]*SMTP", re.IGNORECASE)),
+    ("ftp", re.compile(rb"220[ -]")),
+    ("pop3", re.compile(rb"\+OK\b")),
+    ("imap", re.compile(rb"\* (?:OK|PREAUTH)\b", re.IGNORECASE)),
+    ("nntp", re.compile(rb"20[01] ")),
+)
+"""How the server begins, where what the client has said leaves it open."""
+_COMMAND: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z]{3,12}(?: [^\r\n]*)?(?:\r?\n|\r?\Z)")
+"""A line of the client's that one of them may begin with, whole or as far as it has come."""
+_BEGUN: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z]{0,12}(?: [ -~]{0,500})?\r?\Z")
+"""One that has not come whole."""
+_ELEMENT: Final = re.compile(rb"<\?xml[^>]{0,500}(?:>\s*(?:<[a-z:]{0,13})?)?\Z|<[a-z:]{0,13}\Z")
+"""How XMPP begins, where it has not come whole."""
+_OPEN: Final = re.compile(
+    rb"(?:NOOP|RSET|HELP|USER|PASS|AUTH|HOST|OPTS|CLNT|SYST|LANG|MODE|XCLIENT|PROT|PBSZ)\b[^\r\n]*\r?\n", re.IGNORECASE
+)
+"""One that several begin with: which it is shows with the next."""
 _SIEVE: Final = re.compile(rb'"IMPLEMENTATION" ', re.IGNORECASE)
 """How a ManageSieve server does, before the client says anything."""
 _SIEVE_PORT: Final = 4190
 """By which a client that says STARTTLS first is told from IRC's where the server is not looked at."""
-_USER: Final = re.compile(rb"(?:USER|AUTH) ", re.IGNORECASE)
 _TURNS: Final = {
     "smtp": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
     "imap": re.compile(rb"^[^ \r\n]+ STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
@@ -47,9 +66,14 @@ _TURNS: Final = {
     "nntp": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
     "irc": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
     "managesieve": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
-    "xmpp": re.compile(rb"<starttls\b[^>]*/>|<starttls\b[^>]*>\s*</starttls>"),
 }
 """What the client says before it goes over to TLS."""
+_STARTTLS_ELEMENT: Final = re.compile(rb"<starttls\b[^>]*/>|<starttls\b[^>]*>\s*</starttls>")
+_PRELOGIN: Final = b"\x12\1"
+_RDP: Final = 3389
+_LDAP_REQUESTS: Final = frozenset((0x42, 0x4A, 0x50, 0x60, 0x63, 0x66, 0x68, 0x6C, 0x6E, 0x77))
+"""What a client may ask for (RFC 4511 §4.2 to §4.12), as the tags of BER."""
+_NONE: Final = -2
 _SSL_REQUEST: Final = b"\0\0\0\x08\x04\xd2\x16\x2f"
 _GSS_REQUEST: Final = b"\0\0\0\x08\x04\xd2\x16\x30"
 _LDAP_STARTTLS: Final = b"1.3.6.1.4.1.1466.20037"
@@ -58,20 +82,84 @@ _LDAP_STARTTLS: Final = b"1.3.6.1.4.1.1466.20037"
 def _protocol(client: bytes, server: bytes, dport: int) -> str | None:
     if (server[:1] == b'"' and _SIEVE.match(server)) or (dport == _SIEVE_PORT and _TURNS["managesieve"].match(client)):
         return "managesieve"
-    for name, first in _FIRST:
-        if first.match(client):
-            return name
-    if _USER.match(client):
-        for name, greeting in _GREETINGS:
-            if server.startswith(greeting):
+    if _COMMAND.match(client):
+        for name, word in _WORDS:
+            if word.search(client, 0, MAX_PREAMBLE):
                 return name
+        for name, greeting in _GREETINGS:
+            if greeting.match(server):
+                return name
+    if _XMPP.match(client):
+        return "xmpp"
+    if _is_rdp(client, dport):
+        return "rdp"
+    if client.startswith(_PRELOGIN) and client[4:8] == bytes(4) and client[8:10] == b"\0\0":
+        return "tds"
     if client.startswith((_SSL_REQUEST, _GSS_REQUEST)) or (client[:2] == b"\0\0" and client[4:8] == b"\0\3\0\0"):
         return "postgresql"
-    if client[:1] == b"\x30" and _LDAP_STARTTLS in client[:64]:
+    if client[:1] == b"\x30" and _ldap(client) != _NONE:
         return "ldap"
     if len(client) >= 36 and client[3] == 1 and client[13:36] == bytes(23):
         return "mysql"
     return None
+
+
+def _is_rdp(client: bytes, dport: int) -> bool:
+    """A request for a connection (ITU-T X.224 §13.3, in RFC 1006's framing) with the marks of RDP."""
+    size = int.from_bytes(client[2:4], "big")
+    if client[:2] != b"\3\0" or len(client) < size or size < 11 or client[5] & 0xF0 != 0xE0 or client[4] + 5 != size:
+        return False
+    asks = client[size - 8 : size - 7] == b"\1" and client[size - 6 : size - 4] == b"\x08\0"
+    return asks or client[11:19] == b"Cookie: " or dport == _RDP
+
+
+def _begins_request(client: bytes) -> bool:
+    """Whether a request for a connection may be on its way."""
+    return client[:2] == b"\3\0"[: len(client)] and len(client) < (client[3] if len(client) > 3 else 4) < 128
+
+
+def _ldap(client: bytes) -> int:
+    """Where a request to start TLS ends; -1 if none has come yet, _NONE if what has come are no requests of LDAP."""
+    at = 0
+    while at < len(client):
+        if client[at] != 0x30:
+            return _NONE if at == 0 else -1
+        start, size = _ber(client, at + 1)
+        number, length = _ber(client, start + 1)
+        tag = number + length
+        if start < 0 or number < 0 or client[start] != 2 or length > 4:
+            return _NONE if at == 0 else -1
+        if tag >= len(client) or client[tag] not in _LDAP_REQUESTS:
+            return _NONE if at == 0 else -1
+        if client[tag] == 0x77 and _LDAP_STARTTLS in client[tag : start + size]:
+            return start + size
+        at = start + size
+    return -1
+
+
+def _ber(data: bytes, at: int) -> tuple[int, int]:
+    """Where a value begins whose length stands here, and that length; (-1, 0) if none does."""
+    if not 0 <= at < len(data):
+        return -1, 0
+    size = data[at]
+    if size < 0x80:
+        return (at + 1, size) if at + 1 < len(data) else (-1, 0)
+    more = size & 0x7F
+    if not 1 <= more <= 4 or at + 1 + more >= len(data):
+        return -1, 0
+    return at + 1 + more, int.from_bytes(data[at + 1 : at + 1 + more], "big")
+
+
+def _in_packets(client: bytes, at: int) -> bytes:
+    """What SQL Server's packets hold from there on, each behind a header of eight bytes."""
+    parts: list[bytes] = []
+    while at + 8 <= len(client) and client[at : at + 1] == _PRELOGIN[:1]:
+        size = (client[at + 2] << 8) | client[at + 3]
+        if size < 8:
+            break
+        parts.append(client[at + 8 : at + size])
+        at += size
+    return b"".join(parts)
 
 
 def _turn(protocol: str, client: bytes) -> int:
@@ -80,7 +168,14 @@ def _turn(protocol: str, client: bytes) -> int:
         at = 8 if client.startswith(_GSS_REQUEST) else 0
         return at + 8 if client.startswith(_SSL_REQUEST, at) else -1
     if protocol == "ldap":
-        return 2 + client[1]
+        return _ldap(client)
+    if protocol == "rdp":
+        return (client[2] << 8) | client[3]
+    if protocol == "tds":
+        return (client[2] << 8) | client[3]
+    if protocol == "xmpp":
+        found = _STARTTLS_ELEMENT.search(client, 0, MAX_PREAMBLE)
+        return found.end() if found else -1
     if protocol == "mysql":
         return 36 if client[:3] == b"\x20\0\0" and client[5] & 0x08 else -1
     found = _TURNS[protocol].search(client, 0, MAX_PREAMBLE)
@@ -89,7 +184,8 @@ def _turn(protocol: str, client: bytes) -> int:
 
 class StartTls(TcpRecogniser):
     protocols = (
-        *("ftp", "imap", "irc", "ldap", "managesieve", "mysql", "nntp", "pop3", "postgresql", "smtp", "xmpp"),
+        *("ftp", "imap", "irc", "ldap", "managesieve", "mysql", "nntp", "pop3", "postgresql", "rdp", "smtp", "tds"),
+        "xmpp",
         *PROTOCOLS,
     )
     order = 85
@@ -97,8 +193,13 @@ class StartTls(TcpRecogniser):
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
         protocol = _protocol(client, server, dport)
         if protocol is None:
+            begun = _OPEN.match(client) or _BEGUN.match(client) or _ELEMENT.match(client) or _begins_request(client)
+            if begun and len(client) < MAX_PREAMBLE:
+                return Recognition(more=True)
             return recognise_proxy(client, server, tolerance)
         at = _turn(protocol, client) if tolerance.starttls else -1
+        if protocol == "tds" and at >= 0:
+            client, at = _in_packets(client, at), 0
         if at < 0 or at >= len(client):
             return Recognition(protocol, None, tolerance.starttls and len(client) < MAX_PREAMBLE)
         inside = recognise_tls(client[at:], tolerance) if client[at] == HANDSHAKE else None

@@ -14,6 +14,7 @@ from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tls_records import (
     HANDSHAKE,
     MAX_RECORD,
+    MAX_RECORDS,
     handshake_bytes,
     records_end,
     servers_tls,
@@ -35,14 +36,16 @@ def recognise_tls(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognition
         if length > 1 and client[1] != 3:
             return None
         return Recognition("tls" if length > 2 else "unknown", None, True)
-    if client[1] != 3 or client[2] > 9:
-        return None
+    if client[1] != 3:
+        return None  # servers do not look at what follows: OpenSSL reads a record of 3.255
+    if client[3] == client[4] == 0:
+        return _behind_nothing(client, tolerance)
     if client[5] == 2:
         return _server_half(client)  # the connection was joined late, and who sent this is the server
     if client[5] != 1:
         return None
     record = (client[3] << 8) | client[4]
-    if record == 0 or record > MAX_RECORD:
+    if record > MAX_RECORD:
         return None
     if length >= 9 and record >= 4:
         hello = (client[6] << 16) | (client[7] << 8) | client[8]
@@ -146,6 +149,16 @@ def _alpn(data: bytes, index: int, end: int) -> tuple[str, ...]:
         names.append(data[index + 1 : stop].decode("latin-1"))
         index = stop
     return tuple(names)
+
+
+def _behind_nothing(client: bytes, tolerance: Tolerance) -> Recognition | None:
+    """A stream that begins with empty records, which servers pass over."""
+    at = 0
+    while client[at : at + 2] == b"\x16\x03" and client[at + 3 : at + 5] == b"\0\0" and at < 5 * MAX_RECORDS:
+        at += 5
+    if not tolerance.tls_records:
+        return Recognition("tls")
+    return recognise_tls(client[at:], tolerance) if at < len(client) else Recognition("tls", None, True)
 
 
 def _versions(data: bytes, index: int, end: int) -> tuple[int, ...]:

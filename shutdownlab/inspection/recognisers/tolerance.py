@@ -51,8 +51,8 @@ class Tolerance(Record):
     starttls: bool = False
     """TLS that begins within another protocol (STARTTLS of mail and XMPP, PostgreSQL …) is read as TLS."""
     proxies: bool = False
-    """What follows a request to a proxy (SOCKS 4, 4a and 5, HTTP's CONNECT) or its header (PROXY protocol) is read, and
-    the name that a SOCKS proxy is asked for."""
+    """What follows a request to a proxy (SOCKS 4, 4a and 5, HTTP's CONNECT) or its header (PROXY protocol, a datagram's
+    of SOCKS 5) is read, and the name that a SOCKS proxy is asked for."""
     quic_datagrams: Annotated[Whole, Field(ge=0, le=32)] = 32
     """Datagrams whose Initials are opened (the Great Firewall: 1); 0 leaves QUIC closed and without a name."""
 
