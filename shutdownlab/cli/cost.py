@@ -61,12 +61,18 @@ def _is_run(scenario: str) -> bool:
 
 def _sorted(values: list[str], parameters: Sequence[str]) -> tuple[dict[str, float], list[str]]:
     """What is said of the economy, and what of the scenario."""
+    from shutdownlab.model.scenario import Scenario
     from shutdownlab.reporting.costs import UNITS
 
     numbers, settings = dict[str, float](), list[str]()
     for text in values:
         key, _, number = text.partition("=")
         if key not in parameters and not did_you_mean(key, parameters):
+            if key not in Scenario.model_fields and key.isidentifier():
+                expected = f"one of {', '.join(parameters)}, or a value in the scenario, by its path"
+                bad_option(
+                    "--set", f"unknown key {quoted(key)}", expected, "such as timeline.blackout.at=2022-01-05T13:00Z"
+                )
             settings.append(text)
             continue
         try:

@@ -53,6 +53,7 @@ ROUTING: Final = ("withdraw", "null_route", "announce", "hijack", "leak")
 BREAKING: Final = ("cut", "power_off", "switch_off")
 VERBS: Final = ("block", "throttle", "degrade", "inspect", *ROUTING, *BREAKING)
 """What a policy does; each has one of them."""
+_ALL_BUT_PINGS: Final = frozenset({"tcp", "udp"})
 
 
 class Policy(Record):
@@ -341,6 +342,15 @@ class Policy(Record):
         if self.targets.voice or self.targets.sms:
             hint = "the telephone service is no router's: leave `action` out"
             raise Expected("targets of the Internet", hint, found="voice or sms rejected", key="action")
+
+    @property
+    def names_what_it_blocks(self) -> bool:
+        """Whether it takes away nothing but what it names: no blackout, no routes, nothing that is switched off."""
+        if any(getattr(self, verb) is not None for verb in (*ROUTING, *BREAKING)):
+            return False
+        blocked = self.block or NOTHING
+        is_all = blocked.everything or not _ALL_BUT_PINGS.isdisjoint(blocked.protocols)
+        return not is_all and all(prefix.prefixlen for prefix in blocked.addresses)
 
     @property
     def targets(self) -> Targets:

@@ -32,7 +32,9 @@ _EXCHANGE, _GATEWAY, _ABROAD = (756, 20), (790, 20), (840, 148)
 _MONO: Final = 6.05
 """The width of a character of node names, at their size."""
 _SQUEEZED: Final = 1.25
-"""How much longer than its room a name may be to be set narrower there; of a longer one its middle is left out."""
+"""How much longer than its room a text may be to be set narrower there; of a longer one its middle is left out."""
+_NARROW, _WIDE, _BOLD = frozenset("fijlrtI.,:;|'!()[]/ -·…"), frozenset("mwMW@%&—"), 1.1
+"""Characters much narrower and wider than most; how much wider bold ones are. As of the widest of the usual fonts."""
 _COLOURS: Final = {  # light, dark
     "page": ("#ffffff", "#14181d"),
     "lane": ("#f3f5f7", "#1e242b"),
@@ -128,9 +130,10 @@ def _frame(network: Network, height: float, when: str, *, changed: bool) -> Iter
         f'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 L8 4 L0 8 z" {_fill("buys")}/></marker></defs>'
     )
     yield f'<rect width="{WIDTH}" height="{height:.0f}" {_fill("page")}/>'
-    yield _text(_MARGIN, 30, _fitted(network.topology.title, 60 if when else 80), size=18, bold=True)
+    room = WIDTH - 2 * _MARGIN
+    yield _text(_MARGIN, 30, network.topology.title, size=18, bold=True, room=room * (0.62 if when else 1))
     if when:
-        yield _text(WIDTH - _MARGIN, 30, _fitted(when, 60), anchor="end")
+        yield _text(WIDTH - _MARGIN, 30, when, anchor="end", room=room * 0.36)
     x: float = _MARGIN
     own = [name for name, each in network.topology.classes.items() if each.is_ is SubscriberClass.ORDINARY]
     for sample, label in (
@@ -241,12 +244,13 @@ def _lane(network: Network, damage: Damage, lane: _Lane) -> Iterator[str]:
     left, right, operator = _MARGIN, _LANE_RIGHT, lane.operator
     height = lane.bottom - lane.top
     yield f'<rect x="{left}" y="{lane.top:.1f}" width="{right - left}" height="{height:.1f}" rx="7" {_fill("lane")}/>'
-    yield _text(left + 10, lane.top + 17, _fitted(operator.title, 44), size=13, bold=True)
+    room = right - left - 20
+    yield _text(left + 10, lane.top + 17, operator.title, size=13, bold=True, room=room * 0.5)
     million = f"{operator.subscribers:g} million subscribers"
     facts = f"AS{operator.asn} · {million} · {', '.join(map(str, operator.prefixes))}"
-    yield _text(left + 10, lane.top + 32, _fitted(facts, 112), "soft")
+    yield _text(left + 10, lane.top + 32, facts, "soft", room=room)
     buys = f"buys transit from {', '.join(_title(network, carrier) for carrier in operator.transit)}"
-    yield _text(right - 10, lane.top + 17, _fitted(buys, 54), "soft", anchor="end")
+    yield _text(right - 10, lane.top + 17, buys, "soft", anchor="end", room=room * 0.48)
 
     rows: dict[str, list[float]] = {}
     for node, y in lane.rows:
@@ -287,9 +291,9 @@ def _lane(network: Network, damage: Damage, lane: _Lane) -> Iterator[str]:
     for node, y in lane.rows:
         yield _subscriber(node, y)
     for line, y in lane.notes:
-        yield _text(_SUBSCRIBERS[0] + 8, y, line, "soft")
+        yield _text(_SUBSCRIBERS[0] + 8, y, line, "soft", room=_SUBSCRIBERS[1])
     for line, y in lane.changes:
-        yield _text(_SUBSCRIBERS[0] + 8, y, line, "gone")
+        yield _text(_SUBSCRIBERS[0] + 8, y, line, "gone", room=right - _SUBSCRIBERS[0] - 18)
 
 
 def _switch_of(node: Node) -> str:
@@ -325,13 +329,15 @@ def _bars(network: Network, gateways: Mapping[str, tuple[float, float]]) -> Iter
         switch = network.one(Role.GATEWAY_SWITCH, name).name
         bars.append((_GATEWAY, place, "gate", switch, topology.all_gateways[name].title))
     for (left, width), (top, bottom), colour, node, title in bars:
-        label = f"{node} · {title}"
-        middle, centre = left + width / 2 + 4, (top + bottom) / 2
+        middle, centre, room = left + width / 2 + 4, (top + bottom) / 2, bottom - top - 8
         turned = f' transform="rotate(-90 {middle} {centre:.1f})"'
+        whole_name = f"{node} · {title}"
+        label = next((text for text in (whole_name, title) if _width(text) <= room * _SQUEEZED), node)
         yield (
-            f'<g data-node="{node}"><rect x="{left}" y="{top:.1f}" width="{width}" height="{bottom - top:.1f}" rx="4" '
+            f'<g data-node="{node}"><title>{_escaped(whole_name)}</title><rect x="{left}" y="{top:.1f}" '
+            f'width="{width}" height="{bottom - top:.1f}" rx="4" '
             f"{_fill(colour)} {_EDGE}/>"
-            f"{_text(middle, centre, _fitted(label, int((bottom - top) / 6)), anchor='middle', more=turned)}</g>"
+            f"{_text(middle, centre, label, anchor='middle', more=turned, room=room)}</g>"
         )
 
 
@@ -361,12 +367,13 @@ def _transit(network: Network, damage: Damage, name: str, top: float, bottom: fl
         f'<g><title>{_escaped(router.title)}</title><rect x="{left}" y="{top:.1f}" width="{width}" '
         f'height="{bottom - top:.1f}" rx="5" {_fill("router")} {_EDGE}/>'
     )
-    yield _text(left + 8, top + 17, _fitted(transit.title, 20), size=13, bold=True)
-    yield _text(left + 8, top + 32, f"AS{transit.asn} · {router.port_for('gateway').addresses[0].ip}", "soft")
+    yield _text(left + 8, top + 17, transit.title, size=13, bold=True, room=room)
+    facts = f"AS{transit.asn} · {router.port_for('gateway').addresses[0].ip}"
+    yield _text(left + 8, top + 32, facts, "soft", room=room)
     yield _name(left + 8, top + 46, router.name, room)
     yield _name(left + 8, top + 59, servers.name, room)
     for row, line in enumerate([*_narrow_cables(network, name), *_apps_of(network, name)]):
-        yield _text(left + 8, top + 75 + row * _LINE, _fitted(line, 26))
+        yield _text(left + 8, top + 75 + row * _LINE, line, room=room)
     yield "</g>"
 
 
@@ -454,11 +461,28 @@ def _text(
     bold: bool = False,
     anchor: str = "",
     more: str = "",
+    room: float = 0,
 ) -> str:
+    """Text; with `room`, set narrower where it could be wider than that, in the widest of the usual fonts."""
+    if room:
+        most = room * _SQUEEZED
+        while len(text) > 1 and _width(text, size, bold=bold) > most:
+            text = _fitted(text, min(len(text) - 1, int(len(text) * most / _width(text, size, bold=bold)) + 1))
+        if _width(text, size, bold=bold) > room:
+            more += f' textLength="{room:.0f}" lengthAdjust="spacingAndGlyphs"'
     weight = ' font-weight="bold"' if bold else ""
     height = f' font-size="{size}"' if size != 11 else ""
     at = f' text-anchor="{anchor}"' if anchor else ""
     return f'<text x="{x:g}" y="{y:.1f}" {_fill(colour)}{height}{weight}{at}{more}>{_escaped(text)}</text>'
+
+
+def _width(text: str, size: int = 11, *, bold: bool = False) -> float:
+    """How wide a text is at most, roughly; as wide as it is high is what is no letter of the Latin alphabet."""
+    ems = sum(
+        0.4 if char in _NARROW else 0.95 if char in _WIDE or char > "\u2e7f" else 0.7 if char.isupper() else 0.625
+        for char in text
+    )
+    return ems * size * (_BOLD if bold else 1)
 
 
 def _fitted(text: str, most: int) -> str:

@@ -48,6 +48,8 @@ _OLDEST, _NEWEST = 10**8, 10**11
 """Seconds since 1970; larger numbers are milliseconds."""
 _FIRST_YEAR, _LAST_YEAR = 1970, 5000
 """Accepted years: others aren't plausible, and the ends of Python's calendar can't be converted between time zones."""
+_LONG_NAME, _MOST_NAMES = 40, 20
+"""How many characters of a column's name, and how many names, a message quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ def read_published(
         decoded = text.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BadInput([Problem(file, 0, "", "not UTF-8 text", "a CSV file")]) from None
+    if decoded.lstrip()[:1] in {"{", "["}:
+        hint = "Radar's API has it with `format=csv`; of IODA's answers write `time,value` and a line for each value"
+        raise BadInput([Problem(file, 1, "", "JSON", "a CSV file", hint)])
     numbered = _rows(decoded, file)
     comments = list(takewhile(lambda each: each[1][0].startswith("#"), numbered))
     del numbered[: len(comments)]
@@ -156,7 +161,8 @@ def _columns(
     called = [place for place, name in enumerate(head) if _TIMES.fullmatch(name)]
     dates = [place for place in holding if not first[place].strip().isdigit()]
     times = [place for place in called if place in holding] or called or dates
-    told = ", ".join(name or "(no name)" for name in head) or "none"
+    names = [name[:_LONG_NAME] + "…" * (len(name) > _LONG_NAME) or "(no name)" for name in head]
+    told = ", ".join(names[:_MOST_NAMES]) + ", …" * (len(names) > _MOST_NAMES) or "none"
     others = [place for place in range(len(head)) if place not in times]
     alike = [place for place in others if signal is not None and _is_called(head[place], signal)]
     if not times or (len(times) > 1 and not others):
@@ -277,16 +283,27 @@ def _step(times: Sequence[datetime], lines: Sequence[int], file: str, name: str)
     if not step:
         raise BadInput([Problem(file, lines[1], name, "times that do not ascend", "ascending times")])
     usual, problems = step[0][0], Problems()
-    for distance, at, line in zip(distances, times, lines[1:], strict=False):
-        if distance <= timedelta():
-            problems.append(Problem(file, line, name, "a time not after the one before", "ascending times"))
-        elif distance != usual:
+    for distance, line in zip(distances, lines[1:], strict=True):
+        if distance <= timedelta():  # gaps tell nothing then: they would be between lines that do not belong together
+            found = "a time not after the one before" if distance else "the time of the line before again"
+            hint = "sort the lines by their times" if distance else "leave one of them out"
+            raise BadInput([Problem(file, line, name, found, "ascending times", hint)])
+    for distance, at, line, before in zip(distances, times, lines[1:], lines, strict=False):
+        if distance != usual:
             found = f"a gap of {_minutes(distance)} after {at:%Y-%m-%dT%H:%MZ}"
             hint = "fill it, or cut the file there"
+            if line > before + 1:
+                hint = f"{_between(before, line)} no value: {hint}"
             problems.append(Problem(file, line, name, found, f"a value every {_minutes(usual)}", hint))
     if problems:
         raise BadInput(problems)
     return usual
+
+
+def _between(line: int, other: int) -> str:
+    """The lines between two, with their verb."""
+    first, last = line + 1, other - 1
+    return f"line {first} has" if first == last else f"lines {first} to {last} have"
 
 
 def _minutes(distance: timedelta) -> str:

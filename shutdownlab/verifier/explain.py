@@ -114,9 +114,10 @@ class _Explainer:
                 line = None
         wire = deciding_wire(line, verdict.outcome) if line else None
         expected = expected_of(self.shutdown, self.choices, self.phase, self.cell)
-        told: tuple[Mend, ...] = ()
-        if mend and wire is not None and verdict.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
-            told = tuple(mends(self.verifier, self.phase, self.cell, wire))
+        elsewhere, told = tuple(self._elsewhere(verdict.outcome)), tuple[Mend, ...]()
+        if mend and verdict.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
+            blamed = tuple(order.policy for order in elsewhere)
+            told = tuple(mends(self.verifier, self.phase, self.cell, wire, blamed))
         return Explanation(
             phase=self.phase.phase, vantage=str(self.vantage.id), target=self.cell.target,
             family=self.cell.family.value, verdict=verdict, expected=expected,
@@ -127,7 +128,7 @@ class _Explainer:
             stream=(wire.outer or wire.stream) if wire else None, beyond=(wire.outer or wire.beyond) if wire else None,
             departs=self._departs(),
             faults=tuple(self._faults(verdict.outcome)),
-            elsewhere=tuple(self._elsewhere(verdict.outcome)), longest=self._longest(wire) if wire else None,
+            elsewhere=elsewhere, longest=self._longest(wire) if wire else None,
         )  # fmt: skip
 
     def _departs(self) -> str:
@@ -166,10 +167,9 @@ class _Explainer:
         lies = self.verifier.country(self.phase).lies_to(self.vantage)
         heard = [lie for host in probe.looked_up(at) if (lie := lie_about(host, lies)) is not None]
         told = {name for said, name in heard if not isinstance(said, Later) or said.is_too_late}
-        withdrawing = self.verifier.classes.withdrawing(self.phase)
-        if withdrawing and any(not by.fault for by in self.verifier.outages(self.phase).blamed(probe, at).values()):
-            told.update(withdrawing)
-        for name in dict.fromkeys((*self.verifier.classes.anywhere(self.phase), *withdrawing)):
+        changed = self.verifier.without_routes(self.phase, probe, at)
+        told.update(changed)
+        for name in dict.fromkeys((*self.verifier.classes.anywhere(self.phase), *changed)):
             if name in told and (order := self._order(name)) is not None:
                 yield order
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from shutdownlab.model.scenario import Outcome
@@ -39,6 +39,9 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
     for order in explanation.elsewhere:
         yield from _order_lines(order)
     if not explanation.hops:
+        if explanation.elsewhere:
+            yield "No connection of it can come about."
+        yield from _mend_lines(explanation)
         return
     yield ""
     more = f", one of {explanation.others + 1} connections" if explanation.others > 0 else ""
@@ -70,6 +73,10 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         yield f"The box saw: {line}"
     yield f"The server: {explanation.server}"
     yield from _frame_lines(explanation)
+    yield from _mend_lines(explanation)
+
+
+def _mend_lines(explanation: Explanation) -> Iterator[str]:
     for number, mend in enumerate(explanation.mends):
         first = "To let it through:" if number == 0 else "or:"
         cells = f"{mend.cells:,} cell{'s' if mend.cells != 1 else ''}" if mend.cells else "none of the cells"
@@ -121,6 +128,13 @@ def as_json(explanation: Explanation) -> str:
 def as_mermaid(explanation: Explanation) -> str:
     """The way as a flowchart; what stops the packets is red."""
     lines = ["flowchart LR"]
+    if not explanation.hops:
+        verdict = explanation.verdict.outcome.value
+        why = [
+            f"for {name}"
+            for name in (*(f.fault for f in explanation.faults), *(o.policy for o in explanation.elsewhere))
+        ]
+        lines.append(f'  n0["{_quoted([explanation.vantage, f"{explanation.target}: {verdict}", *why])}"]')
     for number, hop in enumerate(explanation.hops):
         lines.append(f'  n{number}["{_label(hop)}"]')
         if number:
@@ -133,6 +147,10 @@ def as_mermaid(explanation: Explanation) -> str:
 def _label(hop: Hop) -> str:
     parts = [hop.node, hop.role, hop.did, hop.order.policy if hop.order else ""]
     parts += [_met(hop)] if hop.met is not None else []
+    return _quoted(parts)
+
+
+def _quoted(parts: Iterable[str]) -> str:
     return "<br/>".join(part.replace('"', "#quot;") for part in parts if part)
 
 

@@ -9,9 +9,10 @@ from ipaddress import ip_network
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.config.scalars import Ports
 from shutdownlab.library import Shutdown
-from shutdownlab.model.policy import Policy
+from shutdownlab.model.policy import Means, Policy
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.model.scope import Scope
+from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell, cells_of
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.classes import NO_VERSIONS
@@ -45,11 +46,17 @@ class _Change:
     of_people: bool = False
 
 
-def mends(verifier: Verifier, phase: Phase, cell: Cell, wire: ModelledConnection) -> Iterator[Mend]:
-    """The changes that work, those of which the fewest cells change first. `wire`: the connection that decides."""
+def mends(
+    verifier: Verifier, phase: Phase, cell: Cell, wire: ModelledConnection | None, elsewhere: tuple[str, ...] = ()
+) -> Iterator[Mend]:
+    """The changes that work, those of which the fewest cells change first.
+
+    wire: the connection that decides, where one does. elsewhere: policies that no packet of the cell meets, and that
+    keep it back nevertheless: they change routes, or have resolvers lie.
+    """
     found: list[Mend] = []
     for number, (text, change) in enumerate(_candidates(verifier.shutdown, cell, wire)):
-        mended = _mended(verifier, phase, cell, number, change)
+        mended = _mended(verifier, phase, cell, number, change, elsewhere)
         if mended is not None:
             imagined, where = mended
             enough = found[-1].cells if len(found) == _MOST_TOLD else None
@@ -60,7 +67,7 @@ def mends(verifier: Verifier, phase: Phase, cell: Cell, wire: ModelledConnection
 
 
 def _mended(
-    verifier: Verifier, phase: Phase, cell: Cell, number: int, change: _Change
+    verifier: Verifier, phase: Phase, cell: Cell, number: int, change: _Change, elsewhere: tuple[str, ...]
 ) -> tuple[Phase, tuple[str, ...]] | None:
     """The phase with a change in each policy that blocks the cell; None where that does not let it through.
 
@@ -71,7 +78,7 @@ def _mended(
     imagined = phase
     for _ in range(_MOST_POLICIES):
         done = {name for name, _ in changed.values()}
-        blocking = [name for name in _blocking(verifier, imagined, cell) if name not in done]
+        blocking = [name for name in (*elsewhere, *_blocking(verifier, imagined, cell)) if name not in done]
         if not blocking:
             break
         # Each is changed once: another object of the same name would be taken for another policy.
@@ -105,9 +112,10 @@ def _otherwise(verifier: Verifier, phase: Phase, imagined: Phase, enough: int | 
     return count
 
 
-def _candidates(shutdown: Shutdown, cell: Cell, wire: ModelledConnection) -> Iterator[tuple[str, _Change]]:
+def _candidates(shutdown: Shutdown, cell: Cell, wire: ModelledConnection | None) -> Iterator[tuple[str, _Change]]:
     """Exceptions for what the cell is about: its host, its port, its app, its address; and whom it is about."""
-    probe, stream, vantage = shutdown.scenario.probes[cell.target], wire.stream, cell.vantage
+    probe, vantage = shutdown.scenario.probes[cell.target], cell.vantage
+    assert vantage is not None
     app = getattr(probe, "app", None)
     if app:
         yield f"except: {{apps: [{app}]}}", _sparing(apps=(app,))
@@ -115,18 +123,8 @@ def _candidates(shutdown: Shutdown, cell: Cell, wire: ModelledConnection) -> Ite
         hosted = shutdown.network.hosted_as(probe.host_name)
         if hosted is not None and probe.host_name in hosted.names:
             yield f"except: {{sites: [{probe.host_name}]}}", _sparing(sites=(probe.host_name,))
-    if stream.proto in (TCP, UDP):
-        protocol = "tcp" if stream.proto == TCP else "udp"
-        port = Ports(protocol=protocol, first=stream.server_port, last=stream.server_port)
-        yield f"except: {{ports: [{protocol}/{stream.server_port}]}}", _sparing(ports=(port,))
-    else:
-        yield "except: {protocols: [icmp]}", _sparing(protocols=("icmp",))
-    yield f"except: {{addresses: [{stream.server}]}}", _sparing(addresses=(ip_network(stream.server),))
-    assert vantage is not None
-    host = shutdown.network.nodes.get(wire.server or "")
-    if host is not None and host.vantage is not None and host.vantage.class_ != vantage.class_:
-        kind = host.vantage.class_
-        yield f"except: {{subscribers: [{kind}]}}", _sparing(subscribers=(kind,))
+    if wire is not None:
+        yield from _of_the_connection(shutdown, vantage, wire)
     yield f"except: {{operators: [{vantage.id.operator}]}}", _sparing(operators=(vantage.id.operator,))
     yield f"except: {{regions: [{vantage.id.region}]}}", _sparing(regions=(vantage.id.region,))
     yield f"except: {{access: [{vantage.access}]}}", _sparing(access=(vantage.access,))
@@ -134,10 +132,29 @@ def _candidates(shutdown: Shutdown, cell: Cell, wire: ModelledConnection) -> Ite
     yield "nothing in this phase: stop it", _Change(lambda policy: policy.model_copy(update={"where": NOBODY}), True)
 
 
+def _of_the_connection(shutdown: Shutdown, vantage: Vantage, wire: ModelledConnection) -> Iterator[tuple[str, _Change]]:
+    stream = wire.stream
+    if stream.proto in (TCP, UDP):
+        protocol = "tcp" if stream.proto == TCP else "udp"
+        port = Ports(protocol=protocol, first=stream.server_port, last=stream.server_port)
+        yield f"except: {{ports: [{protocol}/{stream.server_port}]}}", _sparing(ports=(port,))
+    else:
+        yield "except: {protocols: [icmp]}", _sparing(protocols=("icmp",))
+    yield f"except: {{addresses: [{stream.server}]}}", _sparing(addresses=(ip_network(stream.server),))
+    host = shutdown.network.nodes.get(wire.server or "")
+    if host is not None and host.vantage is not None and host.vantage.class_ != vantage.class_:
+        kind = host.vantage.class_
+        yield f"except: {{subscribers: [{kind}]}}", _sparing(subscribers=(kind,))
+
+
 def _sparing(**more: tuple[object, ...]) -> _Change:
     def change(policy: Policy) -> Policy:
         if policy.degrade is not None and not policy.degrades_traffic and more.keys() & _TRAFFIC:
             return policy  # a line is as bad as it is for all that it carries
+        if policy.routes and (policy.hijack or policy.leak or more.keys() != {"operators"}):
+            return policy  # a route is an operator's
+        if policy.by is Means.DNS and more.keys() & _TRAFFIC:
+            return policy  # a resolver lies about a name to all who ask
         spared = policy.except_
         wider = {key: (*getattr(spared, key), *values) for key, values in more.items()}
         return policy.model_copy(update={"except_": spared.model_copy(update=wider)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -84,6 +84,7 @@ class Verifier:
         self._countries: dict[str, ModelledCountry] = {}
         self._held: dict[tuple[str, str], Mapping[str, Policy]] = {}
         self._outages: dict[str, Outages] = {}
+        self._routes: dict[Damage, Outages] = {}
         self._residues: dict[tuple[object, ...], dict[str, dict[bytes, LeftBlock]]] = {}
         self._ports = 0
 
@@ -119,6 +120,29 @@ class Verifier:
             held = partial(self.held, phase)
             self._outages[phase.phase] = Outages(self.network, broken, self.shutdown.profiles, held, withdrawn)
         return self._outages[phase.phase]
+
+    def without_routes(self, phase: Phase, probe: Probe, at: Surroundings) -> tuple[str, ...]:
+        """The policies that change routes so that a probe lacks what it needs.
+
+        Those of which each does so alone; where none does, those without any of which it would not; else all.
+        """
+        changing = self.classes.withdrawing(phase)
+        if not changing or all(by.fault for by in self.outages(phase).blamed(probe, at).values()):
+            return ()
+        alone = tuple(name for name in changing if self._takes_away(phase, {name}, probe, at))
+        needed = alone or tuple(n for n in changing if not self._takes_away(phase, {*changing} - {n}, probe, at))
+        return needed or changing
+
+    def _takes_away(self, phase: Phase, names: Set[str], probe: Probe, at: Surroundings) -> bool:
+        """Whether these of the policies that change routes take away anything that a probe needs."""
+
+        def held(owner: str) -> dict[str, Policy]:
+            return {name: policy for name, policy in self.held(phase, owner).items() if name in names}
+
+        damage = route_changes(self.network, held)
+        if damage not in self._routes:
+            self._routes[damage] = Outages(self.network, {}, self.shutdown.profiles, held, damage)
+        return bool(self._routes[damage].blamed(probe, at))
 
     def broken(self, phase: Phase) -> dict[str, DeclaredFault]:
         """What faults and orders break, by their names."""

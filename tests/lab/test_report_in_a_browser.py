@@ -13,6 +13,8 @@ from chromium import SCHEMES, WIDTHS, pictured, violations
 from chromium import browser as browser
 
 import shutdownlab as sl
+from shutdownlab.library import load
+from shutdownlab.reporting.graph import draw
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -286,3 +288,18 @@ def test_the_map_is_coloured_by_the_chosen_phase(browser: Browser, tmp_path: Pat
     assert colour("karakalpakstan") == colour("tashkent") != dark
     box = page.locator("#map .pg-map use.pg-area").first.bounding_box()
     assert box is not None and box["width"] > 50
+
+
+def test_no_text_of_a_drawing_is_wider_than_its_box(browser: Browser) -> None:
+    """Operators' and transits' titles, and long lists of prefixes."""
+    page = browser.new_page()
+    for scenario in ("egypt-2011", "iran-2019", "kashmir-2019"):
+        page.set_content(draw(load(scenario).network))
+        assert page.evaluate(_TEXTS_BEYOND_THEIR_BOX) == []
+
+
+_TEXTS_BEYOND_THEIR_BOX = """() => [...document.querySelectorAll("svg > text, svg > g > text")].filter((text) => {
+  const own = text.getBoundingClientRect();
+  const box = (text.parentNode.querySelector(":scope > rect") || text.ownerSVGElement).getBoundingClientRect();
+  return own.left < box.left - 1 || own.right > box.right + 1 || own.top < box.top - 3 || own.bottom > box.bottom + 3;
+}).map((text) => text.textContent)"""

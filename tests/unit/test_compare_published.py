@@ -323,6 +323,24 @@ GAP = b"time,bgp\n" + b"".join(b"2022-01-05T10:%dZ,1\n" % minute for minute in (
             b"time,bgp\n2022-01-05T10:10Z,1\n2022-01-05T10:05Z,1\n2022-01-05T10:10Z,1\n",
             "a.csv:3: time: found a time not after the one before",
         ),
+        (
+            b"time,bgp\n2022-01-05T10:00Z,1\n2022-01-05T10:30Z,1\n2022-01-05T10:05Z,1\n2022-01-05T10:10Z,1\n",
+            "a.csv:4: time: found a time not after the one before; expected ascending times\n"
+            "    hint: sort the lines by their times",
+        ),
+        (
+            b"time,bgp\n2022-01-05T10:00Z,1\n2022-01-05T10:05Z,1\n2022-01-05T10:05Z,1\n",
+            "a.csv:4: time: found the time of the line before again; expected ascending times\n"
+            "    hint: leave one of them out",
+        ),
+        (
+            GAP.replace(b"20Z,1", b"20Z,NaN").replace(b"40Z", b"25Z").replace(b"45Z", b"30Z"),
+            "a.csv:5: time: found a gap of 10 min after 2022-01-05T10:15Z; expected a value every 5 min\n"
+            "    hint: line 4 has no value: fill it, or cut the file there",
+        ),
+        (b'{"type": "signals", "data": [[]]}', "a.csv:1: found JSON; expected a CSV file"),
+        (b" [1, 2]", "a.csv:1: found JSON; expected a CSV file"),
+        (b"%s\n1\n" % (b"x" * 5000), f"a.csv:1: found the columns {'x' * 40}…; expected one column of times"),
         (b"time,bgp\n0001-01-01T00:00+14:00,1\n", "a.csv:2: found '0001-01-01T00:00+14:00'; expected a time"),
         (b"time,bgp\n9999-12-31T20:00-10:00,1\n", "a.csv:2: found '9999-12-31T20:00-10:00'; expected a time"),
         (b'time,bgp\n2022-01-05T10:00Z,"' + b"1\n" * 70_000, "a.csv:2: found no row of a CSV file (field larger"),

@@ -183,6 +183,10 @@ def test_a_blackout_that_begins_later_costs_less(kazakhstan: sl.Cost) -> None:
         (["first-shutdown"], "no gdp and no internet_share in first-shutdown, nor in its topology"),
         (["first-shutdown", "--set", "gdp=50"], "no internet_share in first-shutdown"),
         (["first-shutdown", "--set", "gpd=50"], "hint: did you mean 'gdp'?"),
+        (
+            ["kazakhstan-2022", "--set", "bla=3"],
+            "expected one of gdp, internet_share, users, or a value in",
+        ),
         (["first-shutdown", "--set", "gdp=50"], "--set internet_share=NUMBER (of GDP)"),
         (["first-shutdown"], "or --set gdp=NUMBER (thousand million $), --set internet_share=NUMBER (of GDP)"),
         (["kazakhstan-2022", "--set", "gdp"], "--set: found 'gdp'; expected KEY=NUMBER"),

@@ -14,6 +14,7 @@ from shutdownlab.cli import app
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.verifier import mending
 from shutdownlab.verifier.explain import explain
+from shutdownlab.verifier.explained import as_mermaid, explanation_lines
 from shutdownlab.verifier.verify import verify
 
 SCENARIO = Path(__file__).parents[2] / "scenarios/first-shutdown.yaml"
@@ -165,3 +166,29 @@ def test_wrong_names_are_bad_input(arguments: list[str], found: str) -> None:
     done = CliRunner().invoke(app, ["explain", "first-shutdown", *arguments])
     assert done.exit_code == 2
     assert found in done.output
+
+
+def test_withdrawn_routes_are_blamed_on_who_withdrew_them_and_on_nobody_else() -> None:
+    told = sl.explain("egypt-2011", at="internet-egypt", vantage="vodafone/cairo", target="www.google.com")
+    assert [order.policy for order in told.elsewhere] == ["vodafone"]  # of five that withdraw routes then
+    assert (told.mends[0].change, told.mends[0].policies) == ("except: {operators: [vodafone]}", ("vodafone",))
+    text = list(explanation_lines(told))
+    assert "No connection of it can come about." in text
+    assert text[-2].startswith("To let it through: except: {operators: [vodafone]} in vodafone (")
+    assert '"vodafone/cairo/ordinary<br/>www.google.com: blocked<br/>for vodafone"' in as_mermaid(told)
+
+
+def test_a_change_that_brings_routes_back_changes_so_many_cells(tmp_path: Path) -> None:
+    told = sl.explain("egypt-2011", at="internet-egypt", vantage="mobinil/cairo", target="www.google.com")
+    mend = told.mends[0]
+    assert (mend.change, mend.policies) == ("except: {operators: [mobinil]}", ("link",))
+    told_file = SCENARIO.with_name("egypt-2011.yaml").read_text()
+    of_link = "    where: {operators: [link, mobinil]}"
+    assert told_file.count(of_link) == 1
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(told_file.replace(of_link, f"{of_link}\n    {mend.change}"))
+    before, after = (verify(each).results for each in ("egypt-2011", mine))
+    both = [(one, other) for one, other in zip(before, after, strict=True) if one.phase == "internet-egypt"]
+    otherwise = [one for one, other in both if one.outcome is not other.outcome]
+    assert len(otherwise) == mend.cells > 0
+    assert {one.operator for one in otherwise} == {"mobinil"}

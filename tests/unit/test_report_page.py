@@ -27,6 +27,7 @@ from shutdownlab.reporting.page.document import document
 from shutdownlab.reporting.page.evidence import extract_of
 from shutdownlab.reporting.page.headline import headline, standing, story
 from shutdownlab.reporting.page.whys import Whys
+from shutdownlab.reporting.page.words import listed
 from shutdownlab.results.result import THE_MODEL, Result
 
 ROOT = Path(__file__).parents[2]
@@ -223,6 +224,75 @@ def test_a_fault_is_told_from_a_block() -> None:
     found = [cell(0, "web", "ok"), cell(1, "web", "down", failure="fault: cable"), cell(2, "web", "ok")]
     assert headline(account(found)).endswith("for 6 h; it was a fault, which is no block.")
     assert "One measurement did not get through for faults, which are no block: cable." in list(story(account(found)))
+
+
+def test_a_country_of_which_one_in_a_hundred_is_left_is_cut_off() -> None:
+    def dark(phase: int, *left: str) -> list[Result]:
+        ways = [(name, "ok" if name in left else "blocked", 0.99) for name in ("chat", "mail", "web")]
+        return [cell(phase, name, outcome, weight=weight) for name, outcome, weight in ways]
+
+    few = [cell(n, name, "ok", operator="two", weight=0.01) for n in (1, 2) for name in ("chat", "web")]
+    found = account(
+        [*dark(0, "chat", "mail", "web"), *dark(1), *dark(2, "mail"), *few, *dark(3, "chat", "mail", "web")]
+    )
+    assert headline(found) == (
+        "From 1 May 2030, 14:00 UTC ordinary subscribers in north reached nothing but chat (1%) and web (1%), for 6 h."
+    )
+    assert "All in all it was cut off from 1 May 2030, 14:00 UTC to 2 May 2030, 02:00 UTC, for 12 h." in [*story(found)]
+    assert (
+        "From 1 May 2030, 20:00 UTC ordinary subscribers reached nothing but chat (1%), mail and web (1%), for 6 h."
+        in [*story(found)]
+    )
+
+
+def test_many_services_that_hardly_anybody_reached_are_said_by_the_most() -> None:
+    names = [f"s{n}" for n in range(8)]
+    found = [cell(1, name, "blocked", weight=0.9) for name in names]
+    found += [cell(1, name, "ok", operator="two", weight=0.1) for name in names]
+    told = headline(account([cell(0, "s0", "ok"), *found], phases=3))
+    assert told.endswith("subscribers in north reached next to nothing: at most 10% of them anything, for 6 h.")
+    told = headline(account([cell(0, "s0", "ok"), cell(1, "calls", "ok"), *found], phases=3))
+    assert told.endswith("in north reached nothing but calls, and at most 10% of them anything else, for 6 h.")
+
+
+def test_a_region_that_lost_nothing_is_not_said_to_be_cut_off() -> None:
+    regions = {"north": 5.0, "south": 5.0, "capital": 0.1}
+    found = [
+        cell(1, name, "ok" if region == "capital" else "blocked", region, weight=weight)
+        for region, weight in regions.items()
+        for name in ("chat", "web")
+    ]
+    told = headline(account([cell(0, "web", "ok"), *found], phases=3))
+    assert told.endswith("ordinary subscribers in north and south reached nothing at all, for 6 h.")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "said", "never"),
+    [
+        # Six apps stay blocked when all else is back: whoever has the rest of the web is not cut off.
+        ("uganda-2026", "From 13 January 2026, 15:00 UTC ordinary subscribers in both regions", "but other web"),
+        # Fibre was switched off by order: that is how it began, and no fault.
+        ("afghanistan-2025", "It began on 16 September 2025, 06:00 UTC: fixed subscribers in", "a fault"),
+        # Calls and short messages are no Internet: what got through is said, and does not make it less of a cut.
+        (
+            "kashmir-2019",
+            "in all regions but Delhi reached nothing but calls (31 to 58%) and SMS (32 to 42%)",
+            "speed)",
+        ),
+    ],
+)
+def test_what_is_said_of_shutdowns_that_ship(scenario: str, said: str, never: str, tmp_path: Path) -> None:
+    sl.verify(scenario).write(tmp_path / "run")
+    told = Parsed(sl.report(tmp_path / "run").html).texts["header"][0]
+    assert said in told
+    assert never not in told.partition("Throttling")[0]
+
+
+def test_names_that_are_lists_are_told_apart() -> None:
+    assert listed(["Kupwara and Bandipora", "Doda, Kishtwar", "Delhi"]) == (
+        "Kupwara and Bandipora; Doda, Kishtwar; and Delhi"
+    )
+    assert listed(["north", "south", "east"]) == "north, south and east"
 
 
 def test_what_has_no_verdict_counts_neither_way_and_is_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from xml.etree import ElementTree
 
 import pytest
@@ -115,3 +116,20 @@ def test_each_gateway_is_drawn_beside_those_who_are_at_it(network: Network) -> N
         for operator in network.topology.operators:
             middle = sum(reach(network.one(Role.BORDER, operator).name)) / 2
             assert (top < middle < bottom) is (network.gateway_of(operator) is switch), (operator, switch.name)
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("Research abroad", "Research abroad"),
+        ("A research network's own way abroad", "research-gateway"),
+    ],
+)
+def test_in_a_short_bar_a_gateway_has_a_whole_name(title: str, shown: str) -> None:
+    made = two_gateways.scenario()
+    made["topology"]["gateways"]["research"]["title"] = title
+    del made["topology"]["operators"]["three"]
+    made["policies"], made["faults"], made["timeline"] = {}, {}, made["timeline"][:1]
+    drawn = draw(library.load(made).network)
+    assert f">{shown}</text>" in drawn
+    assert f"<title>research-gateway · {html.escape(title)}</title>" in drawn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -18,6 +18,8 @@ from shutdownlab.results.table import Share, Table, table_of
 
 _HOUR = 3_600.0
 _AN_HOUR = timedelta(hours=1)
+HARDLY = 0.25
+"""The share of subscribers below which hardly anybody reached a service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,38 @@ class RunAccount:
                 key = result.phase, result.region, column_of(result)
                 found.setdefault(key, Share()).add(result)
         return found
+
+    def share(self, phase: str, column: str, regions: Collection[str]) -> Share:
+        """The share in some regions together, of a phase and column."""
+        parts = [self.in_regions.get((phase, region, column), Share()) for region in regions]
+        return Share(sum(part.measured for part in parts), sum(part.reached for part in parts))
+
+    @cached_property
+    def telephony(self) -> frozenset[str]:
+        """The services that are calls and short messages, no Internet. None where the scenario is not there."""
+        probes = self.shutdown.scenario.probes if self.shutdown is not None else {}
+        telephone = {name for name, probe in probes.items() if probe.test in {"call", "sms"}}
+        return frozenset(column_of(result) for result in self.results if result.target in telephone)
+
+    @cached_property
+    def blocked_by_name(self) -> frozenset[str]:
+        """The services that hardly anybody reached in a phase whose orders all name what they block.
+
+        In a phase in which everything is blocked too, they tell nothing of that. None where the scenario is not there.
+        """
+        if self.shutdown is None:
+            return frozenset()
+        scenario, choices = self.shutdown.scenario, dict(self.manifest.get("choices", {}))
+        found = set()
+        for span in self.spans:
+            orders = [scenario.policies[name] for name in scenario.active(span.name, choices)]
+            if all(policy.names_what_it_blocks for policy in orders) and not self._has_down(span.name):
+                shares = {column: self.table[span.name, column].fraction for column in self.services}
+                found |= {column for column, share in shares.items() if share is not None and share < HARDLY}
+        return frozenset(found)
+
+    def _has_down(self, phase: str) -> bool:
+        return any(result.outcome is Outcome.DOWN for result in self.of(phase))
 
     def hours_without(self, region: str, column: str) -> float | None:
         """How long nobody ordinary in a region reached a service; None where it was never measured there."""

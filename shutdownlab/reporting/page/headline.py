@@ -1,22 +1,24 @@
 """What happened, in words: sentences made from the results, each true of them. Pure.
 
 Shares and hours are of ordinary subscribers, weighted by their number, and of services that were measured. "Cut off"
-are phases in which at least half of the services that were measured got through to nobody.
+are phases in which hardly anybody reached at least half of what was measured, beside what orders block by its name: a
+country in which seven apps are blocked and all else works is not cut off, whatever else was not measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.reporting.page.account import PhaseSpan, RunAccount, column_of
+from shutdownlab.reporting.page.account import HARDLY, PhaseSpan, RunAccount, column_of
 from shutdownlab.reporting.page.words import counted, day, lasting, listed, number, percents, sentence, when
 from shutdownlab.results.result import THE_MODEL, Result
 
 DEFINITION = (
     "Shares and hours are of ordinary subscribers, weighted by their number, and of what was measured. The country "
-    "counts as cut off in a phase where at least half of the services that were measured got through to nobody."
+    "counts as cut off in a phase where fewer than a quarter of them reached at least half of what was measured of the "
+    "Internet, beside what orders blocked by name."
 )
 _MOST_STATES = 3
 _MOST_NAMED = 6
@@ -24,10 +26,20 @@ _MOST_NAMED = 6
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Phases in which the same services were open, and all others got through to nobody."""
+    """Phases in which the same services were open, and hardly anybody reached any other.
+
+    regions: where that was so. shares: from 0 to 1, of each service that somebody there reached, in each phase.
+    """
 
     open: tuple[str, ...]
     places: tuple[int, ...]
+    regions: frozenset[str]
+    shares: Mapping[str, Sequence[float]]
+
+    @property
+    def gravity(self) -> tuple[int, int, int]:
+        """The gravest sorts first: fewest services open, then fewest that anybody reached, then the first."""
+        return len(self.open), len(self.shares), self.places[0]
 
 
 def headline(account: RunAccount) -> str:
@@ -36,8 +48,8 @@ def headline(account: RunAccount) -> str:
         return "Nothing has been measured."
     states = _states(account)
     if states:
-        return _cut_off(account, min(states, key=lambda state: (len(state.open), state.places[0])), first=True)
-    blocked = {(r.phase, column_of(r)) for r in account.results if r.region and r.outcome is Outcome.BLOCKED}
+        return _cut_off(account, min(states, key=lambda state: state.gravity), first=True)
+    blocked = {(r.phase, column_of(r)) for r in account.results if r.region and _is_kept_back(r)}
     lost = [c for c in account.services if any((account.spans[p].name, c) in blocked for p in _gone(account, c))]
     if lost:
         return _nobody(account, lost)
@@ -73,7 +85,8 @@ def story(account: RunAccount) -> Iterator[str]:
     grave = {place for state in states for place in state.places}
     if states:
         yield from _beginning(account, grave)
-    ordered = sorted(states, key=lambda state: (len(state.open), state.places[0]))
+        yield from _in_all(account, states)
+    ordered = sorted(states, key=lambda state: state.gravity)
     for state in sorted(ordered[1 : 1 + _MOST_STATES], key=lambda state: state.places[0]):
         yield _cut_off(account, state, first=False)
     if len(ordered) > 1 + _MOST_STATES:
@@ -90,22 +103,74 @@ def story(account: RunAccount) -> Iterator[str]:
 
 def _states(account: RunAccount) -> list[_State]:
     """The states in which the country was cut off, by what was open."""
-    found: dict[tuple[str, ...], list[int]] = {}
+    found: dict[tuple[tuple[str, ...], frozenset[str], bool], list[int]] = {}
     for place, span in enumerate(account.spans):
-        measured = [c for c in account.services if account.table[span.name, c].fraction is not None]
-        still = tuple(column for column in measured if account.table[span.name, column].fraction)
-        if measured and 2 * len(still) <= len(measured):
-            found.setdefault(still, []).append(place)
-    return [_State(still, tuple(places)) for still, places in found.items()]
+        shares = {c: account.table[span.name, c].fraction for c in account.services}
+        if _is_cut_off(account, shares):
+            still = tuple(c for c, share in shares.items() if share is not None and share >= HARDLY)
+            regions = _where_cut_off(account, span, [c for c in shares if c not in still])
+            few = any(
+                share for share in (account.share(span.name, c, regions).fraction for c in shares if c not in still)
+            )
+            found.setdefault((still, regions, few), []).append(place)
+    return [
+        _State(still, tuple(places), regions, _reached(account, places, regions))
+        for (still, regions, _), places in found.items()
+    ]
+
+
+def _is_cut_off(account: RunAccount, shares: Mapping[str, float | None]) -> bool:
+    beside = account.blocked_by_name | account.telephony
+    counted = [share for c, share in shares.items() if share is not None and c not in beside]
+    return bool(counted) and 2 * sum(share < HARDLY for share in counted) >= len(counted)
+
+
+def _where_cut_off(account: RunAccount, span: PhaseSpan, lost: Sequence[str]) -> frozenset[str]:
+    """The regions in which hardly anybody reached what was lost, or some of that; all of them where there are none."""
+    shares = {region: [account.share(span.name, c, {region}).fraction for c in lost] for region in account.regions}
+    spared = {region for region, each in shares.items() if min((s for s in each if s is not None), default=0) >= HARDLY}
+    return frozenset(account.regions.keys() - spared or account.regions)
+
+
+def _reached(account: RunAccount, places: Sequence[int], regions: frozenset[str]) -> dict[str, list[float]]:
+    """Which share of those in some regions reached each service that somebody there reached, phase by phase."""
+    found: dict[str, list[float]] = {}
+    for column in account.services:
+        each = [account.share(account.spans[place].name, column, regions).fraction for place in places]
+        if any(each):
+            found[column] = [share for share in each if share is not None]
+    return found
 
 
 def _cut_off(account: RunAccount, state: _State, *, first: bool) -> str:
     start = account.spans[state.places[0]]
-    where = _everywhere(account)
-    still = [f"{column}{_share(account, state.places, column)}" for column in state.open]
-    reached = f"reached nothing but {listed(still)}" if still else "reached nothing at all"
+    is_everywhere = len(state.regions) == len(account.regions)
+    where = f" in {_named(account, set(state.regions))}" if not is_everywhere else f" {_everywhere(account)}" * first
     long = _for(account, state.places) + _by_fault(account, state.places)
-    return f"From {when(start.at)} ordinary subscribers{f' {where}' if first else ''} {reached}{long}."
+    return f"From {when(start.at)} ordinary subscribers{where} {_what_was_left(state)}{long}."
+
+
+def _what_was_left(state: _State) -> str:
+    """What could be reached: each service, or, where those that hardly anybody reached are many, of them the most."""
+    if not state.shares:
+        return "reached nothing at all"
+    if len(state.shares) <= max(len(state.open), _MOST_NAMED):
+        return f"reached nothing but {listed(f'{c}{_share(shares)}' for c, shares in state.shares.items())}"
+    most = percents([max(max(shares) for c, shares in state.shares.items() if c not in state.open)])
+    if not state.open:
+        return f"reached next to nothing: at most {most} of them anything"
+    still = [f"{c}{_share(state.shares[c])}" for c in state.open]
+    return f"reached nothing but {listed(still)}, and at most {most} of them anything else"
+
+
+def _in_all(account: RunAccount, states: Sequence[_State]) -> Iterator[str]:
+    """How long the country was cut off, where that was in several states."""
+    if len(states) < 2:
+        return
+    places = sorted(place for state in states for place in state.places)
+    start, end = account.spans[places[0]].at, account.spans[places[-1]].until
+    if end is not None:
+        yield f"All in all it was cut off from {when(start)} to {when(end)}{_for(account, places)}."
 
 
 def _by_fault(account: RunAccount, places: Sequence[int], columns: Sequence[str] = ()) -> str:
@@ -116,7 +181,20 @@ def _by_fault(account: RunAccount, places: Sequence[int], columns: Sequence[str]
     down = [r for r in missed if r.outcome is Outcome.DOWN]
     if not down:
         return ""
-    return f"; {'it was' if len(down) == len(missed) else 'part of it was'} a fault, which is no block"
+    was = "it was" if len(down) == len(missed) else "part of it was"
+    by_order = {_is_by_order(result) for result in down}
+    return f"; {was} {', or '.join(_NO_BLOCKS[each] for each in sorted(by_order))}"
+
+
+_NO_BLOCKS = {
+    False: "a fault, which is no block",
+    True: "done by switching off cables, power or masts, not by blocking",
+}
+
+
+def _is_by_order(result: Result) -> bool:
+    """Whether what took it away was ordered, and is no fault."""
+    return (result.failure or "").startswith("order: ")
 
 
 def _nobody(account: RunAccount, lost: Sequence[str]) -> str:
@@ -131,9 +209,7 @@ def _nobody(account: RunAccount, lost: Sequence[str]) -> str:
     )
 
 
-def _share(account: RunAccount, places: Sequence[int], column: str) -> str:
-    found = [account.table[account.spans[place].name, column].fraction for place in places]
-    shares = [share for share in found if share is not None]
+def _share(shares: Sequence[float]) -> str:
     return "" if min(shares) == 1 else f" ({percents(shares)})"
 
 
@@ -201,7 +277,12 @@ def _beginning(account: RunAccount, grave: set[int]) -> Iterator[str]:
 
 
 def _kept_back(account: RunAccount, span: PhaseSpan) -> list[Result]:
-    return [r for r in account.of(span.name) if r.region and r.weight and r.outcome is Outcome.BLOCKED]
+    return [r for r in account.of(span.name) if r.region and r.weight and _is_kept_back(r)]
+
+
+def _is_kept_back(result: Result) -> bool:
+    """Whether an order kept it from somebody: it was blocked, or what carries it was switched off."""
+    return result.outcome is Outcome.BLOCKED or (result.outcome is Outcome.DOWN and _is_by_order(result))
 
 
 def _who_lost(account: RunAccount, span: PhaseSpan, kept: Sequence[Result]) -> str:
@@ -212,7 +293,7 @@ def _who_lost(account: RunAccount, span: PhaseSpan, kept: Sequence[Result]) -> s
     operators = {result.operator for result in kept}
     about = [r for r in measured if r.region in regions and r.access in accesses and r.operator in operators]
     columns = [c for c in account.services if any(column_of(result) == c for result in kept)]
-    whole = all(result.outcome is Outcome.BLOCKED for result in about if column_of(result) in columns)
+    whole = all(_is_kept_back(result) for result in about if column_of(result) in columns)
     kind = f"{next(iter(accesses))} " if len(accesses) == 1 and len({r.access for r in measured}) > 1 else ""
     with_access = {r.operator for r in measured if r.region in regions and r.access in accesses}
     of = f" of {listed(account.operators[name] for name in sorted(operators))}" if operators != with_access else ""
@@ -301,7 +382,7 @@ def _down(account: RunAccount) -> Iterator[str]:
     down = [result for result in account.results if result.outcome is Outcome.DOWN]
     if down:
         names = listed(dict.fromkeys((result.failure or "fault: one").partition(": ")[2] for result in down))
-        by_order = {(result.failure or "").startswith("order: ") for result in down}
+        by_order = {_is_by_order(result) for result in down}
         why = {True: "cables, power or masts that were off by order", False: "faults"}
         what = " and ".join(why[each] for each in sorted(by_order))
         count = counted(len(down), "measurement")

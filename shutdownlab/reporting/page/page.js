@@ -317,7 +317,7 @@
         const box = place.querySelector("rect"), x = +box.getAttribute("x") + +box.getAttribute("width"), y = +box.getAttribute("y");
         const text = `✕ ${by.get("")}`, width = 8 + 6.4 * text.length, flat = +box.getAttribute("height") < 24;
         // in a box with one line of text the mark stands beside the name, in a higher one on its corner
-        const left = flat ? x - width - 1 : x - width + 6, top = flat ? y + +box.getAttribute("height") / 2 - 7 : y - 8;
+        const left = flat ? x - width - 1 : x - width + 6, top = flat ? y + +box.getAttribute("height") / 2 - 7 : y - 11;
         if (flat) for (const name of place.querySelectorAll("text")) aside(name, [+box.getAttribute("x") + 4, left - 3]);
         place.append(draw("rect", { x: left, y: top, width, height: flat ? 14 : 15, rx: 7, class: "pg-made pg-badge-stop" }));
         place.append(draw("text", { x: left + width / 2, y: top + 11, "text-anchor": "middle", class: "pg-made pg-badge-text" }, text));

@@ -40,8 +40,10 @@ def lasting(hours: float) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """`calls`; `calls and SMS`; `port holes, calls and SMS`."""
+    """`calls`; `calls and SMS`; `port holes, calls and SMS`; where names are lists themselves `a, b; and c`."""
     each = list(names)
+    if len(each) > 1 and any(", " in name or " and " in name for name in each):
+        return f"{'; '.join(each[:-1])}; and {each[-1]}"
     return each[0] if len(each) == 1 else f"{', '.join(each[:-1])} and {each[-1]}" if each else "nothing"
 
 
