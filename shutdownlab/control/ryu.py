@@ -13,11 +13,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from shutdownlab.control.settings import ControllerSettings
 from shutdownlab.system.child_process import Child
 from shutdownlab.system.kernel import MachineCannot
+
+if TYPE_CHECKING:
+    from shutdownlab.control.settings import ControllerSettings
 
 _PACKAGE: Final = Path(__file__).parent.parent / "__init__.py"
 # Our own package, from its files, whatever shutdownlab the other Python may have; its framework first of all.

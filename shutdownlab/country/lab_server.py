@@ -20,7 +20,8 @@ from typing import Any, Final
 from shutdownlab.config.scalars import ports
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.attach_socket import listen
-from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, brief, lines_of
+from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
+from shutdownlab.country.exit_codes import EXIT_BROKEN
 from shutdownlab.country.message_socket import MessageSocket
 from shutdownlab.country.porter import start_porter
 from shutdownlab.country.session import Session
