@@ -14,7 +14,6 @@ from shutdownlab import library
 from shutdownlab.config.beside import at_home
 from shutdownlab.control.ryu import RyuPython, ryu_python
 from shutdownlab.country.attach_socket import offered
-from shutdownlab.country.exit_codes import EXIT_BROKEN
 from shutdownlab.country.limits import check_room
 from shutdownlab.library import Shutdown
 from shutdownlab.model import lookup
@@ -22,6 +21,7 @@ from shutdownlab.model.programs import allowed
 from shutdownlab.results.cells import cells_of
 from shutdownlab.results.directory import mark_ended
 from shutdownlab.results.events import Ending, Listener, PhaseMeasured
+from shutdownlab.results.exit_codes import EXIT_BROKEN
 from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import FORMAT, Openflow
 from shutdownlab.results.place import RUNS, new_directory, usable

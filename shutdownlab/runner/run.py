@@ -9,7 +9,6 @@ from typing import Any
 
 from shutdownlab.country.breakage import BREAKAGES, with_limit
 from shutdownlab.country.breaking import Breaker
-from shutdownlab.country.exit_codes import EXIT_BROKEN
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.results.directory import RecordError, RunDirectory
 from shutdownlab.results.events import (
@@ -20,6 +19,7 @@ from shutdownlab.results.events import (
     Listener,
     SignalsJudged,
 )
+from shutdownlab.results.exit_codes import EXIT_BROKEN, EXIT_OK, EXIT_UNMET
 from shutdownlab.results.manifest import Status
 from shutdownlab.runner.breaks import EXIT_REBUILD, CountryLost, CountryWornOut, SelfCheckFailed
 from shutdownlab.runner.event_stream import EventWriter, ListenersGone, StarterKilled, is_deserted
@@ -27,8 +27,6 @@ from shutdownlab.runner.options import RunOptions
 from shutdownlab.runner.signals import verdicts
 from shutdownlab.runner.walk import Walk
 from shutdownlab.system.kernel import MachineCannot
-
-EXIT_OK, EXIT_UNMET = 0, 1
 
 
 def inside(payload: Mapping[str, Any]) -> int:
