@@ -109,10 +109,9 @@ def run(
     ] = False,
     trust: Trust = False,
 ) -> None:
-    from shutdownlab.reporting.page.report import page_name
     from shutdownlab.results.events import Event
+    from shutdownlab.results.exit_codes import EXIT_UNMET
     from shutdownlab.runner import launch
-    from shutdownlab.runner.run import EXIT_UNMET
 
     with (
         user_errors(),
@@ -144,6 +143,8 @@ def run(
             with writable("--junit", junit, "where a file can be made"):
                 junit.open("a").close()
         if report is not None:
+            from shutdownlab.reporting.page.report import page_name
+
             page_name(report, "--report")
             with writable("--report", report, "where a file can be made"):
                 report.open("a").close()
@@ -177,10 +178,10 @@ def run(
 
 
 def _write_junit(path: Path | None, run: Run) -> None:
-    from shutdownlab.reporting import junit
-
     if path is None:
         return
+    from shutdownlab.reporting import junit
+
     try:
         path.write_text(junit.of_run(run.manifest.get("scenario", ""), run.results, run.signals) + "\n")
     except OSError as error:
@@ -189,10 +190,10 @@ def _write_junit(path: Path | None, run: Run) -> None:
 
 
 def _write_report(path: Path | None, run: Run) -> None:
-    from shutdownlab.reporting.page.report import report
-
     if path is None:
         return
+    from shutdownlab.reporting.page.report import report
+
     try:
         report(run).write(path)
     except OSError as error:

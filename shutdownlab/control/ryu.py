@@ -13,11 +13,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from shutdownlab.control.settings import ControllerSettings
 from shutdownlab.system.child_process import Child
 from shutdownlab.system.kernel import MachineCannot
+
+if TYPE_CHECKING:
+    from shutdownlab.control.settings import ControllerSettings
 
 _PACKAGE: Final = Path(__file__).parent.parent / "__init__.py"
 # Imports our own package from its files, even if the other Python has a shutdownlab; the framework first.

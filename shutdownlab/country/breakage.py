@@ -13,9 +13,6 @@ from shutdownlab.servers.start import ServicesNotReady
 from shutdownlab.system.child_process import ForkedError
 from shutdownlab.system.limits import limit_reached
 
-EXIT_BROKEN = 3
-"""What a command ends with then."""
-
 BREAKAGES = (ControlError, ServicesNotReady, ForkedError, AgentError, OSError)
 """Processes that died or did not start, orders that nobody carried out, files that cannot be written."""
 

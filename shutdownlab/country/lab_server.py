@@ -20,7 +20,7 @@ from typing import Any, Final
 from shutdownlab.config.scalars import ports
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.attach_socket import listen
-from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, brief, lines_of
+from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.message_socket import MessageSocket
 from shutdownlab.country.porter import start_porter
 from shutdownlab.country.session import Session
@@ -46,6 +46,7 @@ from shutdownlab.protocol.session import (
     StartProgram,
     Tried,
 )
+from shutdownlab.results.exit_codes import EXIT_BROKEN
 from shutdownlab.servers.daemon import Listening, listening
 from shutdownlab.system.child_process import ending
 

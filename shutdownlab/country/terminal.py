@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from shutdownlab.country.assembly import Country
 from shutdownlab.country.attach_socket import Offered, listen
-from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, lines_of
+from shutdownlab.country.breakage import BREAKAGES, lines_of
 from shutdownlab.country.breaking import Breaker
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.country.porter import start_porter
@@ -23,6 +23,7 @@ from shutdownlab.country.session import Session
 from shutdownlab.country.shared_session import DistantSession, SharedSession
 from shutdownlab.country.tools import add_tools
 from shutdownlab.country.visible import LASTING
+from shutdownlab.results.exit_codes import EXIT_BROKEN
 from shutdownlab.system.child_process import exit_code
 from shutdownlab.system.inside import REPLACED
 from shutdownlab.system.sandbox import foreground_program, interactive

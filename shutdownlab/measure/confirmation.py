@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shutdownlab.measure.concurrency import ConcurrencyLimit
-from shutdownlab.measure.controls import Control, checks_request
+from shutdownlab.measure.controls import CHECKS, Control, checks_request
 from shutdownlab.measure.scheduler import Scheduler
 from shutdownlab.measure.supervisor import Supervisor
 from shutdownlab.measure.task import HeldUp, Round, Task, nobody_held_up
@@ -61,7 +61,7 @@ class Prober:
         `hosts`: the addresses of the country's names, for controls that need not look them up.
         Raises `AgentError` when one ends or is not ready in time.
         """
-        prepare()
+        prepare([CHECKS])
         self._supervisor.start(entrances, hosts, deadline_s)
 
     def mute(self, agents: Collection[str], seconds: float) -> frozenset[str]:

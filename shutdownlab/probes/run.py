@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import cache
 from inspect import signature
@@ -55,16 +55,19 @@ def _asked(request: ProbeRequest) -> Any:
     return _type_asked(request.runs).validate_python(request.ask)
 
 
-def prepare() -> None:
+def prepare(also: Iterable[str] = ()) -> None:
     """Import and make what probes of every installed kind need, so that processes forked from this one share it: the
     models of what is asked above all, which would be 2 MiB of each.
 
-    A kind of which that fails is told when it is asked for: its probes end as errors that say so.
+    also: functions that requests name without being of a kind. A kind of which it fails is told when it is asked for:
+    its probes end as errors that say so.
     """
     kinds = kinds_of(Probe)
     for name in kinds:
         with suppress(Exception):
             _type_asked(kinds[name].runs)
+    for runs in also:
+        _type_asked(runs)
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the first one has OpenSSL make its tables
 
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from shutdownlab.model.scenario import Phase
+
+EXIT_REBUILD: Final = 75
+"""To `launch` only: the country is lost, the run goes on in another (`EX_TEMPFAIL` of sysexits.h)."""
+MOST_ATTEMPTS: Final = 3
+"""How often a phase is measured at most, in one country and over all countries."""
 
 
 class CountryWornOut(Exception):

@@ -8,33 +8,34 @@ import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shutdownlab import library
 from shutdownlab.config.beside import at_home
 from shutdownlab.control.ryu import RyuPython, ryu_python
 from shutdownlab.country.attach_socket import offered
-from shutdownlab.country.breakage import EXIT_BROKEN
 from shutdownlab.country.limits import check_room
 from shutdownlab.library import Shutdown
 from shutdownlab.model import lookup
 from shutdownlab.model.programs import allowed
-from shutdownlab.network.datapath import Wish
 from shutdownlab.results.cells import cells_of
 from shutdownlab.results.directory import mark_ended
 from shutdownlab.results.events import Ending, Listener, PhaseMeasured
+from shutdownlab.results.exit_codes import EXIT_BROKEN
 from shutdownlab.results.holding import hold
 from shutdownlab.results.manifest import FORMAT, Openflow
 from shutdownlab.results.place import RUNS, new_directory, usable
 from shutdownlab.results.run import Run
 from shutdownlab.results.selection import SELECTION, Selection
+from shutdownlab.runner.breaks import EXIT_REBUILD, MOST_ATTEMPTS
 from shutdownlab.runner.event_stream import EventReader
-from shutdownlab.runner.run import EXIT_REBUILD
-from shutdownlab.runner.walk import MOST_ATTEMPTS
 from shutdownlab.system.child_process import ending
 from shutdownlab.system.limits import Room
 from shutdownlab.system.sandbox import run_in_sandbox
 from shutdownlab.verifier.sampling import share_of
+
+if TYPE_CHECKING:  # what builds a country is for the sandbox's own process: here it would be a second of a processor
+    from shutdownlab.network.datapath import Wish
 
 SAMPLE: Final = 0.05
 """The share of what has not changed that is measured where nobody says another."""

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shutdownlab.country.breakage import BREAKAGES, EXIT_BROKEN, with_limit
+from shutdownlab.country.breakage import BREAKAGES, with_limit
 from shutdownlab.country.breaking import Breaker
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.results.directory import RecordError, RunDirectory
@@ -19,17 +19,14 @@ from shutdownlab.results.events import (
     Listener,
     SignalsJudged,
 )
+from shutdownlab.results.exit_codes import EXIT_BROKEN, EXIT_OK, EXIT_UNMET
 from shutdownlab.results.manifest import Status
-from shutdownlab.runner.breaks import CountryLost, CountryWornOut, SelfCheckFailed
+from shutdownlab.runner.breaks import EXIT_REBUILD, CountryLost, CountryWornOut, SelfCheckFailed
 from shutdownlab.runner.event_stream import EventWriter, ListenersGone, StarterKilled, is_deserted
 from shutdownlab.runner.options import RunOptions
 from shutdownlab.runner.signals import verdicts
 from shutdownlab.runner.walk import Walk
 from shutdownlab.system.kernel import MachineCannot
-
-EXIT_OK, EXIT_UNMET = 0, 1
-EXIT_REBUILD = 75
-"""To `launch` only: the country is lost, the run goes on in another (`EX_TEMPFAIL` of sysexits.h)."""
 
 
 def inside(payload: Mapping[str, Any]) -> int:

@@ -55,7 +55,7 @@ from shutdownlab.results.result import Result
 from shutdownlab.results.run import Run
 from shutdownlab.results.selection import to_leave
 from shutdownlab.runner.boxes import Boxes
-from shutdownlab.runner.breaks import CountryLost, CountryWornOut, SelfCheckFailed
+from shutdownlab.runner.breaks import MOST_ATTEMPTS, CountryLost, CountryWornOut, SelfCheckFailed
 from shutdownlab.runner.clock import Clock
 from shutdownlab.runner.machine import describe_machine
 from shutdownlab.runner.measuring import Measuring, refuted_by, unconfirmed_of
@@ -68,9 +68,6 @@ from shutdownlab.runner.story import Story
 from shutdownlab.runner.tally import Tally
 
 _VERSION: Final = version("shutdownlab")
-
-MOST_ATTEMPTS = 3
-"""How often a phase is measured at most, in one country and over all countries."""
 
 
 def _unused(directory: Path) -> Path:

@@ -18,6 +18,7 @@ from shutdownlab.model.scenario import Family, Outcome, Phase
 from shutdownlab.model.topology import VantageId
 from shutdownlab.protocol.probing import Measurement
 from shutdownlab.results.cells import Cell, cells_of, result_of
+from shutdownlab.results.exit_codes import EXIT_OK, EXIT_UNMET
 from shutdownlab.results.manifest import PhaseInfo
 from shutdownlab.results.place import usable
 from shutdownlab.results.result import Result
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from shutdownlab.results.events import Begun, Event
     from shutdownlab.verifier.warnings import Warned
 
-EXIT_OK, EXIT_UNMET = 0, 1
 Who: TypeAlias = tuple[VantageId | str, str, Family]
 """A cell of a phase: its vantage point, or the operator that is seen from outside; its target and family."""
 

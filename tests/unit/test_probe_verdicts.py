@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from shutdownlab import library
+from shutdownlab.measure.controls import CHECKS
 from shutdownlab.model.probe import Family, Probe, Surroundings
 from shutdownlab.model.registered import kinds_of
 from shutdownlab.model.scenario import Outcome
@@ -383,11 +384,12 @@ def test_a_web_record_is_one_that_oonis_own_reader_takes(environment: Callable[[
 
 
 def test_what_agents_ask_for_is_made_before_they_are_forked() -> None:
-    run.prepare()
+    run.prepare([CHECKS])
     made = run._type_asked.cache_info().misses
     registered = kinds_of(Probe)
     for name in registered:
         run._type_asked(registered[name].runs)
+    run._type_asked(CHECKS)
     assert run._type_asked.cache_info().misses == made
 
 
