@@ -402,7 +402,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         for name in asked:
             net.get(name).variables.update(plan.key_log(network.nodes[name].owner))
             entrances[name] = partial(_as_subscriber, net.get(name).enter(), variables | net.get(name).variables)
-        known = {name: tuple(map(str, each.addresses)) for each in reversed(network.hosted) for name in each.names}
+        known = {name: each.texts for each in reversed(network.hosted) for name in each.names}
         agents.start(entrances, known)
     with _timed(took, "switches"):
         tell(f"starting Open vSwitch, {datapath.name} datapath ({datapath.why})")

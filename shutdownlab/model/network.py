@@ -10,6 +10,7 @@ import ipaddress
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from shutdownlab.config.addresses import Address, Interface, IpPrefix
@@ -102,7 +103,7 @@ class Link:
     local: Pair = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hosted:
     """An endpoint of an app as it lives in this network: on `node`, under these names and addresses.
 
@@ -118,6 +119,11 @@ class Hosted:
     domestic: bool
     blocks: tuple[IpPrefix, ...] = ()
     program: ServerProgram | None = None
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """Its addresses as they are written."""
+        return tuple(map(str, self.addresses))
 
     @property
     def site_name(self) -> str:
@@ -140,6 +146,7 @@ class Network:
     _by_name: dict[str, Hosted] = field(default_factory=dict)
     _subscribers: dict[VantageId, str] = field(default_factory=dict)
     _of_operator: dict[str, list[tuple[int, Vantage]]] = field(default_factory=dict)
+    _vantage_places: dict[VantageId, int] = field(default_factory=dict)
     _places: dict[str, int] = field(default_factory=dict)
     _by_role: dict[tuple[Role, str | None], list[Node]] = field(default_factory=dict)
 
@@ -150,6 +157,7 @@ class Network:
         self.vantages = tuple(self.topology.vantages())
         for place, vantage in enumerate(self.vantages):
             self._of_operator.setdefault(vantage.id.operator, []).append((place, vantage))
+            self._vantage_places[vantage.id] = place
 
     def add(self, node: Node) -> None:
         """Take a new node in."""
@@ -208,6 +216,10 @@ class Network:
         kinds = (kind.mtu for kind in self.topology.links.values())
         return any(mtu < PLAIN.mtu for mtu in (*self.topology.mtus.values(), *kinds))
 
+    def place_of(self, vantage: VantageId) -> int:
+        """Which of all subscriber groups it is, from 0."""
+        return self._vantage_places[vantage]
+
     def vantages_of(self, operator: str) -> Sequence[tuple[int, Vantage]]:
         """The subscriber groups of an operator, each with its place among all."""
         return self._of_operator.get(operator, ())
@@ -220,7 +232,7 @@ class Network:
         """What answers under a host name or an address, if anything of this network does."""
         if not self._by_name:
             for hosted in reversed(self.hosted):  # the first one that bears a name counts
-                self._by_name |= dict.fromkeys((*hosted.names, *map(str, hosted.addresses)), hosted)
+                self._by_name |= dict.fromkeys((*hosted.names, *hosted.texts), hosted)
         return self._by_name.get(name)
 
     @property

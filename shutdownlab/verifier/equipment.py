@@ -65,6 +65,7 @@ class DataPlane:
         self.at_switch: dict[tuple[object, ...], SwitchStep] = {}
         """The same at each of them."""
         self._addresses: dict[tuple[str, int], str] = {}
+        self._unlike: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._switches: dict[tuple[str, ...], PaperSwitch] = {}
         self._boxes: dict[tuple[str, ...], Box] = {}
         self._named = PrefixTable(prefixes_named(shutdown))
@@ -93,12 +94,14 @@ class DataPlane:
 
     def unlike(self, addresses: tuple[str, ...]) -> tuple[str, ...]:
         """One of each kind of addresses that policies or boxes could tell apart, or that different hosts have."""
-        found: dict[object, str] = {}
-        for text in addresses:
-            address, host = ip_address(text), self.ways.host_of(text)
-            within = tuple(self._named.around_address(address))
-            found.setdefault((host and host.name, within), text)
-        return tuple(found.values())
+        if addresses not in self._unlike:
+            found: dict[object, str] = {}
+            for text in addresses:
+                address, host = ip_address(text), self.ways.host_of(text)
+                within = tuple(self._named.around_address(address))
+                found.setdefault((host and host.name, within), text)
+            self._unlike[addresses] = tuple(found.values())
+        return self._unlike[addresses]
 
     def switch(self, name: str, active: Mapping[str, Policy]) -> PaperSwitch:
         """A switch with its program while these policies are in force."""

@@ -32,6 +32,11 @@ def _number(address: str) -> int:
     return int(ip_address(address))
 
 
+@cache
+def _packed(address: str) -> bytes:
+    return ip_address(address).packed
+
+
 @dataclass(frozen=True)
 class FiveTuple:
     """What packets of one connection have in common: the protocol and the addresses and ports of client and server.
@@ -53,7 +58,7 @@ class FiveTuple:
     @cached_property
     def packed(self) -> tuple[bytes, bytes]:
         """The addresses of client and server, as they are on the wire."""
-        return ip_address(self.client).packed, ip_address(self.server).packed
+        return _packed(self.client), _packed(self.server)
 
     def as_ipv6(self, standing: IPv6Network) -> FiveTuple:
         """The same connection, of IPv4, as it is where an operator's `standing` /96 writes IPv4 addresses as IPv6 ones

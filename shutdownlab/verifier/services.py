@@ -30,7 +30,7 @@ class Listener:
 
     def site(self, name: str) -> Hosted | None:
         """What answers under a host name there."""
-        return next((each for each in self.hosted if name in each.names or name in map(str, each.addresses)), None)
+        return next((each for each in self.hosted if name in each.names or name in each.texts), None)
 
 
 class Servers:
@@ -52,7 +52,7 @@ class Servers:
         self._addresses: dict[str, list[str]] = {}
         for hosted in network.hosted:
             for name in hosted.names:
-                self._addresses.setdefault(name, []).extend(map(str, hosted.addresses))
+                self._addresses.setdefault(name, []).extend(hosted.texts)
 
     def addresses(self, name: str, version: int) -> tuple[str, ...] | None:
         """What name servers say of a host name; None: there is no such name."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import chain
@@ -18,6 +17,8 @@ _Test = tuple[str, int, int]
 """A field, what it must be, and under which mask (-1: all of it)."""
 _Entry = tuple[int, Rule, tuple[_Test, ...]]
 """A rule, its place in its table, and what it asks for besides what it is found by."""
+_NOWHERE: Final = 1 << 62
+"""Behind every rule of a table."""
 _TELLING: Final = ("metadata", "eth_dst", "in_port")
 """The fields that tell rules of a switch apart, the most telling first."""
 
@@ -50,10 +51,11 @@ class PaperSwitch:
 
     def __init__(self, program: SwitchProgram) -> None:
         self.meters = {meter.id: meter for meter in program.meters}
-        self._rules: dict[PipelineTable, list[Rule]] = defaultdict(list)
+        self._rules: list[list[Rule]] = [[] for _ in PipelineTable]
         for rule in program.rules:
             self._rules[rule.table].append(rule)
-        self._tables: dict[PipelineTable, _Lookup | None] = {}
+        self._tables: list[_Lookup | None] = [None for _ in PipelineTable]
+        self._passed: list[tuple[tuple[Rule, ...], PipelineTable | None] | None] = [None for _ in PipelineTable]
 
     def run(self, packet: Fields) -> Fate:
         """Follow a packet from CLASSIFY on."""
@@ -61,8 +63,9 @@ class PaperSwitch:
         fate = Fate()
         table: PipelineTable | None = PipelineTable.CLASSIFY
         while table is not None:
-            lookup = self._tables[table] if table in self._tables else self._table(table)
-            rule = lookup.first(state) if lookup is not None else None
+            passed, table = self._passed[table] or self._passing(table)
+            fate.rules += passed
+            rule = self._table(table).first(state) if table is not None else None
             if rule is None:
                 break  # OpenFlow 1.3: a table miss drops
             fate.rules.append(rule)
@@ -79,20 +82,27 @@ class PaperSwitch:
 
     def first(self, table: PipelineTable, state: dict[str, int]) -> Rule | None:
         """The rule of a table that counts for a packet; `state`: its fields as numbers, metadata and registers too."""
-        lookup = self._table(table)
-        return lookup.first(state) if lookup is not None else None
+        return self._table(table).first(state)
 
     def matching(self, table: PipelineTable, state: dict[str, int]) -> list[Rule]:
         """All rules of a table that a packet matches, the one that counts first."""
-        lookup = self._table(table)
-        return lookup.every(state) if lookup is not None else []
+        return self._table(table).every(state)
 
-    def _table(self, table: PipelineTable) -> _Lookup | None:
+    def _passing(self, table: PipelineTable) -> tuple[tuple[Rule, ...], PipelineTable | None]:
+        """The rules that every packet meets from a table on as it is sent from table to table, and where that ends."""
+        met: list[Rule] = []
+        here: PipelineTable | None = table
+        while here is not None and (rule := self._table(here).passes_all) is not None:
+            met.append(rule)
+            here = rule.goto
+        found = self._passed[table] = tuple(met), here
+        return found
+
+    def _table(self, table: PipelineTable) -> _Lookup:
         """A table, ordered when a packet first comes to it: many never see one."""
-        if table not in self._tables:
-            own = sorted(self._rules.get(table, ()), key=_late)
-            self._tables[table] = _Lookup(own) if own else None
-        return self._tables[table]
+        if (known := self._tables[table]) is None:
+            known = self._tables[table] = _Lookup(sorted(self._rules[table], key=_late))
+        return known
 
 
 def _late(rule: Rule) -> int:
@@ -107,6 +117,10 @@ class _Lookup:
         self._by_field: dict[str, dict[int, list[_Entry]]] = {}
         self._only = rules[0] if len(rules) == 1 and not rules[0].match else None
         """What goes for every packet alike, where nothing else is there."""
+        only = self._only
+        does_more = only is None or only.outputs or only.moves or only.meter is not None or only.metadata is not None
+        self.passes_all = None if does_more else only
+        """The same, where it only sends packets on, or drops them."""
         for place, rule in enumerate(rules):
             tests = _tests(rule.match)
             exact = {name: value for name, value, mask in tests if mask == -1}
@@ -120,19 +134,20 @@ class _Lookup:
     def first(self, state: dict[str, int]) -> Rule | None:
         if self._only is not None:
             return self._only
-        best: tuple[int, Rule] | None = None
+        best: Rule | None = None
+        before = _NOWHERE
         for entries in self._entries(state):
             for place, rule, tests in entries:
-                if best is not None and place > best[0]:
+                if place > before:
                     break
                 for name, value, mask in tests:  # `_holds`, without a call for each of a table's rules
                     found = state.get(name)
                     if found is None or found & mask != value:
                         break
                 else:
-                    best = place, rule
+                    before, best = place, rule
                     break
-        return best[1] if best is not None else None
+        return best
 
     def every(self, state: dict[str, int]) -> list[Rule]:
         entries = sorted(chain.from_iterable(self._entries(state)), key=lambda entry: entry[0])

@@ -96,9 +96,9 @@ def _served(network: Network, app: str, version: int) -> list[Hosted]:
 def _targets(app: str, at: Surroundings) -> Iterator[Target]:
     """The endpoints that an app has in an IP version; of those alike, one a vantage point, as OONI Probe picks one."""
     alike = [name for _, name in alike_endpoints(at.network, app, at.family.version)]
-    picked = alike[at.network.vantages.index(at.vantage) % len(alike)] if alike else None
+    picked = alike[at.network.place_of(at.vantage.id) % len(alike)] if alike else None
     for hosted in _served(at.network, app, at.family.version):
         services = tuple((service.kind, service.port) for service in hosted.services)
         for name in hosted.names or ("",):
             if name not in alike or name == picked:
-                yield Target(name, tuple(map(str, hosted.addresses)), services)
+                yield Target(name, hosted.texts, services)
