@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TEXT = "".join((ROOT / page).read_text() for page in ("docs/language.md", "README.md"))
+TEXT = "".join((ROOT / page).read_text() for page in ("docs/language.md", "docs/outside.md", "README.md"))
 
 
 def blocks(language: str = "") -> list[str]:
