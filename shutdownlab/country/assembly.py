@@ -246,9 +246,10 @@ class Country:
     def _rules_lost(self) -> list[str]:
         """Which switches do not hold as many rules as they have confirmed last: whatever passes them says nothing.
 
-        A controller that believes them to be there does not put them again.
+        A controller that believes them to be there does not put them again. What one of the user's own puts beside
+        them nobody else knows: its switches are not asked.
         """
-        asked = {node.name: self.net.get(node.name) for node in self._switches}
+        asked = {n.name: self.net.get(n.name) for n in self._switches if n.owner not in self.plan.controllers}
         end = time.monotonic() + SOON_S
         while True:
             found = {name: _held_by(switch) for name, switch in asked.items()}

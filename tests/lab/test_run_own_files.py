@@ -97,6 +97,31 @@ def test_what_a_controller_of_ones_own_starts_can_be_interrupted(tmp_path: Path)
     assert "what it started ended with -2" in done.output
 
 
+ADDING = """
+from shutdownlab.compiler.rules import PipelineTable, Rule
+from shutdownlab.controllers.isp import Isp
+
+from shutdownlab.protocol.messages import Order
+
+TUNNELS = Rule(PipelineTable.ACCESS_LISTS, 5000, (("eth_type", 0x0800), ("ip_proto", 47)))
+
+
+class Adding(Isp):
+    def obey(self, order: Order) -> None:
+        super().obey(order)
+        for switch in self._switches.values():
+            switch.enforce([], [TUNNELS])
+"""
+
+
+def test_rules_that_a_controller_of_ones_own_puts_beside_those_ordered_are_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "adding.py").write_text(ADDING)
+    path = small(tmp_path, lambda scenario: scenario.update(controllers={"southcell": "adding.py"}))
+    done = invoke(tmp_path, "run", path, "--trust", "--until", "blackout", "--out", "run")
+    assert done.code == 0, done.output
+    assert "went wrong" not in done.output
+
+
 def test_without_trust_nothing_of_it_starts_and_all_that_would_is_listed(tmp_path: Path, programs: Path) -> None:
     for command in (("run", "own/board-run.yaml", "--out", "run"), ("lab", "own/board-run.yaml")):
         done = invoke(tmp_path, *command)
