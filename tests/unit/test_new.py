@@ -69,9 +69,23 @@ def test_a_new_country_may_have_an_operator_by_satellite() -> None:
     assert CliRunner().invoke(app, ["verify", "mine.yaml"]).exit_code == 0
 
 
+def test_foreigners_phones_are_a_group_that_a_new_country_says_how_to_add() -> None:
+    assert new("country", "land", "--operator", NORTH, "--operator", SOUTH).exit_code == 0
+    written = Path("land.yaml").read_text().splitlines()
+    said = [line for line in written if "foreigners' phones" in line]
+    assert len(said) == 1, "only a mobile operator has guests"
+    region = written.index(said[0]) + 1
+    group = said[0].partition("`ordinary`: ")[2]
+    written[region] = written[region].replace("{ordinary", f"{{{group}, ordinary")
+    Path("land.yaml").write_text("\n".join(written))
+    guests = [vantage for vantage in library.load_topology("land.yaml").topology.vantages() if vantage.home]
+    assert [(str(vantage.id), vantage.home) for vantage in guests] == [("southcell/capital/guests", "as64601")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("country", "mine", "--operator", "a:1:0.5:roaming"), "found 'a:1:0.5:roaming'; expected NAME:ASN[:SHARE]"),
         (("country", "Mine"), "NAME: found 'Mine'; expected at most 40 lower-case letters"),
         (("country", "mine"), "--operator: found none, and nobody to ask; expected NAME:ASN"),
         (("country", "mine", "--operator", "a"), "--operator: found 'a'; expected NAME:ASN"),
