@@ -105,8 +105,10 @@ class LinkDirection:
     @property
     def due(self) -> float | None:
         """When the next frame is due, by the clock `accept` was given; None when the line is empty."""
-        dues = [queue[0][0] for queue in (self._queue, self._answers) if queue]
-        return min(dues, default=None)
+        queue, answers = self._queue, self._answers
+        if not answers:
+            return queue[0][0] if queue else None
+        return min(queue[0][0], answers[0][0]) if queue else answers[0][0]
 
     def answer(self, raw: bytes, due: float) -> None:
         """Take what a router on the link sends to this direction's end: it has less far to go than what others send."""
@@ -191,9 +193,8 @@ class Relay:
             while True:
                 wait = max(0.0, heap[0][0] - time.monotonic()) if heap else None
                 # epoll counts in milliseconds; select, on the epoll descriptor, in microseconds.
-                if wait or wait is None:
-                    select.select([poller], [], [], wait)
-                for descriptor, _ in poller.poll(0):
+                came = [] if wait != 0 and not select.select([poller], [], [], wait)[0] else poller.poll(0)
+                for descriptor, _ in came:
                     if descriptor == stop_fd:
                         return
                     if descriptor == asked:
@@ -230,19 +231,19 @@ class Relay:
 
     def _take(self, index: int) -> None:
         batch, line, hops = self._batch, self._lines[index], self._hops[index]
+        back = index % 2 == 1
         count = batch.read(self._sources[index])
         now = time.monotonic()
         for i in range(count):
             raw: bytes | None = batch.raw(i)
             if hops is not None and raw is not None:
-                raw, answer, at = hops.carry(raw, back=index % 2 == 1)
+                raw, answer, at = hops.carry(raw, back=back)
                 if answer is not None:
                     self._lines[index ^ 1].answer(answer, now + 2 * self._delays[index] * at / (len(hops) + 1))
+                    self._schedule(index ^ 1)
             if raw is not None:
                 line.accept(raw, now)
         self._schedule(index)
-        if hops is not None:
-            self._schedule(index ^ 1)
 
     def _schedule(self, index: int) -> None:
         """Have a direction in the heap for when it is due next."""
