@@ -107,8 +107,10 @@ class LinkDirection:
     @property
     def due(self) -> float | None:
         """When the next frame is due, by the clock of `accept`'s `now`; None if there is none."""
-        dues = [queue[0][0] for queue in (self._queue, self._answers) if queue]
-        return min(dues, default=None)
+        queue, answers = self._queue, self._answers
+        if not answers:
+            return queue[0][0] if queue else None
+        return min(queue[0][0], answers[0][0]) if queue else answers[0][0]
 
     def answer(self, raw: bytes, due: float) -> None:
         """Queues a frame from a router on the link, due at `due`: it may overtake others, as its way is shorter."""
@@ -193,9 +195,8 @@ class Relay:
             while True:
                 wait = max(0.0, heap[0][0] - time.monotonic()) if heap else None
                 # epoll's timeout is in milliseconds; select, on the epoll descriptor, has microseconds.
-                if wait or wait is None:
-                    select.select([poller], [], [], wait)
-                for descriptor, _ in poller.poll(0):
+                came = [] if wait != 0 and not select.select([poller], [], [], wait)[0] else poller.poll(0)
+                for descriptor, _ in came:
                     if descriptor == stop_fd:
                         return
                     if descriptor == asked:
@@ -234,19 +235,19 @@ class Relay:
 
     def _take(self, index: int) -> None:
         batch, line, hops = self._batch, self._lines[index], self._hops[index]
+        back = index % 2 == 1
         count = batch.read(self._sources[index])
         now = time.monotonic()
         for i in range(count):
             raw: bytes | None = batch.raw(i)
             if hops is not None and raw is not None:
-                raw, answer, at = hops.carry(raw, back=index % 2 == 1)
+                raw, answer, at = hops.carry(raw, back=back)
                 if answer is not None:
                     self._lines[index ^ 1].answer(answer, now + 2 * self._delays[index] * at / (len(hops) + 1))
+                    self._schedule(index ^ 1)
             if raw is not None:
                 line.accept(raw, now)
         self._schedule(index)
-        if hops is not None:
-            self._schedule(index ^ 1)
 
     def _schedule(self, index: int) -> None:
         """Adds a direction to the heap, unless its entry there is early enough."""
