@@ -193,8 +193,8 @@ class Budget(Record):
     give_up_unfinished: bool = False
     """The first request or ClientHello that has not come completely ends inspection, if no rule matches it yet."""
     every_request: bool = False
-    """Goes on inspecting after a message that no rule matched (a request of HTTP, a DNS question, a message of SIP),
-    wherever the next one begins, within the budget of packets; `bytes` are then those of a message."""
+    """Goes on inspecting after a message (a request of HTTP, a DNS question, a message of SIP) that no rule matched, or
+    that one lets pass, wherever the next one begins, within the budget of packets; `bytes` are then a message's."""
     datagrams: Count = 16
     """Datagrams looked at in a UDP flow; 0 is unlimited."""
 
