@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.library import Shutdown
-from shutdownlab.model.network import Node, Role
+from shutdownlab.model.network import Hosted, Node, Role
 from shutdownlab.model.policy import Means, Point, Policy
 from shutdownlab.model.probe import Probe, Surroundings
 from shutdownlab.model.routing import systems
@@ -97,6 +97,22 @@ class Classes:
         if withdrawing := self.withdrawing(phase):
             kind = withdrawing, vantage.id, kind
         return (kind, vantage.id, *self._measured(phase, vantage)) if self.remembers else kind
+
+    def likeness(self, phase: Phase) -> object:
+        """The same for phases in which no cell's class differs from what it is in the others."""
+        apart = self.remembers or self._counting or self.breaks(phase) or self.withdrawing(phase)
+        return phase.phase if apart or self.is_timed(phase) else tuple(self._of_phase(phase))
+
+    def site(self, hosted: Hosted) -> object:
+        """What tells a web site abroad from others, in a phase in which nothing is broken: the same for those that
+        cannot differ."""
+        return self._endpoints.site(hosted)
+
+    def tells_sites_alike(self, phase: Phase) -> bool:
+        """Whether `site` counts in a phase: all that is done there are the scenario's own policies, and no routes."""
+        known = self.shutdown.scenario.policies
+        own = all(known.get(name) is policy for name, policy in self.active(phase).items())
+        return own and not self.breaks(phase) and not self.withdrawing(phase)
 
     def just_before(self, phase: Phase) -> tuple[Phase, ...]:
         """A phase, and the one before it: a box whose rules stay the same forgets nothing in between."""
@@ -319,7 +335,7 @@ class Classes:
             found = dict.fromkeys(
                 hosted.node
                 for hosted in self._network.served
-                if hosted.app == app or not names.isdisjoint({*hosted.names, *map(str, hosted.addresses)})
+                if hosted.app == app or not names.isdisjoint({*hosted.names, *hosted.texts})
             )
             self._hosts[target] = tuple(self._network.nodes[name] for name in found)
         return self._hosts[target]

@@ -1,4 +1,7 @@
-"""Which of WhatsApp's chat end points, of which each vantage point asks for one, nothing tells apart. Pure."""
+"""What nothing tells apart: of WhatsApp's chat end points, of which each vantage point asks for one, and of web sites.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Final
 from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.config.domains import with_all_above
 from shutdownlab.config.prefix_table import PrefixTable
+from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Hosted
@@ -65,6 +69,30 @@ class Endpoints:
 
     def _around(self, address: Address) -> tuple[IpPrefix, ...]:
         return tuple(self._prefixes.around_address(address))
+
+    def site(self, hosted: Hosted) -> object:
+        """What tells a web site from others, asked for by its first name: the same for those that fare alike."""
+        name, prefixes = hosted.names[0], [p for app in self._apps_meant.values() for p in app.prefixes]
+        by_address = any(a in prefix for prefix in prefixes for a in hosted.addresses)
+        if self._apart or self._by_bytes or by_address:
+            return name  # an app is known by an address where no name tells it
+        around = frozenset((address.version, self._around(address)) for address in hosted.addresses)
+        said = tuple([(domain, domain == name) for domain in with_all_above(name) if self._is_meant(domain)])
+        return hosted.node, around, hosted.services, said
+
+    def _is_meant(self, domain: str) -> bool:
+        """Whether a policy or a profile means a name or a domain, by itself or by an app that has it."""
+        return any(who == domain or who in self._apps_meant for who in self._named.get(domain, ()))
+
+    @cached_property
+    def _apps_meant(self) -> Mapping[str, App]:
+        """The apps that policies or profiles name."""
+        found: list[str] = []
+        for policy in self._shutdown.scenario.policies.values():
+            found += (*policy.targets.apps, *policy.except_.apps, *(app for each in policy.allow for app in each.apps))
+        for part in conditions_of(self._shutdown):
+            found += part.app
+        return {name: self._shutdown.apps[name] for name in found if name in self._shutdown.apps}
 
     @cached_property
     def _by_bytes(self) -> bool:

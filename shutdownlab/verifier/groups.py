@@ -66,6 +66,8 @@ class CellGroups:
         self._scopes = self._told_apart_by()
         self._always: list[_Kind] = []
         self._asking: dict[tuple[str, VantageId], bool] = {}
+        self._found: dict[object, dict[tuple[VantageId, str, Family], CellVerdict]] = {}
+        """What has come of cells, in phases that are alike."""
 
     def of_phase(self, phase: Phase) -> Iterator[CellGroup]:
         """Every cell of a phase is in one of them."""
@@ -74,6 +76,7 @@ class CellGroups:
             (each, [name for name in probes if each.is_about(name)])
             for each in self.scenario.expectations_of(phase, self.verifier.choices)
         ]
+        found = self._found.setdefault(self.verifier.classes.likeness(phase), {})
         for alike in self._alike(phase):
             first = alike.vantages[0]
             expected: dict[str, Expectation] = {}  # the last one counts
@@ -84,7 +87,10 @@ class CellGroups:
                 if not self._asks(name, probe, first):
                     continue
                 for family in probe.families:
-                    verdict = self.verifier.verdict(phase, Cell(phase.phase, first.id.operator, first, name, family))
+                    key = first.id, name, family
+                    if (verdict := found.get(key)) is None:
+                        cell = Cell(phase.phase, first.id.operator, first, name, family)
+                        verdict = found[key] = self.verifier.verdict(phase, cell)
                     yield CellGroup(
                         phase, name, probe.column or name, family, verdict, expected.get(name), alike.vantages,
                         "", len(alike.vantages), alike.weight,

@@ -49,15 +49,17 @@ class Sites:
             named += (policy.targets, policy.except_, *policy.allow)
         sites = {app: h for app, h in sites.items() if not any(_names(t, h) for t in named)} or sites
         self.probes: dict[str, Probe] = {}
+        self._at: dict[str, Hosted] = {}
+        """By a probe's name, the site that it asks for, but for those that are missed."""
         self.pages, self.quic, self.same, self.connections = list[str](), list[str](), list[str](), list[str]()
         for app, hosted in sites.items():
             services = {(service.kind, service.port) for service in hosted.services}
             url = f"https://{hosted.names[0]}/"
             if ("https", 443) in services:
-                self._add(self.pages, f"page of {app}", Web(test="web", url=url))
-                self._add(self.connections, f"connection to {app}", _connection(hosted.names[0]))
+                self._add(self.pages, f"page of {app}", Web(test="web", url=url), hosted)
+                self._add(self.connections, f"connection to {app}", _connection(hosted.names[0]), hosted)
             if ("h3", 443) in services:
-                self._add(self.quic, f"page of {app} over QUIC", Http3(test="http3", url=url))
+                self._add(self.quic, f"page of {app} over QUIC", Http3(test="http3", url=url), hosted)
                 self.same.append(f"page of {app}")
         self.missed = list[str]()
         for name in named_sites(network, policies):
@@ -69,15 +71,21 @@ class Sites:
             ):
                 self._add(self.missed, f"missed page of {name}", Web(test="web", url=f"https://{name}/"))
         self._found: dict[tuple[CellClass, str], tuple[float, float]] = {}
+        self._standing_for: dict[str, str] | None = None
+        """By a probe's name, that of the first one of its kind whose site fares alike."""
+        self._phases: dict[str, bool] = {}
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """The names of the sites, one each."""
         return tuple(probe.host for name in self.connections if (probe := self.probes[name]) and isinstance(probe, Tcp))
 
-    def _add(self, names: list[str], name: str, probe: Probe) -> None:
+    def _add(self, names: list[str], name: str, probe: Probe, at: Hosted | None = None) -> None:
+        """`at`: the site that it asks for, by its first name."""
         names.append(name)
         self.probes[name] = probe
+        if at is not None:
+            self._at[name] = at
 
     def volume(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
         """Of what a line usually gets from sites abroad, what it gets: 0 to 1."""
@@ -115,12 +123,26 @@ class Sites:
         return sum(got) / len(got) if got else 0.0
 
     def _got(self, verifier: Verifier, phase: Phase, vantage: Vantage, name: str, *, rated: bool) -> float:
+        name = self._stands_for(verifier, phase, name)
         cell = Cell(phase.phase, vantage.id.operator, vantage, name, Family.IPV4)
         key = verifier.classes.of(phase, cell, vantage), name
         if key not in self._found:
             self._found[key] = self._follow(verifier, phase, cell, vantage)
         of_rate, at_all = self._found[key]
         return of_rate if rated else at_all
+
+    def _stands_for(self, verifier: Verifier, phase: Phase, name: str) -> str:
+        """The probe that is followed in place of another in a phase: the same comes of it, as nothing tells their sites
+        apart."""
+        if phase.phase not in self._phases:
+            self._phases[phase.phase] = verifier.classes.tells_sites_alike(phase)
+        if not self._phases[phase.phase]:
+            return name
+        if self._standing_for is None:
+            first: dict[object, str] = {}
+            unlike = {each: (type(self.probes[each]), verifier.classes.site(at)) for each, at in self._at.items()}
+            self._standing_for = {each: first.setdefault(kind, each) for each, kind in unlike.items()}
+        return self._standing_for.get(name, name)
 
     def _follow(self, verifier: Verifier, phase: Phase, cell: Cell, vantage: Vantage) -> tuple[float, float]:
         """What a line gets of a site, 0 to 1: of what its rate has room for, and at whatever rate."""

@@ -1,0 +1,74 @@
+"""Web sites abroad, of which outsiders' signals are made, are told apart where anything could: else one is followed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shutdownlab.library import load
+from shutdownlab.model.scenario import Family, Outcome
+from shutdownlab.results.cells import Cell
+from shutdownlab.verifier.outside import Outside
+
+ONE, OTHER = "www.wikipedia.org", "www.facebook.com"
+"""Two sites of one network abroad, with the same servers."""
+
+
+def outside(**policy: Any) -> Outside:
+    scenario = {
+        "format": 1, "name": "one-policy", "title": "", "topology": "two-operators",
+        "policies": {"one": {"title": "", "source": "made up"} | policy},
+        "probes": {"page": {"test": "web", "url": f"https://{OTHER}/"}},
+        "timeline": [{"phase": "then", "at": "2030-01-01T00:00Z", "title": "", "start": ["one"]}],
+        "ends": "2030-01-01T05:00Z",
+    }  # fmt: skip
+    return Outside(load(scenario), {})
+
+
+def kinds_of_the_two(seen: Outside) -> int:
+    """How many kinds they are; what is got of all sites is what comes of each followed alone."""
+    phase, verifier = seen.shutdown.scenario.timeline[0], seen.verifier
+    assert {"page of wikipedia", "page of facebook"} < set(seen.sites.pages)
+    for vantage in (each for each in seen.shutdown.network.vantages if each.is_ordinary):
+        cells = [Cell(phase.phase, vantage.id.operator, vantage, name, Family.IPV4) for name in seen.sites.pages]
+        got = [verifier.verdict(phase, cell).outcome is Outcome.OK for cell in cells]
+        assert seen.sites.volume(verifier, phase, vantage) == sum(got) / len(got), vantage.id
+    hosted = [seen.shutdown.network.hosted_as(name) for name in (ONE, OTHER)]
+    return len({verifier.classes.site(each) for each in hosted if each is not None})
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"block": {"apps": ["whatsapp"]}},
+        {"block": {"sites": ["www.bbc.com"]}},
+        {"block": {"everything": True}},
+        {"inspect": [{"name": "a", "when": {"name_suffix": "bbc.com"}, "verdict": "drop"}]},
+    ],
+    ids=["an app", "another site", "everything", "a rule about another site"],
+)
+def test_sites_that_nothing_tells_apart_are_of_one_kind(policy: dict[str, Any]) -> None:
+    assert kinds_of_the_two(outside(**policy)) == 1
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"name_exact": ONE},
+        {"name_suffix": "wikipedia.org"},
+        {"name_contains": "wikip"},
+        {"name_regex": "^www[.]w"},
+        {"keyword": "wikip"},
+        {"app": "wikipedia"},
+        {"not": {"name_exact": ONE}},
+        {"address": "91.198.174.192/32"},
+    ],
+    ids=["its name", "its domain", "a part of it", "a pattern", "a keyword", "its app", "all but it", "its address"],
+)
+def test_a_site_that_a_rule_of_boxes_is_about_is_told_apart(when: dict[str, Any]) -> None:
+    assert kinds_of_the_two(outside(inspect=[{"name": "a", "when": when, "verdict": "drop"}])) == 2
+
+
+def test_a_site_whose_address_is_blocked_is_told_apart() -> None:
+    assert kinds_of_the_two(outside(block={"addresses": ["91.198.174.192/32"]})) == 2
