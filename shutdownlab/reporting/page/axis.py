@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from shutdownlab.reporting.page.account import PhaseSpan
 
-_STEPS = (1 / 60, 1 / 12, 1 / 4, 1, 2, 3, 6, 12, 24, 48, 24 * 7, 24 * 14, 24 * 30, 24 * 90, 24 * 365)
+_STEPS = (1 / 60, 1 / 12, 1 / 4, 1, 2, 3, 6, 12, 24, 48, 24 * 7, 24 * 14, 24 * 30, 24 * 90, 24 * 180, 24 * 365)
 """Hours between two marks."""
 
 
