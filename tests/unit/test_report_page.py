@@ -266,6 +266,20 @@ def test_a_region_that_lost_nothing_is_not_said_to_be_cut_off() -> None:
     assert told.endswith("ordinary subscribers in north and south reached nothing at all, for 6 h.")
 
 
+def test_dates_have_their_year_where_there_are_several() -> None:
+    def over(days: int) -> str:
+        found = [cell(0, "web", "ok"), cell(1, "web", "blocked"), cell(2, "web", "ok")]
+        found[2] = found[2].model_copy(update={"time": BEGIN + timedelta(days=days)})
+        return document(account(found), (), Whys(), {}, "", "")
+
+    assert ">01 May 08:00 p0<" in (one := over(200)) and "01 May 2030 08:00" not in one
+    several = over(400)
+    assert ">01 May 2030 08:00 p0<" in several and ">05 Jun 2031 08:00 p2<" in several
+    marks = re.findall(r">([0-9]+ [A-Z][a-z]{2}(?: 20[0-9]{2})?)</text>", several)
+    assert len(marks) > 3
+    assert [mark[-4:] for mark in marks if mark[-1].isdigit()] == ["2030", "2031"]  # the first of each year
+
+
 @pytest.mark.parametrize(
     ("scenario", "said", "never"),
     [

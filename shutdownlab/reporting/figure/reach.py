@@ -50,7 +50,7 @@ def time_axis(axis: Axis, top: float, bottom: float) -> Iterator[Html]:
     """Marks with their dates below, and thin lines through what is above."""
     for x, label in axis.marks():
         yield element("path", d=f"M{figure(x)} {figure(top)}V{figure(bottom + 2)}", stroke=RULE, stroke_width=0.5)
-        if x < axis.right - 8:
+        if x < axis.right - 1.6 * len(label):  # half of it is to the right
             yield text(label, x, bottom + 8.5, anchor="middle", size=SMALL, fill=SOFT)
     yield element("path", d=f"M{figure(axis.left)} {figure(bottom)}H{figure(axis.right)}", stroke=SOFT,
                   stroke_width=0.5)  # fmt: skip

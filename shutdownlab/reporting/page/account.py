@@ -12,6 +12,7 @@ from typing import Any
 from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.page.watched import WatchedSignal, watched_of
+from shutdownlab.reporting.page.words import short
 from shutdownlab.results.reading import Reading
 from shutdownlab.results.result import Result
 from shutdownlab.results.table import Share, Table, table_of
@@ -98,6 +99,11 @@ class RunAccount:
             later = [moment for moment in moments if moment > at]
             found.append(PhaseSpan(name, titles.get(name, ""), at, later[0] if later else ends))
         return tuple(found)
+
+    def short(self, moment: datetime) -> str:
+        """A moment as tables have it: with its year, where the phases are not all of one."""
+        first, last = self.spans[0].at, self.spans[-1].until or self.spans[-1].at
+        return short(moment, with_year=first.year != last.year)
 
     @cached_property
     def watched(self) -> tuple[WatchedSignal, ...]:

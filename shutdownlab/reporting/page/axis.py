@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from shutdownlab.reporting.page.account import PhaseSpan
 
-_STEPS = (1 / 60, 1 / 12, 1 / 4, 1, 2, 3, 6, 12, 24, 48, 24 * 7, 24 * 14, 24 * 30, 24 * 90, 24 * 365)
+_STEPS = (1 / 60, 1 / 12, 1 / 4, 1, 2, 3, 6, 12, 24, 48, 24 * 7, 24 * 14, 24 * 30, 24 * 90, 24 * 180, 24 * 365)
 """Hours between two marks."""
 
 
@@ -34,15 +34,17 @@ class Axis:
         return left, self.x(span.until or self.end) - left
 
     def marks(self) -> Iterator[tuple[float, str]]:
-        """Round moments, and what to call them."""
-        hours = self._whole / 3_600
-        step = next((step for step in _STEPS if hours / step <= self._most), _STEPS[-1])
+        """Round moments, and what to call them; with the year the first of each, where there are several."""
+        hours, year = self._whole / 3_600, 0
+        has_years = self.begin.year != self.end.year
+        most = self._most * 2 // 3 if has_years else self._most  # those with a year are wider
+        step = next((step for step in _STEPS if hours / step <= most), _STEPS[-1])
         seconds = round(step * 3_600)
         stamp = -(-self.begin.timestamp() // seconds) * seconds
         while stamp <= self.end.timestamp():
             moment = datetime.fromtimestamp(stamp, UTC)
-            yield (
-                self.x(moment),
-                f"{moment:%H:%M}" if moment.hour or moment.minute else f"{moment.day} {moment:%b}",
-            )
+            told = f"{moment:%H:%M}" if moment.hour or moment.minute else f"{moment.day} {moment:%b}"
+            if has_years and year != moment.year and ":" not in told:
+                told, year = f"{told} {moment:%Y}", moment.year
+            yield self.x(moment), told
             stamp += seconds

@@ -20,7 +20,6 @@ from shutdownlab.reporting.page.outsiders import outsiders, outsiders_sentence
 from shutdownlab.reporting.page.tables import citation, expectations, hours, legend, making, orders_table, overview
 from shutdownlab.reporting.page.timeline import timeline
 from shutdownlab.reporting.page.whys import Whys
-from shutdownlab.reporting.page.words import short
 from shutdownlab.reporting.summary import verdict_line
 from shutdownlab.reporting.verified import sum_of_results
 
@@ -124,7 +123,7 @@ def _contents(shown: list[tuple[str, str]]) -> Html:
 def phase_bar(account: RunAccount) -> Html:
     """What chooses the phase for all views at once; it needs the script, which fills it for a page that is live."""
     options = (
-        element("option", f"{short(span.at)} {span.name}", value=place, selected=place == account.worst)
+        element("option", f"{account.short(span.at)} {span.name}", value=place, selected=place == account.worst)
         for place, span in enumerate(account.spans)
     )
     chosen = element(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.markup import Html, element, html, table
 from shutdownlab.reporting.page.watched import RaisedAlert, WatchedSignal
-from shutdownlab.reporting.page.words import listed, short, when
+from shutdownlab.reporting.page.words import listed, when
 from shutdownlab.results.signal_verdict import SignalVerdict
 
 _MOST_ALERTS = 3
@@ -18,7 +18,12 @@ def outsiders(account: RunAccount) -> Html:
     if account.is_steered:
         return _of_a_steered_country(account)
     rows = [
-        [signal.label, _level(account, signal), element("ul", _alerts(signal), class_="pg-plain"), _basis(signal)]
+        [
+            signal.label,
+            _level(account, signal),
+            element("ul", _alerts(account, signal), class_="pg-plain"),
+            _basis(signal),
+        ]
         for signal in account.watched
     ]
     columns = ["Signal", "Lowest, of a quiet day", "Alerts of its detector", "Read"]
@@ -80,25 +85,25 @@ def _called(signal: WatchedSignal) -> str:
 def _level(account: RunAccount, signal: WatchedSignal) -> Html:
     phase, share = signal.lowest
     at = next((span for span in account.spans if span.name == phase), None)
-    where = f" in {phase}" + (f" ({short(at.at)})" if at else "")
+    where = f" in {phase}" + (f" ({account.short(at.at)})" if at else "")
     return html((element("b", f"{share:.0%}"), where if share < 1 else ": never below"))
 
 
-def _alerts(signal: WatchedSignal) -> Iterator[Html]:
+def _alerts(account: RunAccount, signal: WatchedSignal) -> Iterator[Html]:
     if not signal.judged:
         yield element("li", "no rule is known")
     elif not signal.alerts:
         yield element("li", "none")
     for alert in signal.alerts[:_MOST_ALERTS]:
-        yield element("li", _alert(alert))
+        yield element("li", _alert(account, alert))
     if len(signal.alerts) > _MOST_ALERTS:
         yield element("li", f"and {len(signal.alerts) - _MOST_ALERTS} more")
 
 
-def _alert(alert: RaisedAlert) -> str:
-    until = f" to {short(alert.ends)}" if alert.ends else ", to the end"
+def _alert(account: RunAccount, alert: RaisedAlert) -> str:
+    until = f" to {account.short(alert.ends)}" if alert.ends else ", to the end"
     late = round((alert.raised - alert.begins).total_seconds() / 60)
-    return f"{alert.level}: {short(alert.begins)}{until}{f', told {late} min later' if late else ''}"
+    return f"{alert.level}: {account.short(alert.begins)}{until}{f', told {late} min later' if late else ''}"
 
 
 def _basis(signal: WatchedSignal) -> str:

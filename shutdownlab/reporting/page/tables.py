@@ -10,7 +10,7 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.page.account import MEANINGS, ORDER, SYMBOLS, RunAccount
 from shutdownlab.reporting.page.markup import Html, caption, code, element, html, scrolling, table
 from shutdownlab.reporting.page.orders import Order
-from shutdownlab.reporting.page.words import lasting, short, when
+from shutdownlab.reporting.page.words import lasting, when
 from shutdownlab.reporting.summary import unmet_lines
 from shutdownlab.results.result import THE_MODEL
 from shutdownlab.results.table import Share
@@ -34,7 +34,7 @@ def overview(account: RunAccount) -> Html:
     for place, span in enumerate(account.spans):
         long = f" · {lasting(span.hours)}" if span.until else ""
         button = element("button", span.name, type_="button", data_phase=place, title=span.title or None)
-        heading = element("th", button, element("small", f"{short(span.at)}{long}"), scope="row")
+        heading = element("th", button, element("small", f"{account.short(span.at)}{long}"), scope="row")
         cells = (_share(account.table[span.name, column]) for column in columns)
         rows.append(element("tr", heading, cells, data_row=place))
     whole = element("table", caption(title), element("thead", head), element("tbody", rows), class_="pg-over")
@@ -174,7 +174,7 @@ def _stretches(account: RunAccount, order: Order) -> Iterator[str]:
     for first, last in order.stretches():
         begin, end = account.spans[first], account.spans[last]
         hours = sum(span.hours for span in account.spans[first : last + 1])
-        yield f"{short(begin.at)}, {lasting(hours)}" if end.until else f"from {short(begin.at)}"
+        yield f"{account.short(begin.at)}, {lasting(hours)}" if end.until else f"from {account.short(begin.at)}"
 
 
 def making(account: RunAccount) -> Html:

@@ -10,12 +10,14 @@ from shutdownlab.reporting.page.axis import Axis
 from shutdownlab.reporting.page.markup import Html, element
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.watched import WatchedSignal
-from shutdownlab.reporting.page.words import lasting, listed, short
+from shutdownlab.reporting.page.words import lasting, listed
 from shutdownlab.results.table import percent
 
 WIDTH: Final = 1000
 _LEFT: Final = 196
 _RIGHT: Final = WIDTH - 8
+_LETTER: Final = 8
+"""How wide a character of a date is at most."""
 _AXIS, _SERVICE, _ORDER, _GAP = 34, 25, 19, 18
 _LABEL = 27
 """Characters of a label that there is room for."""
@@ -46,7 +48,7 @@ def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
     parts.append(element("g", _rect(0, _LEFT - 4, 0, height, "pg-behind"), names, id_="pg-names"))
     parts += [
         element(
-            "rect", element("title", _read(span)), x=_figure(axis.of(place)[0]), y=0, height=height,
+            "rect", element("title", _read(account, span)), x=_figure(axis.of(place)[0]), y=0, height=height,
             width=_figure(axis.of(place)[1]), class_="pg-hit", data_phase=place,
         )
         for place, span in enumerate(account.spans)
@@ -54,9 +56,9 @@ def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
     alerts = ", with their alerts" if any(signal.alerts for signal in account.watched) else ""
     outside = f"outside signals, as shares of a quiet day{alerts}; and " if account.watched else ""
     about = (
-        f"{len(account.spans)} phases from {short(axis.begin)} to {short(axis.end)} UTC. Rows: {listed(columns)}, each "
-        f"as high as the share of subscribers who got through; below them {outside}the orders "
-        "that were in force, and what was broken. The table after it has the figures."
+        f"{len(account.spans)} phases from {account.short(axis.begin)} to {account.short(axis.end)} UTC. "
+        f"Rows: {listed(columns)}, each as high as the share of subscribers who got through; below them {outside}the "
+        "orders that were in force, and what was broken. The table after it has the figures."
     )
     return element(
         "svg", element("title", "Timeline"), element("desc", about), parts, viewBox=f"0 0 {WIDTH} {height}",
@@ -64,19 +66,24 @@ def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
     )  # fmt: skip
 
 
-def _read(span: PhaseSpan) -> str:
+def _read(account: RunAccount, span: PhaseSpan) -> str:
     long = f", {lasting(span.hours)}" if span.until else ""
-    return f"{span.name}: {span.title or span.name}, from {short(span.at)} UTC{long}"
+    return f"{span.name}: {span.title or span.name}, from {account.short(span.at)} UTC{long}"
 
 
 def _frame(axis: Axis, height: int) -> Iterator[Html]:
     for place in range(len(axis.spans)):
         left, width = axis.of(place)
         yield _rect(left, width, _AXIS - 12, height - _AXIS + 12, "pg-phase-odd" if place % 2 else "pg-phase-even")
+    free = float(_LEFT)
     for x, label in axis.marks():
         yield element("path", d=f"M{x:.1f} {_AXIS - 16}V{height}", class_="pg-mark")
-        if x < _RIGHT - 20:
+        wide = _LETTER * len(label)
+        if x + wide < WIDTH:
             yield element("text", label, x=_figure(x + 3), y=_AXIS - 18, class_="pg-soft")
+            free = x + wide
+        elif x - wide > free:  # there is no room to the right
+            yield element("text", label, x=_figure(x - 3), y=_AXIS - 18, class_="pg-soft", text_anchor="end")
 
 
 def _service(account: RunAccount, axis: Axis, column: str, top: float) -> Iterator[Html]:

@@ -20,9 +20,9 @@ def when(moment: datetime) -> str:
     return f"{day(moment)}, {clock(moment)} UTC"
 
 
-def short(moment: datetime) -> str:
-    """`05 Jan 10:30`, as tables have it, with seconds where it is not at a whole minute."""
-    return f"{moment:%d %b} {clock(moment)}"
+def short(moment: datetime, *, with_year: bool = False) -> str:
+    """`05 Jan 10:30` or `05 Jan 2022 10:30`, as tables have it, with seconds where it is not at a whole minute."""
+    return f"{moment:%d %b %Y} {clock(moment)}" if with_year else f"{moment:%d %b} {clock(moment)}"
 
 
 def clock(moment: datetime) -> str:
