@@ -1,4 +1,4 @@
-"""Why a walk over a timeline ends early in one country."""
+"""Exceptions that end a walk over a timeline early in one country."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from shutdownlab.model.scenario import Phase
 
 
 class CountryWornOut(Exception):
-    """The next phase needs whole what has been broken on purpose, and only another country has it so."""
+    """The next phase needs something that was broken on purpose and can be restored only by rebuilding the country."""
 
 
 class SelfCheckFailed(Exception):
-    """With no policy in force something did not work; measuring a shutdown would mean nothing."""
+    """Something did not work with no policy in force, so measuring a shutdown would mean nothing."""
 
 
 class CountryLost(Exception):
-    """Something that cannot be mended has died: what is left to measure needs another country."""
+    """Something has failed that cannot be repaired: the remaining phases need another country."""
 
     def __init__(self, phase: Phase, reasons: Sequence[str]) -> None:
         super().__init__("; ".join(reasons))
