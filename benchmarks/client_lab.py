@@ -26,7 +26,7 @@ QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": su
 
 
 class Missing(Exception):
-    """A program that this machine does not have."""
+    """Raised if a program is not installed."""
 
 
 def need(*programs: str) -> None:

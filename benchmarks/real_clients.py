@@ -270,7 +270,7 @@ def bencoded(value: object) -> bytes:
 
 
 class Tracker(http.server.BaseHTTPRequestHandler):
-    """Sends every peer to the seeder."""
+    """A BitTorrent tracker that announces the seeder to every peer."""
 
     def do_GET(self) -> None:
         peers = socket.inet_aton("127.0.0.1") + (6881).to_bytes(2, "big")

@@ -39,7 +39,7 @@ class Authority(SwitchApp):
         self.gateways = {name: self.settings.domain(name, self.tell) for name in topology.all_gateways}
         self.operators = {name: self.settings.domain(name, self.tell) for name in topology.operators}
         self.domains = self.gateways | self.operators
-        self.links: dict[str, MessageLink | None] = {}  # to operators' controllers; None: it had one, and lost it
+        self.links: dict[str, MessageLink | None] = {}  # by operator, to its controller; None: disconnected
         self.boxes: dict[MessageLink, str] = {}  # operators, by the link to their box
         self.command: Command | None = None
         self.obedient: set[str] = set()  # operators that have obeyed it

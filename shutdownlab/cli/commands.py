@@ -168,7 +168,7 @@ class Deferred(TyperCommand):
 
 
 class Commands(PlainGroup):
-    """The program as a whole."""
+    """The `shutdownlab` program: the group of all commands."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

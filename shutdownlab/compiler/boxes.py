@@ -228,5 +228,5 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_p
                     match: Match = (("in_port", ports[purpose]), ("eth_type", kind), (field, address_and_mask(subnet)))
                     rules.append(Rule(PipelineTable.INSPECT, 100, match, onwards, outputs=(ports[box],), policy=name))
     if rules:
-        yield from dict.fromkeys(rules)  # groups share some of the controls'
+        yield from dict.fromkeys(rules)  # groups share some of the rules for controls
         yield from classify_ends(sides)

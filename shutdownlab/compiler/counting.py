@@ -32,7 +32,7 @@ class Counted(AtBorder):
     count: BlockAfter
 
     def catches(self, source: Address, packet: Traffic) -> bool:
-        """Whether a packet is dropped, whatever it is, whose client has sent too much."""
+        """Whether a packet of any kind is dropped if its client has exceeded the count."""
         return self.count.then == "client" and self.concerns(source, packet)
 
 

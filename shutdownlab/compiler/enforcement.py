@@ -82,7 +82,7 @@ def program(
         if point is Point.ACCESS and (standing := group.vantage.nat64) is not None:
             own += [rule for each in own if (rule := ipv6_only.translated(each, standing)) is not None]
         rules += own
-    return SwitchProgram(tuple(meters.values()), tuple(dict.fromkeys(rules)))  # groups share some of the controls'
+    return SwitchProgram(tuple(meters.values()), tuple(dict.fromkeys(rules)))  # groups share rules for controls
 
 
 def _groups_at(network: Network, node: Node) -> Iterator[Group]:

@@ -17,7 +17,7 @@ Lies: TypeAlias = Mapping[str, tuple[Lie | Later, str]]
 
 
 def lies_to(vantage: Vantage, apps: Mapping[str, App], active: Mapping[str, Policy]) -> Lies:
-    """Returns its operator's resolver's lies to a subscriber group while the `active` policies are in force.
+    """Returns what a subscriber group's resolver answers falsely or late while the `active` policies are in force.
 
     If several policies name the same domain, the first counts.
     """

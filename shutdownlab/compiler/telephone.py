@@ -1,4 +1,4 @@
-"""Voice and SMS: the operators' telephone service, which no Internet blackout touches until it is switched off."""
+"""Voice and SMS: the operators' telephone service, which works in an Internet blackout until it is switched off too."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class Outside:
             raise RecordError(f"{error.strerror or error}: {error.filename}") from error
 
     def _ways(self, phase: Phase) -> Callable[[str, str, int], bool]:
-        """Returns a function of (node, node, IP version): whether they reach each other in a phase, despite damage."""
+        """Returns a function of (node, node, IP version): whether they reach each other in a phase, with all damage."""
         plan, damage = self.country.plan, self.country.damage
         if not damage:
             return lambda _one, _other, _version: True

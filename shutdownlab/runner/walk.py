@@ -430,7 +430,7 @@ class Walk:
             case messages.Counters():
                 self.emit(Counted(phase="", where=message.where, counters=message.counters))
             case messages.Failure() if self.country and message.where in self.country.damage.leaderless:
-                self.emit(Notice(where=message.where, text=message.text))  # as the scenario wants it
+                self.emit(Notice(where=message.where, text=message.text))  # the scenario intends this failure
             case messages.Failure():
                 self._fault(f"{message.where}: {brief(message.text)}")
             case messages.BoxJoined():

@@ -46,7 +46,7 @@ class Board:
                 self._gone[name] = self.version
             waiting = list(self._waiting)
         for loop, event in waiting:
-            with suppress(RuntimeError):  # the server has ended, and its loop is closed
+            with suppress(RuntimeError):  # the server has stopped and closed its loop
                 loop.call_soon_threadsafe(event.set)
 
     def since(self, version: int) -> tuple[int, str]:

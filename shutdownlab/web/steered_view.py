@@ -72,7 +72,7 @@ class SteeredView:
         of_whole = RunAccount(scenario.name, "steered", manifest, told, (), shutdown, readings=readings)
         orders = (*orders_of(account, {}), *breakdowns_of(account, {}))
         shown = view_of(account, of_whole, orders, self._explained(shutdown, known), known.trying)
-        return shown | {f"{VIEW}cite": ""}  # there is no record
+        return shown | {f"{VIEW}cite": ""}  # there is no record to cite
 
     def _explained(self, shutdown: Shutdown, known: Contents) -> Whys:
         """Returns the model's explanations of each complete moment; recomputed if other cells did not get through."""
