@@ -3,8 +3,8 @@
     python -m benchmarks [build|countries|scenario|border|box|inspection|kinds|catalogue|verify|classes|judging
         |steering|viewers]...
 
-None named: all of them, some ten minutes. Scenario, border and box take options too: `python -m benchmarks.border -h`.
-A benchmark that this machine cannot run, or that fails, is told of and the others go on.
+Without names, runs all of them, in some ten minutes. Most also take options: `python -m benchmarks.border -h`.
+A benchmark that this machine cannot run, or that fails, is reported, and the others continue.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _RATE: Final = re.compile(r"^  (?P<tool>\S.*?) +(?P<rate>[\d,]+) packets/s")
 
 
 class FailedError(Exception):
-    """A script ended otherwise than it should."""
+    """A script failed, with exit code `status`."""
 
     def __init__(self, script: str, status: int) -> None:
         super().__init__(f"{script}.py ended with status {status}")
@@ -39,7 +39,7 @@ class FailedError(Exception):
 
 
 def _printed(script: str, *arguments: str) -> str:
-    """What a benchmark that is a script of its own prints; its complaints go to standard error."""
+    """Runs a benchmark that is a separate script; returns its standard output."""
     argv = [sys.executable, str(_HERE / f"{script}.py"), *arguments]
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False, timeout=_LIMIT_S)
     if done.returncode:
@@ -48,7 +48,7 @@ def _printed(script: str, *arguments: str) -> str:
 
 
 def build() -> int:
-    """Build and stop 300 hosts, against Mininet's own."""
+    """Builds and stops 300 hosts, against Mininet's own."""
     seen: dict[str, list[float]] = defaultdict(list)
     for _ in range(_BUILDS):
         found: dict[str, Any] = json.loads(_printed("build", "--json"))
@@ -65,7 +65,7 @@ def build() -> int:
 
 
 def inspection() -> int:
-    """Packets a second on captures, side by side with other tools."""
+    """Measures packets per second on captures, side by side with other tools."""
     figures: list[Figure] = []
     capture, ours = "", 0.0
     for line in _printed("inspection").splitlines():
@@ -85,7 +85,7 @@ def inspection() -> int:
 
 
 def catalogue() -> int:
-    """Large lists: time to load them, memory, speed of look-ups."""
+    """Measures large lists: time to load them, memory, speed of look-ups."""
     found: dict[str, float] = json.loads(_printed("catalogue"))
     figures = [
         Figure(f"{found[f'{kind}_{size}']:,.0f} {kind}", unit, [found[f"{kind}_{size}_{key}"]])
@@ -103,7 +103,7 @@ def catalogue() -> int:
 
 
 def judging() -> int:
-    """OONI measurements judged a second."""
+    """Measures OONI measurements judged per second."""
     found: dict[str, float] = json.loads(_printed("judging"))
     figures = [
         Figure("websites of 20 KB", "measurements/s of processor time", [found["per_s"]], "≥ 2,000"),
@@ -114,7 +114,7 @@ def judging() -> int:
 
 
 def _with_a_page(name: str) -> int:
-    """What needs the packages that serve pages, which a machine may lack."""
+    """Runs a benchmark that imports the packages that serve pages, which may not be installed."""
     module = importlib.import_module(f"benchmarks.{name}")
     return int(module.main([]))
 
@@ -137,9 +137,9 @@ BENCHMARKS: Final[dict[str, Callable[[], int]]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the named ones or all; 0 when all ran, else the worst of their statuses."""
+    """Runs the named benchmarks or all; returns 0 if all succeeded, otherwise the highest of their exit codes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    # Not `choices`: argparse would hold the empty list against them.
+    # Not `choices`: argparse would check the empty list against them.
     parser.add_argument("name", nargs="*", help=f"which: {', '.join(BENCHMARKS)} (default: all)")
     names = parser.parse_args(argv).name or list(BENCHMARKS)
     if unknown := [name for name in names if name not in BENCHMARKS]:

@@ -1,10 +1,10 @@
-"""Bulk TCP and round trips across a border, inspected and not: the same path, by turns.
+"""Measures bulk TCP and round trips across a border, inspected and not, in turns on the same path.
 
     python -m benchmarks.border [--runs 5] [--seconds 3]
 
-The path: subscriber, access switch, border router, DPI switch (and its box), national gateway, transit, server; on the
-topology `two-operators` with no delay and no rate on any link. `perfect` decides a connection, which then leaves the
-box; `naive` never loses interest in one that it does not recognise, and every packet goes through the box.
+The path: subscriber, access switch, border router, DPI switch (and its box), national gateway, transit, server; in the
+topology `two-operators` with no delay and no rate limit on any link. The profile `perfect` decides a connection, which
+is then offloaded from the box; `naive` never decides one that it does not recognise, so the box handles every packet.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from shutdownlab.system.sandbox import run_in_sandbox
 
 _OPERATOR: Final = "northnet"
 _APP: Final = "wikipedia"
-"""Whose server, abroad, the subscriber talks to."""
+"""The app whose server, abroad, the subscriber connects to."""
 
 _PORT: Final = 5201
 _QUIET: Final = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 _DEADLINE_S: Final = 15.0
 _ROUND_TRIPS: Final = 1500
 _FIRST_BYTES: Final = 1 << 18
-"""Sent before round trips are timed: more than any box looks at."""
+"""Bytes sent before round trips are timed: more than any box inspects."""
 
 PROFILES: Final = ("perfect", "naive")
 _RULE: Final = {"name": "site", "when": {"name_suffix": "blocked.example"}, "verdict": {"action": "drop"}}
@@ -52,14 +52,14 @@ POLICY: Final = {"title": "A site by name", "source": "benchmark", "inspect": [_
 
 
 def unlimited() -> Network:
-    """`two-operators`, links as fast as the machine."""
+    """Returns `two-operators` with unlimited links."""
     topology = library.topology("two-operators")
     fast = topology.model_copy(update={"links": dict.fromkeys(topology.links, LinkClass())})
     return lay_out(fast, library.catalogue())
 
 
 class Border:
-    """A subscriber, a server abroad, and what lies between them."""
+    """A subscriber, a server abroad, and the path between them."""
 
     def __init__(self, country: Country) -> None:
         network = country.plan.network
@@ -72,21 +72,21 @@ class Border:
         self.box = network.one(Role.DPI_BOX, _OPERATOR).name
 
     def inspect(self, on: bool) -> None:
-        """Put the policy in force, or none; returns when switches and boxes have it."""
+        """Puts the policy in force, or none; returns when switches and boxes have confirmed."""
         policies = {"inspected": Policy.model_validate(POLICY)} if on else {}
         self.country.authority.order("on" if on else "off", policies)
 
     def boxed(self) -> int:
-        """Frames that the operator's box has been given so far."""
+        """Returns how many frames the operator's box has received so far."""
         for message in self.country.authority.counters():
             if isinstance(message, Counters) and message.where == self.box:
                 return sum(int(message.counters[side]["received"]) for side in ("inside", "outside"))
         raise RuntimeError(f"{self.box} does not tell its counters")
 
     def bulk(self, seconds: float) -> float:
-        """Mbit/s of one TCP connection from the subscriber to the server, as the server counts them."""
+        """Returns the Mbit/s of one TCP connection from the subscriber to the server, as counted by the server."""
         argv = ["iperf3", "-c", self.address, "-p", str(_PORT), "-t", f"{seconds:g}", "-J"]
-        argv.append("--repeating-payload")  # random bytes are at times taken for a protocol, and decided
+        argv.append("--repeating-payload")  # random bytes are sometimes recognised as a protocol, and decided
         client = self.client.spawn(argv, stdin=None, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         printed = client.communicate(timeout=seconds + _DEADLINE_S)[0]
         try:
@@ -95,7 +95,7 @@ class Border:
             raise RuntimeError(f"iperf3: {printed.decode(errors='replace')[-500:]}") from problem
 
     def round_trip(self) -> float:
-        """Microseconds there and back of 64 bytes, the median, on a connection that is past inspection if any is."""
+        """Returns the median round-trip time of 64 bytes in microseconds, on a connection after its inspection."""
         with ExitStack() as stack:
             with inside(self.server.namespace.path):
                 listener = stack.enter_context(socket.create_server((self.address, 0)))
@@ -127,7 +127,7 @@ def _across(here: socket.socket, there: socket.socket, data: bytes) -> None:
 
 
 def measure(payload: Mapping[str, Any]) -> int:
-    """In the sandbox: off and on by turns; what was seen goes to the file `result`."""
+    """In the sandbox: measures with inspection off and on in turns; writes the figures to the file `result`."""
     network = unlimited()
     profiles = dict.fromkeys(network.topology.operators, profile_named(payload["profile"]))
     border = Border(build(Plan(network, library.catalogue(), profiles, Path(payload["files"]))))
@@ -176,7 +176,7 @@ def _figures(profile: str, seen: Mapping[str, Sequence[float]]) -> list[Figure]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; 0, 1 when it failed, 3 where the machine cannot."""
+    """Measures and prints; returns 0, 1 if it failed, 3 if the machine lacks something."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.border", description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5, help="of each, by turns (default 5)")
     parser.add_argument("--seconds", type=float, default=3, help="of bulk TCP in each run (default 3)")

@@ -1,11 +1,11 @@
-"""A DPI box by itself, on one core: packets and new connections a second, and the latency that it adds.
+"""Measures a DPI box by itself, on one core: packets and new connections per second, and the latency that it adds.
 
     python -m benchmarks.box [--runs 5] [--connections 2000]
 
-Two hosts on either side of a running box; frames cross as they do in an emulated country (checksums left to offload),
-so many under way at once that the box never waits. The box has a core of its own where the machine has two; its rate is
-given by the clock and by its own processor time, which other work on the machine disturbs less. `perfect`, with rules
-for 1,000 names: it assembles and validates everything. No switch takes decided connections out of the box here.
+A running box between two hosts; frames cross it as in an emulated country (checksums left to offload), with enough in
+flight that the box never waits. The box has a core of its own if the machine has two. Its rate is given by wall time
+and by its own processor time, which other work on the machine disturbs less. The profile is `perfect`, which
+reassembles and validates everything, with rules for 1,000 names. No switch offloads decided connections here.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _IP: Final = 14
 _TCP: Final = _IP + 20
 _OFFLOADED: Final = struct.pack("=BBHHHH", NEEDS_CSUM, 0, 0, 0, _TCP, 16)
 _CLIENT: Final = 10
-"""First byte of the addresses that `connection` gives to clients."""
+"""First byte of the clients' addresses that `connection` uses."""
 
 _UNDER_WAY: Final = 128
 _OPENING: Final = 4
@@ -51,21 +51,21 @@ _OPENING: Final = 4
 
 _DEADLINE_S: Final = 20.0
 _SINGLE: Final = 1500
-"""Packets whose latency is taken in a run, of each kind."""
+"""Packets per run whose latency is measured, up to and including the ClientHello; as many are measured after it."""
 
 Sent = tuple[int, bytes]
 """The side that a frame starts from (0 inside, 1 outside), and the frame with its offload header."""
 
 
 def policy() -> InspectionPolicy:
-    """Rules for 1,000 names, none of which is asked for."""
+    """Returns rules for 1,000 names, none of which the traffic contains."""
     names = [f"blocked{number}.example" for number in range(1000)]
     rule = {"name": "names", "when": {"name_suffix": names}, "verdict": {"action": "drop"}}
     return InspectionPolicy.model_validate({"name": "benchmark", "rules": [rule]})
 
 
 def traffic(first: int, connections: int, packets: int | None) -> Iterator[Sent]:
-    """Connections numbered from `first`, eight at a time, each packet by packet (`packets`: no more of each)."""
+    """Yields the packets of connections numbered from `first`, eight interleaved; only the first `packets` of each."""
     for start in range(first, first + connections, 8):
         group = [connection(number, True)[:packets] for number in range(start, min(start + 8, first + connections))]
         for step in range(len(group[0])):
@@ -94,7 +94,7 @@ class Street:
             self.box.wait_ready()
         self.ends = tuple(open_wire(self.net.get(name).namespace.path, "wire") for name in ("left", "right"))
         self.counters: Mapping[str, Any] = {}
-        """The box's, once it is closed."""
+        """The box's counters, once it is closed."""
         self._batch = Batch(64)
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ class Street:
         self.net.stop()
 
     def busy(self) -> float:
-        """Seconds of processor time that the box has used."""
+        """Returns the processor seconds that the box has used."""
         assert self.box is not None
         fields = Path(f"/proc/{self.box.pid}/schedstat").read_text().split()
         return int(fields[0]) / 1e9
@@ -116,7 +116,7 @@ class Street:
         return self._batch.read(wire)
 
     def pour(self, frames: Sequence[Sent]) -> float:
-        """Send frames, `_UNDER_WAY` at most on their way, until all have arrived; returns the seconds that took."""
+        """Sends frames, with at most `_UNDER_WAY` in flight, until all have arrived; returns the seconds it took."""
         begin = time.perf_counter()
         deadline = begin + _DEADLINE_S
         sent = arrived = 0
@@ -134,7 +134,7 @@ class Street:
         return time.perf_counter() - begin
 
     def single(self, sent: Sent) -> float:
-        """Send one frame and return the seconds until it arrives."""
+        """Sends one frame; returns the seconds until it arrives."""
         side, frame = sent
         target = self.ends[1 - side]
         begin = time.perf_counter()
@@ -145,7 +145,7 @@ class Street:
 
 
 def _start(spec: BoxSpec) -> Forked:
-    """The box in a process as `start_box` makes it, with rules from the start and the last core for its own."""
+    """Starts the box in a process as `start_box` does, but with rules from the start, and on the last core."""
     make, rules = engine_maker(), policy()
 
     def main(child: Child) -> None:
@@ -185,7 +185,7 @@ def _rates(seen: dict[str, list[float]], connections: int, first: int) -> None:
 
 
 def _latencies(seen: dict[str, list[float]], first: int) -> None:
-    """Of each packet up to and with the ClientHello (undecided), and of those after it (decided)."""
+    """Measures packets before the ClientHello (undecided), the ClientHello, and packets after it (decided)."""
     for with_box in (False, True):
         took: dict[str, list[float]] = {"undecided": [], "hello": [], "decided": []}
         with _street(with_box) as street:
@@ -200,7 +200,7 @@ def _latencies(seen: dict[str, list[float]], first: int) -> None:
 
 
 def measure(payload: Mapping[str, Any]) -> int:
-    """In the sandbox; what was seen goes to the file `result`."""
+    """In the sandbox: measures, and writes the figures to the file `result`."""
     names = ["packets", "packets busy", "connections", "connections busy"]
     names += [f"{kind} {way}" for kind in ("undecided", "hello", "decided") for way in ("box", "cable")]
     seen: dict[str, list[float]] = {name: [] for name in names}
@@ -230,7 +230,7 @@ def _figures(seen: Mapping[str, Sequence[float]]) -> list[Figure]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; 0, 1 when it failed, 3 where the machine cannot."""
+    """Measures and prints; returns 0, 1 if it failed, 3 if the machine lacks something."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.box", description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--connections", type=int, default=2000, help="in each run (default 2000)")

@@ -1,9 +1,9 @@
-"""Build and stop a network of many hosts: LabNet against Mininet's own, same Topo, same sandbox.
+"""Build and stop a network of many hosts: EmulatedNetwork against Mininet's own, same Topo, same kind of sandbox.
 
     python benchmarks/build.py [--hosts 300] [--switches 6] [--json]
 
-Each is timed in a sandbox of its own from the constructor to the end of `start`, and over `stop`. Between the two, the
-first host must reach the last one: both have built the real thing.
+Each is timed in its own sandbox, from the constructor to the end of `start`, and during `stop`. In between, the first
+host must reach the last one, which proves that both networks work.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _START_SECONDS = 20.0
 
 
 def _topo(hosts: int, switches: int) -> Any:
-    """A line of switches, the hosts spread over them."""
+    """Returns a line of switches, with the hosts distributed over them."""
     topo = Topo()
     line = [topo.addSwitch(f"s{number + 1}", failMode="standalone") for number in range(switches)]
     for one, other in pairwise(line):
@@ -48,7 +48,7 @@ def _stock(topo: Any) -> Any:
 
 
 def _stock_open_vswitch() -> None:
-    """Stock Mininet expects one running in its own namespace, with the default paths."""
+    """Starts Open vSwitch in this namespace with its default paths, as stock Mininet expects."""
     place = Path("/run/openvswitch")
     place.mkdir()
     schema = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -61,12 +61,12 @@ def _stock_open_vswitch() -> None:
 
 
 def measure(payload: Mapping[str, Any]) -> int:
-    """In the sandbox: build, try, stop; write the seconds to the file `result`."""
+    """In the sandbox: builds, tests and stops a network; writes the seconds to the file `result`."""
     os.environ.setdefault("TERM", "dumb")
     make: Callable[[Any], Any] = EmulatedNetwork
     if payload["which"] == "mininet":
         make = _stock
-        Mininet.inited = True  # it would raise limits of the machine's, which a sandbox may not
+        Mininet.inited = True  # otherwise it raises limits of the machine, which a sandbox may not do
         _stock_open_vswitch()
     topo = _topo(payload["hosts"], payload["switches"])
     begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What large lists cost: seconds to read and to load with what names them, bytes an entry, look-ups a second.
+"""Measures large lists: seconds to read them and to load files that name them, bytes per entry, look-ups per second.
 
     python benchmarks/catalogue.py [SUFFIXES] [PREFIXES]
 
@@ -32,14 +32,14 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def suffixes(count: int, rng: random.Random) -> Iterator[tuple[str, str]]:
-    """Names of the lengths of real block lists (6 to 18 letters, one domain in four with a further label)."""
+    """Yields names as long as those of real block lists (6 to 18 letters, one domain in four with a further label)."""
     for _ in range(count):
         name = "".join(rng.choices(LETTERS, k=rng.randint(6, 18))) + rng.choice((".com", ".ru", ".net", ".org", ".kz"))
         yield (rng.choice(("www.", "m.", "news.")) + name if rng.random() < 0.25 else name), "blocked"
 
 
 def prefixes(count: int, rng: random.Random) -> Iterator[tuple[IpPrefix, str]]:
-    """Three IPv4 prefixes (/12 to /32) to one IPv6 prefix (/24 to /64)."""
+    """Yields three IPv4 prefixes (/12 to /32) for every IPv6 prefix (/24 to /64)."""
     for number in range(count):
         if number % 4:
             length = rng.choice((12, 16, 19, 20, 21, 22, 23, 24, 24, 24, 28, 32))
@@ -54,12 +54,12 @@ Key = TypeVar("Key", str, bytes)
 
 
 def fresh(names: list[str]) -> SuffixMap[str]:
-    """A map over strings of its own."""
+    """Returns a map over new strings, so that their memory counts."""
     return SuffixMap((name[:1] + name[1:], "blocked") for name in names)
 
 
 def weigh(build: Callable[[], Map]) -> tuple[Map, float]:
-    """The structure and the bytes an entry that it keeps."""
+    """Returns the structure and the bytes that it keeps per entry."""
     tracemalloc.start()
     built = build()
     kept, _ = tracemalloc.get_traced_memory()
@@ -68,7 +68,7 @@ def weigh(build: Callable[[], Map]) -> tuple[Map, float]:
 
 
 def rate(find: Callable[[Key], object], asked: list[Key], rounds: int = 100) -> int:
-    """Look-ups a second."""
+    """Returns look-ups per second."""
     start = time.perf_counter()
     for _ in range(rounds):
         for key in asked:
@@ -82,13 +82,13 @@ LISTED: dict[str, dict[str, Any]] = {
     "site_file": {"block": {"site_file": "names.txt"}},
     "addresses": {"block": {"address_file": "addresses.txt"}, "by": "address"},
 }
-"""What names a list: rules of DPI boxes, and policies."""
+"""Policies that name a list, by the key that names it: in rules of DPI boxes, or themselves."""
 
 
 def loading(names: int, networks: int) -> Iterator[tuple[str, float]]:
-    """Seconds of a processor for a million entries: to read a list, and to load a scenario that names it.
+    """Yields processor seconds per million entries: to read a list, and to load a scenario that names it.
 
-    Of addresses all are told apart: none is within another.
+    All address prefixes are disjoint.
     """
     lists = {
         "names.txt": "\n".join(dict.fromkeys(name for name, _ in suffixes(names, random.Random(2)))),
@@ -124,7 +124,7 @@ def main() -> None:
         start = time.perf_counter()
         SuffixMap((name, "blocked") for name in known)
         report[f"suffixes_{label}_build_s"] = round(time.perf_counter() - start, 2)
-        # Fresh strings, as a parsed file gives them: their memory counts too.
+        # New strings, as from a parsed file, so that their memory counts too.
         found, weight = weigh(partial(fresh, known))
         report[f"suffixes_{label}"] = len(found)
         report[f"suffixes_{label}_bytes_each"] = round(weight, 1)

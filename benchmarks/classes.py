@@ -1,4 +1,4 @@
-"""How the cost of `verify` grows with a country: by kinds of cells, not by cells. Each size in a process of its own,
+"""Measures how the cost of `verify` grows with a country: by classes of cells, not by cells. One process for each size.
 from its files on.
 
 python -m benchmarks.classes [--operators 10,30,100,300,1000] [--regions 20] [--targets 200] [--phases 20]
@@ -40,7 +40,8 @@ _PROBES: Final[tuple[dict[str, Any], ...]] = (
 
 
 def scenario(targets: int, phases: int) -> dict[str, Any]:
-    """Half of the targets are of the five kinds above, the others ports; a phase for each subset of the policies."""
+    """Returns a scenario: half of the targets are the five probes above, the others ports; each phase has a subset of
+    the policies in force."""
     probes = {
         f"target-{n}": _PROBES[n % 10]
         if n % 10 < len(_PROBES)
@@ -63,7 +64,7 @@ def scenario(targets: int, phases: int) -> dict[str, Any]:
 
 
 def country(operators: int, regions: int) -> dict[str, Any]:
-    """The small country's topology with so many operators, each in as many regions; half of them mobile.
+    """Returns the small country's topology with this many operators, half of them mobile, each in this many regions.
 
     What operators have in common is one object, which YAML writes once.
     """
@@ -87,7 +88,7 @@ def country(operators: int, regions: int) -> dict[str, Any]:
 
 
 def one(operators: int, regions: int, targets: int, phases: int) -> dict[str, Any]:
-    """Seconds of this process, its peak memory, and what there was."""
+    """Verifies one size in this process; returns its counts, processor seconds and peak memory (MiB)."""
     from shutdownlab.library import load as load_scenario
     from shutdownlab.verifier.verify import verify
 
@@ -109,7 +110,7 @@ def one(operators: int, regions: int, targets: int, phases: int) -> dict[str, An
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print the curve; 0."""
+    """Measures and prints a row for each size; returns 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.classes", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--operators", default="10,30,100,300,1000")
     for name, default in (("regions", 20), ("targets", 200), ("phases", 20)):

@@ -1,4 +1,4 @@
-"""A folder, certificates, servers and captures for `real_clients.py`; everything inside its own namespaces."""
+"""Certificates, servers and captures for `real_clients.py`, all inside its own namespaces."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": su
 
 
 class Missing(Exception):
-    """A program that this machine does not have."""
+    """Raised if a program is not installed."""
 
 
 def need(*programs: str) -> None:
@@ -36,14 +36,14 @@ def need(*programs: str) -> None:
 
 
 def run(*argv: str, seconds: float = DEADLINE) -> None:
-    """Run a client; that it fails (no such page, no login) does not matter, its packets do."""
+    """Runs a client; only its packets matter, so it may fail (no such page, no login)."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         subprocess.run(argv, timeout=seconds, check=False, **QUIET)  # type: ignore[call-overload]
 
 
 @contextlib.contextmanager
 def started(*argv: str, port: int | None = None, kind: int = socket.SOCK_STREAM) -> Iterator[None]:
-    """A server for the time of the block, once its port is bound."""
+    """Runs a server while the context is active; the context starts once `port` is bound."""
     process = subprocess.Popen(argv, **QUIET, start_new_session=True)  # type: ignore[call-overload]
     try:
         if port is not None:
@@ -78,7 +78,7 @@ def wait_for(what: str, condition: Callable[[], bool]) -> None:
 
 
 class Lab:
-    """A folder with a certificate for every name, and the captures."""
+    """A certificate for every name in the folder `work`, and captures in the folder `out`."""
 
     def __init__(self, out: Path, work: Path) -> None:
         self.out = out
@@ -102,7 +102,7 @@ class Lab:
         try:
             yield
         finally:
-            threading.Event().wait(0.3)  # what the kernel still holds
+            threading.Event().wait(0.3)  # for packets still in the kernel
             process.send_signal(signal.SIGINT)
             process.wait(DEADLINE)
             process.stderr.close()
@@ -127,7 +127,7 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(port: int, handler: type[http.server.BaseHTTPRequestHandler], lab: Lab | None = None) -> Iterator[None]:
-    """A web server for the time of the block; with TLS if a lab lends its certificate."""
+    """Runs a web server while the context is active; with TLS by the certificate of `lab`, if given."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     if lab is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,8 +1,8 @@
-"""The captures that nDPI tests itself with, out of Debian's source package, and captures put together.
+"""Fetches the captures of nDPI's own tests from Debian's source package, and merges captures.
 
-    python -m benchmarks.corpus FOLDER      # fetches them: any user, Debian and its like, about 130 MB
+    python -m benchmarks.corpus FOLDER      # as any user, on Debian or a derivative, about 130 MB
 
-apt is told of sources in FOLDER alone: nothing of the machine's own set-up changes. What is there already is kept.
+apt uses configuration in FOLDER only, so that the machine's own does not change. Existing files are kept.
 """
 
 from __future__ import annotations
@@ -27,18 +27,21 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 """
 _KINDS: Final = frozenset({".pcap", ".pcapng", ".cap"})
 _LONGEST: Final = 262_144
-"""Bytes of a packet, as captures declare them (libpcap's MAXIMUM_SNAPLEN)."""
+"""Most bytes of a packet, as declared in captures (libpcap's MAXIMUM_SNAPLEN)."""
 _GAP_S: Final = 1.0
-"""Between one capture's last packet and the next one's first."""
+"""Time between one capture's last packet and the next capture's first."""
 
 
 def captures(folder: Path) -> list[Path]:
-    """Those in a folder and below it, in order of their paths."""
+    """Returns the captures in a folder and below it, in order of their paths."""
     return sorted(path for path in folder.rglob("*") if path.suffix in _KINDS and path.is_file())
 
 
 def fetch(folder: Path, suite: str = "stable") -> int:
-    """Download nDPI's source to a folder and take its captures out; how many there are. Raises `CalledProcessError`."""
+    """Downloads nDPI's source and extracts its captures to a folder; returns how many captures are in it.
+
+    Raises `CalledProcessError`.
+    """
     own = folder / "apt"
     for place in ("lists/partial", "sources", "cache/archives/partial"):
         (own / place).mkdir(parents=True, exist_ok=True)
@@ -61,9 +64,10 @@ def fetch(folder: Path, suite: str = "stable") -> int:
 
 
 def merge(paths: Iterable[Path], into: Path) -> tuple[Path, int] | None:
-    """One capture after another in one file, and how many packets: so that programs are measured, not their starts.
+    """Concatenates captures into one file, so that benchmarks do not measure program starts.
 
-    Of the link type that most packets have; time does not run backwards. None where no file is a capture.
+    Returns the file, with the packets of the most frequent link type and times that never decrease, and its number of
+    packets; None if no file is a capture.
     """
     made: dict[int, BinaryIO] = {}
     counts: Counter[int] = Counter()
@@ -87,7 +91,7 @@ def merge(paths: Iterable[Path], into: Path) -> tuple[Path, int] | None:
 
 
 def _packets(path: Path) -> Iterator[tuple[float, int, bytes]]:
-    """A capture's, up to where it breaks off."""
+    """Yields a capture's packets, up to the first that cannot be read."""
     try:
         yield from open_capture(path)
     except (NotACaptureError, OSError):
@@ -95,7 +99,7 @@ def _packets(path: Path) -> Iterator[tuple[float, int, bytes]]:
 
 
 def main() -> int:
-    """Fetch to the folder that is named; 0."""
+    """Fetches to the folder on the command line; returns 0, or 2 without one."""
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2

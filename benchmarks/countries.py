@@ -1,10 +1,11 @@
-"""How long countries of size take to be built: 5, 10, 20, 40 and 80 operators, of which three quarters buy transit from
-one of the others.
+"""Times the building of countries of 5, 10, 20, 40 and 80 operators, three quarters of which buy transit from one of
+the others.
 
     python -m benchmarks.countries [--operators 5 10 20 40 80] [--regions 4]
 
-From the start of a lab until it is ready: switches connected, routes converged, servers up; then a subscriber of the
-last operator, which buys its transit, must get a page from abroad. Memory is the proportional set size of all of it.
+The time is from the start of a lab until it is ready: switches connected, routes converged, servers up. Then a
+subscriber of the last operator, which buys its transit from another, must get a page from abroad. Memory is the sum of
+all processes' proportional set sizes.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from benchmarks.table import Figure, load, markdown
 
 _SITE = "https://www.bbc.com/"
 _SELLERS = 4
-"""Every so-manieth operator buys abroad, and sells to those after it."""
+"""One in this many operators buys transit abroad, and sells it to those after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """One country. `memory`: bytes."""
+    """Figures of one country. `memory`: bytes."""
 
     operators: int
     nodes: int
@@ -40,7 +41,7 @@ class Built:
 
 
 def topology(operators: int, regions: int) -> dict[str, Any]:
-    """A country of so many operators, each with subscribers in every region."""
+    """Returns the topology of a country of this many operators, each with subscribers in every region."""
     names = [f"region-{number}" for number in range(regions)]
     made: dict[str, Any] = {}
     for number in range(operators):
@@ -75,7 +76,7 @@ def topology(operators: int, regions: int) -> dict[str, Any]:
 
 
 def build(operators: int, regions: int, place: Path) -> Built:
-    """Build a country, see that its last operator reaches the world, and take it down. Raises where it does not."""
+    """Builds a country, checks that its last operator reaches a site abroad, and stops it. Raises if it does not."""
     path = place / f"of-{operators}.yaml"
     path.write_text(yaml.safe_dump(topology(operators, regions), sort_keys=False))
     start = time.perf_counter()
@@ -92,7 +93,7 @@ def build(operators: int, regions: int, place: Path) -> Built:
 
 
 def run(sizes: list[int], regions: int) -> int:
-    """Build each and print the curve."""
+    """Builds a country of each size and prints the figures."""
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as name:
         for size in sizes:

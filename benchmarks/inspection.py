@@ -1,10 +1,10 @@
-"""Packets a second of the inspection engine on captures, side by side with scapy, dpkt and nDPI (through nfstream).
+"""Packets per second of the inspection engine on captures, side by side with scapy, dpkt and nDPI (through nfstream).
 
-    python benchmarks/inspection.py [--flows N] [--seconds S]
+    python benchmarks/inspection.py [--flows N] [--tool NAME]...
 
-Two captures are generated: one ClientHello a flow, and whole TLS connections of 20 packets. Each tool reads the same
-files and finds every flow's server name. Tools that are not installed are left out. One process, one core, best of
-three.
+Generates two captures: one ClientHello per flow, and whole TLS connections of 20 packets. Each tool must find every
+flow's server name in them; slow tools get shorter captures. Tools that are not installed are left out. One process, one
+core, best of three.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ETHERNET = bytes.fromhex("0200000000020200000000010800")
 
 
 def hello(name: bytes) -> bytes:
-    """A ClientHello of a browser's size and shape: 517 bytes, 12 extensions."""
+    """Returns a ClientHello of a browser's size and shape: 517 bytes, 12 extensions."""
 
     def extension(kind: int, body: bytes) -> bytes:
         return struct.pack("!HH", kind, len(body)) + body
@@ -46,7 +46,7 @@ def hello(name: bytes) -> bytes:
 
 
 def connection(number: int, whole: bool) -> list[bytes]:
-    """The frames of one connection: its hello alone, or 20 packets from SYN to FIN."""
+    """Returns the frames of one connection: its ClientHello alone, or (`whole`) 20 packets from SYN to FIN."""
     client = bytes((10, (number >> 16) & 0xFF, (number >> 8) & 0xFF, number & 0xFF))
     server = bytes((203, 0, 113, number % 250 + 1))
     port = 1024 + number % 60000
@@ -82,7 +82,7 @@ def connection(number: int, whole: bool) -> list[bytes]:
 
 
 def write_capture(path: Path, flows: int, whole: bool) -> int:
-    """Write a capture, eight connections interleaved; returns its packets."""
+    """Writes a capture, with eight connections interleaved; returns its number of packets."""
     count = 0
     with path.open("wb") as out:
         out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
@@ -144,11 +144,11 @@ TOOLS: dict[str, tuple[str, Callable[[Path], int], int]] = {
     "dpkt": ("dpkt", with_dpkt, 4),
     "scapy": ("scapy", with_scapy, 40),
 }
-"""What to import, what to run, and by what the capture is shortened so that slow tools end."""
+"""By tool: module to import, function to run, and divisor of the capture's length, for slow tools."""
 
 
 def measure(tool: str, whole: bool, flows: int, folder: Path) -> float:
-    """Packets a second, best of three; raises if the tool did not find every name."""
+    """Returns packets per second, best of three; raises if the tool does not find every name."""
     _, run, shorten = TOOLS[tool]
     flows = max(flows // shorten, 64)
     path = folder / f"{flows}-{whole}.pcap"

@@ -1,8 +1,8 @@
-"""Measurements of websites judged by OONI's rules: how many a second a core judges, and how much of them.
+"""Measures how many website measurements, and megabytes of them, one core judges per second by OONI's rules.
 
     python benchmarks/judging.py [--count N]
 
-Each has 20 KB, as many of real ones have, of which the page has half; the three sets of rules by turns.
+Each measurement has 20 KB, as many real ones do, half of it the page; the three sets of rules take turns.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TAGS: Final = {"tags": ["depth=0", "fetch_body=true"], "transaction_id": 2}
 
 
 def measurement(version: str) -> dict[str, Any]:
-    """A page that is the test helper's, with events and certificates beside what a verdict is made of."""
+    """Returns a measurement of a page that matches the test helper's, padded with network events to its size."""
     body = "<title>Default Web Page</title>".ljust(_SIZE // 2, "x")
     headers = {"Date": "Thu, 24 Aug 2023 14:35:29 GMT", "Alt-Svc": "h3"}
     answers = [{"answer_type": "A", "ipv4": _ADDRESS, "asn": 15133}]
@@ -47,7 +47,7 @@ def measurement(version: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write a file, judge it, and print the rates by processor time, as JSON."""
+    """Writes a file, judges it, and prints the rates per second of processor time as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--count", type=int, default=20_000, help="measurements (20,000)")
     count = parser.parse_args().count

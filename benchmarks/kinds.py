@@ -1,11 +1,11 @@
-"""Packets a second by kind of traffic, whole process, against nDPI's own reader (`ndpiReader`, Debian's libndpi-bin).
+"""Packets per second by kind of traffic, whole process, against nDPI's own reader (`ndpiReader`, Debian's libndpi-bin).
 
     python -m benchmarks.kinds [--packets N] [--repeat R] [--corpus DIR]
 
-A capture of each kind is made, as real clients send: TLS, QUIC, HTTP, DNS, random payload, SIP with RTP, and all of it
-mixed; of `--corpus` (captures such as nDPI's own, which `python -m benchmarks.corpus FOLDER` fetches) those of one link
-type, one after another in one file. Both programs read the same file, in processes of their own, by turns; packets are
-told by the second of a processor that they take.
+Generates a capture of each kind, as real clients send it: TLS, QUIC, HTTP, DNS, random payload, SIP with RTP, and all
+of them mixed. `--corpus` adds a folder of captures (such as nDPI's own, which `python -m benchmarks.corpus FOLDER`
+fetches): those of one link type, concatenated. Both programs read the same file, in separate processes, in turns;
+rates are per second of processor time.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _ETHERNET: Final = bytes.fromhex("0200000000020200000000010800")
 _READER: Final = "ndpiReader"
 _OURS: Final = (sys.executable, "-P", "-c", "from shutdownlab.cli import main; main()", "inspect", "--summary")
 _WITHIN: Final = 2.0
-"""How far below the median a kind may be: the aim."""
+"""The target: by what factor a kind may be slower than the median."""
 
 Flow = list[tuple[bool, bytes]]
-"""Payloads in their order, the client's as True."""
+"""Payloads in order; True for the client's."""
 
 
 def _tls(draw: random.Random) -> Flow:
@@ -65,7 +65,7 @@ def _dns(draw: random.Random) -> Flow:
 
 
 def _sip_and_rtp(draw: random.Random) -> Flow:
-    """An invitation (RFC 3261, 24.2), or a call's media: 20 ms of speech a packet (RFC 3550, payload type 0)."""
+    """Returns an invitation (RFC 3261, 24.2) or a call's media: 20 ms of speech per packet (RFC 3550, payload 0)."""
     if draw.random() < 0.2:
         call = draw.randrange(1 << 32)
         heads = (
@@ -105,7 +105,7 @@ MIXED: Final = "mixed"
 
 
 def _frames(index: int, proto: int, port: int, flow: Flow) -> Iterator[bytes]:
-    """One connection; of TCP with its handshake."""
+    """Yields the frames of one connection; for TCP with its handshake."""
     client = bytes((10, (index >> 16) & 0xFF, (index >> 8) & 0xFF, index & 0xFF))
     server, own = bytes((203, 0, 113, index % 250 + 1)), 1024 + index % 60000
     numbers = {True: 1, False: 1}
@@ -132,7 +132,7 @@ def _frames(index: int, proto: int, port: int, flow: Flow) -> Iterator[bytes]:
 
 
 def write_capture(path: Path, kind: str, packets: int) -> int:
-    """A capture of a kind with at least so many packets, eight connections at a time; returns how many it has."""
+    """Writes a capture of a kind with at least `packets` packets, eight connections interleaved; returns how many."""
     draw, written, index = random.Random(1), 0, 0
     with path.open("wb") as out:
         out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
@@ -153,7 +153,7 @@ def write_capture(path: Path, kind: str, packets: int) -> int:
 
 
 def _seconds(argv: list[str]) -> float:
-    """Of a processor, that a command takes."""
+    """Returns the processor seconds that a command takes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -161,7 +161,7 @@ def _seconds(argv: list[str]) -> float:
 
 
 def measure(file: Path, packets: int, repeat: int) -> tuple[list[float], list[float]]:
-    """Packets a second of ours and of nDPI's (empty where that is not installed), by turns."""
+    """Measures in turns; returns packets per second of our engine and of nDPI (empty if that is not installed)."""
     ours: list[float] = []
     theirs: list[float] = []
     for _ in range(repeat):
@@ -172,7 +172,7 @@ def measure(file: Path, packets: int, repeat: int) -> tuple[list[float], list[fl
 
 
 def version() -> str:
-    """Of nDPI's reader, in its own words."""
+    """Returns the version of nDPI's reader, as it prints it, or that it is not installed."""
     if not shutil.which(_READER):
         return f"{_READER} is not installed (libndpi-bin)."
     said = subprocess.run([_READER, "-h"], capture_output=True, text=True, check=False).stdout
@@ -180,7 +180,7 @@ def version() -> str:
 
 
 def run(packets: int, repeat: int, corpus: Path | None) -> int:
-    """Measure all kinds and print the table."""
+    """Measures all kinds and prints the table; returns 0, or 2 if the corpus has no readable capture."""
     figures: list[Figure] = []
     rates: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:

@@ -1,10 +1,11 @@
-"""Agreement with nDPI on captures, flow by flow.
+"""Measures agreement with nDPI on captures, flow by flow.
 
     python benchmarks/ndpi_agreement.py CAPTURE... [--verbose]
 
-Make captures with `benchmarks/real_clients.py`. The oracle is nDPI through `nfstream` where that is installed in this
-Python, else Debian's `ndpiReader` (libndpi-bin). Compared is what both know: flows where nDPI names a protocol that
-this engine has too; what only one of them can name is listed apart. Prints one JSON object; exit status 1 below 99 %.
+Make captures with `benchmarks/real_clients.py`. The oracle is nDPI, through `nfstream` if that is installed in this
+Python, otherwise Debian's `ndpiReader` (libndpi-bin). Compares the flows of which nDPI names a protocol that this
+engine knows too; flows that only one of them names are listed separately. Prints one JSON object; exit code 1 below
+99 %.
 """
 
 from __future__ import annotations
@@ -54,12 +55,12 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "Telegram": ("mtproto",),
     "WhatsApp": ("whatsapp",),
 }
-"""nDPI's names on the left; what this engine may say where nDPI says that and nothing closer."""
+"""By nDPI's name of a protocol: this engine's protocols that agree with it, if nDPI names nothing more specific."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one side says of a flow."""
+    """One tool's classification of a flow."""
 
     protocol: str
     host: str
@@ -103,7 +104,7 @@ def plain(address: str) -> str:
 
 
 def agrees(theirs: Verdict, mine: Verdict) -> bool | None:
-    """None where nDPI names nothing that this engine has."""
+    """Whether both agree on a flow; None if nDPI names no protocol that this engine has."""
     master, _, inner = theirs.protocol.partition(".")
     wanted = KNOWN.get(inner) if inner in ("DoH_DoT", "Tor", "BitTorrent") else None
     wanted = wanted or KNOWN.get(master)
@@ -113,8 +114,8 @@ def agrees(theirs: Verdict, mine: Verdict) -> bool | None:
         return False
     name = theirs.host.rstrip(".").lower().partition(":")[0]
     if "?" in name:
-        return True  # nDPI prints raw UTF-8 names so; here they are A-labels
-    # SSH and the like carry no host; nDPI reuses the field for other things there.
+        return True  # nDPI prints raw UTF-8 names this way; here they are A-labels
+    # SSH and the like carry no host name; nDPI then uses the field for other things.
     return mine.protocol not in ("tls", "http", "dns", "quic", "dtls", "doh", "dot") or name in ("", mine.host)
 
 

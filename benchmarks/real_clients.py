@@ -1,10 +1,10 @@
-"""Captures of real clients talking to real servers, in a network namespace of their own.
+"""Captures traffic of real clients with real servers, in a separate network namespace.
 
     sudo python benchmarks/real_clients.py DIRECTORY
 
-Writes one pcap a protocol: curl, openssl, dig, aioquic, ssh, wireguard-go, openvpn, tor, turnutils, sipp, aria2, and
-Telethon if it is installed. What the machine lacks is named and left out. Nothing leaves the namespace, which has only
-a loopback interface; every name resolves to it.
+Writes one pcap per protocol: curl, openssl, dig, aioquic, ssh, wireguard-go, openvpn, tor, turnutils, sipp, aria2, and
+Telethon if it is installed. Programs that the machine lacks are named and left out. Nothing leaves the namespace, which
+has only a loopback interface; every name resolves to it.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def wireguard(lab: Lab) -> None:
                 name = f"wg{number}{side}"
                 run("wireguard-go", name)
                 own, peer = (port, 20000 + number) if side == 0 else (20000 + number, port)
-                # Kernel routes would keep the lab's addresses on loopback: only what goes to .9 takes the tunnel.
+                # Kernel routes keep the lab's addresses on loopback; only packets to .9 take the tunnel.
                 allowed = f"10.9.{number}.{9 if side else 8}/32"
                 run("wg", "set", name, "listen-port", str(own), "private-key", str(lab.work / f"wg{side}"))
                 peering = ("peer", keys[1 - side], "allowed-ips", allowed, "endpoint", f"127.0.0.1:{peer}")
@@ -270,7 +270,7 @@ def bencoded(value: object) -> bytes:
 
 
 class Tracker(http.server.BaseHTTPRequestHandler):
-    """Sends every peer to the seeder."""
+    """A BitTorrent tracker that announces the seeder to every peer."""
 
     def do_GET(self) -> None:
         peers = socket.inet_aton("127.0.0.1") + (6881).to_bytes(2, "big")
@@ -311,7 +311,7 @@ def bittorrent(lab: Lab) -> None:
 
 
 def telegram(lab: Lab) -> None:
-    """Telethon's first message in every transport, to a port that only listens."""
+    """Sends Telethon's first message in every transport to a port that never answers."""
     try:
         from telethon import TelegramClient  # type: ignore[import-not-found,import-untyped,unused-ignore]
         from telethon.network import connection  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -333,7 +333,7 @@ def telegram(lab: Lab) -> None:
                 session.set_dc(2, "127.0.0.1", port)
                 how = getattr(connection, f"ConnectionTcp{kind}")
                 client = TelegramClient(session, 1, "0" * 32, connection=how, connection_retries=0, timeout=1)
-                with contextlib.suppress(Exception):  # nobody answers
+                with contextlib.suppress(Exception):  # there is no answer
                     await asyncio.wait_for(client.connect(), 1)
         for server in servers:
             server.close()

@@ -1,9 +1,9 @@
-"""A whole scenario, build to exit: wall time, time to build the country, peak memory, and whether runs agree.
+"""Runs a whole scenario, build to exit: wall time, time to build the country, peak memory, and whether runs agree.
 
     python -m benchmarks.scenario [NAME] [--repeat 3] [--side-by-side] [--keep DIR]
 
-Memory is the proportional set size (PSS) of every process of the run, the command itself included, summed; sampled
-every few seconds, so that the sampling does not slow the run down.
+Memory is the sum of the proportional set sizes (PSS) of all processes of the run, including the command itself. It is
+sampled every few seconds, so that sampling does not slow the run down.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LIMIT_S: Final = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """One run. `memory`: the greatest sum of PSS seen, bytes. `outcomes`: by everything that names a row."""
+    """Figures of one run. `memory`: the highest sum of PSS, bytes. `outcomes`: by all columns that identify a row."""
 
     status: int
     seconds: float
@@ -47,7 +47,7 @@ class Played:
 
 
 def descendants(root: int) -> Iterator[int]:
-    """A process and all below it, in whatever namespaces."""
+    """Yields a process and all its descendants, in any namespaces."""
     children = defaultdict[int, list[int]](list)
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -62,7 +62,7 @@ def descendants(root: int) -> Iterator[int]:
 
 
 def pss(pid: int) -> int:
-    """Bytes of a process, what it shares divided among those that share it; 0 of one that is gone."""
+    """Returns a process's proportional set size in bytes; 0 if it is gone."""
     with suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
@@ -71,7 +71,7 @@ def pss(pid: int) -> int:
 
 
 def outcomes(path: Path) -> dict[tuple[str, ...], str]:
-    """Of a `results.csv`: outcome by phase, operator, region, subscriber, target and family."""
+    """Returns the outcomes in a `results.csv`, by phase, operator, region, subscriber, target and family."""
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     keys = ("phase", "operator", "region", "subscriber", "target", "family")
@@ -79,7 +79,7 @@ def outcomes(path: Path) -> dict[tuple[str, ...], str]:
 
 
 class Playing:
-    """A run under way."""
+    """A run in progress."""
 
     def __init__(self, name: str, directory: Path) -> None:
         self.directory = directory
@@ -95,7 +95,7 @@ class Playing:
                 stdin=subprocess.DEVNULL,
                 stdout=told,
                 stderr=subprocess.STDOUT,
-                preexec_fn=die_with_parent,  # a benchmark that is stopped leaves no run behind
+                preexec_fn=die_with_parent,  # a stopped benchmark must leave no run behind
             )
 
     def over(self) -> bool:
@@ -115,7 +115,7 @@ class Playing:
         return True
 
     def result(self) -> Played:
-        """Raises OSError, with what the run told, when it left no results."""
+        """Returns the figures of a finished run; raises OSError, with the run's output, if it left no results."""
         try:
             manifest = json.loads((self.directory / "manifest.json").read_text())
             found = outcomes(self.directory / "results.csv")
@@ -136,7 +136,7 @@ class Playing:
 
 
 def play(name: str, directories: Sequence[Path]) -> list[Played]:
-    """Run a scenario, as often at once as there are directories."""
+    """Runs a scenario once per directory, all concurrently."""
     under_way = [Playing(name, directory) for directory in directories]
     left = under_way
     while left := [each for each in left if not each.over()]:
@@ -145,21 +145,21 @@ def play(name: str, directories: Sequence[Path]) -> list[Played]:
 
 
 def _figures(label: str, runs: Sequence[Played], strict: bool) -> Iterator[Figure]:
-    # What is to be reached is said of a run that has the machine to itself.
+    # Targets apply to a run that has the machine to itself.
     yield Figure(label, "s, build to exit", [run.seconds for run in runs], "≤ 60 s" if strict else "")
     yield Figure(label, "s to build the country", [run.build for run in runs], "≤ 6 s" if strict else "")
     yield Figure(label, "MB at the peak (PSS)", [run.memory / 1e6 for run in runs], "≤ 1,500 MB" if strict else "")
 
 
 def _agreement(reference: Played, runs: Sequence[Played]) -> Iterator[int]:
-    """Of each run, how many outcomes differ from the reference's (a row that only one has differs)."""
+    """Yields, for each run, how many outcomes differ from the reference's, counting rows that only one of them has."""
     for run in runs:
         rows = reference.outcomes.keys() | run.outcomes.keys()
         yield sum(reference.outcomes.get(row) != run.outcomes.get(row) for row in rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; 0, or 1 when a run failed or outcomes differ."""
+    """Measures and prints; returns 0, or 1 if a run failed or outcomes differ."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scenario", description=__doc__.splitlines()[0])
     parser.add_argument("name", nargs="?", default="kazakhstan-2022")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="runs one after the other (default 3)")

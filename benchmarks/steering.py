@@ -1,9 +1,9 @@
-"""From an order to what it changes on the screen, with a real country and a real browser.
+"""Times from an order to its effects on the screen, with a real country and a real browser.
 
     python -m benchmarks.steering [--scenario NAME] [--orders N]
 
-Orders lead from phase to phase and back. Times of the page's process are by its own stamps (`web.course`); those of the
-browser (Chromium, by Playwright) by a script in the page, from the click. Needs both, as tests of pages do.
+Orders go through the phases, again and again. The page's process records its own times (`web.course`); a script in the
+page measures those of the browser (Chromium, by Playwright) from the click. Needs both, as tests of pages do.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _WATCH: Final = """() => {
 
 
 def orders(scenario: str, number: int) -> Iterator[str]:
-    """Phases, one after another, of which each has other policies in force than the one before."""
+    """Yields `number` phases, each with other policies in force than the one before."""
     loaded = sl.load(scenario)
     assert loaded.scenario is not None
     choices = loaded.scenario.default_choices()
@@ -64,7 +64,7 @@ def orders(scenario: str, number: int) -> Iterator[str]:
 
 
 def measured(page: Any, source: Steering, phase: str) -> dict[str, float]:
-    """Give one order by its button, wait until all is measured, and return every mark, in seconds."""
+    """Gives one order by its button, waits until everything is measured, and returns all times, in seconds."""
     page.wait_for_selector('html[data-busy="false"]')
     page.evaluate("window.clicked()")
     page.click(f'button[data-do="phase"][data-name="{phase}"]')
@@ -74,13 +74,13 @@ def measured(page: Any, source: Steering, phase: str) -> dict[str, float]:
         if time.monotonic() > end:
             raise TimeoutError(f"{phase} was not measured within {_PATIENCE_S:g} s: {source.course}")
         page.wait_for_timeout(1000 * _TICK_S)
-    page.wait_for_timeout(500)  # what is measured last is drawn after that
+    page.wait_for_timeout(500)  # for drawing the last measurements
     found = {name: at for name, at in asdict(source.course).items() if isinstance(at, float)}
     return found | {f"{name} on the screen": at for name, at in page.evaluate("window.drawn").items()}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print a table; 3 where there is no browser."""
+    """Prints a table; returns 0, or 3 without a browser."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.steering", description=__doc__.splitlines()[0])
     parser.add_argument("--scenario", default="first-shutdown")
     parser.add_argument("--orders", type=int, default=12)
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for phase in orders(args.scenario, args.orders + 1):
                 found = measured(page, source, phase)
                 if not seen and "sight on the screen" not in found:
-                    continue  # the first phase is what was there
+                    continue  # the first phase was already in force
                 print(f"{phase}: {', '.join(f'{name} {at:.2f}' for name, at in found.items())}", file=sys.stderr)
                 for name, at in found.items():
                     seen[name].append(at)

@@ -1,4 +1,4 @@
-"""Figures as a Markdown table: what was measured, the median, the spread, the number of runs, the target."""
+"""Formats figures as a Markdown table: description, unit, median, range, number of runs, target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row. `values`: one a run (at least one), in `unit`; `target`: what is to be reached, in words."""
+    """One row. `values`: one per run (at least one), in `unit`; `target`: the target, in words."""
 
     what: str
     unit: str
@@ -20,7 +20,7 @@ class Figure:
 
 
 def number(value: float) -> str:
-    """Three significant digits, thousands apart; whole numbers as they are."""
+    """Formats a number with thousands separators; no decimals if whole or from 100, one from 10, otherwise two."""
     magnitude = abs(value)
     if magnitude >= 100 or float(value).is_integer():
         return f"{value:,.0f}"
@@ -28,19 +28,19 @@ def number(value: float) -> str:
 
 
 def load() -> str:
-    """The machine's load average of the last minute, and its cores."""
+    """Returns the machine's load average of the last minute, and its number of cores."""
     return f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 
 def engine() -> str:
-    """Whether the inspection engine that was measured is compiled: a sentence."""
+    """Returns a sentence that states whether the measured inspection engine is compiled."""
     spec = find_spec("shutdownlab.inspection.engine")
     compiled = spec is not None and not (spec.origin or "").endswith(".py")
     return "The inspection engine is compiled." if compiled else "The inspection engine is not compiled."
 
 
 def markdown(title: str, figures: Iterable[Figure], notes: str = "") -> str:
-    """The table, with its title and notes (such as the load at the time)."""
+    """Returns the table, with its title and notes (such as the load at the time)."""
     lines = [f"### {title}", "", "| what | figure | median | min–max | runs | target |", "|---|---|---:|---:|---:|---|"]  # noqa: RUF001
     for figure in figures:
         values = figure.values

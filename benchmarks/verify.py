@@ -1,4 +1,4 @@
-"""How long what needs no run takes from the shell: `--help`, and on the flagship `check`, `verify`, `explain`, `diff`.
+"""Times commands that need no run, from the shell: `--help`, and on the flagship `check`, `verify`, `explain`, `diff`.
 
 python -m benchmarks.verify [--runs N]
 """
@@ -23,7 +23,7 @@ _EXPLAINED: Final = ("explain", _NAME, "--at", "blackout", "--from", "kcell/alma
 
 
 def _timed(arguments: Sequence[str], status: int = 0) -> tuple[float, float]:
-    """Wall-clock seconds and peak memory (MB) of a command that ends with `status`."""
+    """Returns wall-clock seconds and peak memory (MiB) of a command; raises SystemExit unless it ends with `status`."""
     begun = time.perf_counter()
     argv = [sys.executable, "-m", "shutdownlab", *arguments]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
@@ -35,7 +35,7 @@ def _timed(arguments: Sequence[str], status: int = 0) -> tuple[float, float]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; 0."""
+    """Measures and prints; returns 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verify", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     runs: int = parser.parse_args(argv).runs

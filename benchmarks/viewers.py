@@ -1,10 +1,10 @@
-"""What viewers of a live page cost the run: processor time of the page's process, and bytes to each of them.
+"""Measures the cost of viewers of a live page: processor time of the page's process, and bytes sent to each viewer.
 
     python -m benchmarks.viewers [--viewers N] [--rounds N] [--scenario NAME]
 
-The page's process is this one: it is fed a steered country's every measurement, as the model has them, order after
-order, without a country; the viewers are another process, which reads what they are sent and draws nothing. Work is
-counted, not time, so that a busy machine hardly changes it.
+This process serves the page. Instead of a country, it gets all measurements of a steered country from the model, order
+after order. The viewers are another process, which reads and does not draw. Processor time is counted, not wall time,
+so that a busy machine hardly changes the result.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from shutdownlab.web.source import Source
 from shutdownlab.web.steered_view import SteeredView
 
 _ROUND_S: Final = 5.0
-"""That a round of probes takes in a country that is up: what the figures are shares of."""
+"""How long a round of probes takes in a real country; figures in percent refer to it."""
 _REPEATS: Final = 5
 _PATIENCE_S: Final = 60.0
 
 
 class Fed(Source):
-    """A steered country's page, without the country."""
+    """The source of a steered country's page, without the country."""
 
     def __init__(self, shutdown: Shutdown) -> None:
         super().__init__(1.0)
@@ -58,7 +58,7 @@ class Fed(Source):
 
 
 def _view(links: Sequence[str], pipe: Connection, received: Synchronized[int]) -> None:
-    """Read what each link is sent, until this process is ended."""
+    """Reads each link's event stream until this process is ended."""
 
     def read(link: str) -> None:
         where = urlsplit(link)
@@ -76,9 +76,9 @@ def _view(links: Sequence[str], pipe: Connection, received: Synchronized[int]) -
 
 
 def cost(scenario: str, viewers: int, rounds: int) -> tuple[float, float]:
-    """Seconds of processor time of the page's process, and bytes sent to all viewers together, a round of probes.
+    """Returns processor seconds of the page's process, and bytes sent to all viewers together, per round of probes.
 
-    Each round is of a new moment, in which the scenario's next phase is in force: what changes most.
+    Each round is a new moment in which the scenario's next phase is in force, which is the largest possible change.
     """
     base = sl.load(scenario)
     assert isinstance(base, Shutdown)
@@ -114,7 +114,7 @@ def cost(scenario: str, viewers: int, rounds: int) -> tuple[float, float]:
             version = source.board.version
             source.changed()
             _until(lambda seen=version: source.board.version > seen)
-        time.sleep(0.5)  # what is on its way yet
+        time.sleep(0.5)  # for data in flight
         spent, sent = time.process_time() - began, received.value - before
         process.kill()
         process.join()
@@ -131,13 +131,13 @@ def _until(so: Any) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print a table."""
+    """Prints a table; returns 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.viewers", description=__doc__.splitlines()[0])
     parser.add_argument("--scenario", default="first-shutdown")
     parser.add_argument("--viewers", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=12)
     args = parser.parse_args(argv)
-    cost(args.scenario, 1, 2)  # what is made once
+    cost(args.scenario, 1, 2)  # warm up
     alone, watched, each = [], [], []
     for _ in range(_REPEATS):
         alone.append(1000 * cost(args.scenario, 0, args.rounds)[0])

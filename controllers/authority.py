@@ -1,10 +1,10 @@
-"""The authority's controller: it takes the country's orders and sees them carried out.
+"""The authority's controller: receives the country's orders and has them carried out.
 
     python -m shutdownlab.control.manager controllers/authority.py --name authority --topology FILE
 
-The gateways are its own. Everything else it commands in one of two ways. In mode `operators` it passes the
-order on, and each operator obeys in its own time. In mode `direct` it takes the OpenFlow MASTER role on the operators'
-switches, which makes the operators SLAVE, and does it all itself. Whoever sends it a command is told what came of it.
+The gateways are its own. In mode `operators` it passes the order on, and each operator obeys after its own delay. In
+mode `direct` it takes the OpenFlow MASTER role on the operators' switches, which makes the operators' controllers
+SLAVE, and carries the order out itself. It reports the results to the sender of the command.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shutdownlab.protocol.messages import (
 
 
 class Authority(SwitchApp):
-    """The whole country."""
+    """The app of the authority's controller."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,12 +39,12 @@ class Authority(SwitchApp):
         self.gateways = {name: self.settings.domain(name, self.tell) for name in topology.all_gateways}
         self.operators = {name: self.settings.domain(name, self.tell) for name in topology.operators}
         self.domains = self.gateways | self.operators
-        self.links: dict[str, MessageLink | None] = {}  # to operators' controllers; None: it had one, and lost it
-        self.boxes: dict[MessageLink, str] = {}  # and the operators they belong to
+        self.links: dict[str, MessageLink | None] = {}  # by operator, to its controller; None: disconnected
+        self.boxes: dict[MessageLink, str] = {}  # operators, by the link to their box
         self.command: Command | None = None
-        self.obedient: set[str] = set()  # who has obeyed it
+        self.obedient: set[str] = set()  # operators that have obeyed it
         self.commander: MessageLink | None = None
-        self.untold: deque[Message] = deque(maxlen=1000)  # while nobody commands
+        self.untold: deque[Message] = deque(maxlen=1000)  # messages while there is no commander
 
     def start(self) -> None:
         listen(
@@ -57,7 +57,7 @@ class Authority(SwitchApp):
         super().start()
 
     def tell(self, message: Message) -> None:
-        """Everything is reported to the commander."""
+        """Reports a message to the commander, or keeps it until there is one."""
         if isinstance(message, Obeyed) and self.command and message.serial == self.command.order.serial:
             self.obedient.add(message.operator)
         if self.commander is None:
@@ -66,7 +66,7 @@ class Authority(SwitchApp):
             self.commander.send(message)
 
     def heard(self, link: MessageLink, message: Message) -> None:
-        """Who speaks is known by what it says first."""
+        """Handles a message; a peer is identified by its first one."""
         match message:
             case Command():
                 self.commander = link
@@ -90,7 +90,7 @@ class Authority(SwitchApp):
                 link.close()
 
     def carry_out(self, command: Command) -> None:
-        """The gateways at once; the operators' switches by the operators, or by force."""
+        """Carries out a command: on the gateways at once; on the operators' switches itself or by their controllers."""
         order = command.order
         self.command, self.obedient = command, set()
         for gateway in self.gateways.values():
@@ -107,7 +107,7 @@ class Authority(SwitchApp):
                 domain.relinquish()
 
     def count(self, request: CountersRequest) -> None:
-        """Ask all boxes for their counters; one that is not there has none."""
+        """Requests counters from all boxes; for a box that is not connected, reports empty ones."""
         links = {operator: link for link, operator in self.boxes.items()}
         for operator, domain in self.operators.items():
             if operator in links:
@@ -116,7 +116,7 @@ class Authority(SwitchApp):
                 self.tell(Counters(domain.box, {}))
 
     def operator_joined(self, operator: str, link: MessageLink) -> None:
-        """A controller that comes late, or again, is told the order that is in force."""
+        """Handles an operator's controller that connects, late or again, and sends it the order in force."""
         if operator in self.links:
             self.tell(Notice(operator, "its controller is back"))
         self.links[operator] = link
@@ -124,7 +124,7 @@ class Authority(SwitchApp):
             link.send(replace(self.command.for_operator(operator), delay_s=0.0))
 
     def ended(self, link: MessageLink, why: str) -> None:
-        """A controller or box that is gone; Open vSwitch keeps the rules."""
+        """Handles a commander, controller or box that has disconnected; Open vSwitch keeps the rules."""
         if link is self.commander:
             self.commander = None
         elif link in self.boxes:

@@ -1,11 +1,11 @@
-"""An operator's controller: it carries out the authority's orders on the operator's own switches, in its own time.
+"""An operator's controller: carries out the authority's orders on the operator's own switches, after its own delay.
 
     python -m shutdownlab.control.manager controllers/isp.py --name kcell --topology FILE
 
-Switches connect to it by OpenFlow 1.3 and are given the MASTER role's orders. The operator's DPI box tells it what it
-has decided; every decision becomes a flow rule, and the connection never sees the box again. The authority's orders
-come over TCP, a JSON line each. What the switches must hold is worked out by the compiler, as data; this app only
-brings them there, and says so once every switch has answered a barrier.
+Switches connect by OpenFlow 1.3, and the controller claims the MASTER role on them. The operator's DPI box reports its
+decisions; each becomes flow rules, so that the connection bypasses the box from then on, unless only the box can
+enforce the decision. The authority's orders come over TCP, one JSON line each. The compiler computes the switches'
+rules as data; this app only installs them, and confirms an order once every switch has answered a barrier.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from shutdownlab.protocol.messages import Failure, Hello, Message, Notice, Order
 
 
 class Isp(SwitchApp):
-    """One operator."""
+    """The app of one operator's controller."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.operator = self.settings.name
         self.domain = self.settings.domain(self.operator, self.tell)
-        self.latest = 0  # serial of the newest order heard
-        self.commands = True  # unless the authority does it itself
+        self.latest = 0  # serial of the newest order received
+        self.commands = True  # False while the authority commands the switches itself
         self.box: MessageLink | None = None
 
     def start(self) -> None:
-        """Begin: with no order there is no policy, and switches only forward."""
+        """Starts without an order: no policy is in force, and switches only forward."""
         addresses = self.settings.addresses
         self.authority = Uplink(
             addresses.authority,
@@ -44,17 +44,17 @@ class Isp(SwitchApp):
         super().start()
 
     def hear_from(self, handler: Any) -> Any:
-        """A connection's thread hands over what it has read; `handler` runs in the app's own."""
+        """Wraps `handler` so that a connection's thread can call it and it runs in the app's own thread."""
         return lambda *happened: self.call(handler, *happened)
 
     def tell(self, message: Message) -> None:
-        """Everything is reported to the authority."""
+        """Reports a message to the authority."""
         self.authority.send(message)
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
     def authority_said(self, _: MessageLink, order: Message) -> None:
-        """An order: obeyed after this operator's delay, unless a newer one has come by then."""
+        """Handles an order: it is obeyed after this operator's delay, unless a newer one has come by then."""
         if not isinstance(order, Order):
             self.tell(Failure(self.operator, f"the authority said what is no order: {order}"))
             return
@@ -70,7 +70,7 @@ class Isp(SwitchApp):
             self.obey(order)
 
     def obey(self, order: Order) -> None:
-        """Bring switches and box to what the order wants. `Ack` and `Obeyed` follow as they confirm."""
+        """Brings switches and box to the order's policies. `Ack` and `Obeyed` are sent as they confirm."""
         if order.serial == self.latest:
             self.commands = True
             if order.departures:
@@ -78,13 +78,13 @@ class Isp(SwitchApp):
             self.domain.reconcile(order.serial, order.obeyed, order.local_time)
 
     def authority_left(self, _: MessageLink, why: str) -> None:
-        """Without orders everything stays as it is."""
+        """Handles the loss of the authority: without orders, everything stays as it is."""
         self.tell(Notice(self.operator, f"lost the authority ({why}); everything stays as it is"))
 
     # --- switches --------------------------------------------------------------------------------------------------
 
     def switch_joined(self, name: str, switch: Switch) -> None:
-        """A switch that connects is claimed, and its tables replaced by what they must be."""
+        """Claims a switch that has connected, and replaces its tables by the rules it must have."""
         self.domain.switch_joined(name, switch)
 
     def switch_left(self, name: str) -> None:
@@ -99,7 +99,7 @@ class Isp(SwitchApp):
     # --- the DPI box -----------------------------------------------------------------------------------------------
 
     def box_said(self, link: MessageLink, message: Message) -> None:
-        """Its name first; then what it decides, which becomes flow rules at once."""
+        """Handles the box's messages: first its name, then its decisions, which become flow rules at once."""
         if isinstance(message, Hello):
             self.box = link
             self.domain.box_joined(link.send)

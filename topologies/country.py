@@ -1,7 +1,7 @@
-"""A country as a Mininet topology: any of the YAML files beside this one, or one of your own.
+"""The shipped countries, the YAML files beside this one, as Mininet topologies.
 
 shutdownlab builds these classes with its own fast nodes. Stock Mininet can load them too, as plain hosts and switches,
-for a controller of your own (the switches do nothing without one, and the country has loops):
+for your own controller (without one the switches do nothing, and the country has loops):
 
     sudo mn --custom topologies/country.py --topo two-operators --controller remote
 """
@@ -19,4 +19,4 @@ def _stock(name: str) -> Callable[[], CountryTopo]:
 
 
 topos = {name: _stock(name) for name, _ in library.shipped("topologies")}
-"""What `mn --custom` finds here: a topology by its name."""
+"""The topologies by name, as `mn --custom` expects them."""

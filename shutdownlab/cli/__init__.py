@@ -1,4 +1,4 @@
-"""The command line: one module a command."""
+"""The command line: one module per command."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def options(
 
 def main() -> None:
     """Entry point of the `shutdownlab` command."""
-    # What a command makes, from modules to the cells of a country, lives to its end: looking through all of it for
-    # garbage every 700 objects, as Python does, takes a tenth of the time of `verify`. The flagship's are 220,000.
+    # Nearly all objects, from modules to the cells of a country (220,000 for the flagship), live until the command
+    # ends: scanning them for garbage every 700 allocations, as Python does, takes a tenth of the time of `verify`.
     gc.set_threshold(250_000)
     reset_dispositions()
     guard_standard_streams()
@@ -66,7 +66,7 @@ def main() -> None:
             app()
         finally:
             finish_output()
-            gc.freeze()  # nor is it looked through when Python ends: a quarter of the time of a short command
+            gc.freeze()  # the scan when Python ends would take a quarter of the time of a short command
     except OutputLost as lost:
         sys.exit(lost.told())
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`shutdownlab attach`: another terminal at a country that runs."""
+"""`shutdownlab attach`: another terminal for a running country."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def attach(
         typer.Option("--lab", metavar="PID|NAME", help="Which, where several run: its process, or what it brought up."),
     ] = None,
 ) -> None:
-    """What is done in one is seen in the other. For example: shutdownlab attach kcell-almaty -- tcpdump -i eth0"""
+    """Both terminals share the same country. For example: shutdownlab attach kcell-almaty -- tcpdump -i eth0"""
     from shutdownlab.country.attach import NotAttached
     from shutdownlab.country.attach import attach as let_in
     from shutdownlab.country.attach_socket import UnsafePlace, lab_named

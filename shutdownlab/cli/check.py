@@ -41,7 +41,7 @@ _LISTS: Final[tuple[tuple[Callable[[bytes, str], Sized], tuple[str, str], str], 
         "`name_file:` of a rule, or `site_file:` of a policy's `block`, `only` and `except`",
     ),
 )
-"""How each kind of list is read, of what it is, and where it is named."""
+"""For each kind of list: its parser, the noun for one and for several entries, and the keys that name such a file."""
 
 
 def check(
@@ -125,7 +125,7 @@ def _draw(found: Shutdown | LoadedTopology, at: str | None, graph: Path) -> None
 
 
 def _own_content(file: str) -> bytes | None:
-    """What is in a file of the user's; None of one that ships, and where there is none: `library.check` tells."""
+    """Returns the content of a user's file; None for a shipped or unreadable one, which `library.check` handles."""
     if file in dict(library.shipped("topologies")) or file in dict(library.shipped("scenarios")):
         return None
     try:
@@ -135,9 +135,10 @@ def _own_content(file: str) -> bytes | None:
 
 
 def _list_file(content: bytes, file: str) -> str | None:
-    """What there is in a list of addresses or of names, one a line, and who takes it; None of others.
+    """Describes a list of addresses or names, one per line, and the keys that take it; returns None for other files.
 
-    It is one whose first entry is an address or a name, if it is not called YAML. Raises `BadInput` with its mistakes.
+    A file is such a list if its first entry is an address or a name and its name does not end as YAML. Raises
+    `BadInput` with the mistakes in it.
     """
     lines = (line for line in content.removeprefix(b"\xef\xbb\xbf").splitlines() if not _COMMENT.match(line))
     first = next(lines, b"")
@@ -154,7 +155,7 @@ def _list_file(content: bytes, file: str) -> str | None:
 
 
 def _box_file(document: Document, content: bytes) -> str | None:
-    """What there is in a policy or a profile of DPI boxes, or in a file of apps; None of others. Raises `BadInput`."""
+    """Describes a policy or a profile of DPI boxes, or a file of apps; None for other files. Raises `BadInput`."""
     kind, file = kind_of(document.data), document.file
     if kind == "policy":
         rules = len(load_policy(content, file, library.catalogue()).rules)
@@ -171,7 +172,7 @@ def _counted(count: int, thing: str) -> str:
 
 
 def _at(found: Shutdown | LoadedTopology, at: str | None) -> tuple[Damage, str]:
-    """What is broken in a phase and what has become of routes, and what to call it."""
+    """Returns a phase's breakages and route changes, and a caption for the drawing."""
     from shutdownlab.verifier.verdicts import Verifier
 
     if at is None:
@@ -184,7 +185,7 @@ def _at(found: Shutdown | LoadedTopology, at: str | None) -> tuple[Damage, str]:
 
 
 def _check_kind(graph: Path) -> None:
-    """Raises `BadInput` for a kind of picture that is not made, here at least."""
+    """Raises `BadInput` for a picture format that is not supported, or not on this machine."""
     from shutdownlab.reporting.png import can_make_png
 
     kind, svg = graph.suffix.lower(), graph.with_suffix(".svg")

@@ -1,6 +1,6 @@
-"""The commands by name. What `--help` says of each is here; its module is imported when it is used.
+"""The commands by name, with their summaries for `--help`; a command's module is imported when it is used.
 
-So `shutdownlab --help` costs no more than the text, and a command no more than what it needs itself.
+So `shutdownlab --help` imports no command, and a command imports only what it needs itself.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from shutdownlab.reporting.help import CommandWithin, PlainCommand, PlainGroup
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command: where it is implemented, as `module:function` of this package, and what it does, in a sentence or two.
+    """A command: its implementation, as `module:function` of this package, and what it does, in a sentence or two.
 
-    The function's docstring is what its own `--help` says besides.
+    The command's own `--help` also prints the function's docstring.
     """
 
     name: str
@@ -145,7 +145,7 @@ COMMANDS: Final = (
 
 
 class Deferred(TyperCommand):
-    """A command whose module is imported when somebody uses it."""
+    """A command whose module is imported when it is used."""
 
     def __init__(self, entry: Entry) -> None:
         super().__init__(entry.name, help=entry.summary)
@@ -153,7 +153,7 @@ class Deferred(TyperCommand):
 
     @cached_property
     def command(self) -> Any:
-        """The command itself, with its arguments and options."""
+        """The real command, with its arguments and options."""
         entry = self._entry
         module, function = entry.place.split(":")
         carried_out_by = getattr(import_module(f"shutdownlab.cli.{module}"), function)
@@ -163,12 +163,12 @@ class Deferred(TyperCommand):
         return typer.main.get_command(alone)
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """The context, and with it what is invoked, are the command's own."""
+        """Returns the real command's context, so that this is what is invoked."""
         return self.command.make_context(*args, **kwargs)
 
 
 class Commands(PlainGroup):
-    """The program as a whole."""
+    """The `shutdownlab` program: the group of all commands."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -60,7 +60,7 @@ def _is_run(scenario: str) -> bool:
 
 
 def _sorted(values: list[str], parameters: Sequence[str]) -> tuple[dict[str, float], list[str]]:
-    """What is said of the economy, and what of the scenario."""
+    """Separates `--set` values into those of the economy and those of the scenario."""
     from shutdownlab.model.scenario import Scenario
     from shutdownlab.reporting.costs import UNITS
 

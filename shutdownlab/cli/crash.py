@@ -1,4 +1,4 @@
-"""What is told of a mistake that is the program's own."""
+"""Reports a crash, which is a bug in shutdownlab."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXIT_CRASHED = 70
 
 
 def report_crash(error: Exception) -> int:
-    """Say on standard error what to report, the traceback in a file of its own; returns the exit code."""
+    """Prints on standard error what to report, and writes the traceback to a new file; returns the exit code."""
     text = "".join(traceback.format_exception(error))
     what = shortened(on_one_line(f"{type(error).__name__}: {error}"), 300)
     print(f"shutdownlab {__version__} has a bug: {what}", file=sys.stderr)

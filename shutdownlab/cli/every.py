@@ -1,4 +1,4 @@
-"""`run --all` and `verify --all`: every scenario that ships, a line each."""
+"""`run --all` and `verify --all`: every shipped scenario, with one line for each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ASKED = "a scenario, or --all"
 
 
 def one_or_all(scenario: str | None, *, everything: bool, **beside: object) -> None:
-    """Refuse a scenario beside --all, neither, and options that are about one scenario `beside` --all."""
+    """Refuses a scenario with --all, neither of them, and options about one scenario (`beside`) with --all."""
     if everything and scenario is not None:
         bad_option("--all", f"{scenario} beside it", _ASKED)
     if not everything and scenario is None:
@@ -27,7 +27,7 @@ def one_or_all(scenario: str | None, *, everything: bool, **beside: object) -> N
 
 
 def run_all(out: Path | None, jobs: int, **options: Any) -> int:
-    """Run all that ship; the worst of their exit codes."""
+    """Runs all shipped scenarios; returns the highest of their exit codes."""
     from shutdownlab.runner.every import run_every
 
     names = [name for name, _ in library.shipped("scenarios")]
@@ -41,7 +41,7 @@ def run_all(out: Path | None, jobs: int, **options: Any) -> int:
 
 
 def verify_all(*, strict: bool, sample: float | None = None) -> int:
-    """Verify all that ship; the worst of their exit codes."""
+    """Verifies all shipped scenarios; returns the highest of their exit codes."""
     from shutdownlab.verifier import verify as model
 
     names = [name for name, _ in library.shipped("scenarios")]
@@ -69,7 +69,7 @@ def _say(console: Console, names: list[str], name: str, text: str, seconds: floa
 
 
 def jobs_of(given: int) -> int:
-    """How many runs there are at a time; refuses fewer than one."""
+    """Returns the number of concurrent runs; refuses fewer than one."""
     if given < 1:
         bad_option("--jobs", str(given), "1 or more")
     return given

@@ -1,4 +1,4 @@
-"""`shutdownlab lab` and `shutdownlab exec`: a country to look around in."""
+"""`shutdownlab lab` and `shutdownlab exec`: interactive use of a country."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shutdownlab.model.lookup import phase_named, vantage_point
 from shutdownlab.system.child_process import ending
 
 _KILLED = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS}
-"""What ends a lab that nobody who sits at it has ended: memory that ran out, `kill -9 -1` at a node."""
+"""Signals that show that a lab did not end by its user: out of memory, `kill -9 -1` on a node."""
 
 
 def lab(
@@ -47,9 +47,9 @@ def lab(
         bool, typer.Option("--web", help="The same country on a page in the browser too, as `shutdownlab web` has it.")
     ] = False,
 ) -> None:
-    """The machine's files are read-only there, but for the working directory.
-    /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone
-    at its end.
+    """The machine's files are read-only there, except the working directory.
+    /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, and
+    deleted at its end.
     """
     with user_errors():
         plan = _plan(name, at, choose, settings, datapath, trust)
@@ -104,13 +104,13 @@ def exec_(
     trust: Trust = False,
 ) -> None:
     """For example: shutdownlab exec first-shutdown --at blackout --from southcell/coast -- curl -m 5 https://kaspi.kz/
-    The machine's files are read-only for it, but for the working directory.
-    /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone
-    at its end. Of the machine's it sees what the command names, and where the
-    command is installed.
+    The machine's files are read-only for it, except the working directory.
+    /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, and
+    deleted at its end. Of the machine's files there, the command sees only
+    those that it names, and the folder in which it is installed.
 
-    In several phases it ends with what the command ended with in the first
-    that it failed in.
+    With several phases, the exit code is that of the first phase in which the
+    command failed.
     """
     with user_errors():
         if all_phases and at:
@@ -137,7 +137,7 @@ def _tell(needed: visible.Needs) -> None:
 
 
 def _phases(plan: LabPlan, at: Sequence[str], *, all_phases: bool) -> tuple[str, ...]:
-    """The phases that a command is run in; none: in whatever is in force first."""
+    """Returns the phases to run a command in; none: with whatever is in force at first."""
     if plan.scenario is None:
         if all_phases:
             bad_option("--all-phases", "a topology", "a scenario: a topology has no phases")

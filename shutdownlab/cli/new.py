@@ -129,12 +129,12 @@ def _country(name: str, given: list[str], code: str, millions: float, files: lis
     if sum(plan.share or 0 for plan in plans) > 1.0001:
         bad_option("--operator", f"shares of {sum(plan.share or 0 for plan in plans):g} in all", "at most 1 in all")
     text = country_text(CountryPlan(name, code, plans, millions, tuple(file.name for file in files)), data)
-    library.load_topology(parse(text.encode(), f"{name}.yaml").data)  # raises what is wrong with what was asked for
+    library.load_topology(parse(text.encode(), f"{name}.yaml").data)  # raises if the options make no valid country
     return text
 
 
 def _operator(text: str) -> OperatorPlan:
-    """What one operator is to be; each part that is wrong is told by itself."""
+    """Parses an `--operator`; refuses each wrong part with a message of its own."""
     name, *rest = text.split(":")
     if not 1 <= len(rest) <= 3:
         bad_option("--operator", quoted(text), _OPERATOR)
@@ -152,13 +152,13 @@ def _operator(text: str) -> OperatorPlan:
 
 
 def _share(text: str) -> float:
-    """From 0 to 1, or in percent; what is no number is above 1."""
+    """Parses a share from 0 to 1, or in percent; returns 2.0, which is out of range, if it is not a number."""
     found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(%?)", text)
     return 2.0 if found is None else float(found[1]) / (100 if found[2] else 1)
 
 
 def _asked() -> list[OperatorPlan]:
-    """What somebody at a terminal says."""
+    """Asks for the operators at the terminal."""
     if not sys.stdin.isatty():
         bad_option("--operator", "none, and nobody to ask", _OPERATOR, "or --from-ripe FILE with a country's networks")
     plans: list[OperatorPlan] = []

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and what is checked of them."""
+"""Arguments and options that several commands share, and their checks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ Settings = Annotated[
 
 
 def _share(text: str) -> float:
-    """`5%` or `0.05` as a number; whether it is from 0 to 1 whoever takes it says."""
+    """Parses `5%` or `0.05`; the callee checks that it is from 0 to 1."""
     figure, percent = text.removesuffix("%"), text.endswith("%")
     try:
         return float(figure) / (100 if percent else 1)
@@ -85,17 +85,17 @@ def known(option: str, kind: str, name: str, names: Collection[str]) -> None:
 
 
 def as_mapping(choices: list[str] | None) -> dict[str, str]:
-    """`--choose ACCOUNT=OPTION`, any number of them, as accounts and what was chosen."""
+    """Parses any number of `--choose ACCOUNT=OPTION`; returns options by account."""
     return {account: option for account, _, option in (text.partition("=") for text in choices or ())}
 
 
 def as_settings(given: list[str] | None) -> dict[str, str]:
-    """`--set PATH=VALUE`, any number of them, by path."""
+    """Parses any number of `--set PATH=VALUE`; returns values by path."""
     return as_pairs(given, "--set", "PATH=VALUE", "such as --set policies.blackout.throttle=1mbit")
 
 
 def as_pairs(given: list[str] | None, option: str, form: str, hint: str) -> dict[str, str]:
-    """An option of the form NAME=VALUE, any number of them, by name."""
+    """Parses any number of options of the form NAME=VALUE; returns values by name."""
     found: dict[str, str] = {}
     for text in given or ():
         name, sign, value = text.partition("=")

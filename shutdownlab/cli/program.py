@@ -1,4 +1,4 @@
-"""What commands share: the messages for what a user can cause, and the exit codes."""
+"""Shared by all commands: messages for errors that a user can cause, and exit codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def errors() -> Console:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn what a user can cause into a message and an exit code."""
+    """Turns errors that a user can cause into a message and an exit code."""
     from shutdownlab.system.kernel import MachineCannot
 
     try:
@@ -41,7 +41,7 @@ def user_errors() -> Iterator[None]:
 
 
 def report_limit(limit: str) -> int:
-    """Say that a limit of this process was reached; returns the exit code."""
+    """Prints that a limit of this process was reached; returns the exit code."""
     errors().print(f"[red]This machine cannot go on:[/red] {literal(limit)}", soft_wrap=True)
     errors().print("    how to fix it: raise that limit, or free what uses it up")
     return EXIT_MACHINE_CANNOT
@@ -53,7 +53,7 @@ def bad_option(option: str, found: str, expected: str, hint: str = "") -> NoRetu
 
 @contextmanager
 def writable(option: str, target: object, expected: str, hint: str = "") -> Iterator[None]:
-    """What is written inside goes to `target`; where that cannot be done, say so."""
+    """Turns an `OSError` in the context into a message that `target` cannot be written."""
     try:
         yield
     except OSError as error:
@@ -63,9 +63,9 @@ def writable(option: str, target: object, expected: str, hint: str = "") -> Iter
 
 @contextmanager
 def naming_options(*parameters: str, **others: str) -> Iterator[None]:
-    """Report a mistake in a parameter of `sl.run` (`real_time`) as one in the option of its name (`--real-time`).
+    """Reports a bad value of a parameter of `sl.run` (`real_time`) as one of the option (`--real-time`).
 
-    others: parameters whose option, or argument, is called otherwise (`vantage="--from"`).
+    others: parameters whose option, or argument, has another name (`vantage="--from"`).
     """
     names = {parameter: f"--{parameter.replace('_', '-')}" for parameter in parameters} | others
     try:

@@ -202,7 +202,7 @@ def _write_report(path: Path | None, run: Run) -> None:
 
 
 def _agrees(shutdown: Shutdown, measured: Run, choose: dict[str, str]) -> bool:
-    """Say whether packets did what the model says they would, in what was measured."""
+    """Prints how the measured cells compare with the model; returns whether all agree."""
     from shutdownlab.comparison import agreement
     from shutdownlab.reporting.compared import agreement_lines
 
@@ -214,9 +214,9 @@ def _agrees(shutdown: Shutdown, measured: Run, choose: dict[str, str]) -> bool:
 
 @contextmanager
 def one_run(progress: Progress, lines: EventLines | None = None) -> Iterator[None]:
-    """A run goes on though nobody takes what it prints, or its event `lines`: its record is in its directory.
+    """Lets a run continue if its output, or its event `lines`, cannot be written: its record is in its directory.
 
-    Tells that it was killed, and ends as a run that failed does.
+    Reports a run that was killed, and turns `RunFailed` into its exit code.
     """
     from shutdownlab.runner.launch import RunFailed
 

@@ -56,10 +56,10 @@ def web(
         ),
     ] = "follow",
 ) -> None:
-    """It prints links, with a token in each: one to steer by, others to follow.
-    Of a class, each student has one (--students, --role): docs/live-page.md.
-    Whoever has the first may do in the country what `exec` and `lab` may do.
-    What is served over a network is not encrypted.
+    """It prints links, each with a token: one to steer, others to follow.
+    For a class, each student gets one (--students, --role): docs/live-page.md.
+    The link to steer gives the same rights in the country as `exec` and `lab`.
+    The page is served without encryption, also over a network.
     """
     with user_errors(), naming_options("at", "choose", "datapath", "trust", "host", "port", "students", "role"):
         from shutdownlab.web.server import needs_web, place_of
@@ -92,7 +92,7 @@ def _plan(what: str, at: str | None, choose: list[str] | None, datapath: Datapat
 
 
 def _say_what_it_takes(plan: LabPlan, students: int) -> None:
-    """How much of this machine a country for each student is; raises `BadInput` where that is more than there is."""
+    """Prints how much memory a country for each student takes; raises `BadInput` if the machine has not enough."""
     from shutdownlab.country.limits import check_room_for_each, memory_steered
     from shutdownlab.system.limits import Room
 
@@ -126,7 +126,7 @@ def _steer(plan: LabPlan, place: Place) -> None:
 
 
 def _steer_each(plan: LabPlan, place: Place) -> None:
-    """A country for each student, one built after another; those that end leave the others up."""
+    """Builds a country for each student, one after another; if one ends, the others stay up."""
     from shutdownlab.country.lab import Lab, LabError
     from shutdownlab.web.server import PageServer, guests_of_own
     from shutdownlab.web.steering import Steering
@@ -157,7 +157,7 @@ def _steer_each(plan: LabPlan, place: Place) -> None:
 
 
 def lab_with_page(plan: LabPlan) -> int:
-    """A country at the prompt of this terminal, and on a page; returns what the prompt ended with."""
+    """Serves a country at this terminal's prompt and on a page; returns the prompt's exit code."""
     from shutdownlab.country.attach import attach
     from shutdownlab.country.attach_socket import lab_named, offered
     from shutdownlab.country.lab import Lab, LabError
@@ -226,7 +226,7 @@ def _print_links(server: PageServer, lasts: str) -> None:
 
 @contextmanager
 def run_watched(shutdown: Shutdown, out: Path | None) -> Iterator[RunSource]:
-    """While a run goes on a page shows it; yields what its events go to."""
+    """Serves a page of a run while the context is active; yields the source to call with the run's events."""
     from shutdownlab.web.run_source import RunSource
     from shutdownlab.web.server import Place, needs_web
 

@@ -1,1 +1,1 @@
-"""Policies in force, compiled into the rules of every switch and DPI box. Pure."""
+"""Compiles the policies in force into rules for every switch, border router, resolver and DPI box. Pure."""

@@ -1,7 +1,7 @@
-"""What an operator's DPI box is told, and what its DPI switch sends to it. Pure.
+"""Compiles the rules of an operator's DPI box, and those by which its DPI switch steers traffic to it. Pure.
 
-The box takes the first rule that matches. The rules of what is inspected come first, as they stand; what is blocked or
-throttled by name is composed as access lists are (see `traffic`): what one policy spares, another may still block.
+The box applies the first rule that matches. The rules under `inspect` come first, in their order. Blocks and throttles
+by name are composed as access lists are (see `traffic`): a connection exempt from one policy may be blocked by another.
 """
 
 from __future__ import annotations
@@ -44,11 +44,14 @@ _WHOLE = {
 }
 _ACTIONS = {BlockAction.PROFILE: BoxAction.BLOCK, BlockAction.DROP: BoxAction.DROP, BlockAction.RESET: BoxAction.RESET}
 BYPASS = Rule(PipelineTable.INSPECT, 1000, goto=PipelineTable.FORWARD)
-"""Sends everything past a box that is down, where its profile fails open."""
+"""Sends all traffic past a box that is down, if its profile fails open."""
 
 
 def compile_box(network: Network, active: Mapping[str, Policy], operator: str) -> tuple[InspectionRule, ...]:
-    """The rules of an operator's DPI box: first match wins, no match passes. Subscriber groups alike share theirs."""
+    """Returns the rules of an operator's DPI box: first match wins, no match passes.
+
+    Subscriber groups under the same policies share their rules.
+    """
     vantages = [vantage for vantage in network.vantages if vantage.id.operator == operator]
     own = [
         rule
@@ -86,7 +89,7 @@ def compile_box(network: Network, active: Mapping[str, Policy], operator: str) -
 def _inspected(
     network: Network, policy: str, rule: InspectionRule, vantages: list[Vantage]
 ) -> Iterator[InspectionRule]:
-    """A rule as the box of these subscribers gets it; nothing where it is about none of them."""
+    """Yields a policy's rule, restricted to the subscribers of these groups; nothing if it is about none of them."""
     when = _by_address(network, rule.when, vantages)
     if when is not None:
         when = when.model_copy(update={"subscriber": when.subscriber or _subnets(network, vantages)})
@@ -95,7 +98,10 @@ def _inspected(
 
 
 def _by_address(network: Network, when: Conditions, vantages: list[Vantage]) -> Conditions | None:
-    """Conditions without classes and autonomous systems, of which boxes know nothing; None: nobody meets them."""
+    """Replaces subscriber classes and autonomous systems by prefixes, as boxes do not know them.
+
+    Returns None if no connection can meet the conditions.
+    """
     changed: dict[str, object] = {}
     classes = when.subscriber_class
     if classes or when.subscriber:
@@ -124,14 +130,16 @@ def _seen_by_boxes(network: Network, vantage: Vantage) -> Iterator[IpPrefix]:
 
 
 def _within(subnets: Sequence[IpPrefix], given: tuple[IpPrefix, ...]) -> tuple[IpPrefix, ...]:
-    """What subnets and prefixes share; all of the subnets where no prefix is given."""
+    """Returns the intersection of the subnets and the prefixes; all of the subnets if no prefix is given."""
     pairs = [narrower_prefix(subnet, prefix) for subnet in subnets for prefix in given] if given else subnets
     return tuple(dict.fromkeys(prefix for prefix in pairs if prefix is not None))
 
 
 def _classifier(name: str, policy: Policy, allowed: Iterable[Allowance]) -> tuple[Entry, ...]:
-    """What of one policy boxes carry out, of those to whom it allows this much.
-    Whose packets suffer, where it is one end's, depends on who opened."""
+    """Returns the part of a policy that boxes carry out, for subscriber groups with these allowances.
+
+    For a one-way policy, which end's packets are dropped depends on the side that opened the connection.
+    """
     wanted = list(_named(policy.boxed))
     if policy.freezes:
         wanted += [ANY] if policy.boxed.everything else _plain(policy.boxed)
@@ -160,7 +168,7 @@ def _classifier(name: str, policy: Policy, allowed: Iterable[Allowance]) -> tupl
 
 
 def _named(targets: Targets | Exceptions) -> Iterator[Conditions]:
-    """What is told apart by what packets say."""
+    """Yields the conditions that depend on the contents of packets."""
     if targets.apps:
         yield Conditions(app=targets.apps)
     if targets.sites:
@@ -170,7 +178,7 @@ def _named(targets: Targets | Exceptions) -> Iterator[Conditions]:
 
 
 def _plain(targets: Targets | Exceptions) -> Iterator[Conditions]:
-    """What is told apart without a name; protocols without ports have no names to be blocked by."""
+    """Yields the conditions that depend on addresses and ports; protocols without ports carry no names to block by."""
     if targets.addresses:
         yield Conditions(address=targets.addresses)
     ports = [*targets.ports, *(_WHOLE[protocol] for protocol in targets.protocols if protocol in _WHOLE)]
@@ -179,11 +187,11 @@ def _plain(targets: Targets | Exceptions) -> Iterator[Conditions]:
 
 
 def _allowed(allowances: Iterable[Allowance]) -> Iterator[Conditions]:
-    """What is let through by all that a list of allowances asks of each."""
+    """Yields the connections that each allowance lets through: those that meet all its conditions."""
     for given in allowances:
         whole = tuple(_WHOLE[protocol] for protocol in given.protocols if protocol in _WHOLE)
         if given.protocols and not whole:
-            continue  # what has no ports has no names to be blocked by
+            continue  # protocols without ports carry no names to block by
         parts = [
             Conditions(subscriber=given.inside), Conditions(address=given.addresses), Conditions(app=given.apps),
             Conditions(name_suffix=given.sites), Conditions(port=given.ports), Conditions(port=whole),
@@ -196,9 +204,9 @@ def _allowed(allowances: Iterable[Allowance]) -> Iterator[Conditions]:
 
 
 def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_path: bool) -> Iterator[Rule]:
-    """Send what undecided connections of inspected subscribers send and get to the box: through it, or a copy of it.
+    """Yields rules that send inspected subscribers' undecided connections through the box, or (`on_path`) copies to it.
 
-    Nothing of it where none are inspected: telling connections apart makes a datapath flow of each.
+    Yields nothing if no subscriber is inspected: classifying by connection costs a datapath flow for each.
     """
     inspected = {name: policy for name, policy in active.items() if policy.needs_boxes}
     ports = {port.purpose: port.number for port in node.ports.values()}
@@ -228,5 +236,5 @@ def steering(network: Network, active: Mapping[str, Policy], node: Node, *, on_p
                     match: Match = (("in_port", ports[purpose]), ("eth_type", kind), (field, address_and_mask(subnet)))
                     rules.append(Rule(PipelineTable.INSPECT, 100, match, onwards, outputs=(ports[box],), policy=name))
     if rules:
-        yield from dict.fromkeys(rules)  # groups share some of the controls'
+        yield from dict.fromkeys(rules)  # groups share some of the rules for controls
         yield from classify_ends(sides)

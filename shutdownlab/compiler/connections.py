@@ -1,4 +1,4 @@
-"""Sets of connections as a DPI box tells them apart, and classifiers over them: the algebra of `traffic`, with names.
+"""Sets of connections as a DPI box distinguishes them, and classifiers over them: the algebra of `traffic`, with names.
 
 A classifier is a list of (conditions, judgement), first match wins; its last entry covers every connection.
 """
@@ -19,17 +19,19 @@ from shutdownlab.inspection.policy import Verdict as BoxVerdict
 from shutdownlab.inspection.verdict import Action
 
 _BURST = METER_BURST_SECONDS * 125
-"""Bytes for each kbit/s: what the meters of access lists have."""
+"""Burst in bytes for each kbit/s of rate, the same as that of access lists' meters."""
 Whose = Literal["client", "server", "both"]
 ANY = Conditions()
 _STRENGTH = (Action.PASS, Action.THROTTLE, Action.FREEZE, Action.BLOCK, Action.RESET, Action.DROP)
-"""BLOCK is whatever the box's profile makes of it; what an order says itself counts more."""
+"""Weakest first. BLOCK means whatever the box's profile does; an action that a policy itself names outranks it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What happens to a connection. `directions`: whose packets are dropped, or counted. Rates: kbit/s, up is from the
-    subscriber. cap: bytes that still pass. residual: what stays blocked then. `policy` says on whose behalf.
+    """What happens to a connection.
+
+    directions: the end whose packets are dropped or counted. rate_up, rate_down: kbit/s; up is from the subscriber.
+    cap: bytes that still pass. residual: the block that follows. policy: name of the policy that is enforced.
     """
 
     action: Action
@@ -44,7 +46,7 @@ class Judgement:
     def verdict(self) -> BoxVerdict:
         rates = {"rate_up": self.rate_up, "rate_down": self.rate_down}
         told: dict[str, str | int] = {key: rate_text(rate) for key, rate in rates.items() if rate is not None}
-        if told:  # what a switch's meter has for the same rate
+        if told:  # the same burst as a switch's meter has at this rate
             told["burst"] = min(max(2000, round(max(self.rate_up or 0, self.rate_down or 0) * _BURST)), 1 << 24)
         if self.cap is not None:
             told["cap_bytes"] = self.cap
@@ -52,8 +54,8 @@ class Judgement:
         return BoxVerdict.model_validate(given | ({"residual": self.residual} if self.residual else {}))
 
     def and_then(self, other: Judgement) -> Judgement:
-        """Both at once: the stronger action counts; of two rates or sizes the lower, of two residual blocks the longer;
-        two directions make both."""
+        """Combines two judgements: the stronger action; the lower of two rates or sizes; the longer of two residual
+        blocks; both directions if they differ."""
         if self.action is not other.action:
             return max(self, other, key=lambda judgement: _STRENGTH.index(judgement.action))
         return Judgement(
@@ -72,14 +74,15 @@ Entry = tuple[Conditions, Judgement]
 
 
 def classifier(targets: Iterable[Entry], spared: Iterable[Conditions]) -> tuple[Entry, ...]:
-    """The classifier of one policy: what it spares of its targets passes, the targets are judged, the rest passes."""
+    """Returns the classifier of one policy: exempt connections among the targets pass, the other targets are judged,
+    the rest passes."""
     wanted, free = tuple(targets), tuple(spared)
     excepted = ((met, PASS) for target, _ in wanted for spare in free if (met := meet(target, spare)) is not None)
     return tuple(dict.fromkeys((*excepted, *wanted, (ANY, PASS))))
 
 
 def both(first: tuple[Entry, ...], second: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Two classifiers applied to the same connections."""
+    """Combines two classifiers that apply to the same connections."""
     found: dict[Conditions, Judgement] = {}
     for conditions, judgement in first:
         for other, following in second:
@@ -90,7 +93,7 @@ def both(first: tuple[Entry, ...], second: tuple[Entry, ...]) -> tuple[Entry, ..
 
 
 def meet(a: Conditions, b: Conditions) -> Conditions | None:
-    """The connections in both, or None where there are none. Only the conditions that policies are made of."""
+    """Returns the connections in both sets; None if there are none. Handles only the conditions that policies use."""
     given: dict[str, Any] = {}
     for field, narrower in _NARROWER.items():
         met = _each(getattr(a, field), getattr(b, field), narrower)
@@ -103,7 +106,7 @@ def meet(a: Conditions, b: Conditions) -> Conditions | None:
 
 
 def _each(a: tuple[Any, ...], b: tuple[Any, ...], narrower: Any) -> tuple[Any, ...] | None:
-    """Alternatives that satisfy both lists; an empty list asks for nothing."""
+    """Returns the alternatives that satisfy both lists; None if there are none. An empty list is always satisfied."""
     if not a or not b:
         return a or b
     met = tuple(dict.fromkeys(found for one in a for other in b if (found := narrower(one, other)) is not None))
@@ -115,12 +118,12 @@ def _same(a: str, b: str) -> str | None:
 
 
 def _name(a: str, b: str) -> str | None:
-    """Of two domains the one that is within the other."""
+    """Returns that of two domains which is within the other; None if neither is."""
     return a if f".{a}".endswith(f".{b}") else b if f".{b}".endswith(f".{a}") else None
 
 
 def narrower_prefix(a: IpPrefix, b: IpPrefix) -> IpPrefix | None:
-    """What two prefixes share: one of them, or nothing."""
+    """Returns the intersection of two prefixes, which is one of them, or None."""
     if a.version != b.version or not a.overlaps(b):
         return None
     return a if a.prefixlen >= b.prefixlen else b

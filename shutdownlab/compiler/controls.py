@@ -1,9 +1,8 @@
-"""Controls: packets that prove the testbed, and that no policy may touch. Pure.
+"""Controls: packets that prove that the testbed works, and that no policy may touch. Pure.
 
-What a subscriber group's own control address sends or is sent passes every switch ahead of all rules of policies; at a
-DPI switch it still goes through the box wherever the group is inspected, and the box lets it through unseen. The
-operators' control subscribers belong to no group: of what they exchange, only what a group's own servers send or are
-sent meets rules at all.
+Packets to and from a subscriber group's own control addresses pass every switch ahead of all policies' rules. At a DPI
+switch they still go through the box if the group is inspected, and the box passes them uninspected. The operators'
+control subscribers belong to no group, so only their traffic with a group's own servers meets any rules.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ def passing(
     inbound: Iterable[int],
     goto: PipelineTable = PipelineTable.FORWARD,
 ) -> Iterator[Rule]:
-    """Send a group's controls on to `goto`, ahead of every policy's rules.
+    """Yields rules that send a group's control packets on to `goto`, ahead of every policy's rules.
 
-    `outbound`, `inbound`: numbers of the ports where what the group sends, and what it is sent, comes in.
+    `outbound`, `inbound`: numbers of the ports on which packets from the group, and packets to it, arrive.
     """
     for end, far, ports in (("src", "dst", tuple(outbound)), ("dst", "src", tuple(inbound))):
         for port in ports:
@@ -39,7 +38,7 @@ def passing(
 
 
 def asked_by(network: Network, vantage: Vantage) -> Iterator[Address]:
-    """The control subscribers' addresses, where the group has servers that they ask."""
+    """Yields the control subscribers' addresses if the group has servers, which they then ask; else nothing."""
     if network.hosted_on(network.subscriber(vantage.id).name):
         for node in network.by_role(Role.CONTROL):
             yield from (node.address(version) for version in (4, 6))

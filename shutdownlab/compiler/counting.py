@@ -1,7 +1,7 @@
-"""Policies in force, worked out into what an operator's border router counts, client by client. Pure.
+"""Compiles the policies in force into what an operator's border router counts per client. Pure.
 
-A client's packets are counted by a set of nftables whose elements go after a while, each with a limit that gives so
-many packets and then next to nothing: one a day.
+A client's packets are counted by an element of an nftables set, which expires. Its limit passes the policy's number of
+packets and then next to none: one a day.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 
 TABLE: Final = "counts"
-"""What the table of nftables is called."""
+"""Name of the nftables table."""
 _NAMES: Final = {ICMP: ("icmp", "ip", 4), ICMPV6: ("icmpv6", "ip6", 6)}
 _MOST_CLIENTS: Final = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class Counted(AtBorder):
-    """What is counted, and how much of it passes."""
+    """Traffic that is counted, and how much of it passes."""
 
     count: BlockAfter
 
     def catches(self, source: Address, packet: Traffic) -> bool:
-        """Whether a packet is dropped, whatever it is, whose client has sent too much."""
+        """Whether a packet of any kind is dropped if its client has exceeded the count."""
         return self.count.then == "client" and self.concerns(source, packet)
 
 
 def counts(
     network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], operator: str
 ) -> tuple[Counted, ...]:
-    """Group by group, in the order in which policies were started."""
+    """Returns what an operator's border router counts, by policy in the order of their start, then by group."""
     return tuple(
         Counted(each.policy, each.subnets, each.controls, each.spared, each.targets, count)
         for name, policy in active.items()
@@ -49,7 +49,7 @@ def counts(
 
 
 def ruleset(counted: Iterable[Counted]) -> str:
-    """What `nft -f` reads: a router's table of counts in place of the one that it has, with nothing counted yet."""
+    """Returns input for `nft -f` that replaces a router's table of counts; counting starts again from zero."""
     orders, sets = [], []
     for number, each in enumerate(counted):
         orders.append((each, list(_rules(number, each))))
@@ -58,7 +58,7 @@ def ruleset(counted: Iterable[Counted]) -> str:
 
 
 def _rules(number: int, counted: Counted) -> Iterator[str]:
-    """Those of the caught come first: what they send is nothing to count any more."""
+    """Yields the rules of one order; those about caught clients come first, as their packets need no more counting."""
     families = [_NAMES[t.protocol] for t in counted.targets if t.protocol in _NAMES]
     whole = counted.count.then == "client"
     if whole:

@@ -1,9 +1,9 @@
-"""The two ends of a connection as a DPI switch holds them, so that one rule is about both directions. Pure.
+"""The two ends of a connection in a DPI switch's registers, so that one rule can match both directions. Pure.
 
-OpenFlow has no match for "from A to B or from B to A". But a DPI switch knows by the port which way a packet goes: its
-CLASSIFY table copies the end inside and the end outside to registers (Nicira's extension, which Open vSwitch has), and
-the direction to the metadata. A rule that matches registers has one idle timeout for both directions, as
-the boxes that were measured have one timer; see `inspection.residual`.
+OpenFlow has no match for "from A to B or from B to A". But a DPI switch knows a packet's direction by its port: its
+CLASSIFY table copies the inside and the outside end to registers (Nicira's extension, which Open vSwitch has), and
+writes the direction to the metadata. A rule that matches registers has one idle timeout for both directions, as the
+boxes that were measured have one timer; see `inspection.residual`.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from shutdownlab.inspection.verdict import Decision, Side
 
 _ADDRESSES = {4: ("reg0", "reg4"), 6: ("xxreg0", "xxreg1")}
 _PORTS = ("reg8", "reg9")
-"""Of the end inside and the end outside. `xxreg0` is the registers 0 to 3, `xxreg1` 4 to 7."""
+"""Registers of the inside and the outside end. `xxreg0` consists of registers 0 to 3, `xxreg1` of 4 to 7."""
 _TRANSPORTS = {TCP: "tcp", UDP: "udp"}
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchSides:
-    """A DPI switch's port numbers, by where they lead."""
+    """A DPI switch's port numbers, by the side they lead to."""
 
     inside: tuple[int, ...]
     outside: tuple[int, ...]
 
 
 def classify_ends(sides: SwitchSides) -> Iterator[Rule]:
-    """Rules that copy the ends of every connection to registers, which the rules of single connections match."""
+    """Yields rules that copy the ends of every connection to registers, which per-connection rules match."""
     for ports, inbound in ((sides.inside, False), (sides.outside, True)):
         ends = ("dst", "src") if inbound else ("src", "dst")
         for port in ports:
@@ -53,7 +53,7 @@ def _classified(priority: int, match: Match, moves: tuple[tuple[str, str], ...],
 
 
 def addresses(decision: Decision) -> Match:
-    """All packets between the two addresses of the decided connection."""
+    """Matches all packets between the two addresses of the decided connection."""
     version = 6 if ":" in decision.src else 4
     client, server = _places(decision)
     return (
@@ -64,12 +64,12 @@ def addresses(decision: Decision) -> Match:
 
 
 def _places(decision: Decision) -> tuple[int, int]:
-    """Which of the ends, inside and outside, the client is and which the server."""
+    """Returns the indexes of the client and the server among the ends: 0 is inside, 1 outside."""
     return (0, 1) if decision.opener is Side.INSIDE else (1, 0)
 
 
 def connection(decision: Decision, any_client_port: bool = False) -> Match:
-    """All packets of the decided connection; or of all that its client opens to the same port of the server."""
+    """Matches all packets of the decided connection; with `any_client_port`, also its client's others to that port."""
     client, server = _places(decision)
     kind, *ends = addresses(decision)
     fields: list[tuple[str, MatchValue]] = [kind, ("ip_proto", decision.proto), *ends]
@@ -81,12 +81,12 @@ def connection(decision: Decision, any_client_port: bool = False) -> Match:
 
 
 def from_end(decision: Decision, *, client: bool) -> Match:
-    """The match of what this end sends, to be added to `connection`'s."""
+    """Matches packets sent by the client (or the server); to be added to `connection`'s match."""
     inbound = client != (decision.opener is Side.INSIDE)
     return (("metadata", (INBOUND if inbound else 0, INBOUND)),)
 
 
 def stop(decision: Decision, *, client: bool) -> tuple[int, int]:
-    """The metadata to write where what this end sends is to be dropped in VERDICTS."""
+    """Returns the metadata (value, mask) that makes VERDICTS drop the client's (or the server's) packets."""
     inbound = client != (decision.opener is Side.INSIDE)
     return STOP_INBOUND if inbound else STOP_OUTBOUND, STOPS

@@ -1,4 +1,4 @@
-"""What access switches and the gateway enforce, by subscriber group and direction. Pure."""
+"""Compiles what access switches and the gateway enforce, by subscriber group and direction. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ METER_BURST_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A subscriber group as a switch tells it apart: the ports its frames come from, and its subnets."""
+    """A subscriber group as a switch recognises it: by its subnets, and the ports on which its packets arrive."""
 
     index: int
     vantage: Vantage
@@ -50,7 +50,7 @@ class Group:
     resolvers: tuple[Traffic, ...]
 
     def metadata(self, *, inbound: bool) -> int:
-        """What CLASSIFY writes on the group's packets."""
+        """Returns the metadata that CLASSIFY writes for the group's packets."""
         return of_group(self.index, inbound=inbound)
 
 
@@ -58,7 +58,7 @@ def program(
     network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], node: Node, point: Point,
     worked_out: Callable[[int], None] = lambda _: None,
 ) -> SwitchProgram:  # fmt: skip
-    """What a switch enforces at a point; `worked_out`: see `compile_switch`."""
+    """Returns a switch's meters and rules that enforce the policies at `point`; `worked_out`: see `compile_switch`."""
     rules: list[Rule] = []
     meters: dict[tuple[int, str], Meter] = {}
     for group in _groups_at(network, node):
@@ -82,7 +82,7 @@ def program(
         if point is Point.ACCESS and (standing := group.vantage.nat64) is not None:
             own += [rule for each in own if (rule := ipv6_only.translated(each, standing)) is not None]
         rules += own
-    return SwitchProgram(tuple(meters.values()), tuple(dict.fromkeys(rules)))  # groups share some of the controls'
+    return SwitchProgram(tuple(meters.values()), tuple(dict.fromkeys(rules)))  # groups share rules for controls
 
 
 def _groups_at(network: Network, node: Node) -> Iterator[Group]:
@@ -100,7 +100,7 @@ def _groups_at(network: Network, node: Node) -> Iterator[Group]:
 
 
 def _classify(group: Group) -> Iterator[Rule]:
-    """Rules that write group and direction into the metadata, by port and subnet."""
+    """Yields rules that write group and direction to the metadata, by port and subnet."""
     for subnet in group.subnets:
         kind = ETHER_TYPES[subnet.version]
         masked = address_and_mask(subnet)
@@ -124,7 +124,7 @@ def _classify(group: Group) -> Iterator[Rule]:
 
 
 def _applies(policy: Policy, *, inbound: bool) -> bool:
-    """What border routers reject or count is theirs to drop: switches let it pass, both ways (see `rejections`)."""
+    """Whether a switch enforces a policy in this direction; never if border routers do (see `rejections`)."""
     if policy.at_border:
         return False
     return policy.direction is Direction.BOTH or (policy.direction is Direction.INBOUND) == inbound
@@ -133,7 +133,7 @@ def _applies(policy: Policy, *, inbound: bool) -> bool:
 def _blackout(
     network: Network, apps: Mapping[str, App], policies: Mapping[str, Policy], group: Group, *, inbound: bool
 ) -> Iterator[Rule]:
-    """Drop everything of a group but what all its blackouts spare; the drop bears the first one's name."""
+    """Yields rules that drop a group's traffic except what all its blackouts exempt; the first blackout is named."""
     cutting = {
         name: policy for name, policy in policies.items() if policy.cuts_off and _applies(policy, inbound=inbound)
     }
@@ -169,7 +169,7 @@ def _access_lists(
 def _as_rules(
     lists: Classifier, group: Group, meters: dict[tuple[int, str], Meter], *, inbound: bool
 ) -> Iterator[Rule]:
-    """The access list as rules. Consecutive entries with the same verdict share a priority."""
+    """Yields an access list's rules and adds its meters. Consecutive entries with the same verdict share a priority."""
     entries = [entry for entry in lists if entry != (EVERYTHING, PASS)]
     metadata = (("metadata", group.metadata(inbound=inbound)),)
     runs = [(verdict, [traffic for traffic, _ in run]) for verdict, run in groupby(entries, key=lambda entry: entry[1])]
@@ -187,12 +187,12 @@ def _as_rules(
 
 
 def _matches(traffics: Iterable[Traffic], *, inbound: bool) -> Iterable[Match]:
-    """The OpenFlow matches of these traffics, without duplicates: port ranges that overlap share some."""
+    """Returns the OpenFlow matches of traffics without duplicates, as overlapping port ranges share some."""
     return dict.fromkeys(match for traffic in traffics for match in traffic.matches(inbound=inbound))
 
 
 def traffic_of(network: Network, apps: Mapping[str, App], targets: Targets | Exceptions) -> Iterator[Traffic]:
-    """Targets as sets of packets; apps and sites by the addresses they have in this network and in the catalogue."""
+    """Yields targets as sets of packets; apps and sites by their addresses in this network and in the catalogue."""
     if isinstance(targets, Targets) and targets.everything:
         yield EVERYTHING
     for kind in _kinds(network, apps, targets):
@@ -202,7 +202,7 @@ def traffic_of(network: Network, apps: Mapping[str, App], targets: Targets | Exc
 def _kinds(
     network: Network, apps: Mapping[str, App], targets: Targets | Exceptions | Allowance
 ) -> Iterator[tuple[Traffic, ...]]:
-    """What each key that is given names."""
+    """Yields the packets that each key names, for the keys that are given."""
     if targets.apps:
         yield tuple(Traffic(remote=prefix) for app in targets.apps for prefix in _app_prefixes(network, apps, app))
     if targets.sites:
@@ -216,7 +216,7 @@ def _kinds(
 
 
 def resolvers_of(network: Network, operator: str) -> tuple[Traffic, ...]:
-    """What subscribers ask their operator's resolver."""
+    """Returns the traffic of subscribers' queries to their operator's resolver."""
     resolver = network.one(Role.RESOLVER, operator)
     return tuple(
         Traffic(protocol, (53, 53), remote=_single(resolver.address(version)))
@@ -228,8 +228,11 @@ def resolvers_of(network: Network, operator: str) -> tuple[Traffic, ...]:
 def spared_by(
     network: Network, apps: Mapping[str, App], policy: Policy, vantage: Vantage, resolvers: Iterable[Traffic]
 ) -> tuple[Traffic, ...]:
-    """What a policy leaves alone of a group's traffic. A spared name is no use unresolved, so the operator's resolver
-    is spared with it; and where a spared site is hosted within the group itself, it may answer."""
+    """Returns the part of a group's traffic that a policy exempts.
+
+    An exempt name is useless unless it resolves, so the operator's resolver is exempt with it; and an exempt site that
+    is hosted within the group may answer.
+    """
     spared, asked = policy.except_, tuple(resolvers)
     found = list(traffic_of(network, apps, spared))
     if spared.apps or spared.sites:
@@ -248,14 +251,14 @@ def spared_by(
 
 
 def _hosted_in(network: Network, named: Exceptions | Allowance, vantage: Vantage) -> list[IpPrefix]:
-    """The addresses that apps and sites have within a group's own subnets."""
+    """Returns the addresses of apps and sites within a group's own subnets."""
     addresses = [a for app in named.apps for a in network.addresses_of(app)]
     addresses += _site_addresses(network, named.sites)
     return [_single(a) for a in addresses if any(a in subnet for subnet in network.subnets[vantage.id])]
 
 
 def _clients(network: Network, allowance: Allowance) -> Callable[[int], Iterable[IpPrefix | None]]:
-    """Whose traffic is allowed, as prefixes of an IP version; None: everybody's."""
+    """Returns a function from an IP version to the prefixes whose traffic is allowed; None stands for any."""
     if allowance.who == Scope() and not allowance.inside:
         return lambda _: (None,)
     own = [prefix for v in network.vantages if allowance.who.covers(v) for prefix in _as_seen(network, v)]

@@ -1,4 +1,4 @@
-"""Where frames go when nothing forbids it: static, from what the network is known to be. Pure."""
+"""Static forwarding rules, from the known network: the ports to which frames go unless a policy drops them. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MULTICAST: tuple[str, MatchValue] = ("eth_dst", ("01:00:00:00:00:00", "01:00:00
 
 
 def access(network: Network, node: Node) -> Iterator[Rule]:
-    """Subscribers reach only their router, and it reaches each of them."""
+    """Yields an access switch's rules: subscribers reach only their router, and it reaches each of them."""
     uplink = node.port_for("uplink").number
     down = [port for port in node.ports.values() if port.number != uplink]
     for port in down:
@@ -22,14 +22,14 @@ def access(network: Network, node: Node) -> Iterator[Rule]:
 
 
 def gateway(network: Network, node: Node) -> Iterator[Rule]:
-    """A peering LAN: every border and transit router reaches every other."""
+    """Yields the rules of a peering LAN: every border and transit router reaches every other."""
     for port in node.ports.values():
         yield _forward((("eth_dst", _mac_behind(network, port)),), (port.number,))
     yield _forward((_MULTICAST,), tuple(port.number for port in node.ports.values()))
 
 
 def dpi(network: Network, node: Node) -> Iterator[Rule]:
-    """Between each side of the border router and its LAN, and on from the DPI box what it hands over."""
+    """Yields a DPI switch's rules: between each border-router interface and its LAN, and onwards from the DPI box."""
     ports = {port.purpose: port.number for port in node.ports.values()}
     border = network.one(Role.BORDER, node.owner)
     for inner, outer, interface in (("border-intl", "gateway", "intl"), ("border-ix", "exchange", "ix")):
@@ -47,12 +47,12 @@ def _forward(match: Iterable[tuple[str, MatchValue]], outputs: tuple[int, ...]) 
 
 
 def _handed_over(match: Iterable[tuple[str, MatchValue]], outputs: tuple[int, ...]) -> Rule:
-    """From the box: ahead of every other rule, or it would be steered there again."""
+    """A rule for frames from the box: ahead of every other rule, or they would be steered into the box again."""
     return Rule(PipelineTable.CLASSIFY, 2000, tuple(match), outputs=outputs)
 
 
 def _mac_behind(network: Network, port: Port) -> str:
-    """The interface that a port leads to; behind an operator's DPI switch, its border router's."""
+    """Returns the MAC address that a port leads to; behind an operator's DPI switch, its border router's."""
     node = network.nodes[port.peer.node]
     if node.role is Role.DPI_SWITCH:
         return network.one(Role.BORDER, node.owner).port_for("intl").mac

@@ -1,7 +1,7 @@
-"""What access switches see of lines that carry IPv6 alone: IPv4 addresses are written as IPv6 ones. Pure.
+"""Access-switch rules for IPv6-only lines, on which IPv4 addresses appear embedded in IPv6 addresses. Pure.
 
-A rule that names IPv4 addresses has a twin for such a line, as an operator that obeys knows its own translator: else
-its subscribers would go past every order of addresses.
+Every rule that names IPv4 addresses gets a twin for such a line: otherwise its subscribers would evade every order to
+block addresses, and an operator that obeys knows its own translator.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from shutdownlab.model.address_plan import as_ipv6
 
 
 def translated(rule: Rule, standing: IPv6Network) -> Rule | None:
-    """The twin of a rule that names IPv4 addresses; None where it names none: such a rule has a twin for IPv6 already.
+    """Returns the twin of a rule that names IPv4 addresses; None if it names none, as it then has an IPv6 twin already.
 
-    standing: the operator's /96 of addresses that stand for IPv4 ones.
+    standing: the operator's /96 prefix in which IPv4 addresses are embedded.
     """
     if ("eth_type", ETHER_IPV4) not in rule.match or not any(name.startswith("ipv4_") for name, _ in rule.match):
         return None

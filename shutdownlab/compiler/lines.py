@@ -1,4 +1,4 @@
-"""Policies in force, worked out into what a subscriber group's line is like. Pure."""
+"""Compiles the policies in force into the delay, jitter and loss of a subscriber group's line. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from shutdownlab.model.topology import Vantage
 
 @dataclass(frozen=True, slots=True)
 class LineQuality:
-    """A line: seconds one way, more or less, and the share of packets lost.
+    """A line's one-way delay and jitter in seconds, and the share of packets lost, 0 to 1.
 
-    policies: those that make it longer or lossier than the topology has it. Rates are meters', as access lists have
-    them.
+    policies: names of the policies that make it worse than in the topology. Rates are not part of it: meters enforce
+    them, as for access lists.
     """
 
     delay: float
@@ -25,9 +25,9 @@ class LineQuality:
 
 
 def line_of(kind: LinkClass | None, vantage: Vantage, active: Mapping[str, Policy]) -> LineQuality:
-    """A group's line while policies are in force; `kind`: its class in the topology.
+    """Returns a group's line while the `active` policies are in force; `kind`: its link class in the topology.
 
-    Of several policies the worst counts, of each figure.
+    If several policies degrade it, the worst value of each figure counts.
     """
     degrading = {n: p for n, p in active.items() if p.degrade and p.degrade.stretches and p.concerns(vantage)}
     worse = [policy.degrade for policy in degrading.values() if policy.degrade is not None]

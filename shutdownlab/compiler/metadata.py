@@ -1,8 +1,8 @@
 """The bits of a packet's OpenFlow metadata, which CLASSIFY writes and later tables match. Pure.
 
-bit 0       it comes from outside
-bits 1, 2   DPI switches: what goes out, or comes in, on this connection is to be dropped (`ends`)
-bits 8 on   access switches and the gateway: its subscriber group, counted from 1
+bit 0       the packet is inbound
+bits 1, 2   DPI switches: drop this connection's outbound, or inbound, packets (see `ends`)
+bits 8 on   access switches and the gateway: the subscriber group's number, from 1
 """
 
 from __future__ import annotations
@@ -16,5 +16,5 @@ _GROUP_BIT = 8
 
 
 def of_group(index: int, *, inbound: bool) -> int:
-    """The metadata of what a subscriber group (the `index`-th, from 0) sends or is sent."""
+    """Returns the metadata of packets from, or (`inbound`) to, the subscriber group with this `index`, from 0."""
     return (index + 1) << _GROUP_BIT | (INBOUND if inbound else 0)

@@ -1,4 +1,4 @@
-"""Policies in force, worked out into the program of every switch. Pure."""
+"""Compiles the policies in force into the program of every switch. Pure."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def compile_switch(
     network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], name: str, *, on_path: bool = False,
     worked_out: Callable[[int], None] = lambda _: None,
 ) -> SwitchProgram:  # fmt: skip
-    """The whole program of one switch while the `active` policies are in force.
+    """Returns the whole program of one switch while the `active` policies are in force.
 
-    on_path: the DPI box beside it is sent copies. worked_out: told how many more rules there are, while it goes on: an
-    access list may have hundreds of thousands. Raises `KeyError` where the network has no such OpenFlow switch.
+    on_path: the DPI box beside it receives copies. worked_out: called for each subscriber group and direction with the
+    length of its access list, to show progress: there may be hundreds of thousands of entries. Raises `KeyError` if the
+    network has no OpenFlow switch of this name.
     """
     node = network.nodes[name]
     match node.role:
@@ -49,7 +50,7 @@ def compile_operator(
     network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], owner: str, *, on_path: bool = False,
     worked_out: Callable[[int], None] = lambda _: None,
 ) -> dict[str, SwitchProgram]:  # fmt: skip
-    """The programs of all switches of an operator (or of the `gateway`), by name; see `compile_switch`."""
+    """Returns the programs of all switches of an operator (or of the `gateway`), by name; see `compile_switch`."""
     return {
         node.name: compile_switch(network, apps, active, node.name, on_path=on_path, worked_out=worked_out)
         for node in network.nodes.values()
@@ -58,7 +59,7 @@ def compile_operator(
 
 
 def _complete(program: SwitchProgram, forward: Iterable[Rule]) -> SwitchProgram:
-    """Add what every switch has: frames that always pass, and each table's miss going on to the next."""
+    """Adds the rules of every switch: frames that always pass, and each table's miss entry, which goes to the next."""
     fixed = [
         Rule(PipelineTable.CLASSIFY, ALWAYS_PRIORITY, match, goto=PipelineTable.FORWARD)
         for match in FRAMES_THAT_ALWAYS_PASS

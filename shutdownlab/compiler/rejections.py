@@ -1,4 +1,4 @@
-"""Policies in force, worked out into what an operator's border router rejects, and how it answers. Pure."""
+"""Compiles the policies in force into what an operator's border router rejects, and how it answers. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 
 TABLE = "orders"
-"""What the table of nftables is called."""
+"""Name of the nftables table."""
 _ANSWERS = {
     Rejection.ICMP: ("reject with icmpx type admin-prohibited",),
     Rejection.TCP_RESET: ("meta l4proto tcp reject with tcp reset", "reject with icmpx type admin-prohibited"),
@@ -26,9 +26,10 @@ _ANSWERS = {
 
 @dataclass(frozen=True, slots=True)
 class AtBorder:
-    """Of what some subscriber groups send, what their border router does something with, for one policy.
+    """The outgoing traffic of a subscriber group that its border router acts on, for one policy.
 
-    subnets: of the groups. controls: their control addresses, which no policy touches.
+    subnets: the group's. controls: its control addresses, which no policy touches. spared: traffic that the policy
+    exempts. targets: traffic that it is about.
     """
 
     policy: str
@@ -38,11 +39,11 @@ class AtBorder:
     targets: tuple[Traffic, ...]
 
     def meets(self, source: Address, packet: Traffic) -> bool:
-        """Whether a packet of one of the groups is meant; `packet`: what it is, with both its addresses."""
+        """Whether a packet is among the targets, from the group, and not exempt; `packet` has both its addresses."""
         return self.concerns(source, packet) and any(traffic.covers(packet) for traffic in self.targets)
 
     def concerns(self, source: Address, packet: Traffic) -> bool:
-        """Whether it is a packet of one of the groups that nothing spares."""
+        """Whether a packet is from the group, not a control, and not exempt."""
         return (
             any(source in subnet for subnet in self.subnets)
             and source not in self.controls
@@ -52,7 +53,7 @@ class AtBorder:
 
 @dataclass(frozen=True, slots=True)
 class Rejected(AtBorder):
-    """What is rejected, and how it is answered."""
+    """Traffic that is rejected, and the answer to it."""
 
     answer: Rejection
 
@@ -60,7 +61,7 @@ class Rejected(AtBorder):
 def rejections(
     network: Network, apps: Mapping[str, App], active: Mapping[str, Policy], operator: str
 ) -> tuple[Rejected, ...]:
-    """In the order in which policies were started: the first that meets a packet answers it."""
+    """Returns an operator's rejections in the order in which policies were started: the first that matches answers."""
     rejecting = {name: policy for name, policy in active.items() if policy.rejects}
     return tuple(
         Rejected(each.policy, each.subnets, each.controls, each.spared, each.targets, active[each.policy].reject_with)
@@ -71,7 +72,7 @@ def rejections(
 def at_border(
     network: Network, apps: Mapping[str, App], policies: Mapping[str, Policy], operator: str
 ) -> Iterator[AtBorder]:
-    """What policies that an operator's border router carries out are about, group by group."""
+    """Yields the traffic that `policies` are about at an operator's border router, one for each policy and group."""
     for name, policy in policies.items():
         for vantage in network.vantages:
             if vantage.id.operator != operator or not policy.concerns(vantage):
@@ -88,7 +89,7 @@ def at_border(
 
 
 def ruleset(rejected: Iterable[Rejected]) -> str:
-    """What `nft -f` reads: a router's table of rejections in place of the one that it has."""
+    """Returns input for `nft -f` that replaces a router's table of rejections."""
     return table(TABLE, ((each, list(_answers(each))) for each in rejected))
 
 
@@ -98,7 +99,7 @@ def _answers(rejected: Rejected) -> Iterator[str]:
 
 
 def table(name: str, orders: Iterable[tuple[AtBorder, list[str]]], sets: Iterable[str] = ()) -> str:
-    """A table of nftables in place of the one of that name: for each order a chain, which these rules end."""
+    """Returns an nftables script that replaces table `name`: one chain for each order, ending in the order's rules."""
     lines, chains = [], []
     for number, (each, rules) in enumerate(orders):
         lines += [f"    {_match(Traffic(local=s))} jump p{number}" for s in each.subnets]

@@ -1,8 +1,8 @@
-"""OpenFlow 1.3 rules as data, and the table pipeline that every switch of the country has.
+"""OpenFlow 1.3 rules as data, and the table pipeline of every switch in the country.
 
-`CLASSIFY → EXEMPT → BLACKOUT → ACCESS_LISTS → RESIDUAL → VERDICTS → INSPECT → FORWARD`; a table's miss goes on to the
-next. Matches use the OXM field names of the OpenFlow 1.3.5 specification (section 7.2.3.7), as os-ken and Ryu spell
-them, and Nicira's registers.
+`CLASSIFY → EXEMPT → BLACKOUT → ACCESS_LISTS → RESIDUAL → VERDICTS → INSPECT → FORWARD`; a packet that misses in one
+table goes to the next. Matches use the OXM field names of the OpenFlow 1.3.5 specification (section 7.2.3.7), as os-ken
+and Ryu spell them, and Nicira's registers.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ class PipelineTable(IntEnum):
     """The fixed pipeline. A packet enters at CLASSIFY and leaves at FORWARD, or is dropped on the way."""
 
     CLASSIFY = 0
-    """Names the subscriber group and the direction in the metadata; lets ARP and neighbour discovery through. On a DPI
+    """Writes the subscriber group and the direction to the metadata; passes ARP and neighbour discovery. On a DPI
     switch, copies the ends of a connection to registers (see `ends`)."""
     EXEMPT = 1
-    """Sends what a blackout spares past it; switches voice and SMS."""
+    """Sends traffic exempt from a blackout past it; passes or drops voice and SMS."""
     BLACKOUT = 2
-    """Drops everything of the groups that are cut off."""
+    """Drops all traffic of the groups that are cut off."""
     ACCESS_LISTS = 3
     """Drops or meters by address, port and protocol."""
     RESIDUAL = 4
-    """Residual blocks: what is blocked on after a DPI box's decision, for as long as the box's profile says."""
+    """Residual blocks: after a DPI box's decision, drops further packets for as long as the box's profile says."""
     VERDICTS = 5
-    """A rule for each connection that a DPI box has decided (or one for each direction); it expires when idle."""
+    """A rule for each connection that a DPI box has decided (or one per direction); it expires when idle."""
     INSPECT = 6
-    """Steers what is undecided through the DPI box."""
+    """Steers undecided connections through the DPI box."""
     FORWARD = 7
-    """Where frames go when nothing forbids it."""
+    """Sends frames to their ports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One flow entry. Without `goto` and `outputs` it drops.
 
-    `metadata`: (value, mask) to write. `moves`: fields to copy, and the registers to copy them to. `meter`: id of a
-    `Meter` of the same switch. `idle_timeout`: seconds without a packet until it goes, `hard_timeout`: seconds until it
-    goes whatever comes (0: never). `policy`: the policy it enforces, whose digest is its cookie.
+    `metadata`: (value, mask) to write. `moves`: (field, register to copy it to). `meter`: id of a `Meter` of the same
+    switch. `idle_timeout`: seconds without a packet until it expires; `hard_timeout`: seconds until it expires in any
+    case (0: never). `policy`: name of the policy it enforces, whose digest is its cookie.
     """
 
     table: PipelineTable
@@ -60,7 +60,7 @@ class Rule:
 
     @property
     def key(self) -> tuple[PipelineTable, int, Match]:
-        """What identifies the entry in its switch."""
+        """Identifies the entry in its switch."""
         return self.table, self.priority, self.match
 
     @property
@@ -70,7 +70,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A token bucket that drops above `kbit` per second, with `burst` kbit in hand (OpenFlow 1.3.5, section 5.7)."""
+    """A token bucket of `burst` kbit that drops above `kbit` per second (OpenFlow 1.3.5, section 5.7)."""
 
     id: int
     kbit: int
@@ -79,7 +79,7 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class SwitchProgram:
-    """All that a switch should hold: its meters and its rules."""
+    """A switch's whole intended state: its meters and its rules."""
 
     meters: tuple[Meter, ...]
     rules: tuple[Rule, ...]
@@ -87,7 +87,7 @@ class SwitchProgram:
 
 @dataclass(frozen=True, slots=True)
 class RuleChange:
-    """What turns one program into another: install `add` first, then remove `delete`; meters before the rules."""
+    """The change from one program to another: first install `meters`, then `add`, then remove `delete`."""
 
     meters: tuple[Meter, ...]
     add: tuple[Rule, ...]
@@ -96,7 +96,7 @@ class RuleChange:
 
 
 def change(old: SwitchProgram, new: SwitchProgram) -> RuleChange:
-    """The smallest change between two programs: rules that stay are not touched, so their counters go on."""
+    """Returns the smallest change between two programs: unchanged rules are not touched and keep their counters."""
     before = {rule.key: rule for rule in old.rules}
     after = {rule.key: rule for rule in new.rules}
     kept = {meter.id for meter in new.meters}
@@ -112,5 +112,5 @@ EMPTY = SwitchProgram((), ())
 
 
 def policy_cookie(name: str) -> int:
-    """A policy's 64-bit cookie; 0 for rules of no policy."""
+    """Returns a policy's 64-bit cookie; 0 for rules of no policy."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") if name else 0

@@ -1,4 +1,4 @@
-"""Voice and SMS: the operators' telephone service, which no Internet blackout touches until it is switched off."""
+"""Voice and SMS: the operators' telephone service, which works in an Internet blackout until it is switched off too."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRIORITY = 600
 def rules(
     network: Network, vantage: Vantage, metadata: Callable[..., int], policies: Mapping[str, Policy]
 ) -> Iterator[Rule]:
-    """Pass, or drop, a group's calls and messages ahead of every blackout and its exemptions."""
+    """Yields rules that pass or drop a group's calls and messages, ahead of every blackout and its exemptions."""
     for ports, remotes, kind in _services(network, vantage.id.operator):
         for inbound in (False, True):
             name = _switched_off(policies, kind, inbound=inbound)
@@ -37,14 +37,14 @@ def rules(
 
 
 def traffic(network: Network, operator: str) -> Iterator[Traffic]:
-    """All that an operator's telephone service exchanges with its subscribers, and they with each other for it."""
+    """Yields an operator's telephone traffic: between its service and subscribers, and media between subscribers."""
     for ports, remotes, _ in _services(network, operator):
         for remote in remotes:
             yield from (Traffic(each.protocol, each.ports, remote=remote) for each in of_ports(ports))
 
 
 def _services(network: Network, operator: str) -> tuple[tuple[Ports, tuple[IpPrefix, ...], str], ...]:
-    """Ports, where they are, and whether they carry voice or SMS."""
+    """Returns (ports, the prefixes they are used at, "voice" or "sms") of each part of the service."""
     service = network.one(Role.TELEPHONE, operator)
     hosts = tuple(prefix(service.address(version)) for version in (4, 6))
     own = network.topology.operators[operator].prefixes
@@ -53,7 +53,7 @@ def _services(network: Network, operator: str) -> tuple[tuple[Ports, tuple[IpPre
 
 @lru_cache(maxsize=1 << 12)
 def _matches(ports: Ports, remotes: tuple[IpPrefix, ...], *, inbound: bool) -> tuple[Match, ...]:
-    """They are the same for all groups of an operator."""
+    """Returns the matches of a part of the service; cached, as they are the same for all groups of an operator."""
     whole = [Traffic(each.protocol, each.ports, remote=remote) for remote in remotes for each in of_ports(ports)]
     return tuple(match for traffic in whole for match in traffic.matches(inbound=inbound))
 

@@ -1,8 +1,8 @@
 """Sets of packets, and classifiers over them: the algebra that turns policies with exceptions into ordered rules.
 
 A classifier is a list of (traffic, verdict), first match wins, over the packets of one subscriber group in one
-direction. Two are composed by the cross product of their entries (Frenetic's `restrict`; Foster et al., ICFP 2011):
-an exception to one policy never shields from another.
+direction. Two are composed by the cross product of their entries (Frenetic's `restrict`; Foster et al., ICFP 2011), so
+an exception to one policy never shields traffic from another.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Traffic:
     local: IpPrefix | None = None
 
     def meet(self, other: Traffic) -> Traffic | None:
-        """The packets in both, or None where there are none."""
+        """Returns the packets in both sets, or None if there are none."""
         if None not in (self.protocol, other.protocol) and self.protocol != other.protocol:
             return None
         ports = self.ports or other.ports
@@ -51,7 +51,7 @@ class Traffic:
         return Traffic(protocol, ports, remote or None, local or None)
 
     def covers(self, other: Traffic) -> bool:
-        """Whether every packet of `other` is one of these."""
+        """Whether every packet of `other` is in this set."""
         return (
             self.protocol in {None, other.protocol}
             and (self.ports is None or _within(other.ports, self.ports))
@@ -60,7 +60,7 @@ class Traffic:
         )
 
     def matches(self, *, inbound: bool) -> Iterator[Match]:
-        """OpenFlow matches for these packets (both IP versions where nothing says which)."""
+        """Yields OpenFlow matches for these packets, of both IP versions if neither is implied."""
         if self == EVERYTHING:
             yield ()
             return
@@ -94,7 +94,7 @@ EVERYTHING = Traffic()
 
 @lru_cache(maxsize=4096)
 def address_and_mask(prefix: IpPrefix) -> tuple[str, str]:
-    """A prefix as OpenFlow matches it: its address, and the mask. Written once: rules of many groups name the same."""
+    """Returns a prefix as OpenFlow matches it: address and mask. Cached, as rules of many groups name the same one."""
     return str(prefix.network_address), str(prefix.netmask)
 
 
@@ -104,7 +104,7 @@ def of_ports(ports: Ports) -> tuple[Traffic, ...]:
 
 
 def of_protocol(name: str) -> tuple[Traffic, ...]:
-    """`icmp` is that of both IP versions; `quic` is UDP to port 443 (RFC 9114, section 3.1)."""
+    """Returns a protocol's traffic. `icmp` is that of both IP versions; `quic` is UDP to port 443 (RFC 9114, 3.1)."""
     if name == "icmp":
         return Traffic(protocol=ICMP), Traffic(protocol=ICMPV6)
     if name == "quic":
@@ -114,14 +114,14 @@ def of_protocol(name: str) -> tuple[Traffic, ...]:
 
 @dataclass(frozen=True, slots=True)
 class AclVerdict:
-    """What an access list does: drop, or hold to `kbit` per second, or neither; `policy` says on whose behalf."""
+    """What an access list does: drop, limit to `kbit` per second, or neither; `policy`: name of the policy enforced."""
 
     drop: bool = False
     kbit: int | None = None
     policy: str = ""
 
     def and_then(self, other: AclVerdict) -> AclVerdict:
-        """Both at once: a drop outweighs a rate, the lower of two rates counts."""
+        """Combines two verdicts: a drop outweighs a rate; the lower of two rates counts."""
         if self.drop or (not other.drop and other.kbit is None):
             return self
         if other.drop or self.kbit is None:
@@ -135,7 +135,7 @@ Classifier = tuple[Entry, ...]
 
 
 def classifier(targets: Iterable[Traffic], exceptions: Iterable[Traffic], verdict: AclVerdict) -> Classifier:
-    """The classifier of one policy: its exceptions pass, its targets get the verdict, the rest passes."""
+    """Returns the classifier of one policy: its exceptions pass, its targets get the verdict, the rest passes."""
     wanted, spares = tuple(targets), tuple(exceptions)
     candidates = _Candidates(spares)
     met = (target.meet(spares[place]) for target in wanted for place in candidates.for_(target))
@@ -144,7 +144,7 @@ def classifier(targets: Iterable[Traffic], exceptions: Iterable[Traffic], verdic
 
 
 def both(first: Classifier, second: Classifier) -> Classifier:
-    """Two classifiers applied to the same packets."""
+    """Combines two classifiers that apply to the same packets."""
     candidates = _Candidates([traffic for traffic, _ in second])
     return _without_shadowed(
         (met, verdict.and_then(second[place][1]))
@@ -155,18 +155,18 @@ def both(first: Classifier, second: Classifier) -> Classifier:
 
 
 def in_all(sets: Iterable[Iterable[Traffic]]) -> tuple[Traffic, ...]:
-    """The packets that are in every one of these sets, each set the union of its members."""
+    """Returns the packets that are in every one of the sets, each set being the union of its members."""
     return _in_all(tuple([tuple(members) for members in sets]))
 
 
 @lru_cache(maxsize=64)
 def _in_all(sets: tuple[tuple[Traffic, ...], ...]) -> tuple[Traffic, ...]:
-    """A group is asked about for both directions, and for phases that follow each other."""
+    """Computes `in_all`; cached, as it is called for both directions of a group, and in successive phases."""
     return reduce(_in_both, map(_maximal, sets))
 
 
 def _in_both(first: tuple[Traffic, ...], second: tuple[Traffic, ...]) -> tuple[Traffic, ...]:
-    shared = set(first) & set(second)  # whatever these meet lies within them
+    shared = set(first) & set(second)  # their intersections with others lie within them
     others = [b for b in second if b not in shared]
     candidates = _Candidates(others)
     met = (a.meet(others[place]) for a in first if a not in shared for place in candidates.for_(a))
@@ -174,7 +174,7 @@ def _in_both(first: tuple[Traffic, ...], second: tuple[Traffic, ...]) -> tuple[T
 
 
 def _maximal(members: Iterable[Traffic]) -> tuple[Traffic, ...]:
-    """The members that no other one covers."""
+    """Returns the members that no other member covers."""
     kept = _Kept()
     return tuple(traffic for traffic in sorted(dict.fromkeys(members), key=_narrowness) if kept.add(traffic))
 
@@ -187,13 +187,13 @@ def _narrowness(traffic: Traffic) -> tuple[int, int, bool, int]:
 
 
 def _without_shadowed(entries: Iterable[Entry]) -> Classifier:
-    """The entries that no earlier one covers."""
+    """Returns the entries that no earlier entry covers."""
     kept = _Kept()
     return tuple(entry for entry in entries if kept.add(entry[0]))
 
 
 class _Candidates:
-    """Which of some traffics another one may meet: of those with a remote prefix only where one is in the other."""
+    """Finds the traffics that another one may intersect: remote prefixes must be nested; without one, any may."""
 
     def __init__(self, traffics: Sequence[Traffic]) -> None:
         self.count = len(traffics)
@@ -207,7 +207,7 @@ class _Candidates:
         self.table = PrefixTable(self.by_remote)
 
     def for_(self, traffic: Traffic) -> Iterable[int]:
-        """Their places, in order."""
+        """Returns the candidates' places in the sequence, in order."""
         remote = traffic.remote
         if remote is None:
             return range(self.count)
@@ -216,7 +216,7 @@ class _Candidates:
 
 
 class _Kept:
-    """Traffics seen so far, by remote prefix: of those, of which there are many, only such as hold it are tried."""
+    """The traffics kept so far, by remote prefix: there are many, and only those that contain a new one are tried."""
 
     def __init__(self) -> None:
         self.anywhere: list[Traffic] = []
@@ -224,7 +224,7 @@ class _Kept:
         self.table = PrefixTable()
 
     def add(self, traffic: Traffic) -> bool:
-        """Keep a traffic and return True; False where one that is kept covers it."""
+        """Keeps a traffic and returns True; returns False if a kept one covers it."""
         remote = traffic.remote
         if any(kept.covers(traffic) for kept in self.anywhere):
             return False
@@ -240,7 +240,7 @@ class _Kept:
 
 
 def narrower(a: IpPrefix | None, b: IpPrefix | None) -> IpPrefix | Literal[False] | None:
-    """The prefix inside the other; False where they are disjoint."""
+    """Returns the prefix that is inside the other (None: any address); False if they are disjoint."""
     if a is None or b is None:
         return a or b
     if a.version != b.version or not a.overlaps(b):
@@ -259,7 +259,7 @@ def _holds(outer: IpPrefix | None, inner: IpPrefix | None) -> bool:
 
 
 def _masked(first: int, last: int) -> Iterator[tuple[int, int]]:
-    """A port range as (value, mask) pairs: OpenFlow has no ranges."""
+    """Yields a port range as (value, mask) pairs, as OpenFlow has no ranges."""
     while first <= last:
         size = first & -first or 1 << 16
         while first + size - 1 > last:

@@ -1,4 +1,4 @@
-"""Carrier-grade NAT, worked out into what an operator's border router translates. Pure."""
+"""Compiles carrier-grade NAT into nftables rules for an operator's border router. Pure."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from ipaddress import IPv4Network
 from shutdownlab.model.network import Network, Node
 
 TABLE = "cgnat"
-"""What the table of nftables is called."""
+"""Name of the nftables table."""
 
 
 def ruleset(network: Network, border: Node) -> str:
-    """What `nft -f` reads: the router's translations; nothing where nobody is behind a NAT.
+    """Returns the router's translations as input for `nft -f`; "" if no subscriber group is behind a NAT.
 
-    Control addresses are left alone: they prove the way, both ways.
+    Control addresses are not translated: they prove that the path works in both directions.
     """
     outside = ", ".join(port.name for port in border.ports.values() if port.purpose in ("intl", "ix"))
     behind, unasked = [], []

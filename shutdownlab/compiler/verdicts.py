@@ -1,9 +1,9 @@
-"""What a DPI box has decided about a connection, as flow rules of its operator's DPI switch. Pure.
+"""Compiles a DPI box's decision about a connection into flow rules of its operator's DPI switch. Pure.
 
-A decided connection leaves the box: what passes goes straight to FORWARD, what is blocked is dropped by the switch,
-what is throttled meets a meter a direction. What only the box can do (answer, rewrite, count bytes) stays with it; and
-an on-path box stops nothing, so only what passes leaves it. Rules are about both directions of a connection (see
-`ends`): what either end sends keeps them.
+A decided connection is offloaded from the box: the switch sends a passed one straight to FORWARD, drops a blocked one
+and meters each direction of a throttled one. The box keeps connections that only it can handle (answer, rewrite, count
+bytes). An on-path box cannot stop packets, so only passed connections are offloaded from it. Rules match both
+directions of a connection (see `ends`), so packets from either end keep them from expiring.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from shutdownlab.compiler.rules import Match, Meter, PipelineTable, Rule
 from shutdownlab.inspection.verdict import Decision, Residual, Side
 
 IDLE_SECONDS = 60
-"""How long a decided connection may be silent before its rules go, and a further packet is inspected anew."""
+"""How long a decided connection may be idle before its rules expire and its next packet is inspected again."""
 
 PASS_PRIORITY = 100
 DROP_PRIORITY = 200
 RESIDUAL_PRIORITY = 100
-"""In a table ahead of the connections' own, so that their packets refresh the residual block too."""
+"""In a table ahead of VERDICTS, so that the connections' packets refresh the residual block too."""
 
 LEAST_BURST_SECONDS = 0.05
-"""Less than this, and TCP gets nowhere near the rate: its segments come in bunches."""
+"""The smallest burst, as seconds at the rate: with less, TCP gets nowhere near it, as its segments come in bunches."""
 
 METER_IDS = range(1000, 21000)
-"""Ids of the throttled connections' meters, used in turn: past the last one the oldest connection's is taken over."""
+"""Ids of the throttled connections' meters, used in turn: after the last, the oldest connection's are reused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """What a switch must add for one decision. `known_meters`: the switch has meters of these ids, with other rates."""
+    """The meters and rules to add for one decision. `known_meters`: the switch has meters of these ids to modify."""
 
     meters: tuple[Meter, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -42,15 +42,15 @@ class Enforcement:
 
 
 class VerdictCompiler:
-    """Turns the decisions of one box into rules; counts the meters it has given away on its switch."""
+    """Turns the decisions of one box into rules, and assigns the meter ids of its switch."""
 
     def __init__(self, *, on_path: bool = False) -> None:
-        """For a switch that has none of these meters yet."""
+        """Starts with a switch that has none of these meters yet."""
         self._throttled = 0
         self._on_path = on_path
 
     def compile(self, decision: Decision) -> Enforcement:
-        """The rules and meters that enforce `decision`; none if the box must go on seeing the connection."""
+        """Returns the rules and meters that enforce `decision`; none if the box must go on seeing the connection."""
         if self._on_path and decision.flow_rule != "pass":
             return Enforcement()
         match decision.flow_rule:
@@ -66,7 +66,7 @@ class VerdictCompiler:
                 return Enforcement()
 
     def _throttle(self, decision: Decision) -> Enforcement:
-        """A meter for each direction of this connection alone: a DPI box polices every connection by itself."""
+        """Returns a meter for each limited direction of one connection: a DPI box polices each connection by itself."""
         lap, place = divmod(self._throttled, len(METER_IDS) // 2)
         self._throttled += 1
         up, down = METER_IDS[2 * place : 2 * place + 2]
@@ -87,9 +87,10 @@ class VerdictCompiler:
 
 
 def _drops(decision: Decision) -> list[Rule]:
-    """Rules that drop the connection's packets and its residual block's; where both drop the same, the block's do.
+    """Returns rules that drop the connection's packets and those of its residual block.
 
-    Once that has lapsed the connection is inspected anew.
+    Packets that both would drop are left to the residual block, so that the connection is inspected again once that has
+    expired.
     """
     taken, whole = _ends(decision.directions), connection(decision)
     residual = decision.residual
@@ -99,17 +100,17 @@ def _drops(decision: Decision) -> list[Rule]:
 
 
 def _per_end(decision: Decision, taken: frozenset[bool], whole: Match) -> list[Rule]:
-    """Drop what these ends of the connection send (True: the client)."""
+    """Returns rules that drop packets from these ends of the connection (True: the client)."""
     if len(taken) == 2:
         return [_rule(decision, whole, DROP_PRIORITY)]
     return [_rule(decision, whole + from_end(decision, client=client), DROP_PRIORITY) for client in taken]
 
 
 def _residual(decision: Decision, residual: Residual) -> Iterator[Rule]:
-    """The residual block as one rule, so that it has one timer.
+    """Yields the residual block as one rule, so that it has one timer.
 
-    A block that packets refresh and that takes one end's alone must see the other's too: it only marks them all, and
-    VERDICTS drops the marked ones of that direction.
+    A one-way block that is refreshed by packets of both ends must match both: it only marks them, and VERDICTS drops
+    the marked packets of the blocked direction.
     """
     match = addresses(decision) if residual.key == "2-tuple" else connection(decision, residual.key == "3-tuple")
     seconds = min(max(1, math.ceil(residual.seconds)), 0xFFFF)
@@ -127,7 +128,7 @@ def _residual(decision: Decision, residual: Residual) -> Iterator[Rule]:
 
 
 def _ends(name: str) -> frozenset[bool]:
-    """Whose packets: True is the client, who opened the connection."""
+    """Returns the ends whose packets are dropped: True for the client, which opened the connection."""
     return {"both": frozenset((True, False)), "client": frozenset((True,)), "server": frozenset((False,))}[name]
 
 

@@ -1,4 +1,4 @@
-"""What DPI boxes have counted and decided by the end of a phase, as events: each decision is told once."""
+"""Turns DPI boxes' counters and decisions at the end of a phase into events; each decision is reported once."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from shutdownlab.results.decision import newer, telling
 from shutdownlab.results.events import Counted, Decided
 
 _MOST_DECISIONS: Final = 12
-"""Of a box, that are told of a phase."""
+"""Most decisions reported per box and phase."""
 
 
 @dataclass(slots=True)
 class Boxes:
-    """Of one run."""
+    """The boxes of one run."""
 
     _last: dict[str, int] = field(default_factory=dict)
-    """The number of the last decision that was told, by box."""
+    """Number of the last decision reported, by box."""
 
     def told(self, phase: str, box: str, counters: Mapping[str, Any]) -> Iterator[Counted | Decided]:
-        """What a box has said of itself when a phase was measured. counters: of its `Counters`."""
+        """Yields the events of a box after a phase was measured. counters: from its `Counters` message."""
         rest = {name: value for name, value in counters.items() if name != "recent"}
         yield Counted(phase=phase, where=box, counters=rest)
         new = newer(counters.get("recent", ()), self._last.get(box, 0))

@@ -1,4 +1,4 @@
-"""Scenario time against the wall's: jumping from phase to phase, or a real-time factor."""
+"""Maps scenario time to wall-clock time: jumping from phase to phase, or by a real-time factor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ _TICK = 1.0
 
 
 class Clock:
-    """Starts at `start` (scenario time) now. `factor`: scenario seconds per wall-clock second; None: time jumps."""
+    """A clock for scenario time, which is `start` now.
+
+    factor: scenario seconds per wall-clock second; None: time jumps.
+    """
 
     def __init__(self, start: datetime, factor: float | None) -> None:
         self._start = start
@@ -18,11 +21,11 @@ class Clock:
         self._began = time.monotonic()
 
     def wall_seconds(self, scenario_seconds: float) -> float:
-        """How long a span of scenario time takes here; 0 when time jumps."""
+        """Returns how long a span of scenario time takes by the wall clock; 0 if time jumps."""
         return scenario_seconds / self._factor if self._factor else 0.0
 
     def wait_until(self, moment: datetime, tell: Callable[[float], None]) -> float:
-        """Wait for a moment of scenario time; `tell` gets the seconds left. Returns by how many it is late."""
+        """Waits for a moment of scenario time, calling `tell` with the seconds left; returns how many it is late by."""
         if self._factor is None:
             return 0.0
         due = self._began + self.wall_seconds((moment - self._start).total_seconds())

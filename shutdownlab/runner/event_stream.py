@@ -1,8 +1,8 @@
-"""A run's events on their way out of its sandbox: written by the run, read by the process that started it.
+"""Passes a run's events out of its sandbox over a socket: the run writes them, and the process that started it reads.
 
-Who listens may hang up, and says so; who is killed does not come to that. The sandbox of a killed process ends with it,
-but a moment later: what the run still learns by then, a listener that has gone without a word or the SIGHUP of its
-terminal, is no end of its own, and its record is left as it is of a run that was killed.
+A reader that stops sends a goodbye first; a killed process cannot. The sandbox of a killed process ends a moment after
+it. If in this moment the run finds its reader gone without a goodbye, or gets the SIGHUP of its terminal, it writes no
+end of its own, so that its record is that of a killed run.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _LINE_LIMIT: Final = 64 * 1024 * 1024
 
 
 class ListenersGone(KeyboardInterrupt):
-    """Whoever listened to the run's events has hung up: nobody wants the run any more."""
+    """The reader of the run's events has stopped deliberately, so the run is to end."""
 
 
 class StarterKilled(KeyboardInterrupt):
-    """The process that started the run is no more, and so is the run, in a moment."""
+    """The process that started the run was killed, so the run will be killed in a moment."""
 
 
 def is_deserted(descriptor: int) -> bool:
-    """Whether who listens at this end of a socket is gone without a word. Of no socket (-1) it is never known."""
+    """Whether the peer of a socket is gone without a goodbye; False for no socket (-1)."""
     if descriptor < 0:
         return False
     with socket.socket(fileno=os.dup(descriptor)) as listened:
@@ -39,14 +39,14 @@ def is_deserted(descriptor: int) -> bool:
             return not listened.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
         except BlockingIOError:
             return False
-        except ConnectionResetError:  # it had not read all
+        except ConnectionResetError:  # the peer had unread data
             return True
 
 
 class EventWriter:
-    """Writes events to a socket, a line each; what was measured at nearly the same time is written together.
+    """Writes events to a socket, one per line; results measured at nearly the same time are written together.
 
-    Each write wakes who reads, on a processor that probes need.
+    Each write wakes the reader, on a processor that probes need.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -55,11 +55,11 @@ class EventWriter:
         self._next = 0.0
 
     def __call__(self, event: Event) -> None:
-        """Raises `ListenersGone` where nobody reads any more, `StarterKilled` where nobody can."""
+        """Writes an event. Raises `ListenersGone` if the reader has stopped, `StarterKilled` if it was killed."""
         self._lines += encode(event)
         now = time.monotonic()
         if isinstance(event, Measured) and now < self._next:
-            return  # more come, or the phase's end
+            return  # written with later results or the phase's end
         self._next = now + _TOGETHER_S
         lines, self._lines = memoryview(self._lines), bytearray()
         try:
@@ -70,7 +70,7 @@ class EventWriter:
 
 
 class EventReader(threading.Thread):
-    """Reads events as they come and hands them on; says goodbye and hangs up where the listener raises."""
+    """Reads events as they come and calls `on_event`; if that raises, sends a goodbye and closes the connection."""
 
     def __init__(self, sock: socket.socket, on_event: Listener) -> None:
         super().__init__(name="events", daemon=True)
@@ -85,10 +85,10 @@ class EventReader(threading.Thread):
                     event = decode(line)
                     if event is not None:
                         self._on_event(event)
-                with suppress(OSError):  # who waits for all to have been told learns it by this
+                with suppress(OSError):  # tells the run that all events have been handled
                     self._sock.shutdown(socket.SHUT_WR)
         except BaseException as error:
             self.raised = error
-            with suppress(OSError):  # the run has ended meanwhile
+            with suppress(OSError):  # the run may have ended meanwhile
                 self._sock.sendall(_GOODBYE, NO_SIGNAL)
                 self._sock.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Runs several scenarios, side by side as far as is asked, and tells of each as it ends."""
+"""Runs several scenarios, some of them concurrently, and yields each as it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shutdownlab.runner.launch import RunFailed
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One scenario's run. failed: it broke off, or has no verdict somewhere; `run` has what there is of it."""
+    """One scenario's run. failed: set if it did not finish; `run` then holds its partial results."""
 
     scenario: str
     run: Run
@@ -26,7 +26,7 @@ class Ended:
 
     @property
     def text(self) -> str:
-        """What came of it, in a few words."""
+        """A one-line summary."""
         results = self.run.results
         expected = sum(result.expected is not None for result in results)
         said = f"{len(results):,} cells, {expected - len(self.run.unmet):,} of {expected:,} expectations met"
@@ -36,10 +36,10 @@ class Ended:
 
 
 def run_every(scenarios: Sequence[str], out: Path | None, jobs: int, **options: Any) -> Iterator[Ended]:
-    """Run them, at most `jobs` at a time; yields each when it has ended.
+    """Runs the scenarios, at most `jobs` at a time; yields each when it has ended.
 
-    out: a directory in which each has one of its name (None: as `launch.run` does). options: what `launch.run`
-    takes besides. Raises what that raises, but `RunFailed`, which is told of.
+    out: a directory in which each run gets a directory of the scenario's name (None: as `launch.run` does). options:
+    further arguments of `launch.run`. Raises what that raises, except `RunFailed`, which is in `Ended.failed`.
     """
 
     def one(name: str) -> Ended:

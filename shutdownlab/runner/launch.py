@@ -1,4 +1,4 @@
-"""Runs a scenario in a sandbox of its own, from any program: the way in for `sl.run` and for the command line."""
+"""Runs a scenario in its own sandbox: the entry point of `sl.run` and of the command line."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ if TYPE_CHECKING:  # what builds a country is for the sandbox's own process: her
     from shutdownlab.network.datapath import Wish
 
 SAMPLE: Final = 0.05
-"""The share of what has not changed that is measured where nobody says another."""
+"""The default share of unchanged cells that is measured with `changed_since`."""
 
 
 class RunFailed(Exception):
-    """A run that did not come to its end: the country did not come up, something of it broke, or we have a bug.
+    """A run that did not finish: the country did not come up, something in it broke, or shutdownlab has a bug.
 
-    `run`: what there is of it; its `status`, `faults` and logs say more. `exit_code`: what the command ends with.
-    `how`: by what it was killed, if it was.
+    `run`: its partial results; see its `status`, `faults` and logs. `exit_code`: the command's exit code. `how`: how it
+    was killed, or "".
     """
 
     def __init__(self, run: Run, exit_code: int, how: str = "") -> None:
@@ -76,31 +76,38 @@ def run(
     changed_since: str | Path | None = None,
     on_event: Listener | None = None,
 ) -> Run:
-    """Run a scenario: build the country, walk the timeline, measure every phase, check what was expected.
+    """Runs a scenario: builds the country, walks the timeline, measures every phase, checks the expectations.
 
-    scenario: what `load` takes, or what it returned. out: a new directory for the results (None: `runs/NAME-TIME`).
-    until: stop after this phase. choose: which of conflicting accounts to follow, by account; the scenario's defaults
-    count for the others. real_time: play by the clock, so many times as fast as it was (None: jump from phase to
-    phase). pcap: record what every switch receives; keys: and the TLS secrets of the lab's clients, in the captures
-    and as NSS key logs beside them. observe: watch the country from abroad as well, and keep what outside signals
-    showed (`readings.csv`, `observations`). sample: of phases that repeat what was measured before, the share in which
-    it is measured again, 0 to 1; in the others it is held, which rows and manifest say (None: all is measured). seed:
-    of everything random. datapath: "auto", "kernel" or
-    "userspace", Open vSwitch's. openflow: the framework that controllers run under, "os-ken" or "ryu"; ryu_python: the
-    Python that has Ryu (None: of the environment beside this one, as `scripts/environment ryu` makes it). trust: start
-    the programs that the scenario brings along (servers, controllers, commands) inside the sandbox; without it a
-    scenario that brings any is refused. force: a run that `out` holds is replaced; a directory that holds anything else
-    is refused all the same. keep_open: when it has finished, hand this process's terminal over to the command line of
-    `lab`, in the country as the last phase left it, and return at its end. changed_since: measure only what comes out
-    otherwise, by the model, than this: a scenario, also REVISION:PATH or a REVISION of git, or the directory of a run.
-    Phases without any such cell are passed over, and what is not measured has the certainty `held` in the results.
-    `sample` is then the share of the other cells of those phases that is measured too, drawn by the seed (None: 0.05).
+    scenario: any argument of `load`, or its return value.
+    out: a new directory for the results; None: `runs/NAME-TIME`.
+    until: stop after this phase.
+    choose: the option to follow, by account (a question on which sources conflict); others have their defaults.
+    real_time: play by the clock, this many times as fast as the events were; None: jump from phase to phase.
+    pcap: record the packets that every switch receives.
+    keys: with `pcap`, also record TLS secrets of the lab's clients, in the captures and as NSS key logs beside them.
+    observe: also observe the country from abroad, and keep the readings (`readings.csv`, `observations`).
+    sample: of phases that repeat earlier cells, the share in which these are measured again, 0 to 1. In the others they
+        are held, as rows and manifest state. None: everything is measured.
+    seed: seed of everything random.
+    datapath: Open vSwitch's datapath, "auto", "kernel" or "userspace".
+    openflow: the framework that controllers run under, "os-ken" or "ryu".
+    ryu_python: the Python that has Ryu; None: that of the environment which `scripts/environment ryu` makes beside this
+        one.
+    trust: start the programs that the scenario brings along (servers, controllers, commands) inside the sandbox;
+        without it, a scenario that brings any is refused.
+    force: replace a run that is in `out`; a directory with anything else in it is still refused.
+    keep_open: after the run, hand this process's terminal over to the command line of `lab`, in the country as the last
+        phase left it, and return when that ends.
+    changed_since: measure only cells whose outcome differs, by the model, from this: a scenario (also REVISION:PATH or
+        a REVISION of git) or the directory of a run. Phases without such cells are skipped, and results that are not
+        measured have the certainty `held`. `sample` is then the share of the other cells of the measured phases that is
+        measured too, drawn by the seed (None: 0.05).
     on_event: called with each event (see `shutdownlab.results.events`) as it happens, one at a time, in a thread of its
-    own; what it raises ends the run and is raised here.
+        own; an exception from it ends the run and is raised here.
 
     Returns the `Run`, whether or not expectations were met: see its `unmet`. Raises `BadInput` (nothing was run),
-    `MachineCannot` (this machine lacks something), `RunFailed` (it broke off; what was measured is kept), and
-    KeyboardInterrupt. May be called from any thread, several times at once.
+    `MachineCannot` (this machine lacks something), `RunFailed` (it did not finish; its measurements are kept), and
+    KeyboardInterrupt. Thread-safe; several runs may be in progress at once.
     """
     shutdown = scenario if isinstance(scenario, Shutdown) else library.load(scenario)
     choices = lookup.choices_of(shutdown.scenario, choose or {}, "choose")
@@ -147,13 +154,13 @@ def resume(
     trust: bool = False,
     on_event: Listener | None = None,
 ) -> Run:
-    """Go on with a run that was interrupted, killed or broke off, from its last whole phase, with the same results.
+    """Continues a run that was interrupted, killed or broken, after its last complete phase, with the same results.
 
-    path: the run's directory. scenario: the same as before, where a program had made it; else it is loaded again by
-    the name or path that the manifest has. trust, on_event: as for `run`; the events of the phases that are measured
-    already come first.
+    path: the run's directory. scenario: the same as before, if a program created it; otherwise it is loaded again by
+    the name or path in the manifest. trust, on_event: as for `run`; the events of the phases that are already measured
+    come first.
 
-    Returns and raises as `run` does. `BadInput`: it has finished or still goes on, or the scenario has changed.
+    Returns and raises as `run` does. `BadInput`: it has finished or is still running, or the scenario has changed.
     """
     directory = Path(path)
     before = Run.open(directory)
@@ -185,7 +192,7 @@ def resume(
     if on_event is not None:
         for event in before.events():
             if isinstance(event, PhaseMeasured) and event.phase not in manifest["rows"]:
-                break  # the manifest did not come to say so
+                break  # the manifest does not count the phase as measured
             if not isinstance(event, Ending):
                 on_event(event)
     return _run_of(directory, _in_sandbox(payload, directory, keep, on_event))
@@ -199,7 +206,7 @@ def _selected(
     sample: float | None,
     seed: int,
 ) -> tuple[Selection | None, dict[str, Any]]:
-    """The cells to measure, and what a run is to know: the results of the others; nothing where all are measured."""
+    """Returns the cells to measure, and the run's options for it with the others' results; (None, {}) for all cells."""
     if since is None:
         return None, {}
     from shutdownlab import comparison
@@ -211,7 +218,7 @@ def _selected(
 
 
 def _selected_before(directory: Path, shutdown: Shutdown, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for a run that is resumed: what it was to measure when it began."""
+    """Returns these options for a resumed run, by the selection that it began with; raises `BadInput`."""
     if not manifest.get("changed_since"):
         return {}
     from shutdownlab import comparison
@@ -235,13 +242,13 @@ def _phases_to(shutdown: Shutdown, until: str | None) -> list[str]:
 
 
 def _check_room(shutdown: Shutdown, directory: Path) -> None:
-    """Raises `BadInput` where this process may not use what the run needs, or the disk has no room for its record."""
+    """Raises `BadInput` if this process's limits are too low for the run, or the disk has no room for its record."""
     cells = sum(1 for phase in shutdown.scenario.timeline for _ in cells_of(shutdown, phase))
     check_room(shutdown.network, Room.here(directory), cells)
 
 
 def ryu_python_of(openflow: Openflow, given: str | Path | None) -> RyuPython | None:
-    """The Python to run controllers in, where that is another than this one."""
+    """Returns the Python that runs controllers under Ryu; None if they run under os-ken, in this one."""
     if openflow == "ryu":
         return ryu_python(given)
     if given is not None:
@@ -250,12 +257,12 @@ def ryu_python_of(openflow: Openflow, given: str | Path | None) -> RyuPython | N
 
 
 def _run_of(directory: Path, status: int) -> Run:
-    """The run that a sandbox has ended with this status; raises how it ended, if not well."""
+    """Returns the run after its sandbox exited with `status`; raises `RunFailed` or KeyboardInterrupt."""
     if status in {128 + signal.SIGINT, 128 + signal.SIGTERM, 128 + signal.SIGHUP}:
         raise KeyboardInterrupt
     finished = Run.open(directory)
     if finished.status == "killed":
-        unrecorded = status == EXIT_BROKEN  # it has told that itself, but could not write it down
+        unrecorded = status == EXIT_BROKEN  # it reported its end, but could not record it
         mark_ended(directory, "broken" if unrecorded else "killed")
         how = "" if unrecorded else ending(-(status - 128) if status > 128 else status)
         raise RunFailed(Run.open(directory), EXIT_BROKEN, how)
@@ -265,7 +272,7 @@ def _run_of(directory: Path, status: int) -> Run:
 
 
 def _in_sandbox(payload: dict[str, Any], directory: Path, keep: tuple[Path, ...], on_event: Listener | None) -> int:
-    """Run in as many countries as it takes, a sandbox each; returns the last one's status."""
+    """Runs in as many countries as necessary, each in its own sandbox; returns the last one's exit status."""
     with ExitStack() as stack:
         fds: tuple[int, ...] = ()
         ear = None

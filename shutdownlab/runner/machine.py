@@ -1,4 +1,4 @@
-"""The machine a run was made on, for its manifest."""
+"""Describes the machine of a run, for its manifest."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def _fixed() -> dict[str, object]:
 
 
 def describe_machine() -> dict[str, object]:
-    """Kernel, versions of packages and daemons, processors, and the load averages of now (1, 5 and 15 minutes)."""
+    """Returns kernel, package and daemon versions, processor count, and current load averages (1, 5, 15 minutes)."""
     return {**_fixed(), "load": [round(load, 2) for load in os.getloadavg()]}

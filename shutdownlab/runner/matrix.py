@@ -1,8 +1,8 @@
-"""Circumvention tools through a shutdown: which works in which phase, from which operator, and at what cost.
+"""Tests circumvention tools in a shutdown: which works in which phase, from which operator, and at what cost.
 
-A matrix is a run: the scenario's own country, policies and phases, with tools in place of its probes and their servers
-abroad besides. So a tool is found blocked by the evidence that every verdict takes: twice, with all its controls well
-meanwhile, the same tool on its server's own node among them.
+A matrix is a run of the scenario's own country, policies and phases, with tools in place of its probes and with their
+servers abroad. So a tool is blocked only by the evidence that every verdict needs: it fails twice while all its
+controls work, among them the same tool on its server's own node.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a tool cost where it worked: medians over vantage points, of an operator in a phase, or of several.
+    """A tool's cost where it worked: medians over vantage points, in one or several phases and operators.
 
     connect_ms: from the start of its client to the first octet of the page. kbits_per_second: of the page, of up to 256
-    KiB, while other tools used the same line. None where nothing was measured.
+    KiB, while other tools used the same line. Both are None if nothing was measured.
     """
 
     connect_ms: float | None
@@ -57,10 +57,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Matrix:
-    """What came of it. `run`: the run that it was; `left_out`: tools without a verdict, and why.
+    """The results of a matrix. `run`: its run. `left_out`: why tools have no verdict, by name.
 
-    `tools`: names and titles of those measured. `phases`: those that were asked for. `asns`: operators by AS number.
-    `play`: the shutdown that was run, under these `choices`.
+    `tools`: titles of the measured tools, by name. `phases`: the requested phases. `asns`: operators, by AS number as
+    "AS64500". `play`: the shutdown that was run, under these `choices`.
     """
 
     run: Run
@@ -77,19 +77,20 @@ class Matrix:
 
     @cached_property
     def results(self) -> list[Result]:
-        """A row per phase, vantage point and tool."""
+        """The results: one per phase, vantage point and tool."""
         return [result for result in self.run.results if result.phase in self.phases]
 
     @property
     def unmet(self) -> list[Result]:
-        """Those that are not as the scenario expects."""
+        """The results that are not as the scenario expects."""
         return [result for result in self.results if not result.met]
 
     @cached_property
     def differing(self) -> list[tuple[Result, Result]]:
-        """Results whose outcome is another than what the model says, and what it says.
+        """(result, the model's result) where the outcomes differ.
 
-        What either of them cannot decide does not differ, and failures are what clients say of them, each in its way.
+        Cells that either of them cannot decide are left out. Failures are not compared, as each client words them in
+        its own way.
         """
         from shutdownlab.verifier.verify import verify
 
@@ -103,13 +104,13 @@ class Matrix:
 
     @property
     def operators(self) -> Mapping[str, str]:
-        """Names and titles, in the order of the topology."""
+        """Titles of the operators, by name, in the order of the topology."""
         there = {result.operator for result in self.results}
         titles: Mapping[str, str] = self.run.manifest.get("operators", {})
         return {name: titles.get(name, name) for name in dict.fromkeys((*titles, *sorted(there))) if name in there}
 
     def table(self, operator: str | None = None) -> Table:
-        """Share of an operator's (None: all) subscribers for whom tools work: a row per phase, a column per tool."""
+        """Returns the share of an operator's (None: all) subscribers for whom tools work, by phase and tool."""
         return table_of([r for r in self.results if operator in {None, r.operator}], tuple(self.tools))
 
     @cached_property
@@ -123,7 +124,7 @@ class Matrix:
         return found
 
     def cost(self, tool: str, phase: str | None = None, operator: str | None = None) -> Cost:
-        """What a tool cost; without a phase or an operator, over all of them."""
+        """Returns a tool's cost; without a phase or an operator, over all of them."""
         used = [
             each
             for (at, of, name), members in self._costs.items()
@@ -133,7 +134,7 @@ class Matrix:
         return Cost(_middle(used, "connect_ms"), _middle(used, "kbits_per_second"))
 
     def cells(self) -> Iterator[dict[str, Any]]:
-        """A dictionary per tool, phase and operator: `share` (0 to 1; None: no verdict), `outcomes`, and its cost."""
+        """Yields a dictionary per tool, phase and operator: `share` (0 to 1; None: no verdict), `outcomes`, cost."""
         for operator in self.operators:
             table = self.table(operator)
             for phase, _ in table.phases:
@@ -153,7 +154,7 @@ class Matrix:
 
     @property
     def exit_code(self) -> int:
-        """As of a run: 0, 1 where an expectation was not met, 3 where a tool has no verdict."""
+        """As for a run: 0; 1 if an expectation was not met; 3 if a tool has no verdict."""
         if any(not result.outcome.is_measured for result in self.results):
             return 3
         return 1 if self.unmet else 0
@@ -165,31 +166,31 @@ def _middle(used: Sequence[Mapping[str, Any]], key: str) -> float | None:
 
 
 def known_tools(scenario: Scenario) -> dict[str, Probe]:
-    """The scenario's own tools, and every kind of tool that is installed, as it usually is used, by its name."""
+    """Returns the scenario's own tools and every installed kind of tool with its default settings, by name."""
     kinds = kinds_of(Probe)
     found: dict[str, Probe] = {}
     for name in kinds:
         try:
             kind = kinds[name]
         except ExtensionError:
-            continue  # told when a scenario names it
+            continue  # reported if a scenario names it
         if issubclass(kind, Tool):
             found[name] = probe(name)
     return found | dict(scenario.tools)
 
 
 def missing_programs(tool: Probe) -> dict[str, str]:
-    """The programs that a tool needs and this machine lacks, with the Debian package of each."""
+    """Returns the programs that a tool needs and this machine lacks, with the Debian package of each."""
     path = f"{os.environ.get('PATH', os.defpath)}:{_SBIN}"
     needs = tool.needs if isinstance(tool, Tool) else {}
     return {program: package for program, package in needs.items() if shutil.which(program, path=path) is None}
 
 
 def arranged(shutdown: Shutdown, tools: Mapping[str, Probe], phases: Sequence[str] = ()) -> Shutdown:
-    """The same shutdown with tools in place of its probes, and a server abroad for each that names none. Pure.
+    """Returns the shutdown with tools in place of its probes, and a server abroad for each tool that names none. Pure.
 
-    phases: those in which they are used, and the first, which shows that they work; none: all. Tools that do not say
-    `from` are ordinary subscribers'.
+    phases: those in which tools are used, besides the first, which shows that they work; empty: all. Tools without
+    `from` are used by ordinary subscribers.
     """
     scenario, topology = shutdown.scenario, shutdown.topology
     placed, apps = dict[str, Probe](), dict[str, App]()
@@ -235,9 +236,9 @@ def arranged(shutdown: Shutdown, tools: Mapping[str, Probe], phases: Sequence[st
 
 
 def with_tools(shutdown: Shutdown, names: Sequence[str], at: Sequence[str] = ()) -> Shutdown:
-    """The shutdown that a matrix of these tools plays, for `verify`: names, several in one by commas; `all` of them.
+    """Returns the shutdown that a matrix of these tools runs, for `verify`. Pure.
 
-    Raises `BadInput`. Pure.
+    names: tools, also several in one string separated by commas, or `all`. at: phases; empty: all. Raises `BadInput`.
     """
     known = known_tools(shutdown.scenario)
     chosen = [name for given in names for name in given.split(",") if name]
@@ -249,7 +250,7 @@ def with_tools(shutdown: Shutdown, names: Sequence[str], at: Sequence[str] = ())
 
 
 def _kept(scenario: Scenario, phases: Sequence[str]) -> Iterator[Phase]:
-    """The first phase and these (none: all), each with the policies in force that it has in the whole timeline."""
+    """Yields the first phase and these (empty: all), each with the policies in force as in the whole timeline."""
     now, before = dict[str, None](), dict[str, None]()
     for phase in scenario.timeline:
         for name in phase.stop:
@@ -272,7 +273,7 @@ def _served(title: str, host: str, services: Iterable[str]) -> App:
 
 
 def _expecting(scenario: Scenario, phase: Phase, tools: Mapping[str, Probe]) -> Phase:
-    """The phase with what it expects of these tools."""
+    """Returns the phase with its expectations about these tools."""
     found: list[Expectation] = []
     for item in phase.expect:
         for each in scenario.expectations[item] if isinstance(item, str) else (item,):
@@ -296,13 +297,13 @@ def matrix(
     trust: bool = False,
     on_event: Listener | None = None,
 ) -> Matrix:
-    """Use circumvention tools in every phase, from every operator: which of them work, and at what cost.
+    """Tests circumvention tools in every phase, from every operator: which of them work, and at what cost.
 
-    scenario, out, choose, seed, datapath, trust, on_event: as of `run`. tools: which ones, by name: kinds of tools
-    (`ssh`, `shadowsocks`, …) and those under the scenario's `tools`; none: all. at: the phases; none: all. A tool whose
-    programs are not installed, or that does not work with nothing blocked, is left out, with why.
+    scenario, out, choose, seed, datapath, trust, on_event: as for `run`. tools: names of kinds of tools (`ssh`,
+    `shadowsocks`, …) and of those under the scenario's `tools`; empty: all. at: the phases; empty: all. A tool whose
+    programs are not installed, or that does not work with nothing blocked, is left out, with the reason.
 
-    Raises what `run` does; `MachineCannot` where no tool is left.
+    Raises what `run` does; `MachineCannot` if no tool is left.
     """
     from shutdownlab.system.kernel import MachineCannot
 

@@ -1,4 +1,4 @@
-"""Measures the cells of a phase in a running country, and joins what comes with what was expected of them."""
+"""Measures the cells of a phase in a running country, and compares the outcomes with the expectations."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NOTHING_HELD: Final[Mapping[str, Result]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
-    """A run's measurements: of which shutdown, by which accounts of it, under which name."""
+    """A run's measurements. choices: the chosen accounts. run: the run's name."""
 
     shutdown: Shutdown
     choices: Mapping[str, str]
@@ -49,9 +49,10 @@ class Measuring:
         tell: Listener,
         held: Mapping[str, Result] = NOTHING_HELD,
     ) -> list[Result]:
-        """Run every probe of the phase from every vantage point at once; tells each result as it comes.
+        """Runs every probe of the phase from every vantage point concurrently; reports each result as it comes.
 
-        active: the policies in force. held: by cell, the results that stand for what is not measured.
+        active: the policies in force. held: results of cells that are not measured, by cell. Returns the results in the
+        order of the cells.
         """
         shutdown, ca = self.shutdown, str(country.trusted)
         cells = {cell.id: (number, cell) for number, cell in enumerate(cells_of(shutdown, phase))}
@@ -118,7 +119,7 @@ class Measuring:
         return [result for _, result in sorted(found.items())]
 
     def hold(self, phase: Phase, held: Mapping[str, Result], tell: Listener) -> dict[int, Result]:
-        """The results, by their numbers, of what is not measured, and tells them."""
+        """Returns, and reports, the results of cells that are not measured, by the cell's number in the phase."""
         found: dict[int, Result] = {}
         for number, cell in enumerate(cells_of(self.shutdown, phase)):
             if cell.id in held:
@@ -129,7 +130,7 @@ class Measuring:
         return found
 
     def unknown(self, phase: Phase, reasons: Sequence[str], tell: Listener) -> list[Result]:
-        """The phase's results when it could not be measured, and tells them."""
+        """Returns, and reports, the results of a phase that could not be measured: all are unknown."""
         failure = f"unknown_failure: {'; '.join(reasons)}"
         nothing = Measurement(Outcome.UNKNOWN, failure, certainty="unconfirmed", passes=0)
         found = []
@@ -139,7 +140,7 @@ class Measuring:
         return found
 
     def result(self, phase: Phase, cell: Cell, measurement: Measurement) -> Result:
-        """What came of a cell, beside what was expected of it."""
+        """Returns a cell's result: the measurement with the expectation."""
         fact = expected_of(self.shutdown, self.choices, phase, cell)
         return result_of(self.shutdown, phase, cell, measurement, fact)
 
@@ -168,7 +169,7 @@ class Measuring:
 
 
 def unconfirmed_of(found: Sequence[Result]) -> str:
-    """How many results could not be confirmed, and what kept them from it; "" where all were."""
+    """Returns how many results could not be confirmed, and why, as a sentence; "" if all were."""
     unknown = sum(result.outcome is Outcome.UNKNOWN for result in found)
     return (
         f"{unknown} outcomes could not be confirmed: {refuted_by(found) or 'this machine is busy'}" if unknown else ""
@@ -176,6 +177,6 @@ def unconfirmed_of(found: Sequence[Result]) -> str:
 
 
 def refuted_by(found: Sequence[Result]) -> str:
-    """Which controls refute results, told of the first that they do; "" where they refute none."""
+    """Returns which controls refuted the first refuted result; "" if none was."""
     failures = (result.failure or "" for result in found if result.outcome is Outcome.UNKNOWN)
     return next((each.removeprefix("unknown_failure: ") for each in failures if each.startswith(REFUTED)), "")

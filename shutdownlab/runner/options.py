@@ -1,4 +1,4 @@
-"""What to run, and how."""
+"""The options of a run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from shutdownlab.results.result import Result
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What to run and how. `events_fd`: a descriptor that takes events as they happen, -1: none.
+    """The scenario to run, and how; see `launch.run`.
 
-    resume: go on with a run of which some phases are measured. given_up: why the phase that comes next, tried often
-    enough, is not measured again: its results are unknown. ryu: the Python to run controllers in, under Ryu.
+    events_fd: file descriptor to write events to as they happen; -1: none. resume: continue a run of which some phases
+    are measured. given_up: why the next phase, after the most attempts, is not measured again; its results are unknown.
+    ryu: the Python that runs controllers under Ryu; None: os-ken.
     """
 
     shutdown: Shutdown
@@ -38,16 +39,16 @@ class RunOptions:
     given_up: tuple[str, ...] = ()
     ryu: RyuPython | None = None
     keep: bool = False
-    """At the end, leave the country as the last phase has it."""
+    """Keep the country open at the end, as the last phase left it."""
     offered: Offered = NOT_OFFERED
     changed_since: str = ""
     """Measure only what has changed since this; `sample` is then the share of the rest that is measured too."""
     held: Mapping[str, Mapping[str, Result]] = field(default_factory=dict)
-    """What the model says of that rest: by phase and cell (`Cell.id`), results that are not measured."""
+    """The model's results for cells that are not measured, by phase and cell (`Cell.id`)."""
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """The phases to run: all, or up to `until` and with it."""
+        """The phases to run: all, or those up to and including `until`."""
         timeline = self.shutdown.scenario.timeline
         names = [phase.phase for phase in timeline]
         return timeline[: names.index(self.until) + 1] if self.until else timeline

@@ -1,4 +1,4 @@
-"""The instruments of a run with `--observe`: they look at each phase, beside its probes."""
+"""Runs the instruments of a run with `--observe`, which observe each phase during its probes."""
 
 from __future__ import annotations
 
@@ -34,12 +34,15 @@ from shutdownlab.verifier.outside import blocks_of
 from shutdownlab.verifier.ways import Ways
 
 OBSERVATIONS = "observations"
-"""Of a run directory: where what instruments have written is, a directory each."""
+"""Name of the directory, in a run's, with a directory for the files of each instrument."""
 
 
 @dataclass(slots=True)
 class Outside:
-    """What watches a country from abroad. `directory`: the run's; `seen`: what came of the latest look, by name."""
+    """The observation of a country from abroad.
+
+    directory: the run's. seen: the latest sightings, by instrument.
+    """
 
     country: Country
     shutdown: Shutdown
@@ -54,14 +57,14 @@ class Outside:
     """Signals that no instrument reads."""
     _model: Modelled = field(init=False)
     _demand: list[Reading] = field(init=False)
-    """Of phases that are whole: what files that run over all of them are made of."""
+    """Readings of completed phases, for the files that cover all phases."""
 
     def __post_init__(self) -> None:
         self._model = Modelled(self.shutdown, self.choices)
         self._demand = [reading for reading in read_readings(self.directory) if reading.signal in GAINS]
 
     def set_up(self) -> None:
-        """Make every instrument that is installed; what cannot be had is left out of every phase."""
+        """Creates every installed instrument; one that cannot be created is left out in every phase."""
         read = set[str]()
         for name in instruments():
             try:
@@ -74,9 +77,9 @@ class Outside:
 
     @contextmanager
     def looking(self, phase: Phase, ends: datetime, wall: float) -> Iterator[None]:
-        """Have every instrument look, each in a thread of its own, beside what is done meanwhile, and wait for them.
+        """Runs every instrument, each in its own thread, while the context is active; waits for them at its exit.
 
-        `ends`: when the phase does, `wall`: when it began, by the wall clock. What was seen before is forgotten.
+        ends: the phase's end. wall: its start by the wall clock. Earlier sightings are discarded.
         """
         self.time.begin(phase.phase, phase.at, ends, wall)
         self.seen = {name: Sighting(left_out=(why,)) for name, why in self._absent.items()}
@@ -87,14 +90,14 @@ class Outside:
         self.seen |= {name: _seen(look) for name, look in looks.items()}
 
     def void(self, reasons: Sequence[str]) -> None:
-        """What was seen says nothing: the country was not whole."""
+        """Discards the sightings, as the country was not intact."""
         self.seen = {name: Sighting(left_out=tuple(reasons)) for name in self.seen}
 
     def keep(self, phase: Phase, ends: datetime, results: Iterable[Result], tell: Listener) -> None:
-        """The phase is whole: write down what was seen, and tell it. Raises `RecordError`.
+        """Writes and reports the sightings of a completed phase. Raises `RecordError`.
 
-        What no instrument reads is worked out from the scenario, and marked so; a CDN's volume from what probes got of
-        sites abroad, where they asked. `results`: of the phase.
+        Signals that no instrument reads are computed from the scenario, and marked so; a CDN's volume is computed from
+        what probes fetched from sites abroad, if any did. `results`: the phase's.
         """
         got = served(results, self.shutdown.scenario.probes, self.shutdown.network, self._model.sites.hosts)
         volume = self._model.volumes(phase, got)
@@ -127,7 +130,7 @@ class Outside:
             raise RecordError(f"{error.strerror or error}: {error.filename}") from error
 
     def _ways(self, phase: Phase) -> Callable[[str, str, int], bool]:
-        """Whether there is a way between two nodes in a phase, with the country as broken as it is."""
+        """Returns a function of (node, node, IP version): whether they reach each other in a phase, with all damage."""
         plan, damage = self.country.plan, self.country.damage
         if not damage:
             return lambda _one, _other, _version: True
@@ -160,7 +163,7 @@ class Outside:
 
 
 def _seen(look: Future[Sighting]) -> Sighting:
-    """What came of a look; what the testbed kept from seeing is left out, a mistake of ours is raised."""
+    """Returns an instrument's sighting; if the testbed prevented it, the reason it is left out. Raises on our bugs."""
     try:
         return look.result()
     except (CannotSee, OSError) as error:

@@ -1,4 +1,4 @@
-"""Which routes to the country come and go abroad from phase to phase, as events; looked at where they may have."""
+"""Reports, as events, which routes to the country come and go abroad from phase to phase."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from shutdownlab.results.events import Notice, Rerouted
 
 @dataclass(slots=True)
 class RoutesWatch:
-    """Of one country. A phase in which nothing is broken or rerouted otherwise than before costs nothing."""
+    """The routes to one country. It reads the tables only if breakages or rerouting differ from the last phase's."""
 
     country: Country
     _damage: Damage | None = None
     _tables: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def look(self, phase: str) -> Iterator[Rerouted | Notice]:
-        """What has changed since the last look; nothing at the first one. Once all routers have heard of it."""
+        """Yields what has changed since the last call; nothing on the first. Call it once routers have converged."""
         country = self.country
         if country.damage == self._damage:
             return

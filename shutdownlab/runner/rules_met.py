@@ -1,4 +1,4 @@
-"""What the rules of policies have met in each phase: the switches' own counters, read when its probes are done."""
+"""Counts of packets that policies' rules matched in each phase, read from the switches after its probes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from shutdownlab.results.events import Notice, RuleCount, RulesCounted
 
 @dataclass(slots=True)
 class RulesMet:
-    """The counters of a run's switches. A phase without policies costs nothing.
+    """The rule counters of a run's switches. A phase without policies costs nothing.
 
-    Only what is in force in two phases running is read at the beginning of the second, too: all else begins at nothing.
+    Counters are also read at the beginning of a phase for policies that were in force in the previous one; others start
+    at zero.
     """
 
     network: Network
@@ -25,7 +26,10 @@ class RulesMet:
     _before: dict[str, Counts] = field(default_factory=dict)
 
     def begin(self, country: Country, held: Callable[[str], Mapping[str, Policy]]) -> None:
-        """A phase's orders are carried out. `held`: the policies that an owner's switches have rules of."""
+        """Begins counting, once a phase's orders are carried out.
+
+        held: returns the policies of which an owner's switches have rules.
+        """
         owners = (*self.network.topology.all_gateways, *self.network.topology.operators)
         policies = frozenset(name for owner in owners for name in held(owner))
         lasting, self._policies = self._policies & policies, policies
@@ -34,10 +38,10 @@ class RulesMet:
             try:
                 self._before[switch.name] = rule_counts(switch.management, lasting)
             except CountsMissing:
-                continue  # it is told at the phase's end
+                continue  # reported at the phase's end
 
     def end(self, country: Country, phase: str) -> Iterator[RulesCounted | Notice]:
-        """What has been met since, switch by switch."""
+        """Yields the counts since `begin`, by switch."""
         if not self._policies:
             return
         switches = list(self._switches(country))
@@ -55,7 +59,7 @@ class RulesMet:
                 yield RulesCounted(phase=phase, switch=switch.name, rules=tuple(_told(met)))
 
     def _switches(self, country: Country) -> Iterator[LabSwitch]:
-        """Those that live."""
+        """Yields the OpenFlow switches that are running."""
         for node in self.network.nodes.values():
             if node.role.is_openflow and node.owner not in country.damage.switchless:
                 yield country.net.get(node.name)

@@ -1,4 +1,4 @@
-"""A run inside its sandbox, however it ends: told to whoever listens, and written down in its directory."""
+"""A run inside its sandbox: reports its events to listeners, records them in its directory, and handles every end."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from shutdownlab.system.kernel import MachineCannot
 
 
 def inside(payload: Mapping[str, Any]) -> int:
-    """The run, inside its sandbox; returns the exit code."""
+    """Runs inside the sandbox; returns the exit code."""
     options = RunOptions(**payload)
     live = [EventWriter(options.events_fd)] if options.events_fd >= 0 else []
     return recorded(options, live)
 
 
 def recorded(options: RunOptions, live: Sequence[Listener]) -> int:
-    """The run, told to `live` and written down in its directory, however it ends; returns the exit code."""
+    """Runs, reporting to the `live` listeners and to the run's directory; returns the exit code."""
     try:
         with RunDirectory(options.directory, resume=options.resume) as directory:
             return _ended(Walk(options, [directory, *live]))
@@ -46,7 +46,10 @@ def recorded(options: RunOptions, live: Sequence[Listener]) -> int:
 
 
 def _ended(walk: Walk, error: Exception | None = None) -> int:
-    """Walk to an end of whatever kind, and say which it was."""
+    """Walks the timeline, reports how the run ended, and returns the exit code; raises if it was interrupted.
+
+    error: why the record cannot be written; the run then ends at once.
+    """
     status: Status = "crashed"
     code = EXIT_BROKEN
     try:
@@ -77,7 +80,7 @@ def _ended(walk: Walk, error: Exception | None = None) -> int:
         walk.emit(walk.finished(status, code))
         raise
     except StarterKilled:
-        raise  # the record stays as it is: of a run that was killed
+        raise  # the record stays that of a killed run
     except ListenersGone:
         status = "interrupted"
         walk.hang_up()
@@ -102,7 +105,7 @@ def _ended(walk: Walk, error: Exception | None = None) -> int:
 
 
 def _unmet_abroad(walk: Walk) -> bool:
-    """Hold what outsiders should see against what was observed, and tell it; whether something is not as expected."""
+    """Judges the expectations about signals abroad and reports the verdicts; returns whether one was not met."""
     options = walk.options
     found = verdicts(options.shutdown.scenario, options.choices, options.directory)
     if found:
@@ -111,7 +114,7 @@ def _unmet_abroad(walk: Walk) -> bool:
 
 
 def _keep_open(walk: Walk, breaker: Breaker) -> None:
-    """Hand the terminal over to the command line of `lab`, once whoever listens has told all of the run."""
+    """Hands the terminal over to the command line of `lab`, once the reader has handled all events of the run."""
     from shutdownlab.country.terminal import keep_open
 
     options = walk.options
@@ -119,7 +122,7 @@ def _keep_open(walk: Walk, breaker: Breaker) -> None:
     if options.events_fd >= 0:
         with socket.socket(fileno=os.dup(options.events_fd)) as listened:
             listened.shutdown(socket.SHUT_WR)
-            listened.recv(1)  # it hangs up, too, when it has come to the end
+            listened.recv(1)  # the reader closes its side, too, when it has handled all events
     plan = LabPlan(options.shutdown, options.choices, options.phases[-1].phase, options.datapath)
     keep_open(plan, breaker, options.offered)
     breaker.country.finish()

@@ -1,4 +1,4 @@
-"""What a run with `--sample` has measured, and what of it stands for cells that it does not measure again."""
+"""The results of a run with `--sample` that stand for cells which are not measured again."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from shutdownlab.verifier.sampling import held_cells, share_of
 
 
 class Sampled:
-    """Results by phase and cell. share: of phases that repeat something, in how many it is measured; None: in all.
+    """The results so far, by phase and cell.
 
-    modelled: results of cells that are not measured whatever else is, as the model has them.
+    share: of phases with repeated cells, the share in which these are measured again, 0 to 1; None: all. modelled: by
+    phase and cell, the model's results for cells that are never measured.
     """
 
     def __init__(
@@ -31,13 +32,13 @@ class Sampled:
         self._measured: dict[str, Result] = {}
 
     def keep(self, results: Iterable[Result]) -> None:
-        """Remember what has been measured."""
+        """Remembers measured results."""
         if self._held:
             own = (result for result in results if not result.held)
             self._measured |= {f"{it.phase} {it.vantage} {it.target} {it.family}": it for it in own}
 
     def standing_for(self, phase: Phase) -> dict[str, Result]:
-        """The results that are held in a phase, by cell; what had no verdict then is measured now."""
+        """Returns the results that are held in a phase, by cell; a cell that had no verdict earlier is not held."""
         if phase.phase in self._modelled:
             return dict(self._modelled[phase.phase])
         cells = self._held.get(phase.phase, {}).items()
@@ -45,5 +46,5 @@ class Sampled:
         return {cell: result for cell, result in found.items() if result is not None and result.outcome.is_measured}
 
     def is_whole(self, phase: Phase, held: Mapping[str, Result]) -> bool:
-        """Whether nothing of a phase is measured."""
+        """Whether all cells of a phase are held, so that nothing of it is measured."""
         return bool(held) and len(held) == sum(1 for _ in cells_of(self._shutdown, phase))

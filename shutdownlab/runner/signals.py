@@ -1,4 +1,4 @@
-"""What a run's readings say of the expectations about signals abroad."""
+"""Judges a scenario's expectations about signals abroad by a run's readings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shutdownlab.signals.facts import judge
 
 
 def verdicts(scenario: Scenario, choices: Mapping[str, str], directory: Path) -> tuple[SignalVerdict, ...]:
-    """Each of the scenario's that was chosen; left out where the run has no reading of it. Raises `OSError`."""
+    """Returns a verdict for each chosen expectation of which the run has a reading. Raises `OSError`."""
     expected = scenario.signals_given(choices)
     if not expected:
         return ()

@@ -1,4 +1,4 @@
-"""What happens in a run, told into its captures: scenario time beside wall time."""
+"""Annotates a run's packet captures with its events, in scenario time and wall-clock time."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from shutdownlab.results.events import (
 )
 
 Mark = Callable[[str, str], None]
-"""Takes a sentence, and the switch whose capture it is for ("": all)."""
+"""Takes a sentence, and the switch whose capture to annotate ("": all)."""
 
 
 class Story:
-    """A listener of a run's events that marks the captures with those that explain packets."""
+    """A listener that annotates the captures with those of a run's events that explain packets."""
 
     def __init__(self, mark: Mark) -> None:
         self._mark = mark
 
     def __call__(self, event: Event) -> None:
-        """Mark what is of interest."""
+        """Annotates the captures if the event explains packets."""
         text = told(event)
         if text:
             switch = event.switch if isinstance(event, Acknowledged) else ""
@@ -35,7 +35,7 @@ class Story:
 
 
 def told(event: Event) -> str:
-    """A sentence for an event that explains packets, nothing for others."""
+    """Returns a sentence for an event that explains packets; "" for others."""
     match event:
         case SelfChecked():
             return f"self-check, with nothing blocked: {event.cells - len(event.broken)} of {event.cells} got through"

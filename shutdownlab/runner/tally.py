@@ -20,7 +20,7 @@ class Tally:
     held: int = 0
 
     def add(self, results: Iterable[Result]) -> Tally:
-        """Count some more; returns itself."""
+        """Adds results to the counts; returns itself."""
         for result in results:
             self.cells += 1
             self.reached += result.outcome.got_through

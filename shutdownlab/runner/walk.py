@@ -1,4 +1,4 @@
-"""Walks a scenario's timeline in a running country: orders, probes, results. All that happens is told as events."""
+"""Walks a scenario's timeline in a running country: orders, probes, results. Reports everything as events."""
 
 from __future__ import annotations
 
@@ -71,19 +71,19 @@ _VERSION: Final = version("shutdownlab")
 
 
 def _unused(directory: Path) -> Path:
-    """The directory, or `logs-2` and so on where an earlier country of the run has left its files in it."""
+    """Returns the directory, or if an earlier country of the run has used it, the first free of `logs-2` and so on."""
     names = (directory.with_name(f"{directory.name}-{number}") for number in count(2))
     return next(path for path in chain([directory], names) if not path.exists())
 
 
 @dataclass(slots=True)
 class Walk:
-    """One walk over a scenario's timeline. `heard`: everybody to whom events are told."""
+    """One walk over a scenario's timeline. `heard`: the listeners to its events."""
 
     options: RunOptions
     heard: list[Listener]
     tally: Tally = field(default_factory=lambda: Tally())
-    """Of the phases that have been measured."""
+    """Counts of the phases that have been measured."""
     faults: list[str] = field(default_factory=list)
     country: Country | None = None
     began: float = field(default_factory=time.monotonic)
@@ -95,9 +95,9 @@ class Walk:
     breaker: Breaker | None = None
     routes: RoutesWatch | None = None
     rules_met: RulesMet | None = None
-    """What the rules of policies meet, where packets are recorded."""
+    """Counters of policies' rules; set if packets are recorded."""
     outside: Outside | None = None
-    """Who watches from abroad, where that was asked for."""
+    """The observation from abroad; set with `observe`."""
 
     def __post_init__(self) -> None:
         options = self.options
@@ -106,20 +106,20 @@ class Walk:
         self.sampled = Sampled(options.shutdown, options.choices, options.phases, share, options.held)
 
     def emit(self, event: Event) -> None:
-        """Tell everybody."""
+        """Reports an event to all listeners."""
         for listener in self.heard:
             listener(event)
 
     def hang_up(self) -> None:
-        """From now on only the record is told."""
+        """Removes all listeners except the record."""
         self.heard = [listener for listener in self.heard if isinstance(listener, RunDirectory)]
 
     def hang_up_record(self) -> None:
-        """From now on the record is not told: it cannot be written."""
+        """Removes the record from the listeners, as it cannot be written."""
         self.heard = [listener for listener in self.heard if not isinstance(listener, RunDirectory)]
 
     def go(self) -> None:
-        """Build the country and measure every phase that is not yet; raises what broke."""
+        """Builds the country and measures every phase that is not measured yet; raises on any failure."""
         options, scenario = self.options, self.options.shutdown.scenario
         todo = list(options.phases)
         if options.resume:
@@ -145,9 +145,9 @@ class Walk:
         country = self.country = build(self._plan(), lambda text: self.emit(Step(text=text)))
         self.breaker = Breaker(country, options.shutdown.network)
         self.routes = RoutesWatch(country)
-        for change in self.routes.look(todo[0].phase):  # what is there before anything is ordered
+        for change in self.routes.look(todo[0].phase):  # the routes before any order
             self.emit(change)
-        if options.pcap:  # it takes the flagship's switches a second and a half a phase to bring them up to date
+        if options.pcap:  # bringing counters up to date takes the flagship's switches 1.5 s per phase
             self.rules_met = RulesMet(options.shutdown.network)
         self.emit(Built(seconds=country.took, emulation=Emulation.model_validate(country.described())))
         if options.pcap:
@@ -171,7 +171,7 @@ class Walk:
             place = scenario.timeline.index(phase)
             self._catch_up(country, phase, scenario.timeline[told:place])
             told = place + 1
-            if phase is not first or not unpoliced:  # else the self-check is this phase's measurement
+            if phase is not first or not unpoliced:  # otherwise the self-check is this phase's measurement
                 start, checked = time.monotonic(), []
             found = self._transact(country, clock, phase, checked, held)
             self._end(country, phase, found, round(time.monotonic() - start, 3), late)
@@ -182,18 +182,18 @@ class Walk:
                 self._told(message)
 
     def _hold(self, phase: Phase, held: Mapping[str, Result], late: float) -> None:
-        """Nothing of a phase is measured. Nobody needs its orders: the next one's contain them."""
+        """Reports a phase of which all cells are held. Its orders are not given, as the next phase's contain them."""
         self._begin(phase)
         self._close(phase, list(self.measuring.hold(phase, held, self.emit).values()), 0.0, late)
 
     def _transact(
         self, country: Country, clock: Clock, phase: Phase, checked: list[Result], held: Mapping[str, Result]
     ) -> list[Result]:
-        """Measure a phase in a country that is whole from its order to its last probe, again if it was not.
+        """Measures a phase in a country that is intact from the order to the last probe; repeats it if it was not.
 
-        checked: what the self-check has found, where that counts as the first attempt. held: results of other phases
-        that stand for what is not measured, by cell. Raises `CountryLost` where
-        something cannot be mended; what could not be measured in a whole country is unknown.
+        checked: the self-check's results, if they count as the first attempt. held: results that stand for cells which
+        are not measured, by cell. Raises `CountryLost` if something cannot be repaired. If no attempt had an intact
+        country, all results are unknown.
         """
         found = checked
         for attempt in range(1, MOST_ATTEMPTS + 1):
@@ -228,13 +228,13 @@ class Walk:
         began: float,
         held: Mapping[str, Result],
     ) -> list[Result]:
-        """Run the phase's probes, and have those who watch from abroad look beside them. `began`: wall clock."""
+        """Runs the phase's probes, and the instruments abroad meanwhile. `began`: the start by the wall clock."""
         ends = self.options.shutdown.scenario.end_of(phase)
         with self.outside.looking(phase, ends, began) if self.outside else nullcontext():
             return self.measuring.measure(country, phase, active, tell, held)
 
     def _break(self, country: Country, phase: Phase, *, anew: bool) -> None:
-        """Break what the phase wants broken; `anew`: and start again what it wants started again."""
+        """Applies the phase's faults; `anew`: also restarts what the phase wants restarted."""
         assert self.breaker is not None, "it comes with the country"
         faults = self.options.shutdown.scenario.broken(phase, self.options.choices)
         try:
@@ -247,7 +247,7 @@ class Walk:
             self.emit(Damaged(phase=phase.phase, faults=nobodys))
 
     def _catch_up(self, country: Country, phase: Phase, left_out: Iterable[Phase]) -> None:
-        """Who hears no orders in a phase has the rules of an earlier one: what it has not heard is said first."""
+        """Gives the orders of skipped phases if a controller is cut off in this one: it keeps the last rules it got."""
         scenario, choices = self.options.shutdown.scenario, self.options.choices
         if not scenario.lone_controllers(phase, choices):
             return
@@ -259,12 +259,12 @@ class Walk:
             country.authority.order(earlier.phase, active, scenario.mode(choices), damage=country.damage)
 
     def void(self, phase: Phase, reasons: Sequence[str], *, anew: bool = False) -> None:
-        """What has been measured of a phase says nothing."""
+        """Reports that a phase's measurements are invalid. anew: they are repeated in another country."""
         self.faults += [f"{phase.phase}: {reason}" for reason in reasons]
         self.emit(Voided(phase=phase.phase, reasons=tuple(reasons), anew=anew))
 
     def _give_up(self, phase: Phase, reasons: Sequence[str], seconds: float) -> None:
-        """The phase has been tried often enough: its results are unknown."""
+        """Reports a phase after its last failed attempt: its results are unknown."""
         self._begin(phase)
         self._close(phase, self.measuring.unknown(phase, reasons, self.emit), seconds, 0.0)
 
@@ -304,7 +304,7 @@ class Walk:
         )  # fmt: skip
 
     def _self_check(self, country: Country, first: Phase, *, keep: bool) -> list[Result]:
-        """Prove that with no policy everything works; returns what was measured, raises `SelfCheckFailed`.
+        """Checks that everything works with no policy in force; returns the results. Raises `SelfCheckFailed`.
 
         keep: nothing is in force in the first phase, so that this is its measurement.
         """
@@ -322,14 +322,14 @@ class Walk:
             if broken and (reasons := country.examine_answering().found):
                 raise CountryLost(self.options.phases[0], reasons)
             if not any(result.outcome is Outcome.UNKNOWN for result in broken):
-                break  # else this machine is busy
+                break  # otherwise the machine is busy
         self.emit(SelfChecked(cells=len(found) - len(left), broken=broken))
         if broken:
             raise SelfCheckFailed
         return found
 
     def _apply(self, country: Country, clock: Clock, phase: Phase, active: Mapping[str, Policy]) -> None:
-        """Give the phase's orders, wait until all have confirmed; then let resolvers forget: time has jumped."""
+        """Gives the phase's orders and waits until all are confirmed; then flushes caches, as time has jumped."""
         shutdown = self.options.shutdown
         mode = shutdown.scenario.mode(self.options.choices)
         delays = {
@@ -362,7 +362,7 @@ class Walk:
         self.emit(PhaseBegun(phase=phase.phase, time=phase.at, title=phase.title, cells=cells))
 
     def _end(self, country: Country, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
-        """The phase is measured: its rows are written; what controllers and boxes have told meanwhile is told."""
+        """Reports a measured phase, and the messages of controllers and boxes that came meanwhile."""
         counters: dict[str, messages.Counters] = {}
         while country.heard:
             message = country.heard.pop(0)
@@ -378,10 +378,10 @@ class Walk:
             for said in self.boxes.told(phase.phase, box, told.counters):
                 self.emit(said)
         for event in met:
-            self.emit(event.model_copy(update={"at": datetime.now(UTC)}))  # read before, told now
+            self.emit(event.model_copy(update={"at": datetime.now(UTC)}))  # read earlier, reported now
 
     def _close(self, phase: Phase, found: list[Result], seconds: float, late: float) -> None:
-        """Count a phase's results and say that it is measured as a whole."""
+        """Counts a phase's results and reports that it is complete."""
         counts = Tally().add(found)
         self.sampled.keep(found)
         self.tally.add(found)
@@ -393,11 +393,11 @@ class Walk:
         )  # fmt: skip
 
     def broke(self, error: BaseException) -> None:
-        """The run cannot go on: record what broke and what else has died."""
+        """Reports why the run cannot continue, with all other faults of the country."""
         self.emit(Broken(error=type(error).__name__, text=str(error), lines=tuple(lines_of(error))))
         if any(isinstance(listener, RunDirectory) for listener in self.heard):
             logs = self.options.directory / "logs"
-            with suppress(OSError):  # the disk may be what broke
+            with suppress(OSError):  # the disk itself may have failed
                 logs.mkdir(exist_ok=True)
                 (logs / "run.log").write_text("".join(traceback.format_exception(error)))
         for fault in self.country.faults() if self.country else ():
@@ -405,7 +405,7 @@ class Walk:
                 self._fault(fault)
 
     def finished(self, status: Status, code: int) -> Finished:
-        """The last event."""
+        """Returns the last event of the run."""
         return Finished(
             status=status, exit_code=code, seconds=round(self.spent + time.monotonic() - self.began, 3),
             cells=self.tally.cells,
@@ -414,7 +414,7 @@ class Walk:
         )  # fmt: skip
 
     def _told(self, message: messages.Message) -> None:
-        """What controllers and boxes say, as events."""
+        """Reports a message of a controller or box as an event."""
         match message:
             case messages.Ack():
                 self.emit(
@@ -427,7 +427,7 @@ class Walk:
             case messages.Counters():
                 self.emit(Counted(phase="", where=message.where, counters=message.counters))
             case messages.Failure() if self.country and message.where in self.country.damage.leaderless:
-                self.emit(Notice(where=message.where, text=message.text))  # as the scenario wants it
+                self.emit(Notice(where=message.where, text=message.text))  # the scenario intends this failure
             case messages.Failure():
                 self._fault(f"{message.where}: {brief(message.text)}")
             case messages.BoxJoined():

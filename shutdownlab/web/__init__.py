@@ -1,1 +1,1 @@
-"""The live page: a run, or a country that is steered, in a browser. What it shows is the report's, as it fills up."""
+"""The live page: a run, or a steered country, in a browser. It shows the report's contents as they accumulate."""

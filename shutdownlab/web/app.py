@@ -1,4 +1,4 @@
-"""The web application of a live page: what is asked of it, and what it answers. ASGI, by Starlette."""
+"""The web application of a live page: its routes and their responses. ASGI, by Starlette."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from shutdownlab.web.steering import VERBS, Steering
 from shutdownlab.web.terminal import serve_terminal
 
 _ALIVE_S: Final = 15.0
-"""A stream says so often that it is alive, so that what is between keeps it open."""
+"""Interval of keep-alive comments in an idle event stream, so that proxies keep it open."""
 _MOST_BODY: Final = 4096
 _VERSION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 ANSWERS_AT_ONCE: Final = 16
-"""Of those that ask the country, which can take half a minute each; the page itself waits for none of them."""
+"""Most concurrent requests to the country, which can take half a minute each; other requests do not wait for them."""
 
 
 class PageApp:
-    """The application, for one source and these guests; `asgi` is what a server is given."""
+    """The application for one source and its guests; `asgi` is the ASGI application for a server."""
 
     def __init__(self, source: Source, guests: Iterable[Guest], hosts: Iterable[str], lab: Lab | None = None) -> None:
-        """lab: of a source that is steered."""
+        """`lab`: that of a steered source; None for a run."""
         self._source, self._lab = source, lab
         self._steering = source if isinstance(source, Steering) else None
         self._files = static_files()
@@ -73,7 +73,7 @@ class PageApp:
         return _nothing() if found is None else Response(found.content, media_type=found.kind)
 
     async def _events(self, request: Request) -> Response:
-        """The board, and then whatever changes on it: server-sent events (HTML Living Standard, 9.2)."""
+        """Streams the board and its changes as server-sent events (HTML Living Standard, 9.2)."""
         epoch, _, version = request.headers.get("last-event-id", "").partition("-")
         known = epoch == self._epoch and _VERSION.fullmatch(version) is not None
         since = int(version) if known else 0
@@ -129,7 +129,7 @@ class PageApp:
         await serve_terminal(socket, self._lab, socket.query_params.get("node", ""))
 
     async def _asked(self, request: Request) -> dict[str, Any] | Response:
-        """What is asked for, as JSON; or what to answer instead: no order without the token that steers."""
+        """Returns the JSON object of an order, or the error response: only a guest who steers may give orders."""
         guest: Guest = request.scope["guest"]
         if not guest.steers:
             return JSONResponse({"error": "who follows may not order; the link to steer by is another"}, 403)
@@ -150,9 +150,9 @@ class PageApp:
 
 
 async def answered(ask: Callable[[], Any], turns: asyncio.Semaphore | None = None) -> Response:
-    """What comes of asking the country, which may take a while; mistakes as a message.
+    """Runs a request to the country, which may take a while, in a thread; answers errors with a message.
 
-    turns: which it waits for without a thread, so that of the server's threads some are left for the page.
+    turns: a semaphore that it waits for before it takes a thread, so that threads are left for the page.
     """
     try:
         async with turns or nullcontext():
@@ -163,7 +163,7 @@ async def answered(ask: Callable[[], Any], turns: asyncio.Semaphore | None = Non
         return JSONResponse({"error": str(error)}, 410)
     except LabError as error:
         return JSONResponse({"error": str(error)}, 409)
-    except TimeoutExpired as late:  # what is asked gives up by itself, unless the machine is busy
+    except TimeoutExpired as late:  # the program has a shorter timeout of its own, so the machine is busy
         return JSONResponse({"error": f"nothing came of it within {late.timeout:g} s; try again"}, 504)
     return JSONResponse(found or {})
 

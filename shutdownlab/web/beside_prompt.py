@@ -1,4 +1,4 @@
-"""The command line beside a live page, of the same country: its orders are the page's, as those of whoever steers."""
+"""Serves command lines beside a live page of the same country: their orders go through the page's `Steering`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PromptDoor:
         self._told = len(lab.faults)
 
     def start(self) -> None:
-        """In a thread that ends with the program."""
+        """Starts answering, in a daemon thread."""
         threading.Thread(target=answer_all, args=(self._door, self._answered), name="prompts", daemon=True).start()
 
     def _answered(self, message: Message) -> Message:

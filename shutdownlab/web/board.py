@@ -1,7 +1,7 @@
-"""What the page shows at the moment, by parts, and who is to be told which have changed.
+"""The page's current contents as named parts, and the changes since any version.
 
-A viewer is told the newest of each part that it does not have yet. So nobody has a queue: one that is slow, or away for
-an hour, misses what was between, and costs nothing.
+A viewer receives the newest version of each part that has changed since its own version. So there are no queues: a
+viewer that is slow, or was away for an hour, misses the versions in between and costs nothing.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from contextlib import suppress
 from typing import Any, Final
 
 _MOST_TOLD: Final = 32
-"""Versions that viewers may have, of which what is told is kept."""
+"""Most viewers' versions for which the changes since then are cached."""
 
 
 class Board:
-    """Parts by their names, each as JSON with the version in which it came to be so. Any thread may post."""
+    """Parts by name, each as JSON with the version in which it last changed. Any thread may post."""
 
     def __init__(self) -> None:
         self.version = 0
         self._parts: dict[str, tuple[int, str]] = {}
         self._gone: dict[str, int] = {}
         self._told_of, self._told = 0, dict[int, str]()
-        """What was told at the newest version to those who had an older one."""
+        """The version for which changes are cached, and the cached changes by the older version they start from."""
         self._lock = threading.Lock()
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
 
     def post(self, parts: Mapping[str, Any], *, family: str = "") -> None:
-        """Put parts up. family: those that begin so, and are not among them, are taken down."""
+        """Sets parts. family: other parts whose names start with this prefix are removed; "" for none."""
         encoded = {name: json.dumps(value, separators=(",", ":"), ensure_ascii=False) for name, value in parts.items()}
         with self._lock:
             changed = {name: text for name, text in encoded.items() if self._parts.get(name, (0, ""))[1] != text}
@@ -46,13 +46,13 @@ class Board:
                 self._gone[name] = self.version
             waiting = list(self._waiting)
         for loop, event in waiting:
-            with suppress(RuntimeError):  # the server has ended, and its loop is closed
+            with suppress(RuntimeError):  # the server has stopped and closed its loop
                 loop.call_soon_threadsafe(event.set)
 
     def since(self, version: int) -> tuple[int, str]:
-        """The version now, and as JSON what has changed since one: `{"version", "set": {…}, "gone": […]}`.
+        """Returns the current version and the changes since `version`, as JSON: `{"version", "set": {…}, "gone": […]}`.
 
-        Made once for all viewers that lack the same.
+        Viewers with the same version share one serialisation.
         """
         with self._lock:
             if self._told_of != self.version or len(self._told) >= _MOST_TOLD:
@@ -67,7 +67,7 @@ class Board:
         return f'{{"version":{self.version},"set":{{{found}}},"gone":{gone}}}'
 
     async def changed(self, version: int, seconds: float) -> bool:
-        """Wait until there is more than this version, for so many seconds at most; whether there is."""
+        """Waits up to `seconds` for a newer version than `version`; returns whether there is one."""
         event = asyncio.Event()
         mine = asyncio.get_running_loop(), event
         with self._lock:

@@ -1,4 +1,4 @@
-"""How an order went on, from when it was taken until all was measured that it changed. Pure."""
+"""The progress of an order, from its receipt until everything that it changed has been measured. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """Seconds from when the order was taken, each None until it is so.
+    """Times in seconds since the order was received; each is None until then.
 
-    what: the order, in words; empty before there is one. confirmed: every switch and box had said so. probing: its
-    first probes began. sign: the first cell was seen to change, be it in a try that had to be confirmed. believed: the
-    first change was certain. settled: all were that the model says there are, downloads among them. whole: all cells.
+    what: the order, in words; "" before the first. confirmed: every switch and box had confirmed it. probing: its first
+    probes started. sign: the first cell was seen to change, perhaps in a try that still had to be confirmed. believed:
+    the first change was certain. settled: all changes that the model expects were certain, downloads included. whole:
+    all cells had been measured.
     """
 
     what: str = ""
@@ -24,12 +25,12 @@ class Course:
     whole: float | None = None
 
     def reached(self, marks: dict[str, float]) -> Course:
-        """The same, having come so far; what was reached before stays as it was."""
+        """Returns a course with these times added; times that were set before stay."""
         new: dict[str, Any] = {name: at for name, at in marks.items() if getattr(self, name) is None}
         return replace(self, **new) if new and self.what else self
 
     def told(self) -> str:
-        """In words."""
+        """Returns the course in words."""
         marks = (
             ("carried out", self.confirmed), ("first sign", self.sign), ("first change believed", self.believed),
             ("everything measured", self.whole),

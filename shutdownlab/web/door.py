@@ -1,7 +1,7 @@
-"""Who may come in: a token in the address, the right Host and Origin; and what pages may do. ASGI, without a library.
+"""Access control of the live page: a token in the path, Host and Origin checks, and security headers. Plain ASGI.
 
-A page of another site that a browser has open can send requests here, and can have its own name lead here (DNS
-rebinding). It knows no token, its Host or its Origin is another, and browsers heed what they are told of its rights.
+Another site's page in the same browser can send requests here, and can point its own name here (DNS rebinding). But it
+has no token, its Host or Origin differs, and browsers enforce the headers sent with each response.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Of the page. Styles may be inline, for the terminal's script makes some; scripts may not."""
+"""The page's Content-Security-Policy. Styles may be inline, as the terminal's script creates some; scripts may not."""
 _HEADERS: Final = (
     (b"content-security-policy", POLICY.encode()),
     (b"referrer-policy", b"no-referrer"),
@@ -34,7 +34,7 @@ _HEADERS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Whom a token was given to, and whether it may give orders."""
+    """A viewer with a token, and whether it may give orders."""
 
     name: str
     token: str
@@ -42,10 +42,10 @@ class Guest:
 
 
 class Door:
-    """Lets those in who have a token, with `scope["guest"]` and a path without it; all else is refused."""
+    """Passes requests with a valid token on to `app`, with `scope["guest"]` and without the token; refuses others."""
 
     def __init__(self, app: App, guests: Iterable[Guest], hosts: Iterable[str]) -> None:
-        """hosts: what `Host` may be, with the port: `127.0.0.1:8765`."""
+        """`hosts`: the permitted values of `Host`, with the port, such as `127.0.0.1:8765`."""
         self._app, self._guests = app, tuple(guests)
         self._hosts = frozenset(host.lower() for host in hosts)
         self._origins = frozenset(f"http://{host}" for host in self._hosts)
@@ -79,13 +79,13 @@ class Door:
         changes = scope["type"] == "websocket" or scope["method"] not in {"GET", "HEAD"}
         if any(each.lower() not in self._origins for each in origin) or (changes and len(origin) != 1):
             return 403, "Only the page itself may ask.", None
-        # A link to the page may stand on another site; nothing else there may lead here.
+        # Another site may link to the page, but may make no other request.
         followed = not changes and headers.get(b"sec-fetch-mode") == ["navigate"]
         if not followed and any(e not in {"same-origin", "none"} for e in headers.get(b"sec-fetch-site", ())):
             return 403, "Only the page itself may ask.", None
         token = scope["path"].lstrip("/").partition("/")[0].encode()
         found = None
-        for guest in self._guests:  # each is compared, so that how long it takes says nothing
+        for guest in self._guests:  # compares all tokens, so that the time taken reveals nothing
             if hmac.compare_digest(guest.token.encode(), token):
                 found = guest
         return 404, "There is nothing here.", found

@@ -1,4 +1,4 @@
-"""The files that the page loads: these, and no others, read once."""
+"""The static files that the page may load; they are read once, and no others are served."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StaticFile:
 
 
 def static_files() -> dict[str, StaticFile]:
-    """The files by what the page calls them."""
+    """Returns the files by the names under which the page requests them."""
     places = {name: files("shutdownlab.reporting.page") / name for name in _REPORT}
     places |= {name: files("shutdownlab.web") / "static" / name for name in _OWN}
     return {name: StaticFile(place.read_bytes(), _KINDS[name[name.rindex(".") :]]) for name, place in places.items()}

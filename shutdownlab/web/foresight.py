@@ -1,6 +1,6 @@
-"""What the model expects of a moment before it is measured: the cells that an order changes are probed first. Pure.
+"""The model's prediction of a moment before it is measured, so that the cells that an order changes are probed first.
 
-It decides only what is tried first. What a cell is comes from its probes alone.
+It decides only the order of probes. A cell's outcome comes from its probes alone. Pure.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ Key: TypeAlias = tuple[str, str, str]
 """Vantage point, target, family."""
 
 _WITNESSES: Final = 60
-"""Cells measured beside those that change: by those that get through it is known whether the machine was slow."""
+"""Most unchanged cells measured beside those that change: those that get through show whether the machine was slow."""
 _HOPELESS: Final = frozenset({Outcome.BLOCKED, Outcome.DOWN})
 
 
 def key_of(cell: Cell) -> Key:
-    """What a vantage point's cell has in common with the same one of other moments."""
+    """Returns the key of a vantage point's cell, which is the same in all moments."""
     assert cell.vantage is not None, "what is seen from outside is not measured here"
     return str(cell.vantage.id), cell.target, cell.family.value
 
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """Of one moment. verifier: which its explanations can be had of, too."""
+    """The predicted outcomes of one moment, and the verifier that predicted them, which can also explain them."""
 
     verifier: Verifier
     outcomes: Mapping[Key, Outcome]
 
     def hopeless(self, cell: Cell) -> bool:
-        """Whether it will likely fail, so that it is tried before others, which work while it waits."""
+        """Whether a cell will likely fail: it is tried first, so that others can run while it waits."""
         return self.outcomes.get(key_of(cell)) in _HOPELESS
 
     def changes(self, cell: Cell, known: Mapping[Key, Outcome]) -> bool:
-        """Whether it comes out otherwise than it did last; what has never been measured does."""
+        """Whether a cell's outcome should differ from the last `known` one; True if it was never measured."""
         key = key_of(cell)
         return self.outcomes.get(key, Outcome.UNKNOWN) is not known.get(key)
 
 
 def foresee(shutdown: Shutdown, phase: str) -> Foreseen:
-    """What the cells of a phase come out as by the model."""
+    """Predicts the outcomes of a phase's cells by the model."""
     verifier = Verifier(shutdown, {})
     wanted = shutdown.scenario.phase(phase)
     cells = [cell for cell in cells_of(shutdown, wanted) if cell.vantage is not None]
@@ -56,8 +56,11 @@ def foresee(shutdown: Shutdown, phase: str) -> Foreseen:
 def batches(
     cells: Sequence[Cell], foreseen: Foreseen | None, known: Mapping[Key, Outcome]
 ) -> tuple[list[Cell], list[Cell]]:
-    """What to measure at once, and what after that: first the cells that change, with as many of the others as show
-    how fast the machine is. known: what the cells came out as last."""
+    """Returns the cells to measure first and those to measure after them.
+
+    First come the cells that should change, with a sample of the others that shows how fast the machine is. known: the
+    cells' last outcomes.
+    """
     if foreseen is None:
         return list(cells), []
     changed = [cell for cell in cells if foreseen.changes(cell, known)]

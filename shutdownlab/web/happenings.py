@@ -1,6 +1,6 @@
-"""What happens in a country beside orders, line by line: single decisions of DPI boxes, and routes that come and go.
+"""Log lines of what happens in a country besides orders: DPI boxes' decisions, and routes that come and go.
 
-Each look tells what is new since the last one, and no more than so many lines: a busy box must not fill the page.
+Each poll reports what is new since the last one, in a limited number of lines: a busy box must not fill the page.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shutdownlab.model.topology import Vantage
 from shutdownlab.results.decision import BoxDecision, newer, telling
 
 RECENT: Final = 60
-"""Decisions of each box that are asked for at a time."""
+"""How many of each box's latest decisions to request at a time."""
 _MOST_DECISIONS = 12
 _MOST_PREFIXES = 4
 _TRANSPORTS: Final = {TCP: "TCP", UDP: "UDP"}
@@ -25,18 +25,18 @@ Line: TypeAlias = dict[str, Any]
 
 
 class Happenings:
-    """Of one country. Not for several threads."""
+    """The log lines of one country. Not thread-safe."""
 
     def __init__(self, shutdown: Shutdown) -> None:
         self._shutdown = shutdown
         self._numbers: dict[str, int] = {}
-        """Of the last decision that was told, by box."""
+        """Number of the last decision reported, by box."""
         self._tables: dict[str, frozenset[str]] = {}
         network = shutdown.network
         self._places = [(subnet, vantage) for vantage in network.vantages for subnet in network.subnets[vantage.id]]
 
     def decisions(self, boxes: Mapping[str, Mapping[str, Any]], moment: str) -> Iterator[Line]:
-        """What boxes have decided by a rule since the last time. boxes: of `Lab.boxes`."""
+        """Yields lines for what boxes have decided by a rule since the last call. boxes: as from `Lab.boxes`."""
         for box, counters in boxes.items():
             new = newer(counters.get("recent", ()), self._numbers.get(box, 0))
             if not new:
@@ -48,7 +48,7 @@ class Happenings:
     def decided(
         self, box: str, decisions: Sequence[BoxDecision], others: int, moment: str, *, more: bool
     ) -> Iterator[Line]:
-        """These decisions of a box, a line each, and how many others there were; more: or more than so many."""
+        """Yields a line for each decision of a box, and one with the number of others; more: it is a lower bound."""
         for each in decisions:
             yield self._decision(box, each, moment)
         if others:
@@ -70,12 +70,12 @@ class Happenings:
         return line | {"cell": [moment, str(vantage.id), target, family.value]}
 
     def _vantage(self, address: str) -> Vantage | None:
-        """Whose address it is; None where it is nobody's in the country."""
+        """Returns the vantage point that an address belongs to; None if it is not in the country."""
         wanted = ip_address(address)
         return next((vantage for subnet, vantage in self._places if wanted in subnet), None)
 
     def _probe(self, vantage: Vantage, family: Family, decision: BoxDecision) -> str:
-        """The probe that such a connection is one of, by its host or app; empty where there is none."""
+        """Returns the probe that makes such a connection, by its host or app; "" if there is none."""
         host, app = decision.host, decision.app
         at = Surroundings(self._shutdown.network, vantage, family)
         for name, probe in self._shutdown.scenario.probes.items():
@@ -86,13 +86,13 @@ class Happenings:
         return ""
 
     def routes(self, tables: Mapping[str, frozenset[str]], moment: str) -> Iterator[Line]:
-        """Which routes have come and gone since the last time. tables: of `Lab.routes`."""
+        """Yields lines for routes that have come or gone since the last call. tables: as from `Lab.routes`."""
         for router, now in tables.items():
             before, self._tables[router] = self._tables.get(router, now), now
             yield from self.rerouted(router, before - now, now - before, moment)
 
     def rerouted(self, router: str, lost: Collection[str], heard: Collection[str], moment: str) -> Iterator[Line]:
-        """The prefixes that a router has no route to any more, and those that it has one to again, by operator."""
+        """Yields lines, by operator, for prefixes to which a router has lost its route, and those it has heard of."""
         for prefixes, what in ((lost, "lost"), (heard, "heard of")):
             for name, operator in self._shutdown.topology.operators.items():
                 own = sorted(p for p in prefixes if any(_is_in(p, str(prefix)) for prefix in operator.prefixes))
@@ -108,7 +108,7 @@ class Happenings:
 
 
 def in_words(decision: BoxDecision) -> str:
-    """What was decided, by which rule, of what, between whom."""
+    """Describes a decision in words: action, rule, protocol and name, addresses."""
     proto = _TRANSPORTS.get(decision.proto, f"IP protocol {decision.proto}")
     seen = " ".join(filter(None, (decision.protocol, decision.host or decision.app)))
     port = f":{decision.dport}" if decision.dport else ""

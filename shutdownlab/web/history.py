@@ -1,4 +1,4 @@
-"""What was ordered in a country that somebody steers, as a scenario of its own, which the report can tell. Pure."""
+"""The orders given in a steered country, as a scenario of their own that the report can show. Pure."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Expectation, Phase, Scenario
 
 MOST_MOMENTS: Final = 60
-"""That are kept: a class that steers for a day must not fill the memory."""
+"""Most moments kept: a class that steers for a day must not fill the memory."""
 _FEWEST_MOMENTS, _MOST_CELLS = 8, 8000
-"""Of all moments together: the page is drawn from them again and again."""
+"""Fewest moments kept, and most cells of all moments together, as the page is redrawn from them again and again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """From an order until the next one.
+    """The time from one order to the next.
 
-    name: its own; title: what was done. at: by the wall clock (UTC). policies, faults: those that are there. phase:
-    that of the scenario whose time it is; whole: whether all policies and faults are that phase's.
+    name: unique. title: the order, in words. at: its start by the wall clock (UTC). policies, faults: those in force.
+    phase: the scenario's phase whose time it is. whole: whether policies and faults are exactly that phase's.
     """
 
     name: str
@@ -34,12 +34,12 @@ class Moment:
 
 
 def kept_of(cells: int) -> int:
-    """How many moments are kept of a country with so many cells."""
+    """Returns how many moments to keep of a country with this number of cells."""
     return max(_FEWEST_MOMENTS, min(MOST_MOMENTS, _MOST_CELLS // max(1, cells)))
 
 
 def added(moments: Sequence[Moment], new: Moment, most: int = MOST_MOMENTS) -> tuple[Moment, ...]:
-    """With one more, under a name that no other has and at a later time; but for `most`, the oldest are forgotten."""
+    """Returns the moments with `new` appended, under a unique name and at a later time; keeps only the last `most`."""
     names, name, number = {each.name for each in moments}, new.name, 2
     while name in names:
         name, number = f"{new.name}-{number}", number + 1
@@ -48,10 +48,10 @@ def added(moments: Sequence[Moment], new: Moment, most: int = MOST_MOMENTS) -> t
 
 
 def as_shutdown(base: Shutdown, choices: Mapping[str, str], moments: Sequence[Moment], until: datetime) -> Shutdown:
-    """The scenario whose timeline these moments are, up to `until`.
+    """Returns the scenario whose timeline consists of these moments, up to `until`.
 
-    Its probes are made in every moment; what a phase of the base expects is expected while all of it is in force. Its
-    choices are made: take it without any.
+    Its probes run in every moment. The expectations of a phase of `base` apply while exactly that phase is in force.
+    The `choices` are already applied: use the result without any.
     """
     scenario = base.scenario
     timeline, before = [], frozenset[str]()
@@ -73,7 +73,7 @@ def as_shutdown(base: Shutdown, choices: Mapping[str, str], moments: Sequence[Mo
         "accounts": {},
         "command": scenario.mode(choices),
         "probes": {name: probe.model_copy(update={"during": ()}) for name, probe in scenario.probes.items()},
-        "observations": {},  # nobody looks on from outside
+        "observations": {},  # there are no outside observers
         "timeline": tuple(timeline),
         "ends": max(until, moments[-1].at + timedelta(milliseconds=1)) if moments else until,
     }

@@ -1,6 +1,6 @@
-"""What has been measured in a country that is steered: moment by moment, what is believed and what is being confirmed.
+"""The measurements of a steered country by moment: certain results, and failures that are being confirmed.
 
-A first try that has failed is told as that, and changes nothing that is believed.
+A failed first try is shown as such, and does not change a certain result.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ _TRYING: Final = "failing in its first try ({}): no verdict yet, it is being con
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What one measurement, or one failed try, brought. shown: the page has to be drawn for it. sign: the cell comes
-    out otherwise than it did last. settled: it was the last of the cells that were expected to change."""
+    """What one measurement, or one failed try, changed.
+
+    shown: the page must be redrawn. sign: the cell's outcome differs from its last one. settled: it was the last of the
+    cells that were expected to change.
+    """
 
     shown: bool = False
     sign: bool = False
@@ -34,8 +37,11 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All of a ledger at one time. results: by moment. whole: the moments of which every cell was measured. trying: the
-    cells of the newest moment that have failed once, which is being confirmed."""
+    """A snapshot of a ledger.
+
+    results: by moment. whole: the moments of which every cell was measured. trying: the cells of the newest moment that
+    have failed once and are being confirmed.
+    """
 
     moments: tuple[Moment, ...]
     results: Mapping[str, list[Result]]
@@ -44,7 +50,7 @@ class Contents:
 
 
 class Ledger:
-    """Any thread may write. most: how many moments are kept."""
+    """Thread-safe storage of results. most: how many moments are kept."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -66,18 +72,18 @@ class Ledger:
         return self._moments[-1]
 
     def latest(self) -> Mapping[Key, Outcome]:
-        """What each cell came out as last, in whatever moment."""
+        """Returns each cell's last outcome, in any moment."""
         with self._lock:
             return dict(self._latest)
 
     def with_one_more(self, new: Moment) -> tuple[Moment, ...]:
-        """The moments as they would be if another began."""
+        """Returns the moments as they would be after `begin`."""
         return added(self._moments, new, self._most)
 
     def begin(self, new: Moment) -> frozenset[str]:
-        """A moment begins: what is measured from now on is of it. Returns the names of the moments that are kept.
+        """Begins a moment, to which measurements belong from now on. Returns the names of the moments that are kept.
 
-        What failed once in the one before, and was not confirmed by then, was never measured in it.
+        Cells that failed once in the previous moment and were not confirmed by now count as not measured in it.
         """
         with self._lock:
             for key in self._trying:
@@ -97,17 +103,17 @@ class Ledger:
         return moment.name in self._whole
 
     def complete(self, moment: Moment) -> None:
-        """Every cell of a moment has been measured."""
+        """Marks a moment as one of which every cell has been measured."""
         with self._lock:
             self._whole.add(moment.name)
 
     def expect(self, foreseen: Foreseen, cells: list[Cell]) -> None:
-        """These cells of the newest moment will be measured, and come out so by the model."""
+        """Announces the cells of the newest moment that will be measured, and the model's prediction for them."""
         with self._lock:
             self._changing = {key_of(cell) for cell in cells if foreseen.changes(cell, self._latest)}
 
     def take(self, shutdown: Shutdown, moment: Moment, cell: Cell, found: LabMeasurement) -> News:
-        """A measurement that is certain."""
+        """Records a certain measurement."""
         certainty: Any = found.certainty
         measured = Measurement(found.outcome, found.failure, certainty=certainty, value=found.value, unit=found.unit)
         key, result = key_of(cell), _result(shutdown, moment, cell, measured)
@@ -125,7 +131,7 @@ class Ledger:
         return News(shown, sign, settled)
 
     def take_try(self, shutdown: Shutdown, moment: Moment, cell: Cell, outcome: Outcome, failure: str | None) -> News:
-        """A first try that has failed; nothing new where that is what is believed of the cell."""
+        """Records a failed first try; it changes nothing if the cell already has this outcome."""
         key, said = key_of(cell), _TRYING.format(failure or outcome.value)
         with self._lock:
             known = self._results.setdefault(moment.name, {})
@@ -138,17 +144,17 @@ class Ledger:
             return News(shown=True, sign=self._latest.get(key) is not outcome)
 
     def contents(self) -> Contents:
-        """All of it, as it is now."""
+        """Returns a snapshot."""
         with self._lock:
             results = {name: list(found.values()) for name, found in self._results.items()}
             return Contents(self._moments, results, frozenset(self._whole), frozenset(self._trying))
 
     def result(self, moment: str, key: Key) -> Result | None:
-        """What is known of a cell."""
+        """Returns a cell's result; None if there is none."""
         return self._results.get(moment, {}).get(key)
 
     def record(self, moment: str, key: Key) -> Mapping[str, Any] | None:
-        """Its measurement in OONI's format."""
+        """Returns a cell's measurement in OONI's format; None if there is none."""
         return self._records.get(moment, {}).get(key)
 
 

@@ -1,4 +1,4 @@
-"""The parts of the live page: the report's own, made anew from what is known so far. Pure."""
+"""The parts of the live page: those of the report, drawn from the results so far. Pure."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def view_of(
     whys: Whys,
     trying: Collection[tuple[str, str, str]] | None = None,
 ) -> dict[str, Any]:
-    """The parts by name: `view/top` and `view/SECTION` are HTML, `view/data/…` what the page's script draws from.
+    """Returns the parts by name: `view/top` and `view/SECTION` are HTML, `view/data/…` is data for the page's script.
 
-    told: what the headline tells, which is of whole phases. trying: vantage point, target and family of the cells of
-    the last phase that have failed once, which is being confirmed, where that is told. What a cell opens on is not
-    among the parts: it is asked for.
+    told: the account for the headline, of complete phases only. trying: vantage point, target and family of the last
+    phase's cells that failed once and are being confirmed; None if first tries are not reported. The details of a cell
+    are not among the parts: the page requests them when it is opened.
     """
     shown: dict[str, Any] = {f"{VIEW}top": str(top(told))}
     contents: dict[str, tuple[str, ...]] = {name: () for name, _ in SECTIONS}

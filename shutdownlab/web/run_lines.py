@@ -1,4 +1,4 @@
-"""The lines of what happens in a run, of its events as they come or from its record: a steered country's, and steps."""
+"""Turns a run's events, live or from its record, into lines of the page's log: as for a steered country, and steps."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from shutdownlab.web.happenings import Happenings, Line, in_words
 
 
 class RunLines:
-    """Of one run. shutdown: its scenario, where it is there: then lines open on the cells that they are of."""
+    """The log lines of one run. shutdown: its scenario, if available: lines then link to the cells they are about."""
 
     def __init__(self, shutdown: Shutdown | None) -> None:
         self._happenings = Happenings(shutdown) if shutdown is not None else None
 
     def of(self, event: Event) -> Iterator[Line]:
-        """What there is to say of an event, at the moment that it happened by the wall clock."""
+        """Yields the log lines of an event, with its time by the wall clock."""
         at = f"{event.at:%H:%M:%S}"
         return ({"at": at, **line} for line in self._lines(event))
 

@@ -1,4 +1,4 @@
-"""A run as a live page is fed from it: by its events as they come, by its record, or when it is over."""
+"""A run as the source of a live page: from its events as they come, from its record, or after it has finished."""
 
 from __future__ import annotations
 
@@ -40,15 +40,18 @@ from shutdownlab.web.run_lines import RunLines
 from shutdownlab.web.source import MOST_LINES, Source, as_shown, said_of
 
 _SHARE: Final = 0.04
-"""Of one processor, which a run needs itself."""
+"""Share of one processor for drawing; the run itself needs the rest."""
 _LOOK_S: Final = 0.5
 
 
 class RunSource(Source):
-    """A run that goes on: call it with its events, from any thread but one at a time."""
+    """A run in progress: call it with the run's events, from any thread but not concurrently."""
 
     def __init__(self, title: str, shutdown: Shutdown | None, missing: str = "", directory: Path | None = None) -> None:
-        """directory: of the run, where it is known before the run has begun."""
+        """Starts without results.
+
+        missing: why there is no `shutdown`. directory: the run's, if it is known before the run has begun.
+        """
         super().__init__(_SHARE)
         self._shutdown, self._missing, self._directory = shutdown, missing, directory
         self._title = title
@@ -62,14 +65,14 @@ class RunSource(Source):
         self._whys: dict[str, Whys] = {}
         self._verifier: Verifier | None = None
         self._readings: dict[str, tuple[Reading, ...]] = {}
-        """Of outsiders' signals, by phase."""
+        """Readings of outside observers' signals, by phase."""
         self._told = RunLines(shutdown)
         self._lock = threading.Lock()
         self._state: dict[str, Any] = {"kind": "run", "title": title, "status": "running", "doing": "starting"}
         self.board.post({"state": self._state})
 
     def __call__(self, event: Event) -> None:
-        """Hear of an event."""
+        """Takes an event of the run."""
         with self._lock:
             self._hear(event)
         self._say(event)
@@ -105,7 +108,7 @@ class RunSource(Source):
         self.changed()
 
     def _say(self, event: Event) -> None:
-        """What is being done, and the lines of what happens."""
+        """Posts what the run is doing, and the event's log lines."""
         match event:
             case Step():
                 self._do(event.text)
@@ -141,7 +144,7 @@ class RunSource(Source):
         return view_of(account, told, there, self._explained(by_phase, whole, dict(manifest.get("choices", {}))))
 
     def _explained(self, by_phase: dict[str, list[Result]], whole: set[str], choices: dict[str, str]) -> Whys:
-        """Of the phases that are whole: of one more each time, and of all that are left when the run is over."""
+        """Returns explanations of complete phases: one more phase per call, and all the rest once the run is over."""
         if self._shutdown is None:
             return Whys()
         self._verifier = self._verifier or Verifier(self._shutdown, choices)
@@ -158,14 +161,14 @@ class RunSource(Source):
         return as_shown(self._extract(cell_id(*key)), why)
 
     def _asked(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any] | None:
-        """What the model says of a cell that got through, or of what a box has met that is no cell."""
+        """Returns the model's explanation of a cell that got through, or of a box's connection that is no cell's."""
         if self._shutdown is None:
             return None
         choices = dict(self._begun.choices) if self._begun is not None else {}
         return said_of(self._shutdown, choices, phase, vantage, target, family)
 
     def _extract(self, wanted: str) -> Extract | None:
-        """Of the cell's record, if the phase is written already; the last one, where it was measured again."""
+        """Returns the extract of a cell's record, if it is written already; the last one if it was measured again."""
         if self._directory is None:
             return None
         mark, found = json.dumps(wanted), None
@@ -181,8 +184,8 @@ class RunSource(Source):
 
 
 class FinishedRun(Source):
-    """A run that is over. What happened is told phase by phase, of the one that is looked at. Raises `BadInput` where
-    there is none."""
+    """A finished run. Its log is sent for one phase at a time, the one that is shown. Raises `BadInput` if it is
+    missing."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(1.0)
@@ -213,7 +216,7 @@ class FinishedRun(Source):
 
 
 def followed(run: Run) -> RunSource:
-    """A run that another process is making: its record is read as it is written. `start` it."""
+    """Returns the source for a run of another process, whose record it reads as it is written; call its `start`."""
     shutdown, missing = scenario_of(run)
     return _Followed(run, shutdown, missing)
 
@@ -244,7 +247,7 @@ class _Followed(RunSource):
                 time.sleep(_LOOK_S)
 
     def _ends(self, status: str) -> None:
-        """One that was killed could not say so itself."""
+        """Sets the final status: a run that was killed has no event for it."""
         with self._lock:
             self._status = status
         self._state = {**self._state, "status": status}

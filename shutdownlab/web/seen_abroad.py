@@ -1,7 +1,7 @@
-"""What outsiders' signals show of a country that is steered, moment by moment, as readings that the report draws.
+"""Outside observers' signals about a steered country, by moment, as readings that the report draws.
 
-BGP is read off the transits' own tables, and a CDN's volume is what probes got of sites abroad. Nobody is there who
-probes the country from abroad or looks at a telescope: what those would see the model says, and it is marked so.
+BGP is read from the transits' own tables, and a CDN's volume is what probes fetched from sites abroad. Active probing
+from abroad and telescopes are not emulated here: their signals come from the model, and are marked so.
 """
 
 from __future__ import annotations
@@ -22,20 +22,23 @@ from shutdownlab.verifier.volume import Sites
 
 
 class SeenAbroad:
-    """Of one country. Any thread may ask and tell."""
+    """The signals of one country. Thread-safe."""
 
     def __init__(self, base: Shutdown) -> None:
         self._base = base
         self._blocks = blocks_of(base.network)
         self._sites = Sites(base.network, base.scenario.policies.values()).hosts
         self._routes: dict[str, tuple[Mapping[str, frozenset[str]], tuple[Reading, ...]]] = {}
-        """By moment: the tables of its latest look, and what they say."""
+        """By moment: the latest routing tables, and the readings from them."""
         self._others: dict[str, tuple[Mapping[VantageId, float], tuple[Reading, ...]]] = {}
-        """By moment: what lines got of sites abroad, and the readings of all signals but BGP."""
+        """By moment: what each line fetched from sites abroad, and the readings of all signals but BGP."""
         self._lock = threading.Lock()
 
     def look(self, moment: str, tables: Mapping[str, frozenset[str]]) -> bool:
-        """What routers abroad have routes to in a moment; whether that is news. tables: of `Lab.routes`."""
+        """Records the routes that routers abroad have at a moment; returns whether they are new.
+
+        tables: as from `Lab.routes`.
+        """
         if moment in self._routes and self._routes[moment][0] == tables:
             return False
         network = self._base.network
@@ -48,7 +51,10 @@ class SeenAbroad:
         return True
 
     def measured(self, shutdown: Shutdown, moment: str, results: Iterable[Result]) -> bool:
-        """All cells of a moment are measured; whether its signals are news. shutdown: of which it is a phase."""
+        """Records the results of a moment of which all cells are measured; returns whether its signals are new.
+
+        shutdown: the scenario of which the moment is a phase.
+        """
         got = served(results, shutdown.scenario.probes, shutdown.network, self._sites)
         if moment in self._others and self._others[moment][0] == got:
             return False
@@ -61,7 +67,7 @@ class SeenAbroad:
         return True
 
     def readings(self, moments: Collection[str]) -> list[Reading]:
-        """Of these moments, in their order; all others are forgotten."""
+        """Returns the readings of these moments, in their order, and forgets all others."""
         with self._lock:
             self._routes = {name: found for name, found in self._routes.items() if name in moments}
             self._others = {name: found for name, found in self._others.items() if name in moments}

@@ -1,4 +1,4 @@
-"""Serves a live page on this machine: its address with its tokens, and a server in a thread until it is closed."""
+"""Serves a live page on this machine: guests with their tokens and links, and a server in a thread until `close`."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _MOST_STUDENTS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page is served. host: an address of this machine. port: 0 for any that is free.
+    """Where a page is served, and to how many students.
 
-    students: how many have a link of their own; role: what they may do, follow the one country, steer it too, or steer
-    one of their own each.
+    host: an address of this machine. port: 0 for any free one. students: how many get a link of their own. role: they
+    may follow the one country, steer it too, or each steer one of their own.
     """
 
     host: str = LOOPBACK
@@ -41,7 +41,7 @@ class Place:
 
 
 def place_of(host: str, port: int, students: int, role: StudentRole = "follow") -> Place:
-    """Check what was asked for; raises `BadInput`."""
+    """Checks the options of a page; raises `BadInput`."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -59,7 +59,7 @@ def place_of(host: str, port: int, students: int, role: StudentRole = "follow") 
 
 
 def needs_web() -> None:
-    """Raises `MachineCannot` where the packages are not there that serve pages."""
+    """Raises `MachineCannot` if the packages that serve pages are not installed."""
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
@@ -69,7 +69,7 @@ def needs_web() -> None:
 
 
 def guests_of(place: Place, *, steers: bool) -> tuple[Guest, ...]:
-    """Who may come in, each with a token of its own: one who steers, one to follow, and the students."""
+    """Returns a page's guests, each with a token: a teacher if it `steers`, a follower, and the students."""
     first = [Guest("teacher", _token(), True)] if steers else []
     students = (f"student {number}" for number in range(1, place.students + 1))
     may = steers and place.role == "steer"
@@ -77,7 +77,7 @@ def guests_of(place: Place, *, steers: bool) -> tuple[Guest, ...]:
 
 
 def guests_of_own(number: int) -> tuple[Guest, ...]:
-    """Who may come into the country of a student: that student and the teacher, who steer, and one to follow."""
+    """Returns the guests of a student's own country: that student and the teacher, who steer, and a follower."""
     names = {f"student {number}": True, "teacher": True, "follower": False}
     return tuple(Guest(name, _token(), steers) for name, steers in names.items())
 
@@ -87,10 +87,10 @@ def _token() -> str:
 
 
 class PageServer:
-    """A page that is served, from its making until `close`. `links`: of each guest."""
+    """A page that is served from construction until `close`. `links`: each guest's URL."""
 
     def __init__(self, source: Source, place: Place, guests: Sequence[Guest], lab: Lab | None = None) -> None:
-        """Raises `BadInput` where nothing can listen at the place."""
+        """Starts the server; raises `BadInput` if it cannot listen at `place`."""
         from uvicorn import Config, Server
 
         from shutdownlab.web.app import PageApp
@@ -110,7 +110,7 @@ class PageServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Serve no more; those who look are hung up on."""
+        """Stops the server and closes all connections."""
         self._server.should_exit = True
         self._thread.join(_START_S)
         self._socket.close()
@@ -125,7 +125,7 @@ class PageServer:
 
 
 def _names(host: str, port: int) -> Iterable[str]:
-    """What else browsers may call the place."""
+    """Returns other values of `Host` that browsers may send."""
     return (f"localhost:{port}",) if ipaddress.ip_address(host).is_loopback else ()
 
 

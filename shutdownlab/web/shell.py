@@ -1,4 +1,4 @@
-"""The live page before anything is known: the report's sections, empty, which its script fills. Pure."""
+"""The live page before any data: the report's sections, empty, for its script to fill. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shutdownlab.reporting.page.markup import Html, element
 _STYLES: Final = ("page.css", "xterm/xterm.css", "live.css")
 _SCRIPTS: Final = ("xterm/xterm.js", "xterm/addon-fit.js", "page.js", "somebody.js", "live.js")
 _FIRST: Final = "cells"
-"""Of the report's sections the one that stands first here: what answers an order."""
+"""The report's section that is first on this page: the one that shows the effect of an order."""
 _SPEEDS: Final = (("0.25", "15 min"), ("1", "1 h"), ("6", "6 h"), ("24", "1 day"), ("168", "1 week"))
 
 
 def shell(*, steers: bool, name: str) -> str:
-    """The page of a guest; steers: whether there is what orders are given by."""
+    """Returns a guest's page as HTML. steers: whether it has controls to give orders."""
     head = (
         element("title", "shutdownlab: live"),
         Html('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
@@ -40,7 +40,7 @@ def shell(*, steers: bool, name: str) -> str:
 
 
 def _line(name: str, *, steers: bool) -> Html:
-    """What is going on, at the top."""
+    """Returns the status line at the top."""
     role = f"{name}: you steer" if steers else f"{name}: you follow"
     speeds = (element("option", f"{text} a second", value=hours, selected=hours == "6") for hours, text in _SPEEDS)
     return element(

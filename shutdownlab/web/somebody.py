@@ -1,4 +1,4 @@
-"""Being a subscriber: its addresses and resolver, the way of its packets, and pages as its browser would meet them."""
+"""A subscriber's view: its addresses and resolver, its packets' path, and web pages as its browser would show them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MOST_HOPS: Final = 14
 _WAIT_S: Final = 1
 _FETCH_S: Final = 8
 _LOOKING_UP: Final = {"RES_OPTIONS": "timeout:2 attempts:2"}
-"""For curl (resolv.conf(5)): who looks at a page does not wait for half a minute for a name that nobody knows."""
+"""For curl (resolv.conf(5)): a viewer should not wait half a minute for a name that does not resolve."""
 _LOOKUP_S: Final = 25
-"""A lookup that nobody answers keeps curl for longer than its limit says: it waits for its resolver's thread."""
+"""Added to curl's own time limit, which it exceeds during an unanswered lookup: it waits for its resolver's thread."""
 _MOST_PAGE: Final = 200_000
 _NAME: Final = re.compile(r"(?!-)[A-Za-z0-9.:_-]{1,253}")
 _URL: Final = re.compile(r"https?://[\x21-\x7e]{1,2000}")
@@ -26,18 +26,18 @@ _HOP: Final = re.compile(r"^From ([0-9a-f.:]+)[: ].*(?:Time to live|Hop limit)",
 _ECHO: Final = re.compile(r"bytes from .*?([0-9a-f.:]+)\)?: .*time=([0-9.]+)")
 _MARK: Final = "\n--shutdownlab--"
 _BAD_CERTIFICATE: Final = frozenset({51, 60})
-"""curl's exit codes; since 7.62 it is 60 whatever is wrong with it."""
+"""curl's exit codes for a bad certificate; since 7.62 it is 60 for any defect."""
 _WARNINGS: Final = {
     "alternative certificate subject name|does not match target host": "the certificate is of another site.",
     "certificate has expired": "the certificate has expired.",
     "certificate is not yet valid": "the certificate is not valid yet.",
     "": "the certificate is of an authority that this browser does not trust.",
 }
-"""By what curl says, the first that is in it; the last for whatever else."""
+"""By regular expression for curl's message; the first that matches counts, and the last matches anything."""
 
 
 def subscriber(lab: Lab, vantage: str) -> dict[str, Any]:
-    """Who a vantage point is; raises `BadInput` where there is none."""
+    """Describes the subscriber at a vantage point; raises `BadInput` if there is no such vantage point."""
     network = lab.plan.loaded.network
     place = vantage_point(network.topology, vantage, "vantage")
     node = lab.node(str(place.id))
@@ -56,7 +56,7 @@ def subscriber(lab: Lab, vantage: str) -> dict[str, Any]:
 
 
 def traced(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The way of a subscriber's packets to `target`: an echo a distance (`ping -t`), all at once."""
+    """Traces the path of a subscriber's packets to `target`: one echo per distance (`ping -t`), all at once."""
     node, target = _node(lab, asked), str(asked.get("target", ""))
     if not _NAME.fullmatch(target):
         refuse("target", repr(target), "a name or an address, such as 8.8.8.8")
@@ -66,7 +66,7 @@ def traced(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
         argv = ["ping", "-n", "-c", "1", "-W", str(_WAIT_S), "-t", str(distance), target]
         try:
             said = lab.exec(node, argv, timeout=_FETCH_S)
-        except TimeoutExpired:  # a machine that is busy: ping itself gives up long before
+        except TimeoutExpired:  # the machine is busy: ping itself times out long before
             return "", "", False
         if answer := _ECHO.search(said.stdout):
             return answer[1], f"{float(answer[2]):.1f} ms", True
@@ -80,7 +80,7 @@ def traced(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(found: list[tuple[str, str, bool]], names: Mapping[str, str]) -> Iterator[list[str]]:
-    """The hops as far as one answers: distance, address, node, what was seen."""
+    """Yields [distance, address, node, observation] for each hop up to the last that answers."""
     last = max((place for place, (address, _, _) in enumerate(found) if address), default=-1)
     for place, (address, seen, there) in enumerate(found):
         if place > last:
@@ -93,7 +93,7 @@ def _shown(found: list[tuple[str, str, bool]], names: Mapping[str, str]) -> Iter
 
 
 def fetched(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """A page as the subscriber meets it, by curl: `url`; `anyway`: though the certificate is not trusted."""
+    """Fetches a page as the subscriber by curl. `asked`: `url`; `anyway`: even if the certificate is not trusted."""
     node, url = _node(lab, asked), str(asked.get("url", ""))
     if not _URL.fullmatch(url):
         refuse("url", repr(url), "an address of a page, such as https://www.bbc.com/")
@@ -127,7 +127,7 @@ def fetched(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def warning_of(code: int, said: str) -> str:
-    """What a browser would warn of where curl ended with this code and said this; "" where there is nothing wrong."""
+    """Returns a browser's certificate warning for curl's exit code and message; "" if the certificate is fine."""
     if code not in _BAD_CERTIFICATE:
         return ""
     why = next(why for pattern, why in _WARNINGS.items() if re.search(pattern, said))
@@ -135,7 +135,7 @@ def warning_of(code: int, said: str) -> str:
 
 
 def _certificate(lab: Lab, node: str, url: str) -> list[str]:
-    """Who the certificate is of and by, as the subscriber is shown it."""
+    """Returns subject, issuer and dates of the certificate that the subscriber receives, as lines of curl's output."""
     done = lab.exec(
         node, ["curl", "-svkI", "-m", str(_FETCH_S), "-o", "/dev/null", "--", url], timeout=_FETCH_S + _LOOKUP_S
     )
@@ -145,6 +145,6 @@ def _certificate(lab: Lab, node: str, url: str) -> list[str]:
 
 
 def _node(lab: Lab, asked: Mapping[str, Any]) -> str:
-    """The subscriber's node; raises `BadInput`."""
+    """Returns the subscriber's node; raises `BadInput`."""
     topology = lab.plan.loaded.topology
     return str(vantage_point(topology, str(asked.get("vantage", "")), "vantage").id)

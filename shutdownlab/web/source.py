@@ -1,4 +1,4 @@
-"""What a live page is fed from: a run that goes on, a run that is over, or a country that is steered."""
+"""Data sources of a live page: a run in progress, a finished run, or a steered country."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from shutdownlab.web.board import Board
 from shutdownlab.web.parts import VIEW
 
 MOST_LINES: Final = 300
-"""Of what happens, that are kept."""
+"""Most lines of the log that are kept."""
 _LEAST_PAUSE_S: Final = 0.1
 _MOST_PAUSE_S: Final = 20.0
 
 
 class Source(ABC):
-    """Keeps a board up to date, in a thread of its own that works no more than a `share` of the time.
+    """Keeps a board up to date, in a thread of its own that is busy for at most a `share` (0 to 1) of the time.
 
-    Subclasses say what the view is (`view`); `changed` has it made anew.
+    Subclasses return the view (`view`); `changed` has it redrawn.
     """
 
     def __init__(self, share: float) -> None:
@@ -41,12 +41,12 @@ class Source(ABC):
         self._painter = threading.Thread(target=self._paint, name="page", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Starts redrawing the board."""
         self._painter.start()
         self.changed()
 
     def end(self) -> None:
-        """End; what is on the board stays."""
+        """Stops after a last redraw; the board keeps its contents."""
         self._ended.set()
         self._dirty.set()
         if self._painter.is_alive() and self._painter is not threading.current_thread():
@@ -57,31 +57,31 @@ class Source(ABC):
         return self._ended.is_set()
 
     def changed(self) -> None:
-        """Something of the view has changed."""
+        """Has the view redrawn, as something in it has changed."""
         self._dirty.set()
 
     @abstractmethod
     def view(self) -> dict[str, Any]:
-        """The parts under `view/`."""
+        """Returns the parts under `view/`."""
 
     @abstractmethod
     def cell(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any]:
-        """What a cell opens on: `extract` and `why`, where there are any."""
+        """Returns the details that a cell opens: `extract` and `why`, if there are any."""
 
     def happened(self, phase: str) -> list[dict[str, Any]]:
-        """The lines of a phase, of what is over; of what goes on they are told as they come (`tell`)."""
+        """Returns a phase's log lines, if the source is a finished run; others send lines as they come (`tell`)."""
         return []
 
     def tell(self, kind: str, text: str, **more: Any) -> None:
-        """A line of what happens; the oldest are forgotten.
+        """Adds a line to the log, which forgets the oldest.
 
-        kind: `order`, `fault`, `decision` (of a DPI box), `box` (what one has counted), `bgp`, `notice` or `step`.
-        more: the `phase` that it is of; the `cell` (phase, vantage point, target, family) that it opens.
+        kind: `order`, `fault`, `decision` (of a DPI box), `box` (a box's counters), `bgp`, `notice` or `step`.
+        more: its `phase`; the `cell` (phase, vantage point, target, family) that it opens.
         """
         self.tell_all([{"kind": kind, "text": text, **more}])
 
     def tell_all(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Several lines at once; of now, where a line has no `at` of its own (hours, minutes and seconds, UTC)."""
+        """Adds several lines. A line without an `at` (hours, minutes and seconds, UTC) gets the current time."""
         now, parts = f"{datetime.now(UTC):%H:%M:%S}", {}
         with self._log_lock:
             for line in lines:
@@ -96,7 +96,7 @@ class Source(ABC):
             began = time.monotonic()
             try:
                 self.board.post(self.view(), family=VIEW)
-            except Exception:  # a bug of the page is no reason for a country to be watched no more
+            except Exception:  # a bug in drawing must not stop the page
                 traceback.print_exc()
                 self.tell("notice", "the page could not be drawn: a bug of shutdownlab; its terminal has the traceback")
             took = time.monotonic() - began
@@ -105,7 +105,7 @@ class Source(ABC):
 
 
 def as_shown(extract: Extract | None, why: Mapping[str, Any] | None) -> dict[str, Any]:
-    """An extract and an explanation, as the page's script takes them."""
+    """Returns an extract and an explanation in the form that the page's script expects."""
     shown: dict[str, Any] = {}
     if extract is not None:
         shown["extract"] = [extract.what, extract.test, extract.verdict, extract.steps, extract.controls]
@@ -117,7 +117,7 @@ def as_shown(extract: Extract | None, why: Mapping[str, Any] | None) -> dict[str
 def said_of(
     shutdown: Shutdown, choices: Mapping[str, str], phase: str, vantage: str, target: str, family: str
 ) -> dict[str, Any] | None:
-    """What the model says of anything that somebody could ask for; None where there is no such thing."""
+    """Returns the model's explanation of any target, probed or not; None if the names are not valid."""
     try:
         explanation = explain(shutdown, at=phase, vantage=vantage, target=target, family=family, choose=choices)
         place = vantage_point(shutdown.topology, vantage, "vantage")

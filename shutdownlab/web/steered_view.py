@@ -1,4 +1,4 @@
-"""What the page shows of a country that is steered: the report's parts, of what its ledger has."""
+"""The page's view of a steered country: the report's parts, drawn from the ledger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shutdownlab.web.source import as_shown, said_of
 
 
 class SteeredView:
-    """Of one country. Any thread may ask."""
+    """The view of one country. Thread-safe."""
 
     def __init__(
         self,
@@ -33,16 +33,20 @@ class SteeredView:
         mode: Mode = Mode.OPERATORS,
         seen: SeenAbroad | None = None,
     ) -> None:
-        """verifier: of a moment, by its name, where there is one that knows it already. seen: what outsiders see."""
+        """Keeps what the view is drawn from.
+
+        verifier: returns the verifier that has already computed a moment, by its name, or None. seen: outside
+        observers' signals.
+        """
         self._base, self._choices, self._ledger, self._verifier, self._mode = base, choices, ledger, verifier, mode
         self._seen = seen
         self._whys: dict[str, tuple[frozenset[object], Whys]] = {}
-        """By moment: the cells that did not get through, and why."""
+        """By moment: the cells that did not get through, and their explanations."""
         self._model = threading.Lock()
-        """Held by whoever asks a verifier."""
+        """Held while a verifier is used."""
 
     def view(self) -> dict[str, Any]:
-        """The parts of the page."""
+        """Returns the parts of the page."""
         known = self._ledger.contents()
         shutdown = as_shutdown(self._base, self._choices, known.moments, datetime.now(UTC))
         scenario = shutdown.scenario
@@ -60,7 +64,7 @@ class SteeredView:
             for result in sorted(
                 known.results.get(moment.name, ()), key=lambda r: (places[r.vantage], probes[r.target], r.family)
             )
-        ]  # as in a run's record, whatever came out first
+        ]  # in the order of a run's record, not that of measurement
         told = [result for result in every if result.phase in known.whole]
         shown_moments = [moment.name for moment in known.moments if known.results.get(moment.name)]
         readings = self._seen.readings(shown_moments) if self._seen is not None else []
@@ -68,10 +72,10 @@ class SteeredView:
         of_whole = RunAccount(scenario.name, "steered", manifest, told, (), shutdown, readings=readings)
         orders = (*orders_of(account, {}), *breakdowns_of(account, {}))
         shown = view_of(account, of_whole, orders, self._explained(shutdown, known), known.trying)
-        return shown | {f"{VIEW}cite": ""}  # there is no record
+        return shown | {f"{VIEW}cite": ""}  # there is no record to cite
 
     def _explained(self, shutdown: Shutdown, known: Contents) -> Whys:
-        """What the model says of each whole moment; worked out again where something else did not get through."""
+        """Returns the model's explanations of each complete moment; recomputed if other cells did not get through."""
         self._whys = {name: found for name, found in self._whys.items() if name in known.results}
         for name in known.whole:
             found = known.results[name]
@@ -82,7 +86,7 @@ class SteeredView:
         return joined([whys for _, whys in self._whys.values()])
 
     def cell(self, moment: str, vantage: str, target: str, family: str) -> dict[str, Any]:
-        """What a cell opens on."""
+        """Returns the details that a cell opens: `extract` and `why`, if there are any."""
         at = vantage, target, family
         record, result = self._ledger.record(moment, at), self._ledger.result(moment, at)
         extract = extract_of(0, record) if record is not None else None
@@ -91,7 +95,7 @@ class SteeredView:
         if key not in whys.of:
             shutdown = as_shutdown(self._base, self._choices, self._ledger.moments, datetime.now(UTC))
             with self._model:
-                if result is None:  # it is not measured: what a box has met
+                if result is None:  # not a measured cell, but a connection that a box has decided
                     return as_shown(None, said_of(shutdown, {}, moment, *at))
-                whys = whys_of(shutdown, {}, [result], self._verifier(moment))  # the moment is not whole yet
+                whys = whys_of(shutdown, {}, [result], self._verifier(moment))  # the moment is not complete yet
         return as_shown(extract[1] if extract else None, whys.told[whys.of[key]] if key in whys.of else None)

@@ -1,4 +1,4 @@
-"""A country that is steered from the page: orders, faults, undoing them, and probes that repeat all the while."""
+"""A country that is steered from the page: orders, faults, undoing them, and probes that repeat continuously."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from shutdownlab.web.steered_view import SteeredView
 
 _SHARE: Final = 0.25
 _EAGER_SHARE: Final = 0.6
-"""Of a processor, for drawing, from an order until everything has been measured after it."""
+"""Share of a processor for drawing from an order until everything has been measured after it."""
 _PAUSE_S: Final = 1.5
-"""Between two rounds of probes."""
+"""Pause between two rounds of probes."""
 _FORESIGHT_S: Final = 0.5
-"""What the model may take longer than the order itself; then probes are made in the scenario's order."""
+"""How long to wait for the model's prediction after an order; without it, probes run in the scenario's order."""
 _LOOK_S: Final = 1.0
-"""Between two looks at what boxes decide and routers hear."""
+"""Interval between polls of boxes' decisions and routers' tables."""
 _MOST_UNDONE: Final = 50
 _MASTERS: Final = {
     Mode.OPERATORS: "The operators carry orders out, each on its own switches, of which its controller is MASTER.",
@@ -49,7 +49,7 @@ VERBS: Final[tuple[Verb, ...]] = ("phase", "start", "stop", "throw", "mend", "un
 
 
 class Condition(NamedTuple):
-    """What is there at a time: the phase whose time it is, the policies in force, the faults."""
+    """A state of the country: the current phase, the policies in force, the faults."""
 
     phase: str | None
     policies: tuple[str, ...]
@@ -57,32 +57,32 @@ class Condition(NamedTuple):
 
 
 class Steering(Source):
-    """A lab on the page. Any thread may order."""
+    """A lab on the page. Any thread may give orders."""
 
     def __init__(self, lab: Lab) -> None:
-        """lab: of a scenario, up; it stays the caller's to close."""
+        """`lab`: a running lab of a scenario; the caller closes it."""
         super().__init__(_SHARE)
         loaded = lab.plan.loaded
         assert isinstance(loaded, Shutdown), "a topology has nothing to order"
         self._lab, self._base, self._choices = lab, loaded, dict(lab.plan.choices)
         self._turn = threading.Lock()
-        """One order after another."""
+        """Held while an order is carried out, so that they run one after another."""
         self._ledger = Ledger(kept_of(sum(1 for _ in _cells(loaded, loaded.scenario.timeline[0].phase))))
         self._seen = SeenAbroad(loaded)
         self._shown = SteeredView(loaded, self._choices, self._ledger, self._verifier, lab.plan.mode, self._seen)
         self._course, self._taken = Course(), time.monotonic()
         self._seer = ThreadPoolExecutor(1, "foresight")
         self._foreseen: dict[str, Future[Foreseen]] = {}
-        """By moment."""
+        """The model's predictions, by moment."""
         self._before: deque[Condition] = deque(maxlen=_MOST_UNDONE)
         self._busy = ""
         self._measuring: Measuring | None = None
         self._free = threading.Event()
-        """Set but while an order is carried out."""
+        """Cleared while an order is carried out."""
         self._news = threading.Event()
         self._happenings = Happenings(loaded)
         self._told: list[str] = []
-        """What has broken that nobody ordered, as far as it was told."""
+        """Unordered breakdowns that have been reported."""
         self._begin(self._moment("The country is up", lab.at or "start", self._condition()))
         self._watcher = threading.Thread(target=self._watch, name="probes", daemon=True)
         self._onlooker = threading.Thread(target=self._look_around, name="happenings", daemon=True)
@@ -96,7 +96,7 @@ class Steering(Source):
         self._post_state()
 
     def end(self) -> None:
-        """Stop probing; the country stays up."""
+        """Stops probing; the country stays up."""
         self._ended.set()
         self._free.set()
         self._news.set()
@@ -107,7 +107,7 @@ class Steering(Source):
 
     @property
     def course(self) -> Course:
-        """How the latest order went on."""
+        """The progress of the latest order."""
         return self._course
 
     @property
@@ -118,9 +118,10 @@ class Steering(Source):
     # --- orders ---
 
     def order(self, verb: Verb, name: str = "", who: str = "") -> None:
-        """Carry an order out; returns when every switch and DPI box has confirmed it, and probes go on by then.
+        """Carries an order out; returns when every switch and DPI box has confirmed it and probes continue.
 
-        Raises `BadInput` for a name that is not there, `LabError` where the country could not do it.
+        who: name of the guest, for the log. Raises `BadInput` for an unknown name, `LabError` if the country could not
+        do it.
         """
         with self._turn:
             now = self._condition()
@@ -132,7 +133,7 @@ class Steering(Source):
             self._carry_out(now, wanted, said, called, who, kind, moved=verb == "phase", undoes=verb == "undo")
 
     def put_in_force(self, phase: str, policies: Sequence[str], who: str = "", *, moved: bool = False) -> None:
-        """Carry an order out that names all policies that are to be in force, as one at a prompt does.
+        """Carries out an order that names all policies that are to be in force, as orders at a prompt do.
 
         moved: time jumps to the phase. Raises as `order`.
         """
@@ -153,7 +154,7 @@ class Steering(Source):
         self, now: Condition, wanted: Condition, said: str, called: str, who: str, kind: str = "order",
         *, moved: bool = False, undoes: bool = False,
     ) -> None:  # fmt: skip
-        """Have it so. In turn."""
+        """Brings the country from state `now` to `wanted`. The caller holds `_turn`."""
         self._taken = time.monotonic()
         self._busy = said
         self._post_state()
@@ -187,7 +188,7 @@ class Steering(Source):
         return Condition(self._lab.at, self._lab.active, self._lab.broken)
 
     def _wanted(self, verb: Verb, name: str, now: Condition) -> tuple[Condition, str]:
-        """What is to be there, and what that is called; raises `BadInput`."""
+        """Returns the state that an order asks for, and its description; raises `BadInput`."""
         scenario = self._base.scenario
         kinds = {"phase": ("phase", self._lab.phases), "start": ("policy", scenario.policies)}
         kinds |= {"stop": kinds["start"], "throw": ("fault", scenario.faults), "mend": ("fault", scenario.faults)}
@@ -211,7 +212,7 @@ class Steering(Source):
                 return (self._before[-1], "Undo the last order") if self._before else (now, "")
 
     def _moment(self, title: str, name: str, condition: Condition) -> Moment:
-        """The moment that would begin now; the model begins to work out what it will be like."""
+        """Returns the moment that would begin now, and starts the model's prediction of it."""
         whole, phase = False, condition.phase
         if phase is not None:
             own = self._base.scenario.broken(self._base.scenario.phase(phase), self._choices, {})
@@ -225,16 +226,16 @@ class Steering(Source):
         return new
 
     def _begin(self, new: Moment) -> None:
-        """A moment begins: what is measured from now on is of it."""
+        """Begins a moment, to which measurements belong from now on."""
         kept = self._ledger.begin(replace(new, at=datetime.now(UTC)))
         self._foreseen = {name: found for name, found in self._foreseen.items() if name in kept}
 
     def _since(self) -> float:
-        """Seconds since the latest order was taken."""
+        """Returns the seconds since the latest order was received."""
         return round(time.monotonic() - self._taken, 3)
 
     def _reached(self, **marks: float) -> None:
-        """The latest order has come so far; what has been reached before stays."""
+        """Adds times to the latest order's course; times that were set before stay."""
         self._course = self._course.reached(marks)
         if self._course.what:
             self.board.post({"course": asdict(self._course)})
@@ -261,7 +262,7 @@ class Steering(Source):
     # --- probing ---
 
     def _watch(self) -> None:
-        """Measure everything, again and again; what fails of a round is told, and the next one is made."""
+        """Measures everything in round after round; reports a failed round and goes on with the next."""
         while not self.ended:
             self._free.wait()
             moment = self._ledger.newest
@@ -277,7 +278,7 @@ class Steering(Source):
                 self._pause(moment)
 
     def _measure_all(self, moment: Moment) -> bool:
-        """Measure all cells of a moment, what has changed first, downloads last; whether it is still that moment."""
+        """Measures all cells of a moment, changed ones first, downloads last; returns False if a new moment began."""
         again = self._ledger.is_whole(moment)
         self.share = _SHARE if again else _EAGER_SHARE
         shutdown = as_shutdown(self._base, self._choices, self._ledger.moments, datetime.now(UTC))
@@ -300,14 +301,14 @@ class Steering(Source):
         return True
 
     def _foresight(self, moment: Moment) -> Foreseen | None:
-        """What the model says of a moment; None where it takes too long over it, or fails."""
+        """Returns the model's prediction of a moment; None if it takes too long."""
         coming = self._foreseen.get(moment.name)
         with suppress(NotYet):
             return coming.result(_FORESIGHT_S) if coming is not None else None
         return None
 
     def _pause(self, moment: Moment) -> None:
-        """Until the next round is due, or there is something new."""
+        """Waits until the next round is due or something is new; reports new breakdowns."""
         new = self._ledger.newest is not moment or bool(self._busy) or self._news.wait(_PAUSE_S)
         self._news.clear()
         if new:
@@ -317,7 +318,7 @@ class Steering(Source):
             self.tell("notice", text)
 
     def _look_around(self) -> None:
-        """Tell what boxes decide and which routes come and go, all the while; not while an order is carried out."""
+        """Polls and reports boxes' decisions and changed routes until the end, except while an order is carried out."""
         while not self._ended.wait(_LOOK_S):
             if not self._free.is_set() or self.ended:
                 continue
@@ -328,7 +329,7 @@ class Steering(Source):
                 lines += self._happenings.routes(routes, moment)
             except LabEnded:
                 return
-            except LabError:  # a router, or the authority, is down: that is told elsewhere
+            except LabError:  # a router, or the authority, is down, which is reported elsewhere
                 continue
             if lines:
                 self.tell_all(lines)
@@ -338,7 +339,7 @@ class Steering(Source):
     def _round(
         self, shutdown: Shutdown, moment: Moment, cells: Sequence[Cell], foreseen: Foreseen | None = None
     ) -> bool:
-        """Measure these; whether to the end, and none was of another moment."""
+        """Measures these cells; returns whether all of them were measured within the moment."""
         self._free.wait()
         if not cells or self._ledger.newest is not moment:
             return self._ledger.newest is moment
@@ -358,7 +359,7 @@ class Steering(Source):
         count = 0
         for place, found in measuring:
             if self._ledger.newest is not moment or not self._free.is_set():
-                continue  # it began before an order, and may have ended after it
+                continue  # started before an order, and perhaps finished after it
             news = self._ledger.take(shutdown, moment, cells[place], found)
             self._heard(news, believed=news.sign)
             count += 1
@@ -366,7 +367,7 @@ class Steering(Source):
         return count == len(cells)
 
     def _heard(self, news: News, *, believed: bool = False) -> None:
-        """Something came of a probe; what is not to be shown at once is when the round is done."""
+        """Handles a probe's news: marks the order's progress, and redraws if it is to be shown at once."""
         now = self._since()
         marks = {"sign": news.sign, "believed": believed, "settled": news.settled}
         if any(marks.values()):
@@ -383,13 +384,13 @@ class Steering(Source):
         return self._shown.cell(phase, vantage, target, family)
 
     def _verifier(self, moment: str) -> Verifier | None:
-        """That which has foreseen a moment, if it has."""
+        """Returns the verifier that has predicted a moment; None if it has not finished."""
         coming = self._foreseen.get(moment)
         return coming.result().verifier if coming is not None and _has_come(coming) else None
 
 
 def _cells(shutdown: Shutdown, phase: str) -> Iterator[Cell]:
-    """What is measured in a phase."""
+    """Returns the cells that are measured in a phase."""
     return (cell for cell in cells_of(shutdown, shutdown.scenario.phase(phase)) if cell.vantage is not None)
 
 

@@ -1,4 +1,4 @@
-"""A terminal in the browser: a shell on a node, at a terminal of its own, over a websocket."""
+"""A terminal in the browser: a shell on a node with its own pseudo-terminal, over a WebSocket."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _CHUNK: Final = 1 << 15
 _SIZE: Final = struct.Struct("4H")
 _MOST_SIZE: Final = 1000
 _SHELL: Final = ("setsid", "--ctty", "--wait", "bash", "--norc", "-i")
-"""The terminal becomes that of the shell's session: so Ctrl-C, job control and full-screen programs work."""
+"""Makes the terminal the shell's controlling terminal, so that Ctrl-C, job control and full-screen programs work."""
 
 
 async def serve_terminal(socket: WebSocket, lab: Lab, node: str) -> None:
-    """Serve one, until either side ends. What may be done there is what `shutdownlab exec` may do.
+    """Serves one terminal until either side ends it. It has the rights of `shutdownlab exec`.
 
-    From the browser come texts, JSON: `{"type": …}` what is typed, `{"size": [rows, columns]}`; to it go bytes.
+    The browser sends JSON texts: `{"type": "the text typed"}` or `{"size": [rows, columns]}`; it receives bytes.
     """
     await socket.accept()
     loop = asyncio.get_running_loop()
@@ -52,7 +52,7 @@ async def serve_terminal(socket: WebSocket, lab: Lab, node: str) -> None:
         finally:
             program.terminate()
     finally:
-        os.close(master)  # whatever still runs at it is hung up on (SIGHUP)
+        os.close(master)  # processes still attached get SIGHUP
 
 
 def _start(lab: Lab, node: str, slave: int, variables: dict[str, str]) -> Program:
@@ -64,7 +64,7 @@ def _plain(node: str) -> str:
 
 
 async def _both_ways(socket: WebSocket, master: int) -> None:
-    """Pass on what is shown and what is typed, until the shell has ended or the browser has gone."""
+    """Relays output and input until the shell ends or the browser disconnects."""
     shown = asyncio.ensure_future(_show(socket, master))
     typed = asyncio.ensure_future(_type(socket, master))
     done, pending = await asyncio.wait({shown, typed}, return_when=asyncio.FIRST_COMPLETED)
@@ -82,11 +82,11 @@ async def _show(socket: WebSocket, master: int) -> None:
             data = os.read(master, _CHUNK)
         except BlockingIOError:
             continue
-        except OSError:  # EIO: nobody has the terminal open any more
+        except OSError:  # EIO: no process has the terminal open any more
             return
         if not data:
             return
-        await socket.send_bytes(data)  # where the browser is slow, the shell waits
+        await socket.send_bytes(data)  # a slow browser blocks the shell
 
 
 async def _type(socket: WebSocket, master: int) -> None:
@@ -98,7 +98,7 @@ async def _type(socket: WebSocket, master: int) -> None:
         if not isinstance(told, dict):
             return
         if isinstance(told.get("type"), str):
-            await _write(master, told["type"].encode(errors="replace"))  # half of a surrogate pair is no text
+            await _write(master, told["type"].encode(errors="replace"))  # a lone surrogate cannot be encoded
         if size := _size(told.get("size")):
             with suppress(OSError):
                 fcntl.ioctl(master, termios.TIOCSWINSZ, _SIZE.pack(*size, 0, 0))
@@ -123,7 +123,7 @@ def _size(given: Any) -> tuple[int, int] | None:
 
 
 async def _ready(fd: int, *, write: bool) -> None:
-    """Wait until it can be read from, or written to."""
+    """Waits until `fd` is readable, or (`write`) writable."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     add, remove = (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)

@@ -1,5 +1,5 @@
 "use strict";
-// Feeds the report's page (page.js) with what the server tells of: parts of the page, and the data behind them.
+// Feeds the report's page (page.js) with the server's events: parts of the page, and the data behind them.
 (() => {
   const $ = (id) => document.getElementById(id);
   const root = document.documentElement;
@@ -18,7 +18,7 @@
       const open = [...place.querySelectorAll("details")].map((each) => each.open);
       const service = place.querySelector("#pg-service"), chosen = service ? service.value : null;
       const heading = place.querySelector(":scope > h2");
-      const cells = place.querySelector("#pg-cells"); // drawn by page.js: they stay, and with them the focus
+      const cells = place.querySelector("#pg-cells"); // drawn by page.js: kept, and with them the focus
       place.innerHTML = html;
       if (heading) place.prepend(heading);
       const empty = place.querySelector("#pg-cells");
@@ -34,7 +34,7 @@
     let newest = 0;
     const apply = ({ version, set, gone }) => {
       let drawn = false;
-      if (version < newest) { $("live-log").replaceChildren(); listed = null; } // another server has come
+      if (version < newest) { $("live-log").replaceChildren(); listed = null; } // the server was restarted
       newest = version;
       for (const name of gone) {
         if (name.startsWith("view/data/cells/")) { board.cells.length = Math.min(board.cells.length, +name.slice(16)); drawn = true; }
@@ -71,9 +71,9 @@
       root.dataset.busy = state.doing && state.kind === "country" ? "true" : "false";
       controls();
     };
-    // each line has a place of its own, which a later one takes: so the list stays as long as it is
+    // a ring of places: a new line replaces the oldest one, so the list does not grow
     const log = (lines) => {
-      const past = state.kind === "replay"; // then all lines are of the phase that is shown
+      const past = state.kind === "replay"; // then all lines belong to the phase that is shown
       for (const [place, { at, kind, text, phase, cell }] of lines.sort(([, a], [, b]) => a.n - b.n)) {
         const old = document.querySelector(`#live-log > [data-place="${place}"]`);
         if (old) old.remove();
@@ -82,7 +82,7 @@
           cell ? make("button", { type: "button", class: "live-why", "data-cell": JSON.stringify(cell), title: `Why? ${cell[2]} from ${cell[1]}` }, text) : text));
       }
     };
-    // of a run that is over the list is of the phase that is shown: asked for once that has stood still for a moment
+    // a finished run's list belongs to the phase that is shown; it is requested once that has not changed for a moment
     let listed = null, asking = 0;
     const shown = () => {
       const name = page.data().phases[page.phase()][0];
@@ -201,7 +201,7 @@
     page.steers = () => steers && state.kind === "country";
     page.is = () => state.kind;
     const events = new EventSource("events");
-    events.onopen = () => { if (root.dataset.connected === "false") { root.dataset.connected = "true"; told(); } }; // nothing may have changed meanwhile
+    events.onopen = () => { if (root.dataset.connected === "false") { root.dataset.connected = "true"; told(); } }; // there may be no change to receive
     events.onmessage = (event) => { root.dataset.connected = "true"; apply(JSON.parse(event.data)); };
     events.onerror = () => { root.dataset.connected = "false"; $("live-state").textContent = "The page's server is gone; what was seen stays."; };
   };

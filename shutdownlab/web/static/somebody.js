@@ -1,5 +1,5 @@
 "use strict";
-// Being a subscriber: who it is, the way of its packets, a page as its browser meets it, a terminal on its machine.
+// A subscriber's view: its description, its packets' path, a page as its browser shows it, a terminal on its machine.
 (() => {
   const $ = (id) => document.getElementById(id);
   const SYMBOLS = { ok: "✓", throttled: "~", blocked: "✕", down: "▽", error: "!", unknown: "?" };
@@ -68,7 +68,7 @@
     ];
   };
 
-  // A page as text and links without scripts: in a frame that may do nothing.
+  // A page as text and links without scripts, in a fully sandboxed frame.
   const browser = (found, again) => {
     const { make } = page;
     const https = found.url.startsWith("https:"), nothing = found.failed && !found.page && !found.warning;
@@ -108,7 +108,7 @@
       const held = place.contains(document.activeElement);
       button.disabled = false;
       line = null;
-      if (held) button.focus({ preventScroll: true }); // or no key would leave the terminal any more
+      if (held) button.focus({ preventScroll: true }); // otherwise no key could leave the terminal
     };
     screen.onData((text) => say({ type: text }));
     screen.onResize(({ rows, cols }) => say({ size: [rows, cols] }));
