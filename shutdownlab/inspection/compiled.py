@@ -1,9 +1,9 @@
-"""Where the compiled modules of a checkout are: in a package of the environment that bears the sources' fingerprint.
+"""Finds a checkout's compiled modules: they are in a package of the environment named after the sources' fingerprint.
 
-An edit gives the sources another fingerprint, under which nothing is compiled: so what is edited is what runs, until
-`scripts/compile` builds again. Modules compiled beside their sources, as an installed wheel has them, would be
-imported in place of an edited source: Python looks for them first, and build tools that keep an editable checkout
-right (meson-python, scikit-build-core, maturin) each need an import hook for it. Here it takes a search path.
+An edit changes the fingerprint, for which no compiled package exists, so the edited sources run until
+`scripts/compile` builds again. Modules compiled next to their sources, as in an installed wheel, would be imported
+instead of an edited source, because Python prefers extension modules. Build tools that handle editable checkouts
+(meson-python, scikit-build-core, maturin) each need an import hook for this; here a search path is enough.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FOLDER: Final = Path(__file__).parent
 
 
 def package(sources: Path = FOLDER) -> str:
-    """The name of the package that what is compiled of these very sources is in."""
+    """Returns the name of the package that holds the modules compiled from exactly these sources."""
     found = hashlib.sha256()
     for source in sorted(sources.rglob("*.py")):
         found.update(str(source.relative_to(sources)).encode() + b"\0" + source.read_bytes())
@@ -25,6 +25,6 @@ def package(sources: Path = FOLDER) -> str:
 
 
 def search_path() -> list[str]:
-    """The folders to import the modules of `shutdownlab.inspection` from."""
+    """Returns the folders to import the modules of `shutdownlab.inspection` from, compiled ones first."""
     spec = importlib.util.find_spec(package())
     return [*((spec and spec.submodule_search_locations) or ()), str(FOLDER)]

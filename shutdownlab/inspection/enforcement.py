@@ -41,7 +41,7 @@ class Enforcer:
         self.apps = rules.apps
         self.on_path = profile.placement == "on-path"
         self.packets = 0
-        """Seen so far: the number of the one in hand."""
+        """Packets seen so far, which is also the number of the current one (from 1)."""
         self.by_rule: dict[str, int] = {matcher.name: 0 for matcher in rules.matchers}
         self.by_verdict: dict[str, int] = {}
         self.by_protocol: dict[str, int] = {}
@@ -49,7 +49,7 @@ class Enforcer:
     # -- deciding ---------------------------------------------------------------------------------------------------
 
     def decide(self, flow: Flow, index: int, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:
-        """A rule matched: record its verdict, and apply it to this packet."""
+        """Records the verdict of the rule that matched, and applies it to this packet. `index`: the rule's index."""
         matcher = self.rules.matchers[index]
         verdict = matcher.rule.verdict
         if verdict.action == Action.BLOCK:
@@ -74,7 +74,10 @@ class Enforcer:
         return FrameOutcome(forward or self.on_path, replacement, inject, decision)
 
     def spares(self, flow: Flow, index: int) -> bool:
-        """Whether the rule lets pass what it matches: the message then, of a connection whose others are judged too."""
+        """Returns whether the matching rule's verdict is `pass`, and if so records the match.
+
+        It then applies to this message only; later messages of the connection are still matched.
+        """
         matcher = self.rules.matchers[index]
         if matcher.rule.verdict.action != Action.PASS:
             return False
@@ -87,7 +90,7 @@ class Enforcer:
         return True
 
     def told(self, flow: Flow, outcome: FrameOutcome) -> FrameOutcome:
-        """The outcome, with what is to be told of the first message that a rule let pass, if it is not told yet."""
+        """Returns `outcome`, with the decision on the first message that a rule let pass if not yet reported."""
         if not flow.untold:
             return outcome
         flow.untold = False
@@ -98,12 +101,15 @@ class Enforcer:
         return FrameOutcome(outcome.forward, outcome.replacement, outcome.inject, decision)
 
     def let_pass(self, flow: Flow) -> FrameOutcome:
-        """No rule matches: the connection goes its way, and this packet with it."""
+        """Records that no rule matches the connection, and forwards this packet."""
         decision = self.decide_pass(flow, None)
         return FORWARD if decision is None else FrameOutcome(True, decision=decision)
 
     def decide_pass(self, flow: Flow, rule: str | None = None) -> Decision | None:
-        """What is to be told of a connection that passes, by `rule` or for want of any; None if nothing is."""
+        """Records that the connection passes, by `rule` or because none matches (None).
+
+        Returns the decision to report, or None if there is nothing to report.
+        """
         flow.verdict = None
         return self._record(flow, rule)
 
@@ -122,7 +128,7 @@ class Enforcer:
         flow.server = None
         flow.udp = None
         if self.table.born is not None or flow.reported or flow.proto not in (TCP, UDP):
-            # On files nobody waits for it; what has no ports no flow rule can single out, so it stays in the box.
+            # Offline, decisions are read from the flows. Without ports no flow rule can match the flow: it stays here.
             flow.reported = True
             return None
         flow.reported = True
@@ -132,7 +138,7 @@ class Enforcer:
     # -- after the decision -----------------------------------------------------------------------------------------
 
     def enforce(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:
-        """A further packet of a connection that is decided."""
+        """Applies the verdict to a further packet of a decided connection."""
         verdict = flow.verdict
         if verdict is None:
             return FORWARD
@@ -143,7 +149,7 @@ class Enforcer:
         return FrameOutcome(forward or self.on_path, replacement, inject)
 
     def end(self, flow: Flow, packet: Packet, from_opener: bool) -> None:
-        """Only the table's size depends on it: a connection that passes is over at its reset or second FIN."""
+        """Closes a passing connection at its RST or second FIN; only the table's size depends on it."""
         if not packet.flags & RST:
             flow.fins |= 1 if from_opener else 2
             if flow.fins != 3:
@@ -151,7 +157,7 @@ class Enforcer:
         flow.state = CLOSED
 
     def enforce_residual(self, packet: Packet, key: bytes, side: int, now: float) -> FrameOutcome | None:
-        """What residual censorship does to this packet; None if it has nothing to do with it."""
+        """Applies residual censorship to this packet; returns None if no residual block covers it."""
         found = self.residual_blocks.find(packet, now)
         if found is None:
             return None

@@ -1,6 +1,6 @@
-"""A connection's first packets as who does not read them sees them: from whom, how long, how random, how soon.
+"""Metadata of a connection's first packets: direction, size, entropy and timing, without parsing the payload.
 
-What censors of tunnels go by, TLS within TLS and fully encrypted protocols among them: Xue et al., "Fingerprinting
+Censors detect tunnels by these, among them TLS within TLS and fully encrypted protocols: Xue et al., "Fingerprinting
 Obfuscated Proxy Traffic with Encapsulated TLS Handshakes", USENIX Security 2024; Wu et al., USENIX Security 2023.
 """
 
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from shutdownlab.inspection.conditions import FirstPacket
 
 MOST: Final = 32
-"""Packets that a rule can ask about."""
+"""The most packets per connection that a rule can ask about."""
 
 
 class SeenPacket:
-    """A packet with payload: whose, its bytes on the wire, those captured, and the seconds since the one before it."""
+    """A packet with payload: its direction, payload `size` on the wire in bytes, captured payload `data` (at most
+    `ENTROPY_SAMPLE` bytes of it), and `gap`, seconds since the previous one (0 for the first)."""
 
     __slots__ = ("_entropy", "data", "from_client", "gap", "size")
 
@@ -31,7 +32,7 @@ class SeenPacket:
 
     @property
     def entropy(self) -> float:
-        """Of the payload's first 1,024 bytes, in bits per byte: 0 to 8."""
+        """Shannon entropy of the payload's first 1,024 bytes, in bits per byte: 0 to 8."""
         if self._entropy < 0.0:
             self._entropy = entropy(self.data)
             self.data = b""
@@ -39,19 +40,22 @@ class SeenPacket:
 
 
 class Trace:
-    """The first packets of one connection, retransmissions too, as they came."""
+    """The first `wanted` packets with payload of one connection, in arrival order, retransmissions included."""
 
     __slots__ = ("last", "packets", "scores", "wanted")
 
     def __init__(self, wanted: int) -> None:
         self.wanted = wanted
         self.scores: dict[int, float] = {}
-        """What classifiers have said of them, by the places of their rules."""
+        """Classifier scores (0 to 1), by matcher index."""
         self.packets: list[SeenPacket] = []
         self.last = 0.0
 
     def take(self, from_client: bool, data: bytes, size: int, segment: int, now: float) -> None:
-        """A packet, or a segmentation-offload frame of `segment` bytes a packet (0: one packet)."""
+        """Adds a packet, or each packet of a segmentation-offload frame with `segment` bytes a packet (0: one packet).
+
+        `size`: payload bytes on the wire, of which `data` are captured; `now` in seconds.
+        """
         step = segment if 0 < segment < size else size
         at = 0
         while at < size and len(self.packets) < self.wanted:
@@ -63,7 +67,7 @@ class Trace:
 
 
 class PacketShape:
-    """What a rule asks of one of them."""
+    """A rule's condition on one of the first packets."""
 
     __slots__ = ("entropy_high", "entropy_low", "gap_high", "gap_low", "size_high", "size_low", "who")
 

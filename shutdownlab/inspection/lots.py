@@ -1,7 +1,7 @@
-"""What a box decides by chance, drawn for each connection by itself.
+"""Random draws of a box, independent for each connection.
 
-A connection's lot hangs on the seed, its addresses, ports and the sequence number that it began with, and on nothing
-else that the box sees, in whatever order: a capture of a run is judged as the run's box did.
+A draw depends only on the seed and the connection's addresses, ports and initial sequence number, not on other traffic
+or on packet order, so inspecting a capture of a run gives the same results as the run's box.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ BUDGET: Final = -4
 
 
 class Lots:
-    """`chance` stands in for what would be drawn by `seed`."""
+    """Draws numbers by `seed`, or from `chance` if that is given."""
 
     def __init__(self, seed: int, chance: random.Random | None) -> None:
         self.seed = str(seed).encode()[:64]
         self.chance = chance
 
     def draw(self, flow: Flow, what: int) -> float:
-        """From 0 up to 1, once for a connection and what is drawn for: a rule, by its index, or one of those above."""
+        """Returns a number in [0, 1), drawn once per flow and `what`: a rule's index, or one of the constants above."""
         draws = flow.draws
         if draws is None:
             draws = flow.draws = {}
@@ -37,7 +37,7 @@ class Lots:
         return drawn
 
     def between(self, flow: Flow, low: int, high: int) -> int:
-        """How many packets with payload the box looks at."""
+        """Returns a flow's inspection budget in packets with payload, from `low` to `high` inclusive."""
         if self.chance is not None:
             return self.chance.randint(low, high)
         return low + int(self._drawn(flow, BUDGET) * (high - low + 1))

@@ -1,11 +1,10 @@
-"""Lists of names in files of their own, as block lists are: one name a line, `#` begins a comment.
+"""Parses domain block lists: one name a line, `#` begins a comment.
 
-A name stands for itself and everything below it (`example.org`, `*.example.org` and `.example.org` are the same), is
-written as people do (capitals, a final dot, an IDN), and may stand there twice. Lists that were made for other
-programs are read as they are: a hosts file (`0.0.0.0 example.org`), whose names for the machine itself are passed
-over; dnsmasq's `address=/example.org/`, `server=/…/` and `local=/…/`; AdGuard's and uBlock's `||example.org^`, whose
-comments begin with `!`. What such a list says besides of a name (an exception, an option of browsers) is refused: a
-box cannot do it.
+A name covers itself and everything below it (`example.org`, `*.example.org` and `.example.org` are the same), may use
+capitals, a final dot or an IDN, and may occur twice. Lists made for other programs are read as they are: hosts files
+(`0.0.0.0 example.org`), whose names for the machine itself are skipped; dnsmasq's `address=/example.org/`,
+`server=/…/` and `local=/…/`; AdGuard's and uBlock's `||example.org^`, whose comments begin with `!`. Anything beyond
+plain names (an exception, a browser option) is refused, because a box cannot do it.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from shutdownlab.inspection.list_mistakes import ListMistakes
 
 MAX_BYTES = 32 << 20
 MAX_NAMES = 1_000_000
-"""What national block lists come to, and what fits into a message to a DPI box."""
+"""Enough for national block lists, and small enough for a message to a DPI box."""
 _PLAIN = re.compile(NAME.encode())
-"""What most lines are: a name in its one spelling already, of which there may be a million."""
+"""A name already in canonical form. Fast path: most lines are one, and there may be a million."""
 _OWN = frozenset({"localhost", "localhost.localdomain", "local", "broadcasthost", "0.0.0.0"})
-"""What hosts files call the machine itself, besides ip6-localhost and its like."""
+"""The names that hosts files give the machine itself, besides `ip6-localhost` and the other `ip6-` names."""
 _NO_BROWSER = "exceptions are rules of their own; options, paths and parts of pages mean nothing to a box"
 _DNSMASQ = re.compile(r"(?:address|server|local)=/(.+)/[^/]*")
 _ADGUARD = re.compile(r"\|\|([^/^$|*]+)\^?")
 
 
 def read_names(text: bytes, file: str) -> tuple[str, ...]:
-    """The suffixes that a list holds, lower case and in A-labels, each once, in their order. Raises `BadInput`."""
+    """Returns the list's suffixes, lower case and in A-labels, each once, in file order. Raises `BadInput`."""
     mistakes = ListMistakes(file, "a name", "names")
     with nothing_is_garbage():
         names = _names(text.removeprefix(b"\xef\xbb\xbf").splitlines(), mistakes)
@@ -41,7 +40,7 @@ def read_names(text: bytes, file: str) -> tuple[str, ...]:
 
 
 def _names(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[str, None]:
-    """The suffixes that these lines hold, each once, in their order."""
+    """Returns the suffixes in these lines, each once, in order; adds unreadable lines to `mistakes`."""
     names: dict[str, None] = {}
     for number, line in enumerate(lines, start=1):
         entry = line.partition(b"#")[0].strip() if b"##" not in line else line.strip()
@@ -58,7 +57,7 @@ def _names(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[str, None]:
 
 
 def _suffixes(entry: bytes) -> Iterable[str]:
-    """The names of a line that is not just a name as on the wire; raises `Expected`."""
+    """Returns the names in a line that is not simply a canonical name; raises `Expected`."""
     try:
         text = entry.decode("utf-8")
     except UnicodeDecodeError:
@@ -80,7 +79,7 @@ def _suffixes(entry: bytes) -> Iterable[str]:
 
 
 def _suffix(text: str) -> str:
-    """One name; raises `Expected`."""
+    """Returns one name in canonical form; raises `Expected`."""
     try:
         return domain(text)
     except Expected as error:

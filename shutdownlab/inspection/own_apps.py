@@ -1,5 +1,7 @@
-"""Apps of a user's own, from files that a scenario or topology lists: added to those that ship, never in their place
-without saying so."""
+"""User-defined apps, from files that a scenario or topology lists.
+
+They are added to the shipped apps, and replace one only where the file names it under `replaces`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from shutdownlab.inspection.recognition import installed_recognisers
 
 
 def own_apps(document: Document, known: Mapping[str, App]) -> Mapping[str, App]:
-    """The apps of `known` and of the files that `document` lists under `apps`. All mistakes are reported to it."""
+    """Returns the apps of `known` plus those of the files that `document` lists under `apps`, by name.
+
+    All mistakes are reported to `document`.
+    """
     apps = dict(known)
     for path, name in listed(document, "apps"):
         part = document_beside(document, path, name)
@@ -26,7 +31,7 @@ def own_apps(document: Document, known: Mapping[str, App]) -> Mapping[str, App]:
         try:
             catalogue = part.validate_as(Catalogue)
         except BadInput:
-            # Known by name all the same: whoever mentions them makes no mistake of their own.
+            # Still define the names, so that references to them are not reported as mistakes too.
             named = part.data.get("apps")
             apps |= {key: App(title=key) for key in (named if isinstance(named, dict) else ()) if key not in apps}
         else:
@@ -37,7 +42,7 @@ def own_apps(document: Document, known: Mapping[str, App]) -> Mapping[str, App]:
 
 
 def apps_of_file(document: Document, known: Mapping[str, App]) -> Mapping[str, App]:
-    """The apps of one such file, checked beside those of `known`; raises `BadInput` with all its problems."""
+    """Returns the apps of one app file, checked against `known`; raises `BadInput` with all its problems."""
     catalogue = document.validate_as(Catalogue)
     _check(document, catalogue, known)
     if document.problems:
@@ -46,7 +51,8 @@ def apps_of_file(document: Document, known: Mapping[str, App]) -> Mapping[str, A
 
 
 def _check(part: Document, catalogue: Catalogue, known: Mapping[str, App]) -> None:
-    """Whether an own file says which known apps its own stand in place of, and claims nothing that others have."""
+    """Reports to `part` apps that replace a known one without being listed under `replaces`, unknown protocols, and
+    names, prefixes, fingerprints or protocols that another app already claims."""
     for index, key in enumerate(catalogue.replaces):
         if key not in catalogue.apps or key not in known:
             missing = "this file has none of that name" if key in known else "there is none to replace"
@@ -76,7 +82,7 @@ def _check(part: Document, catalogue: Catalogue, known: Mapping[str, App]) -> No
 
 
 def _claims(app: App) -> Iterator[tuple[str, int, tuple[str, str]]]:
-    """What makes traffic an app's alone, with the field and place that says so."""
+    """Yields each identifier that makes traffic the app's alone, as (field, index, (field, value))."""
     for field in ("suffixes", "prefixes", "fingerprints", "protocols"):
         for index, value in enumerate(getattr(app, field)):
             yield field, index, (field, str(value))
