@@ -19,13 +19,13 @@ from shutdownlab.inspection.verdict import FrameOutcome
 _HTTP_BODY: Final = Recognition("http")
 _NAMELESS: Final = ("unknown", "fet")
 _SEVERAL: Final = ("http", "http2", "dns", "sip")
-"""Protocols whose connections carry one message after another, each with a name of its own."""
+"""Protocols whose connections carry several messages, each with its own host name."""
 
 
 class Classifier:
-    """Classifies the undecided flows of one box, as its profile does it.
+    """Classifies the undecided flows of one box, as its profile says.
 
-    `classify`: follow connections until they are recognised even where no rule could match any more.
+    `classify`: follow connections until they are recognised, even when no rule can match any more.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Classifier:
     # -- TCP --------------------------------------------------------------------------------------------------------
 
     def tcp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, segment: int) -> FrameOutcome:
-        """A segment, or a segmentation-offload frame of `segment` bytes a packet (0: one packet)."""
+        """Classifies a TCP segment, or a segmentation-offload frame of `segment` bytes a packet (0: one packet)."""
         tracker = self.tracker
         from_client = from_opener != flow.swapped
         _remember_ttl(flow, packet, from_client)
@@ -89,7 +89,7 @@ class Classifier:
             if what != CLIENT:
                 return self._match_answers(flow, packet, from_opener, side, now, server)
             if flow.decided_at and not self._every_request:
-                return FORWARD  # it is looked at for its answers alone
+                return FORWARD  # only its answers are still inspected
         return self.enforcer.told(flow, self._match_stream(flow, packet, from_opener, side, now, client, server))
 
     def _trace(self, flow: Flow, packet: Packet, from_client: bool, segment: int, now: float) -> None:
@@ -99,7 +99,7 @@ class Classifier:
             flow.trace.take(from_client, packet.data, packet.end - packet.payload, segment, now)
 
     def _match_trace(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:
-        """Try the rules on a packet of which only its look counts, with what has been read of the connection so far."""
+        """Matches the rules against a packet that adds only to the trace, with what is known of the flow so far."""
         rules = self.rules
         if flow.rule < rules.count:
             known = flow.recognition or STILL_UNKNOWN
@@ -111,7 +111,7 @@ class Classifier:
     def _single(
         self, flow: Flow, packet: Packet, from_opener: bool, client: bool, side: int, now: float, segment: int
     ) -> FrameOutcome:
-        """A box that does not assemble: every packet by itself, those in an offload frame too."""
+        """Classifies each packet by itself, as a box without reassembly does; splits an offload frame into packets."""
         data = packet.data
         if segment <= 0 or len(data) <= segment:
             parts = [data]
@@ -130,13 +130,13 @@ class Classifier:
         return outcome
 
     def _answered_over_tcp(self, flow: Flow) -> bool:
-        """Whether what a server says are DNS responses that some rule may be about."""
+        """Returns whether the server's stream holds DNS responses and some rule is about those."""
         return self.rules.about_answers and flow.protocol == "dns" and flow.inside is None
 
     def _match_answers(
         self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, server: bytes
     ) -> FrameOutcome:
-        """Try the rules about answers on each DNS response that has come completely."""
+        """Matches the rules about answers against each complete DNS response in the stream `server`."""
         rules = self.rules
         while len(server) >= 2 and len(server) >= (end := 2 + int.from_bytes(server[:2], "big")):
             recognition = recognise_dns(server[2:end], flow.dport, self._tolerance)
@@ -157,7 +157,7 @@ class Classifier:
     def _match_stream(
         self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, client: bytes, server: bytes
     ) -> FrameOutcome:
-        """Recognise what has been assembled so far, and try the rules on each message of it."""
+        """Recognises what has been assembled so far, and matches the rules against each message in it."""
         flow.inspected += 1
         spent = 0 < flow.limit <= flow.inspected
         while True:
@@ -190,10 +190,10 @@ class Classifier:
 
     def _recognise(self, client: bytes, server: bytes, flow: Flow) -> Recognition:
         if not client and (flow.inside is not None or (self._every_request and flow.protocol in _SEVERAL)):
-            return STILL_UNKNOWN  # between two messages: an answer says nothing of the next
+            return STILL_UNKNOWN  # between two messages: the server's answer does not tell the next one's protocol
         recognition = self._recognisers.tcp(client, server, flow.sport if flow.swapped else flow.dport, self._tolerance)
         if recognition.more_server and not self._reads_answers:
-            recognition.more_server = False  # no certificate will ever come to its eyes
+            recognition.more_server = False  # this box never reads the server's certificate
         if flow.inside is not None:
             if recognition.protocol != "unknown" and recognition.variant is None:
                 recognition.variant = f"in {flow.inside}"
@@ -213,9 +213,10 @@ class Classifier:
         followed: bool,
         last: bool,
     ) -> FrameOutcome | None:
-        """Try the rules on `flow.message`; `followed`: another has begun behind it, so no more of it will be seen.
+        """Matches the rules against `flow.message`.
 
-        None where none matches and the connection's next message is to be looked at.
+        `followed`: another message has begun after it, so it is complete. `last`: the budget is spent. Returns None if
+        no rule blocks this message and the connection's next one is to be inspected.
         """
         rules = self.rules
         settled = followed or last
@@ -244,23 +245,23 @@ class Classifier:
         return self.enforcer.let_pass(flow)
 
     def _goes_on(self, recognition: Recognition, flow: Flow) -> bool:
-        """Whether a box that no rule binds any more to this payload looks at the next all the same."""
+        """Returns whether the box inspects the next payload although no rule can match this one any more."""
         unread = recognition.protocol in _NAMELESS or not self.rules.sees(recognition, flow)
         several = self._others_follow(recognition)
         return not flow.passed and (several or (unread and not self.tracker.assembles))
 
     def _others_follow(self, recognition: Recognition) -> bool:
-        """Whether what follows this message on its connection is looked at by itself."""
+        """Returns whether what follows this message on its connection is inspected as a message of its own."""
         answered = self.rules.about_answers and recognition.protocol == "dns"
         return recognition.preamble or answered or (self._every_request and recognition.protocol in _SEVERAL)
 
     def _next_message(self, flow: Flow, recognition: Recognition, now: float) -> None:
-        """Forget the message that passed, so that the next one on the connection is matched."""
+        """Discards the message that passed, so that the next one on the connection is matched."""
         if flow.decided_at == 0:
             flow.decided_at = self.enforcer.packets
         length = recognition.length
         if length == UNENDED and len(flow.message) < self._bytes:
-            return  # where the next one begins shows when this one has ended
+            return  # the next one's start is unknown until this one has ended
         if recognition.preamble:
             flow.inside = recognition.protocol
         if recognition.protocol == "http2":
@@ -272,7 +273,7 @@ class Classifier:
         self.rules.begin(flow, now)
 
     def _consider_giving_up(self, flow: Flow, recognition: Recognition, packet: Packet) -> FrameOutcome:
-        """Some boxes lose interest over the first payload they do not know, others over one that is cut short."""
+        """Gives the flow up if the profile does so on an unrecognised payload, a long one, or an incomplete message."""
         unknown = recognition.protocol == "unknown" or not self.rules.sees(recognition, flow)
         if unknown and not recognition.more:
             if self._gives_up or 0 < self._gives_up_over < packet.end - packet.payload:
@@ -284,7 +285,7 @@ class Classifier:
     def _give_up(self, flow: Flow) -> FrameOutcome:
         flow.given_up = True
         if self.classify:
-            # The box looks away; who reads a file still wants to know what it was.
+            # The box stops inspecting, but a capture's reader still wants the protocol.
             flow.passed = True
             flow.rule = self.rules.count
             return FORWARD
@@ -293,7 +294,7 @@ class Classifier:
     # -- datagrams, and what has no ports -----------------------------------------------------------------------------
 
     def udp(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:
-        """A datagram."""
+        """Classifies a UDP datagram."""
         _remember_ttl(flow, packet, from_opener)
         rules = self.rules
         if flow.rule < rules.count:
@@ -333,11 +334,11 @@ class Classifier:
     def _message(
         self, flow: Flow, recognition: Recognition, packet: Packet, from_opener: bool, side: int, now: float
     ) -> FrameOutcome:
-        """Every query is matched by itself, as is every message of SIP: one port asks for many names. So is all that a
-        relay carries, and before it what the relay is asked for.
+        """Matches a datagram by itself: a DNS message, a SIP message, or one in a relay's header, as one port asks for
+        many names. The relay's own target is matched before its content.
 
-        Of an answer to one that passed only a rule about answers counts, before which no other spares it. What is told
-        is the first that a rule matched, else the first.
+        The answer to a query that passed can only be decided by a rule about answers, and only if that is the first
+        rule that matches. Reports the first message that a rule matched, else the first message.
         """
         answer = not from_opener and flow.verdict is None and recognition.protocol == "dns"
         if answer and not self.rules.about_answers:
@@ -362,11 +363,11 @@ class Classifier:
         outcome = self.enforcer.decide(flow, index, packet, from_opener, side, now)
         flow.decided = False
         if recognition.header:
-            flow.udp = session  # what else it carries is known by what has come of it before
+            flow.udp = session  # the relay's other flows need its state
         return outcome if first else FrameOutcome(outcome.forward, outcome.replacement, outcome.inject)
 
     def other(self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:
-        """A packet of a protocol without ports, matched once by its headers and bytes."""
+        """Matches a packet of a protocol without ports, once, by its headers and bytes."""
         recognition = Recognition(flow.protocol)
         if flow.rule < self.rules.count:
             index = self.rules.match(flow, recognition, packet.data, b"", side, now, True)
@@ -380,7 +381,7 @@ def _is_open(recognition: Recognition) -> bool:
 
 
 def _remember_ttl(flow: Flow, packet: Packet, from_client: bool) -> None:
-    """Of each side's first packet."""
+    """Records the TTL of each end's first packet."""
     if from_client:
         if flow.client_ttl == 0:
             flow.client_ttl = packet.ttl
@@ -389,7 +390,7 @@ def _remember_ttl(flow: Flow, packet: Packet, from_client: bool) -> None:
 
 
 def _remember(flow: Flow, recognition: Recognition) -> None:
-    """Keep the best that was recognised so far."""
+    """Stores `recognition` in the flow, unless it is "unknown" and the flow has one already."""
     if recognition.protocol != "unknown" or flow.recognition is None:
         flow.recognition = recognition
         flow.protocol = recognition.protocol

@@ -1,4 +1,4 @@
-"""Conditions of a rule that no connection meets together, however each of them alone may be met."""
+"""Finds conditions of a rule that contradict each other, so that no connection can meet them all."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ _ONLY_IN: Final = {
     "url_contains": ("http", "http2", "sip"),
     "url_regex": ("http", "http2", "sip"),
 }
-"""Conditions on what only these protocols have, of those that ship."""
+"""Conditions that only these protocols (of those that ship) can meet."""
 _NAMELESS: Final = frozenset(
     {"bittorrent", "fet", "openvpn", "rtcp", "rtp", "ssh", "stun", "whatsapp-call", "wireguard"}
 )
-"""Protocols none of whose messages has a host name."""
+"""Protocols without host names."""
 _WITHOUT_HELLO: Final = _NAMELESS | {"dns", "http", "http2", "mtproto", "sip"}
-"""Those that have no ClientHello."""
+"""Protocols without a ClientHello."""
 _NEVER_IN: Final = {
     **dict.fromkeys(("name_exact", "name_suffix", "name_contains", "name_regex"), (_NAMELESS, "tls")),
     **dict.fromkeys(("ja4", "version"), (_WITHOUT_HELLO, "tls")),
     **dict.fromkeys(("ech", "esni"), (_WITHOUT_HELLO, "tls")),
 }
-"""Conditions on what these protocols lack, and one that has it."""
+"""Conditions that these protocols can never meet, with one protocol that can."""
 _GROUPS: Final = ("name", "url")
-"""Several of their keys are one condition: any of them."""
+"""Key prefixes whose keys together are one condition: any of them may hold."""
 _TLS_VERSIONS: Final = range(0x0300, 0x0400)
-"""Code points of TLS: no version of QUIC that has been given out is among them (IANA, QUIC Versions)."""
+"""TLS version code points. No registered QUIC version is among them (IANA, QUIC Versions)."""
 
 
 def check_together(when: Conditions) -> None:
-    """Raises `Expected` where no connection meets all the conditions."""
+    """Raises `Expected` if no connection can meet all the conditions."""
     for found, expected in _contradictions(when):
         raise Expected(expected, found=f"{found}, which no connection meets", key="when")
 
 
 def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
-    """What was found, and what is expected in its place."""
+    """Yields each contradiction as (what was found, what is expected instead)."""
     asked = f"`protocol: {', '.join(when.protocol)}`"
     for key, protocols in _ONLY_IN.items():
         if getattr(when, key) and when.protocol and not {*when.protocol} & {*protocols}:
@@ -74,7 +74,7 @@ def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
 
 
 def _is_implied(when: Conditions, inner: Conditions, key: str) -> bool:
-    """Whether what meets the conditions beside `not` meets this one in it."""
+    """Returns whether every connection that meets `when`'s own conditions also meets condition `key` of its `not`."""
     group = key.partition("_")[0]
     keys = [each for each in type(when).model_fields if each.startswith(f"{group}_")] if group in _GROUPS else [key]
     own, other = getattr(when, key), getattr(inner, key)
@@ -88,7 +88,10 @@ def _is_implied(when: Conditions, inner: Conditions, key: str) -> bool:
 
 
 def _is_within(key: str, value: Any, wider_key: str, wider: Any) -> bool:
-    """Whether whatever meets one value of a condition meets another, of the same condition or of its group."""
+    """Returns whether everything that meets `value` of condition `key` also meets `wider` of `wider_key`.
+
+    Both keys are the same condition or belong to the same group.
+    """
     if key == wider_key and value == wider:
         return True
     match wider_key:

@@ -1,4 +1,4 @@
-"""The decision on a connection, as the controller gets it."""
+"""Builds the decision on a connection that is reported to the controller."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shutdownlab.inspection.verdict import Action, Decision, FlowRule, Residual,
 
 
 def make_decision(flow: Flow, verdict: Verdict | None, action: DpiAction | None, rule: str | None) -> Decision:
-    """`verdict` and `action` None: it passes."""
+    """Returns the decision on `flow`. `verdict` and `action` None: it passes. `rule`: the deciding rule's name."""
     residual: Residual | None = None
     if verdict is not None and verdict.residual is not None:
         spec = verdict.residual

@@ -1,4 +1,4 @@
-"""The state a box keeps for one connection, and the table of them."""
+"""The state that a box keeps for one connection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLOSED: Final = 4
 
 
 class Flow:
-    """One connection. "Client" is whom the box takes for the opener; `swapped` says that it changed its mind."""
+    """One connection. The client is the end that the box takes for the opener; `swapped`: it is now the other end."""
 
     __slots__ = (
         "acks_early",
@@ -91,24 +91,24 @@ class Flow:
         self.dport = dport
         self.proto = proto
         self.opener = opener
-        """The side whose end opened it (a `Side`'s number)."""
+        """The side that opened it (a `Side`'s number)."""
         self.last = now
         self.first_seq = 0
-        """Of TCP the opener's number with which it began, as far as its first packet told it."""
+        """TCP: the opener's initial sequence number, as far as the first packet shows it."""
         self.state = NEW
         self.tracked = True
-        """The box still follows it; else its packets go by until something creates it anew."""
+        """Whether the box still tracks it; otherwise its packets pass until one of them recreates the state."""
         self.swapped = False
         self.given_up = False
         self.resync = False
-        """The next packet that tells the client's sequence number is believed."""
+        """Whether the client's sequence number is to be taken from its next packet."""
         self.resynced = False
-        """That has happened."""
+        """Whether such a resynchronisation has happened."""
         self.client: Stream | None = None
         self.server: Stream | None = None
         self.client_syn = -1
         self.server_syn = False
-        """A SYN without ACK has come from the other end."""
+        """Whether a SYN without ACK has come from the server."""
         self.client_ttl = 0
         self.server_ttl = 0
         self.fins = 0
@@ -117,43 +117,43 @@ class Flow:
         self.requests = 0
         self.syn_ack_loads = 0
         self.syn_acks: tuple[int, ...] = ()
-        """Where the server's data would begin by SYN/ACKs after its first."""
+        """The sequence numbers at which the server's data would begin by its SYN/ACKs after the first."""
         self.syns: tuple[int, ...] = ()
-        """Where the client's data would begin by its SYNs, once there is more than one."""
+        """The sequence numbers at which the client's data would begin by its SYNs, if there is more than one."""
         self.inspected = 0
-        """Packets with payload that were looked at."""
+        """Packets with payload inspected."""
         self.judged = 0
-        """Messages that no rule matched, of a protocol that cannot be read from the middle of its stream."""
+        """Messages already matched without a block, of a protocol that can only be parsed from its stream's start."""
         self.inside: str | None = None
-        """The proxy's protocol that what is now said on it is inside of."""
+        """The proxy protocol that the current messages are carried in; None outside a proxy."""
         self.stays = False
-        """Its messages are judged one by one, so that no flow rule may take it out of the box's sight."""
+        """Whether its messages are matched one by one, so that no flow rule may take it past the box."""
         self.untold = False
-        """A rule has let a message of it pass, which nobody has been told."""
+        """Whether a rule has let one of its messages pass and that is not reported yet."""
         self.message = b""
-        """The one that a rule matched, of a connection that carries several."""
+        """The bytes of the current message: the one that rules are being matched against, or that one matched."""
         self.limit = 0
         self.packets = 0
         self.udp: UdpSession | None = None
         self.recognition: Recognition | None = None
         self.rule = 0
-        """Index of the first rule that is still open."""
+        """Index of the first rule that may still match."""
         self.matched = -1
-        """Index of the rule that decided, -1 while none did."""
+        """Index of the rule that matched, -1 if none has."""
         self.draws: dict[int, float] | None = None
-        """What was drawn for it (`Lots`)."""
+        """Random numbers drawn for it (see `Lots`)."""
         self.decided = False
         self.passed = False
-        """On files: the box has let it go, and it is followed only to tell what it is."""
+        """Offline: the box has let it pass, and it is followed only to recognise its protocol."""
         self.followed: Flow | None = None
-        """Who is followed in the stead of this one, which is all that the box itself still knows."""
+        """Offline: the flow that is followed further to recognise it; this one is what the box itself still tracks."""
         self.decided_at = 0
-        """Number of the packet (of all the engine saw) that decided, 0 while none did."""
+        """Number of the packet (of all that the engine saw) that decided it, 0 while undecided."""
         self.reported = False
         self.told: tuple[str, int, int] | None = None
-        """On files, of its first decision: the action, the rule's index, and the number of the packet."""
+        """Offline: its first decision as (action, rule index or -1, packet number)."""
         self.verdict: Verdict | None = None
-        """Of the rule that matched; None while undecided and for a connection that passes."""
+        """The matching rule's verdict; None while undecided, and for a connection that passes."""
         self.residual: ResidualBlock | None = None
         self.after = 0
         self.counted = 0
@@ -162,6 +162,6 @@ class Flow:
         self.app: str | None = None
         self.host: str | None = None
         self.trace: Trace | None = None
-        """Its first packets, where a rule asks about them."""
+        """Its first packets, if a rule asks about them."""
         self.extra: object = None
-        """For whoever keeps records of flows."""
+        """Free for callers that keep their own record of the flow."""

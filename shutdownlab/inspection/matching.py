@@ -1,4 +1,4 @@
-"""Rules made ready for matching, and their three-valued answer: yes, no, or not known before more has been seen."""
+"""Rules compiled for matching, with a three-valued result: yes, no, or wait until more has been seen."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _PORT_PROTOCOLS: Final = {TCP: "tcp", UDP: "udp"}
 
 
 class AppLookup(Protocol):
-    """Who tells which app a connection is; the catalogue does."""
+    """Finds the app of a connection; `AppCatalogue` is one."""
 
     def app_of(self, recognition: Recognition | None, address: bytes, port: int) -> str | None:
-        """The app by name, else protocol, else fingerprint, else the address (4 or 16 bytes) that was connected to."""
+        """Returns the app by name, else protocol, else fingerprint, else server `address` (4 or 16 bytes); or None."""
 
 
 class PrefixSet:
-    """Membership of an address (bytes) in prefixes; one dictionary look-up per prefix length that occurs."""
+    """A set of prefixes that tests addresses (bytes) for membership, with one set look-up per prefix length in use."""
 
     __slots__ = ("by_length",)
 
@@ -58,7 +58,7 @@ class PrefixSet:
 
 
 class NameSet:
-    """The name conditions of a rule: exact and suffix are sets, so a rule may hold a million of them."""
+    """The name conditions of a rule. Exact names and suffixes are hash sets, so a rule may hold a million of them."""
 
     __slots__ = ("contains", "exact", "regexes", "suffixes")
 
@@ -95,7 +95,7 @@ class NameSet:
 
 
 class Matcher:
-    """One rule, its conditions in the order of their cost."""
+    """One compiled rule, whose conditions are tested in order of their cost."""
 
     __slots__ = (
         "about_answers",
@@ -141,7 +141,7 @@ class Matcher:
     def __init__(
         self, rule: InspectionRule, index: int, policy: InspectionPolicy, within: Conditions | None = None
     ) -> None:
-        """`within`: what stands in the rule's `not`, which a matcher of its own tests; None: all the rest."""
+        """`within`: the conditions of the rule's `not`, which get a matcher of their own; None: the rule's others."""
         when = rule.when if within is None else within
         self.rule = rule
         self.index = index
@@ -170,10 +170,10 @@ class Matcher:
         self.about_answers = when.about_answers
         self.shapes = [PacketShape(each) for each in when.first_packets]
         self.shapes_tested = False
-        """Whether it has hung on them, or on what a classifier says of them, for any connection."""
+        """Whether the shapes or the classifier have been tested for any connection."""
         self.classifier = when.classifier
         self.traced = max(len(self.shapes), when.classifier.packets if when.classifier is not None else 0)
-        """How many of a connection's first packets it asks about."""
+        """How many of a connection's first packets it needs."""
         self.direction = {None: -1, "outbound": 0, "inbound": 1}[when.direction]
         self.opener = {None: -1, "inside": 0, "outside": 1}[when.opener]
         self.subscribers = PrefixSet(when.subscriber) if when.subscriber else None
@@ -182,7 +182,7 @@ class Matcher:
         self.probability = when.probability
         self.hours = when.hours
         self.utc_offset = policy.utc_offset
-        # What it has drawn and been told is kept by its number.
+        # Draws and classifier scores are kept by index, so `not` needs one of its own.
         self.negated: Matcher | None = None if when.not_ is None else Matcher(rule, -1 - index, policy, when.not_)
         if self.negated is not None:
             self.traced = max(self.traced, self.negated.traced)
@@ -208,10 +208,10 @@ class Matcher:
         )
         self.needs_payload: bool = bool(self.apps) or besides
         self.apps_only = bool(self.apps) and not besides
-        """Of the conditions on content only the app: an address that is the app's alone settles it without any."""
+        """Whether `app` is its only condition on content: an address that only this app uses then suffices."""
 
     def test_headers(self, flow: Flow, now: float, lots: Lots) -> bool:
-        """The conditions that need no payload. The probability is drawn last, once for a connection."""
+        """Returns whether all conditions hold that need no payload. The probability is drawn last, once per flow."""
         if self.opener >= 0 and flow.opener != self.opener:
             return False
         if self.ports and not _port_in(flow.dport, flow.proto, self.ports):
@@ -245,9 +245,10 @@ class Matcher:
         last: bool,
         reads: bool = True,
     ) -> int:
-        """The conditions on content. `last`: nothing more will be seen, so what is not known now is no.
+        """Tests the conditions on content; returns YES, NO or WAIT.
 
-        `reads`: the box parses this protocol, and so finds keywords in it.
+        `last`: nothing more will be seen, so what is not known now counts as no. `reads`: the box parses this protocol,
+        and so finds keywords in it.
         """
         more = not last and recognition.more
         if self.about_answers and not (recognition.protocol == "dns" and recognition.method == "response"):
@@ -301,7 +302,7 @@ class Matcher:
         if self.agents:
             agent = recognition.user_agent
             if agent is None or not self._is_agent(agent):
-                unended = not last and recognition.length == UNENDED  # HTTP's headers go on behind the host's
+                unended = not last and recognition.length == UNENDED  # HTTP: User-Agent may follow Host
                 if agent is not None or not (more or unended):
                     return NO
                 answer = WAIT
@@ -350,7 +351,7 @@ class Matcher:
         return answer
 
     def _test_shapes(self, flow: Flow) -> int:
-        """Whether the first packets, as far as they have come, are what is asked for."""
+        """Tests the first packets seen so far against the shapes; returns YES, NO or WAIT."""
         self.shapes_tested = True
         packets = [] if flow.trace is None else flow.trace.packets
         for shape, packet in zip(self.shapes, packets, strict=False):
@@ -359,7 +360,7 @@ class Matcher:
         return YES if len(packets) >= len(self.shapes) else WAIT
 
     def _classify(self, flow: Flow) -> int:
-        """What the classifier says of the first packets, once as many have come as it is shown; it is asked once."""
+        """Tests the classifier's score, computed once per flow as soon as it has enough packets (until then WAIT)."""
         self.shapes_tested = True
         asked, trace = self.classifier, flow.trace
         if asked is None or trace is None or len(trace.packets) < asked.packets:
@@ -375,7 +376,7 @@ class Matcher:
         return any(name.removeprefix("*.") in self.names for name in recognition.certificate_names)
 
     def _fingerprint_matches(self, ja4: str) -> bool:
-        """Whole, or by its first one or two parts."""
+        """Returns whether the rule has this JA4, whole or by its first one or two parts."""
         while ja4:
             if ja4 in self.ja4:
                 return True
@@ -398,7 +399,7 @@ class Matcher:
         return any(part in lowered for part in self.agents)
 
     def _gives_address(self, answers: tuple[str, ...]) -> bool:
-        """Whether one of a response's records has one of the addresses; names among them are of CNAME records."""
+        """Returns whether a response has one of the rule's addresses; names in `answers` are CNAME targets."""
         addresses = self.answers
         return addresses is not None and any(
             address is not None and address in addresses for address in map(address_bytes, answers)
@@ -434,14 +435,14 @@ def _within(hours: tuple[time, time], local: float) -> bool:
 
 
 def address_bytes(text: str) -> bytes | None:
-    """`127.0.0.1` as `b"\\x7f\\0\\0\\1"`; None where the text is no address."""
+    """Parses `127.0.0.1` to `b"\\x7f\\0\\0\\1"`; returns None if the text is not an address."""
     with suppress(OSError, ValueError):
         return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
     return None
 
 
 def address_text(address: bytes) -> str:
-    """`b"\\x7f\\0\\0\\1"` as `127.0.0.1`; 4 or 16 bytes."""
+    """Formats `b"\\x7f\\0\\0\\1"` (4 or 16 bytes) as `127.0.0.1`."""
     if len(address) == 4:
         return _DOTTED[address[0]] + _DOTTED[address[1]] + _DOTTED[address[2]] + str(address[3])
     return inet_ntop(AF_INET6, address)

@@ -12,18 +12,18 @@ from shutdownlab.config.scalars import whole, written
 from shutdownlab.config.wording import Expected, did_you_mean, one_of
 
 NAMES: Final = MappingProxyType({kind.value: kind.name.replace("_", "-") for kind in RdataType if kind.value})
-"""By number; what a question is shown as, and what rules are brought to."""
+"""By number: the canonical names, in which questions are shown and rules are compared."""
 _NUMBERS: Final = MappingProxyType({name: number for number, name in NAMES.items()})
 _COMMON: Final = ("A", "AAAA", "HTTPS", "SVCB", "TXT", "MX", "NS", "CNAME", "PTR", "ANY")
 
 
 def name_of(number: int) -> str:
-    """`65` as "HTTPS", `65400` as "TYPE65400"."""
+    """Returns a record type's canonical name: "HTTPS" for 65, "TYPE65400" for 65400."""
     return NAMES.get(number) or f"TYPE{number}"
 
 
 def query_type(value: Any) -> str:
-    """`HTTPS`, `https`, `TYPE65`, `65` as what a question of that type is shown as."""
+    """Parses `HTTPS`, `https`, `TYPE65` or `65` to the canonical name "HTTPS"; raises `Expected`."""
     text = written(value).upper()
     if text in _NUMBERS:
         return text

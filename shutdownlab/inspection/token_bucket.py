@@ -1,10 +1,10 @@
-"""Policing: what exceeds the rate is dropped, not delayed (as measured of the 2021 throttle, Xue et al., IMC 2021)."""
+"""Policing: packets above the rate are dropped, not delayed (measured of the 2021 throttle, Xue et al., IMC 2021)."""
 
 from __future__ import annotations
 
 
 class Bucket:
-    """A token bucket; `kbit` is 1000 bit/s of IP packets, `burst` bytes its depth."""
+    """A token bucket with a rate of `kbit` (1000 bit/s, of IP packets) and a depth of `burst` bytes."""
 
     __slots__ = ("burst", "last", "rate", "tokens")
 
@@ -15,7 +15,7 @@ class Bucket:
         self.last = now
 
     def take(self, size: int, now: float) -> bool:
-        """True if a packet of `size` bytes still fits. One larger than the burst fits when the bucket is full."""
+        """Returns whether a packet of `size` bytes fits, and takes its tokens. If the bucket is full, any size fits."""
         if now > self.last:
             self.tokens = min(self.burst, self.tokens + (now - self.last) * self.rate)
             self.last = now
@@ -23,7 +23,7 @@ class Bucket:
             self.tokens -= size
             return True
         if self.tokens >= self.burst:
-            # A segmentation-offload frame: let it pass, and let the debt be paid before the next.
+            # A segmentation-offload frame larger than the bucket passes; later ones are dropped until its debt is paid.
             self.tokens -= size
             return True
         return False

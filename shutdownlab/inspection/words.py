@@ -1,11 +1,11 @@
-"""Machine words out of bytes: by mypyc's runtime where the package is compiled, by whole numbers where it is not."""
+"""Reads machine words from bytes: by mypyc's runtime where the package is compiled, by Python integers otherwise."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import Final
 
-with contextlib.suppress(ImportError):  # only compiled code calls them, and then they are installed
+with contextlib.suppress(ImportError):  # only compiled code calls them, and its environments have them
     from librt.strings import read_i32_be, read_i32_le, read_i64_be
     from mypy_extensions import i64
 
@@ -13,7 +13,7 @@ COMPILED: Final = not __file__.endswith(".py")
 
 
 def unsigned32(data: bytes, at: int, little: bool) -> int:
-    """The 32-bit number at `at`; there must be four bytes."""
+    """Returns the unsigned 32-bit number at offset `at`, where there must be four bytes."""
     if COMPILED:
         word: int = read_i32_le(data, at) if little else read_i32_be(data, at)
         return word & 0xFFFFFFFF
@@ -21,10 +21,10 @@ def unsigned32(data: bytes, at: int, little: bool) -> int:
 
 
 def sum_of_words(data: bytes, start: int, end: int) -> int:
-    """A number congruent modulo 65535 to the sum of the 16-bit big-endian words of `data[start:end]`.
+    """Returns a number congruent modulo 65535 to the sum of the 16-bit big-endian words of `data[start:end]`.
 
-    An odd last byte is padded with a zero; the result is 0 only if all bytes are. As 2^16, and so 2^32, is 1 modulo
-    65535, words of any size may be added up, and one division of the whole as a number does it too.
+    An odd last byte is padded with a zero; the result is 0 only if all bytes are. Since 2^16 and 2^32 are 1 modulo
+    65535, larger words may be summed instead, or the whole slice reduced as one number.
     """
     if COMPILED:
         return _add_up(data, start, end)

@@ -1,4 +1,4 @@
-"""What a DPI box does to a connection, one action a module; `registry` has those that are installed."""
+"""The actions of a DPI box, one a module; `registry` lists the installed ones."""
 
 from shutdownlab import inspection
 

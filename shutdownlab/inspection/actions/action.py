@@ -1,4 +1,4 @@
-"""What an action is: one class for what a DPI box does to a connection, registered under `shutdownlab.actions`."""
+"""The base class of actions: what a DPI box does to a connection. They are registered under `shutdownlab.actions`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shutdownlab.inspection.policy import Verdict
 
 Effect = tuple[bool, bytes | None, tuple[Injection, ...]]
-"""What becomes of a packet: whether it goes on, what goes on in its place, and what is injected."""
+"""An action's result for one packet: whether to forward it, a replacement frame or None, and the frames to inject."""
 
 GO_ON: Final[Effect] = (True, None, ())
 STOP: Final[Effect] = (False, None, ())
@@ -24,23 +24,24 @@ DEFAULT_TTL: Final = 64
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class DpiAction:
-    """An action of one box. On-path, nothing it says about forwarding counts.
+    """An action of one box. In an on-path box, the forwarding part of its results is ignored.
 
-    Of a connection that a rule matched, `first` is given the packet that gave it away, `later` every further one that
-    the box still sees, and `residual` what comes under residual censorship. It keeps its state in the `Flow`.
-    `from_opener`: the packet comes from who opened the connection; `side`: it came in by this side of the box.
+    For a connection that a rule matched, `first` gets the packet that triggered the rule, `later` every further packet
+    that the box still sees, and `residual` the packets under residual censorship. State is kept in the `Flow`.
+    `from_opener`: the packet comes from the end that opened the connection; `side`: the side of the box it came in by
+    (a `Side`'s number).
     """
 
     name: ClassVar[str] = ""
-    """As policies write it."""
+    """The action's name in policies."""
     fields: ClassVar[frozenset[str]] = frozenset()
-    """Of a `Verdict`, what a policy may give for it; `action` and `residual` go with every one."""
+    """The `Verdict` keys that a policy may give with this action; `action` and `residual` are always allowed."""
     in_path_only: ClassVar[bool] = False
-    """It must stop or change packets, which a box that only has copies cannot."""
+    """Whether it must stop or change packets, which an on-path box cannot because it only gets copies."""
     meets_answers: ClassVar[bool] = True
-    """It can be done to a DNS response."""
+    """Whether it can be applied to a DNS response."""
     flow_rule: ClassVar[FlowRule | None] = None
-    """The flow rule that carries it out on later packets in the box's stead; None: only the box can."""
+    """The switch's flow rule that can apply it to later packets instead of the box; None: only the box can."""
 
     def __init__(self, rng: random.Random, on_path: bool) -> None:
         self.rng = rng
@@ -48,20 +49,20 @@ class DpiAction:
 
     @classmethod
     def check(cls, verdict: Verdict) -> None:
-        """Raise `Expected` where a verdict of this action lacks something."""
+        """Raises `Expected` if a verdict of this action lacks a key that it needs."""
 
     @classmethod
     def beyond_on_path(cls, verdict: Verdict) -> str:
-        """What of the verdict an on-path box cannot do, in a message's words; empty where it can do all of it."""
+        """Returns which part of the verdict an on-path box cannot do, for messages; "" if it can do all of it."""
         return f"the verdict {verdict.action}" if cls.in_path_only else ""
 
     @classmethod
     def can_meet(cls, protocol: str) -> bool:
-        """Whether it can be done to connections of a protocol; of one that it can't, a rule is refused."""
+        """Returns whether it can be applied to connections of `protocol`; rules that combine others are refused."""
         return True
 
     def rule_for(self, flow: Flow, verdict: Verdict) -> FlowRule | None:
-        """The flow rule that this connection can be left to."""
+        """Returns the flow rule that can take over this connection, or None if it must stay in the box."""
         residual = verdict.residual
         answered = residual is not None and residual.action == "reset"
         return None if flow.protocol == "dns" or verdict.after_packets or answered else self.flow_rule
@@ -80,12 +81,12 @@ class DpiAction:
     # -- for those that inject ------------------------------------------------------------------------------------
 
     def ttl(self, verdict: Verdict, seen: int) -> int:
-        """Of an injected packet, whose pretended sender's own was last seen as `seen` (0: never)."""
+        """Returns an injected packet's TTL; `seen`: the TTL of its pretended sender's own packets (0: none seen)."""
         ttl: int = verdict.ttl or seen or DEFAULT_TTL
         return ttl
 
     def ipid(self, verdict: Verdict, packet: Packet) -> int:
-        """The IPv4 identification of a packet that is injected because of `packet`."""
+        """Returns the IPv4 identification of a packet that is injected in reaction to `packet`."""
         ipid = verdict.ipid
         if ipid == "copy":
             return packet.fragment_id & 0xFFFF
@@ -93,5 +94,5 @@ class DpiAction:
 
 
 def suffers(verdict: Verdict, from_opener: bool) -> bool:
-    """Whether the verdict is about packets of this end."""
+    """Returns whether the verdict applies to packets from this end, by its `directions`."""
     return verdict.directions == "both" or (verdict.directions == "client") == from_opener

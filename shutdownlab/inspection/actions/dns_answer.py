@@ -1,4 +1,4 @@
-"""Answer a DNS question in the resolver's name."""
+"""The action `dns`: answers a DNS query with a forged response from the resolver's address."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class DnsAnswer(DpiAction):
         ttl = self.ttl(verdict, flow.server_ttl)
         ipid = self.ipid(verdict, packet)
         if packet.proto == UDP:
-            # Behind a relay's header, which says of the answer whom it is from.
+            # Keep a SOCKS relay's header, which in an answer names its source.
             answer = packet.data[: len(packet.data) - len(query)] + answer
             frames = [forge.udp_as_receiver(packet, answer, ttl=ttl, ipid=ipid)] * verdict.count
             return forward, None, tuple([Injection(Side(side), frame) for frame in frames])

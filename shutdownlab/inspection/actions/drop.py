@@ -1,4 +1,4 @@
-"""Drop a connection's packets, those of one end or of both, at once or after some more."""
+"""The action `drop`: drops a connection's packets, from one end or both, at once or after a number of packets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Let a number of bytes of a connection through, and nothing after them."""
+"""The action `freeze`: lets a number of payload bytes of a connection through, and drops everything after them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Hand a TLS connection to the box's proxy, which answers it with a forged certificate. The proxy is the box's."""
+"""The action `intercept`: hands a TLS connection to the box's proxy, which answers with a forged certificate.
+
+The proxy itself is part of the box, not of this package.
+"""
 
 from __future__ import annotations
 
@@ -11,5 +14,5 @@ class Intercept(DpiAction):
 
     @classmethod
     def can_meet(cls, protocol: str) -> bool:
-        """What a forged certificate can stand in for: TLS over TCP, and what goes by other names inside it."""
+        """Returns whether `protocol` is TLS over TCP, or one of the protocols recognised inside it."""
         return protocol in ("tls", "dot", "doh", "tor")

@@ -1,4 +1,4 @@
-"""Answer a web request in the server's name: with a block page, or a redirect to one."""
+"""The actions `block-page` and `redirect`: answer an HTTP request as if from the server, with a page or a redirect."""
 
 from __future__ import annotations
 
@@ -27,18 +27,21 @@ class BlockPage(Injecting):
 
     @classmethod
     def can_meet(cls, protocol: str) -> bool:
-        """Who asked in the clear can read a page."""
+        """Returns whether `protocol` is HTTP in the clear, in which a page can be injected."""
         return protocol == "http"
 
     def response(self, verdict: Verdict) -> bytes:
-        """The HTTP response."""
+        """Returns the forged HTTP response."""
         reason = {200: "OK", 403: "Forbidden", 451: "Unavailable For Legal Reasons"}.get(verdict.status, "Blocked")
         return forge.http_response(verdict.status, reason, _HEADERS, verdict.body.encode())
 
     def last_word(
         self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, forwarded: bool
     ) -> tuple[Injection, ...]:
-        """An answer to the client, and a reset to the server; resets where it is not the client who spoke."""
+        """Returns the response to the client and, unless `verdict.to` is "client", a reset to the server.
+
+        If the server sent `packet`, returns resets alone.
+        """
         if packet.proto != TCP or not from_opener:
             return self.resets(flow, verdict, packet, from_opener, side, forwarded)
         data = self.response(verdict)

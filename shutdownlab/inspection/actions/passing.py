@@ -1,4 +1,4 @@
-"""Let a connection pass."""
+"""The action `pass`: lets a connection pass."""
 
 from __future__ import annotations
 

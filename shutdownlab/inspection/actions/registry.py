@@ -1,4 +1,4 @@
-"""The actions that are installed: those that ship, and those of a user's packages."""
+"""The installed actions: those that ship, and those of other installed packages."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.inspection.actions.action import DpiAction
 
 GROUP: Final = "shutdownlab.actions"
-"""The entry point group: each entry is a class of one action, under the action's name."""
+"""The entry point group: each entry is an action's class, under the action's name."""
 
 
 @cache
 def installed_actions() -> Mapping[str, type[DpiAction]]:
-    """All of them by name, found once; raises `BadInput` where one cannot be used."""
+    """Returns all installed actions by name (cached); raises `BadInput` if one cannot be loaded or there is none."""
     kinds = Extensions(GROUP, DpiAction)
     try:
         found = {name: kinds[name] for name in kinds}

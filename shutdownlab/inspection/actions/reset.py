@@ -1,4 +1,4 @@
-"""End a TCP connection by resets: injected towards either end, or made of the connection's own packets."""
+"""The action `reset`: ends a TCP connection by injected resets, or by turning its own packets into resets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Injecting(DpiAction):
-    """What inject a last word into a connection, and stop what then still comes. By itself it says resets."""
+    """Base of actions that inject final packets into a connection and drop what follows; by default, resets."""
 
     @classmethod
     def can_meet(cls, protocol: str) -> bool:
-        """Only TCP has connections to reset."""
+        """Returns whether `protocol` runs over TCP: only TCP connections can be reset."""
         return protocol in installed_recognisers().over_tcp
 
     def first(self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, now: float) -> Effect:
@@ -29,7 +29,7 @@ class Injecting(DpiAction):
         return forward, None, self.last_word(flow, verdict, packet, from_opener, side, forward)
 
     def later(self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, now: float) -> Effect:
-        # A retransmission shows that an end has not heard yet.
+        # The client still sends data, so the first injection has not reached it: inject again.
         if from_opener and packet.end > packet.payload and not packet.flags & RST:
             return self.first(flow, verdict, packet, from_opener, side, now)
         return GO_ON if packet.flags & (RST | FIN) or verdict.forward_trigger else STOP
@@ -42,7 +42,10 @@ class Injecting(DpiAction):
     def resets(
         self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, forwarded: bool
     ) -> tuple[Injection, ...]:
-        """Resets towards both ends, numbered as each expects them next."""
+        """Returns resets towards the ends in `verdict.to`, with the sequence numbers that each expects next.
+
+        `forwarded`: `packet` itself goes on, so its receiver expects the bytes after it.
+        """
         if packet.proto != TCP:
             return ()
         flags = forge.flag_bits(verdict.flags)
@@ -93,7 +96,7 @@ class Reset(Injecting):
         return "a reset by `rewrite`" if verdict.rewrite else ""
 
     def rule_for(self, flow: Flow, verdict: Verdict) -> FlowRule | None:
-        """A switch can drop, but it cannot reset: residual censorship stays in the box."""
+        """Returns None with residual censorship too: a switch can drop packets but not answer them with resets."""
         stays = verdict.rewrite or verdict.residual is not None
         return None if stays else super().rule_for(flow, verdict)
 
@@ -120,7 +123,7 @@ class Reset(Injecting):
         return GO_ON if self.on_path else STOP
 
     def _rewrite(self, verdict: Verdict, packet: Packet, from_opener: bool) -> Effect:
-        """TSPU's way: packets towards the end that shall give up lose their payload and become resets."""
+        """Strips the payload of packets towards `verdict.to` and sets its flags on them, as the TSPU does."""
         towards_client = not from_opener
         if verdict.to != "both" and (verdict.to == "client") != towards_client:
             return GO_ON

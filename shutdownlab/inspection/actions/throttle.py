@@ -1,4 +1,4 @@
-"""Slow a connection down: what exceeds its rate is dropped."""
+"""The action `throttle`: polices a connection's rate in each direction; packets above it are dropped."""
 
 from __future__ import annotations
 
