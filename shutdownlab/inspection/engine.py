@@ -1,4 +1,4 @@
-"""The inspection engine: a frame and the time in, what to do with it out. No I/O, no clock, no exceptions on any input.
+"""The inspection engine: takes a frame and the time, returns what to do with it. No I/O, no clock, never raises.
 
 One engine is one box: a policy (what is blocked), a profile (how the box parses and reacts) and its flow table.
 """
@@ -32,16 +32,15 @@ from shutdownlab.inspection.verdict import Action, Decision, FrameOutcome, Injec
 __all__ = ["Action", "Decision", "Engine", "FrameOutcome", "Injection", "Residual", "Side"]
 
 SWEEP_EVERY: Final = 5.0
-"""Seconds between looks through the whole flow table for what has timed out."""
+"""Seconds between sweeps of the whole flow table for expired entries."""
 
 
 class Engine:
-    """`process` each frame in the order of arrival; `expire` now and then.
+    """One box. Call `process` with each frame in arrival order, and `expire` now and then.
 
-    `apps` tells which app a connection is (None: the catalogue that ships), `recognisers` its protocol (None: those
-    installed). `classify`: follow connections until they
-    are recognised even where no rule could match any more, as `inspect` does on files. `seed` makes chance repeatable;
-    `chance` stands in its place.
+    `apps` finds a connection's app (None: the catalogue that ships), `recognisers` its protocol (None: the installed
+    ones). `classify`: follow connections until they are recognised, even when no rule can match any more, as `inspect`
+    does on captures. `seed` makes random draws repeatable; `chance` replaces them.
     """
 
     def __init__(
@@ -75,13 +74,13 @@ class Engine:
         self.classifier = Classifier(profile, self.recognisers, self.rules, self.tracker, self.enforcer, classify)
         self.malformed = 0
         self.disbelieved = 0
-        """Packets that failed the profile's validation."""
+        """Packets that failed the profile's `validate`."""
         self._swept = 0.0
         self._packets_low, self._packets_high = profile.budget.packets
         self._fragments = profile.ip.fragments
         self._tunnels = profile.ip.tunnels
         self._parts = classify and self.rules.count > 0
-        """Of connections that are followed although the box has let them go it must be known what the box knows."""
+        """Whether flows followed only for recognition need a separate record of what the box still tracks of them."""
         self._holds = profile.ip.hold and not self.on_path
 
     # -- the outside ------------------------------------------------------------------------------------------------
@@ -89,15 +88,18 @@ class Engine:
     def process(
         self, frame: bytes, side: Side, now: float, *, checksum_trusted: bool = False, segment: int = 0
     ) -> FrameOutcome:
-        """Inspect one Ethernet frame that came in by `side` at `now` (seconds; only differences and hours matter).
+        """Inspects one Ethernet frame that came in by `side` at `now` (seconds; Unix time where rules have `hours`).
 
-        `checksum_trusted`: the sender's kernel vouches for checksums it has not finished. `segment`: payload bytes of
-        each packet that a segmentation-offload frame stands for (0: it is one packet).
+        `checksum_trusted`: do not check checksums, as the sender's kernel has yet to fill them in. `segment`: payload
+        bytes per packet of a segmentation-offload frame (0: it is one packet).
         """
         return self.inspect(decode(frame), side, now, checksum_trusted, segment)
 
     def expire(self, now: float) -> int:
-        """Forget connections, residual blocks and fragments whose time is over; returns how many. Sweeps rarely."""
+        """Drops expired connections, residual blocks and fragments; returns how many.
+
+        Does nothing within `SWEEP_EVERY` seconds of the last sweep.
+        """
         if now - self._swept < SWEEP_EVERY and now >= self._swept:
             return 0
         self._swept = now
@@ -105,14 +107,14 @@ class Engine:
 
     @property
     def intercepts(self) -> bool:
-        """Whether any verdict of this box's is to intercept."""
+        """Whether any verdict of this box can be `intercept`."""
         blocks = [self.profile.verdict_for(name).action for name in type(self.profile.block).model_fields]
         actions = {matcher.rule.verdict.action for matcher in self.rules.matchers}
         return Action.INTERCEPT in actions or (Action.BLOCK in actions and Action.INTERCEPT in blocks)
 
     @property
     def counters(self) -> dict[str, object]:
-        """Everything counted so far, as plain data."""
+        """All counters so far, as plain data."""
         return {
             "profile": self.profile.name,
             "packets": self.enforcer.packets,
@@ -131,8 +133,10 @@ class Engine:
     # -- packets ----------------------------------------------------------------------------------------------------
 
     def inspect(self, packet: Packet, side: int, now: float, trusted: bool = False, segment: int = 0) -> FrameOutcome:
-        """`process` for a packet that is already decoded."""
-        # `side` below 0: not known, as on files; then whoever opened the connection is inside.
+        """Like `process`, for a packet that is already decoded.
+
+        `side` below 0: unknown, as in captures; the end that opened the connection then counts as inside.
+        """
         enforcer = self.enforcer
         enforcer.packets += 1
         if packet.fragment_more or packet.fragment_offset:
@@ -206,7 +210,7 @@ class Engine:
     def _follow(
         self, flow: Flow, packet: Packet, from_opener: bool, side: int, now: float, trusted: bool, segment: int
     ) -> None:
-        """Look on at a connection that the box has let go, to tell what it is."""
+        """Follows a connection that the box has let pass, to recognise its protocol."""
         flow.last = now
         flow.packets += 1
         if not self.validator.believes(packet, flow, from_opener != flow.swapped, trusted):
@@ -236,7 +240,7 @@ class Engine:
         return FrameOutcome(True, outcome.replacement, outcome.inject + released, outcome.decision)
 
     def _create(self, packet: Packet, key: bytes, side: int, now: float, trusted: bool) -> Flow | None:
-        """State for a new connection; None where the box makes none."""
+        """Creates and returns the state of a new connection; None if the box tracks none for this packet."""
         proto = packet.proto
         table = self.table
         if proto == TCP and not self.tracker.may_create(packet):
@@ -252,7 +256,7 @@ class Engine:
             if table.is_full():
                 return None
         flow = new_flow(packet, key, side, now)
-        # A box beside the path may read a SYN/ACK ahead of its SYN: either tells the number that the client began with.
+        # An on-path box may get a SYN/ACK before its SYN; either shows the client's initial sequence number.
         flow.first_seq = packet.seq if packet.flags & (SYN | ACK) != SYN | ACK else (packet.ack - 1) & 0xFFFFFFFF
         if proto not in (TCP, UDP):
             flow.protocol = PROTOCOL_NAMES.get(proto, "unknown")

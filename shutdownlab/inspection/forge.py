@@ -1,7 +1,7 @@
-"""Forged packets: resets, data (block pages) and DNS answers that seem to come from the other end.
+"""Forges packets: resets, data (block pages) and DNS answers that appear to come from the other end.
 
-Every frame is built from one that was seen: link addresses swapped or kept, so that it leaves by the right port, tags
-kept, addresses and ports as the pretended sender's.
+Every frame is built from a captured one: link addresses swapped or kept, so that it leaves by the right port, tags
+kept, addresses and ports those of the pretended sender.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FLAG_BITS: Final = {"F": 0x01, "S": 0x02, "R": 0x04, "P": 0x08, "A": 0x10, "U": 
 
 
 def flag_bits(letters: str) -> int:
-    """`"RA"` as the flag byte 0x14; raises KeyError on a letter that is no flag."""
+    """Returns the TCP flag byte of `letters`: 0x14 for "RA". Raises KeyError for a letter that is no flag."""
     bits = 0
     for letter in letters:
         bits |= FLAG_BITS[letter]
@@ -25,9 +25,9 @@ def flag_bits(letters: str) -> int:
 
 
 def link_header(packet: Packet, back: bool) -> bytes:
-    """The bytes before the IP header; the two link addresses swapped for a frame that goes `back`.
+    """Returns the link header for a frame in reaction to `packet`; `back`: towards its sender, addresses swapped.
 
-    A tunnel's outer headers are left out: the injected packet travels by itself.
+    A tunnel's outer headers are left out: the injected packet is not encapsulated.
     """
     frame = packet.frame
     at = 14
@@ -41,7 +41,7 @@ def link_header(packet: Packet, back: bool) -> bytes:
 
 
 def ip_packet(src: bytes, dst: bytes, proto: int, body: bytes, *, ttl: int, ipid: int) -> bytes:
-    """An IP packet around a finished transport `body`; `ipid` is unused in IPv6."""
+    """Returns an IP packet around a finished transport `body`; IPv6 ignores `ipid`."""
     if len(src) == 4:
         total = 20 + len(body)
         head = bytearray(20)
@@ -85,7 +85,7 @@ def udp_body(src: bytes, dst: bytes, sport: int, dport: int, data: bytes) -> byt
 def tcp_as_sender(
     packet: Packet, seq: int, ack: int, flags: int, *, ttl: int, window: int, ipid: int, data: bytes = b""
 ) -> bytes:
-    """A frame that goes the packet's way, as its sender would have sent it."""
+    """Returns a TCP frame in `packet`'s direction, as if from its sender."""
     body = tcp_body(packet.src, packet.dst, packet.sport, packet.dport, seq, ack, flags, window, data)
     return link_header(packet, back=False) + ip_packet(packet.src, packet.dst, TCP, body, ttl=ttl, ipid=ipid)
 
@@ -93,19 +93,19 @@ def tcp_as_sender(
 def tcp_as_receiver(
     packet: Packet, seq: int, ack: int, flags: int, *, ttl: int, window: int, ipid: int, data: bytes = b""
 ) -> bytes:
-    """A frame that goes back to the packet's sender, as its receiver would have sent it."""
+    """Returns a TCP frame back to `packet`'s sender, as if from its receiver."""
     body = tcp_body(packet.dst, packet.src, packet.dport, packet.sport, seq, ack, flags, window, data)
     return link_header(packet, back=True) + ip_packet(packet.dst, packet.src, TCP, body, ttl=ttl, ipid=ipid)
 
 
 def udp_as_receiver(packet: Packet, data: bytes, *, ttl: int, ipid: int) -> bytes:
-    """A datagram back to the packet's sender."""
+    """Returns a UDP frame back to `packet`'s sender, as if from its receiver."""
     body = udp_body(packet.dst, packet.src, packet.dport, packet.sport, data)
     return link_header(packet, back=True) + ip_packet(packet.dst, packet.src, UDP, body, ttl=ttl, ipid=ipid)
 
 
 def http_response(status: int, reason: str, headers: dict[str, str], body: bytes) -> bytes:
-    """An HTTP/1.1 response that closes the connection."""
+    """Returns an HTTP/1.1 response that closes the connection."""
     lines = [f"HTTP/1.1 {status} {reason}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
@@ -113,10 +113,10 @@ def http_response(status: int, reason: str, headers: dict[str, str], body: bytes
 
 
 def dns_answer(query: bytes, *, rcode: int, addresses: tuple[bytes, ...], ttl: int) -> bytes | None:
-    """An answer to the DNS message `query`: its question repeated, an A or AAAA per fitting address.
+    """Returns an answer to the DNS message `query`: its question, and an A or AAAA record per address of its type.
 
-    None if the message has no single readable question. An address of the other family is left out, which makes an
-    empty answer (NOERROR without records). Source: RFC 1035 §4.
+    None if the message does not have exactly one readable question. Addresses of the other family are left out; if none
+    is left, the answer has no records. `ttl` in seconds. Source: RFC 1035 §4.
     """
     if len(query) < 17 or query[4:6] != b"\0\1":
         return None

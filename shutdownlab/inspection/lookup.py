@@ -1,9 +1,9 @@
-"""Look-ups whose time does not grow with their size: names by their suffixes, addresses by their prefixes.
+"""Look-ups whose time does not grow with the table: names by suffix, addresses by prefix.
 
-A million suffixes and a hundred thousand prefixes are what national block lists come to. Both are hash tables: a name
-costs one probe a label, an address one a prefix length that occurs (at most 33 for IPv4, 129 for IPv6). Measured by
-`benchmarks/catalogue.py`: 96 bytes a suffix, 72 bytes a prefix, everything included, and the
-same rate for a thousand entries as for all of them but for the processor's caches.
+Sized for national block lists: a million suffixes and a hundred thousand prefixes. Both are hash tables: a name costs
+one probe per label, an address one per prefix length in use (at most 33 for IPv4, 129 for IPv6). Measured by
+`benchmarks/catalogue.py`: 96 bytes a suffix and 72 bytes a prefix in all, and apart from cache misses the same rate for
+a thousand entries as for all of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 
 
 class SuffixMap(Generic[Value]):
-    """Domains with everything below them; the longest match wins."""
+    """Maps domains, each with everything below it, to values; the longest match wins."""
 
     __slots__ = ("_values",)
 
@@ -30,12 +30,12 @@ class SuffixMap(Generic[Value]):
             self.add(suffix, value)
 
     def add(self, suffix: str, value: Value) -> None:
-        """Names may be spelled as people do (`*.Example.ORG.`, an IDN); what can be no name is left out."""
+        """Adds a suffix in any spelling (`*.Example.ORG.`, an IDN); ignores text that is not a domain name."""
         with suppress(Expected):
             self._values[domain(suffix)] = value
 
     def find(self, name: str) -> Value | None:
-        """The value of the longest suffix of `name`, which must be normalised as recognisers do."""
+        """Returns the value of the longest suffix of `name`, which must be normalised as recognisers do; or None."""
         values = self._values
         at = 0
         while True:
@@ -51,7 +51,7 @@ class SuffixMap(Generic[Value]):
 
 
 class PrefixMap(Generic[Value]):
-    """IPv4 and IPv6 prefixes; the longest match wins."""
+    """Maps IPv4 and IPv6 prefixes to values; the longest match wins."""
 
     __slots__ = ("_first", "_v4", "_v6")
 
@@ -66,14 +66,14 @@ class PrefixMap(Generic[Value]):
             shift = network.max_prefixlen - network.prefixlen
             table = by_length.setdefault((network.version, shift), {})
             table[int(network.network_address) >> shift] = value
-        # By the first two bytes of an IPv4 address: most belong to no prefix, which is then told at once.
+        # By the first two bytes of an IPv4 address: rejects most addresses, which are in no prefix, at once.
         self._first = bytes(first)
-        # The smallest shift, which is the longest prefix, first.
+        # The smallest shift first, which is the longest prefix.
         self._v4 = [(shift, by_length[4, shift]) for version, shift in sorted(by_length) if version == 4]
         self._v6 = [(shift, by_length[6, shift]) for version, shift in sorted(by_length) if version == 6]
 
     def find(self, address: bytes) -> Value | None:
-        """The value of the longest prefix around `address` (4 or 16 bytes)."""
+        """Returns the value of the longest prefix that contains `address` (4 or 16 bytes), or None."""
         if len(address) == 4 and not self._first[(address[0] << 8) | address[1]]:
             return None
         number = int.from_bytes(address, "big")

@@ -1,9 +1,9 @@
-"""One frame taken apart: Ethernet (SNAP, VLAN, QinQ, PPPoE, MPLS, 802.1ah), IPv4 and IPv6 with what may stand behind
-their headers, TCP, UDP, IP in IP.
+"""Decodes a frame: Ethernet (SNAP, VLAN, QinQ, PPPoE, MPLS, 802.1ah), IPv4 and IPv6 with extension headers, TCP, UDP,
+IP in IP.
 
-Nothing is copied but the addresses; everything else is an offset into the frame. `decode` and `decode_ip` never raise:
-what cannot be read has `problem` set, and the fields read so far. Sources: RFC 791, 8200, 4302, 9293, 768, 2516, 3032,
-4448, 1042.
+Only the addresses are copied; everything else is an offset into the frame. `decode` and `decode_ip` never raise: a
+packet that cannot be read has `problem` set, and the fields read so far. Sources: RFC 791, 8200, 4302, 9293, 768, 2516,
+3032, 4448, 1042.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ OPTION_MD5: Final = 19
 _MAX_TAGS: Final = 8
 _MAX_TUNNELS: Final = 3
 _LONGEST_8023: Final = 1500
-"""Up to this number what stands in an EtherType's place is the frame's length (IEEE 802.3 §3.2.6)."""
+"""Up to this value, the EtherType field holds the frame's length (IEEE 802.3 §3.2.6)."""
 SNAP: Final = (b"\xaa\xaa\x03\0\0\0", b"\xaa\xaa\x03\0\0\xf8")
-"""What an 802.2 header with an EtherType behind it begins with (RFC 1042; 802.1H)."""
+"""The first bytes of an 802.2 header that is followed by an EtherType (RFC 1042; 802.1H)."""
 _NO_TYPE: Final = -1
 TAGS: Final = (ETHER_VLAN, ETHER_QINQ, *ETHER_QINQ_OLD)
-"""EtherTypes of four bytes that say which line a frame belongs to."""
+"""EtherTypes of VLAN tags, which are four bytes long."""
 _TYPES: Final = (
     ETHER_IPV4,
     ETHER_IPV6,
@@ -56,7 +56,7 @@ _TYPES: Final = (
     ETHER_MPLS,
     ETHER_MPLS_MULTICAST,
 )
-"""Whose frames are read."""
+"""The EtherTypes that are decoded."""
 
 
 class Packet:
@@ -98,14 +98,14 @@ class Packet:
         self.ttl = 0
         self.fragment_id = 0
         self.fragment_offset = 0
-        """Bytes; with `fragment_more` this is a fragment of a datagram."""
+        """In bytes. The packet is a fragment if this is above 0 or `fragment_more` is set."""
         self.fragment_more = False
         self.l4 = 0
         self.payload = 0
         self.end = 0
-        """Where the packet ends by its own length fields; may lie beyond what was captured."""
+        """Offset at which the packet ends by its own length fields; may be beyond what was captured."""
         self.captured_end = 0
-        """Where its captured bytes end: min(end, len(frame))."""
+        """Offset at which its captured bytes end: min(end, len(frame))."""
         self.sport = 0
         self.dport = 0
         self.seq = 0
@@ -115,7 +115,7 @@ class Packet:
         self.urgent = 0
         self.problem: str | None = None
         self.reassembled = False
-        """Put together from fragments: the IPv4 header checksum is not to be looked at."""
+        """Whether it was reassembled from fragments, so that its IPv4 header checksum means nothing."""
 
     @property
     def is_fragment(self) -> bool:
@@ -128,11 +128,11 @@ class Packet:
 
     @property
     def data_length(self) -> int:
-        """The transport payload's length on the wire: TCP sequence numbers advance by it."""
+        """The transport payload's length on the wire, by which TCP sequence numbers advance."""
         return self.end - self.payload
 
     def option(self, kind: int) -> bytes | None:
-        """The value of a TCP option, None if it is not there. Malformed options end the walk."""
+        """Returns the value of the TCP option `kind`, None if it is absent. A malformed option ends the search."""
         frame = self.frame
         index = self.l4 + 20
         stop = min(self.payload, len(frame))
@@ -154,7 +154,7 @@ class Packet:
         return None
 
     def options_among(self, known: frozenset[int]) -> bool:
-        """Whether all kinds of its TCP options, as far as they can be read, are among these."""
+        """Returns whether the kinds of all its readable TCP options are in `known`."""
         frame = self.frame
         index = self.l4 + 20
         stop = min(self.payload, len(frame))
@@ -172,7 +172,7 @@ class Packet:
 
 
 def decode(frame: bytes) -> Packet:
-    """Decode an Ethernet frame. Never raises; not IP, or too short, sets `problem`."""
+    """Decodes an Ethernet frame. Never raises; sets `problem` if it is not IP or too short."""
     length = len(frame)
     if length < 14:
         packet = Packet(frame)
@@ -185,9 +185,9 @@ def decode(frame: bytes) -> Packet:
 
 
 def decode_ethertype(frame: bytes, offset: int, kind: int) -> Packet:
-    """Decode what follows an EtherType: IP, or what may stand before it.
+    """Decodes the bytes at `offset`, after the EtherType `kind`: IP, or headers that may precede it.
 
-    That is SNAP, tags, PPPoE, MPLS labels, and a whole frame behind labels (RFC 4448) or in a provider's (802.1ah).
+    These are SNAP, tags, PPPoE, MPLS labels, and a whole frame behind labels (RFC 4448) or in a provider's (802.1ah).
     """
     length = len(frame)
     tags = 0
@@ -209,7 +209,7 @@ def decode_ethertype(frame: bytes, offset: int, kind: int) -> Packet:
             nibble = frame[offset] >> 4
             if nibble in (4, 6):
                 return decode_ip(frame, offset)
-            # A whole frame, with or without a control word, which begins with zeros as many an address does.
+            # A whole frame, with or without a control word; its zero nibble may also begin a link address.
             offset += 18 if nibble == 0 and _type_at(frame, offset + 16) in _TYPES else 14
         elif 0 <= kind <= _LONGEST_8023 and frame[offset : offset + 6] in SNAP:
             offset += 8
@@ -227,9 +227,9 @@ def _type_at(frame: bytes, at: int) -> int:
 
 
 def decode_ppp(frame: bytes, at: int) -> Packet:
-    """Decode from a PPP header, with or without address and control; its protocol may be cut to a byte.
+    """Decodes from the PPP header at `at`, with or without address and control, and with a protocol of 1 or 2 bytes.
 
-    Source: RFC 1661 §6.5 and §6.6. What is not IP has `problem` set.
+    Sets `problem` if it is not IP. Source: RFC 1661 §6.5 and §6.6.
     """
     if frame[at : at + 2] == b"\xff\x03":
         at += 2
@@ -243,7 +243,7 @@ def decode_ppp(frame: bytes, at: int) -> Packet:
 
 
 def decode_ip(frame: bytes, offset: int) -> Packet:
-    """Decode from the IP header at `offset`; follows IP in IP (RFC 2003, 2473, 4213) to the innermost packet."""
+    """Decodes from the IP header at `offset`; follows up to three levels of IP in IP (RFC 2003, 2473, 4213)."""
     packet = Packet(frame)
     tunnels = 0
     while True:
@@ -287,7 +287,7 @@ def _ipv4(packet: Packet, offset: int) -> None:
     packet.dst = frame[offset + 16 : offset + 20]
     packet.proto = frame[offset + 9]
     packet.ttl = frame[offset + 8]
-    # A segmentation-offload frame above 64 KiB says 0: it ends where the frame ends (Linux BIG TCP).
+    # A segmentation-offload frame above 64 KiB has length 0: it ends where the frame ends (Linux BIG TCP).
     end = offset + total if total else length
     packet.end = end
     packet.captured_end = end if end < length else length
@@ -306,7 +306,7 @@ def _ipv4(packet: Packet, offset: int) -> None:
 
 
 def _authenticated(packet: Packet) -> None:
-    """What an authentication header stands before is in clear (RFC 4302 §2): go on behind it, as in IPv6."""
+    """Skips an authentication header, as in IPv6: what follows it is in clear (RFC 4302 §2)."""
     frame, at = packet.frame, packet.l4
     if at + 8 > packet.captured_end:
         return

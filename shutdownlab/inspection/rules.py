@@ -1,4 +1,4 @@
-"""The rules of a box in their order, and which recognitions the box can see."""
+"""The ordered rules of a box, restricted to the protocols that the box recognises."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognition import Recognition
 
 NONE: Final = -1
-"""No rule will match."""
+"""No rule can match."""
 OPEN: Final = -2
-"""More must be seen."""
+"""A rule may still match once more has been seen."""
 
 _UNKNOWN: Final = Recognition("unknown")
 STILL_UNKNOWN: Final = Recognition("unknown", None, True)
@@ -29,7 +29,7 @@ class RuleSet:
         self.matchers = [Matcher(rule, index, policy) for index, rule in enumerate(every)]
         self.count = len(self.matchers)
         self.traced = max((matcher.traced for matcher in self.matchers), default=0)
-        """How many of a connection's first packets some rule asks about."""
+        """How many of a connection's first packets the rules need."""
         self.about_answers = any(matcher.about_answers for matcher in self.matchers)
         """Whether some rule is about DNS responses."""
         self.apps = apps
@@ -40,7 +40,7 @@ class RuleSet:
         self.opener = {"any": -1, "inside": 0, "outside": 1}[profile.opener]
 
     def begin(self, flow: Flow, now: float) -> None:
-        """Start over with a connection: pass over the leading rules that its headers already rule out."""
+        """Restarts matching for a connection, skipping the leading rules that its headers already rule out."""
         if flow.passed or 0 <= self.opener != (1 - flow.opener if flow.swapped else flow.opener):
             flow.rule = self.count
             return
@@ -50,7 +50,7 @@ class RuleSet:
         flow.rule = index
 
     def sees(self, recognition: Recognition, flow: Flow) -> bool:
-        """Whether this box recognises that protocol, on this port."""
+        """Returns whether this box recognises the protocol on the flow's port."""
         if self.visible and recognition.protocol not in self.visible:
             return False
         ports = self.ports.get(recognition.protocol)
@@ -60,7 +60,7 @@ class RuleSet:
         return any(item.contains(name, flow.dport) for item in ports)
 
     def match_headers(self, flow: Flow, side: int, now: float) -> int:
-        """The first rule that matches without any payload; NONE, or OPEN."""
+        """Returns the index of the first rule that matches without payload, or NONE or OPEN."""
         index = flow.rule
         while index < self.count:
             matcher = self.matchers[index]
@@ -81,7 +81,7 @@ class RuleSet:
     def match(
         self, flow: Flow, recognition: Recognition, client: bytes, server: bytes, side: int, now: float, last: bool
     ) -> int:
-        """The first rule that matches; NONE, or OPEN (never if `last`: nothing more will be seen)."""
+        """Returns the index of the first rule that matches, or NONE, or OPEN (not if `last`: no more will be seen)."""
         reads = not self.limited or self.sees(recognition, flow)
         if not reads:
             recognition = STILL_UNKNOWN if recognition.more else _UNKNOWN

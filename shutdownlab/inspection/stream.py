@@ -1,7 +1,7 @@
-"""One direction of a TCP connection, put back in order as a box does it: in order only, or in full with overlaps.
+"""Reassembles one direction of a TCP connection as a box does: by arrival, in order only, or fully, with overlaps.
 
-Positions are counted from the first byte expected, so sequence numbers may wrap (RFC 9293 §3.4). Memory is bounded by
-the inspection budget and by `gap` bytes out of order.
+Positions are counted from the first expected byte, so sequence numbers may wrap (RFC 9293 §3.4). Memory is bounded by
+the inspection budget plus `gap` + 65,536 bytes out of order.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 MAX_PENDING: Final = 512
-"""Out-of-order segments kept; what comes beyond is lost to the box."""
+"""The most out-of-order segments kept; the box loses further ones."""
 
 
 class Stream:
-    """The assembled beginning (`data`) of one direction, and where it goes on."""
+    """The assembled beginning (`data`, at most `limit` bytes) of one direction, and the state to continue it."""
 
     __slots__ = (
         "at",
@@ -31,14 +31,14 @@ class Stream:
 
     def __init__(self, limit: int, keep_last: bool) -> None:
         self.known = False
-        """The next sequence number is known."""
+        """Whether the next sequence number is known."""
         self.next_seq = 0
         self.at = 0
-        """Bytes of the stream that have come, in order."""
+        """Position in the stream up to which all bytes have arrived."""
         self.begin = 0
-        """The first of them that is kept; beyond `at` while what comes next is of no interest."""
+        """Position of the first byte kept in `data`; beyond `at` while the next bytes are to be skipped."""
         self.data = b""
-        """The first `limit` of them from there on."""
+        """The first `limit` bytes from `begin` on, as far as they have arrived."""
         self.limit = limit
         self.keep_last = keep_last
         self.pending: list[tuple[int, bytes]] = []
@@ -47,7 +47,7 @@ class Stream:
         self.fin = False
 
     def start(self, next_seq: int) -> None:
-        """Begin anew at a sequence number; what was assembled is forgotten."""
+        """Restarts at a sequence number and discards what was assembled."""
         self.known = True
         self.next_seq = next_seq & 0xFFFFFFFF
         self.at = 0
@@ -59,17 +59,17 @@ class Stream:
         self.segments = 0
 
     def drop(self, count: int) -> None:
-        """Forget the first `count` bytes kept, those that are still to come among them."""
+        """Discards the first `count` bytes kept, including any that have yet to arrive."""
         self.begin += count
         self.data = self.data[count:]
 
     def distance(self, seq: int) -> int:
-        """How far `seq` lies ahead of the next expected one, -2^31 to 2^31 - 1."""
+        """Returns how far `seq` is ahead of the next expected sequence number, -2^31 to 2^31 - 1."""
         ahead = (seq - self.next_seq) & 0xFFFFFFFF
         return ahead - 0x100000000 if ahead >= 0x80000000 else ahead
 
     def in_order(self, seq: int, payload: bytes, length: int) -> bool:
-        """Take a segment only if it is the next one (a retransmission that brings more counts); True if data grew."""
+        """Takes a segment only if it has the next byte, even behind retransmitted ones; returns whether it did."""
         ahead = self.distance(seq)
         if ahead > 0 or ahead + length <= 0:
             return False
@@ -77,7 +77,10 @@ class Stream:
         return True
 
     def arrival(self, payload: bytes) -> bool:
-        """Append whatever comes, as boxes do that look at the first packets without following numbers."""
+        """Appends the payload whatever its sequence number, as boxes do that only read the first packets.
+
+        Returns whether `data` had room.
+        """
         room = self.limit - len(self.data)
         if room > 0:
             self.data += payload[:room]
@@ -85,9 +88,10 @@ class Stream:
         return room > 0
 
     def full(self, seq: int, payload: bytes, length: int, gap: int) -> bool:
-        """Take a segment wherever it lies; True if the in-order data grew.
+        """Takes a segment at any position; returns whether the in-order stream grew.
 
-        `length` is the segment's length on the wire; a cut capture has fewer bytes of it in `payload`.
+        `length` is the segment's length on the wire, of which a truncated capture has fewer bytes in `payload`. `gap`:
+        bytes ahead of the next one within which a segment must start to be kept.
         """
         ahead = self.distance(seq)
         if ahead + length <= 0:
@@ -109,7 +113,7 @@ class Stream:
         ahead = self.begin - self.at
         kept = payload if ahead <= 0 else payload[ahead:]
         room = self.limit - len(self.data)
-        # A hole left by a cut capture ends what can be assembled: later bytes would be out of place.
+        # After a hole left by a truncated capture nothing is appended: later bytes would be out of place.
         if room > 0 and ahead < length and len(self.data) == max(-ahead, 0):
             if ahead == 0 and len(kept) <= room:
                 self.data = kept
@@ -120,7 +124,7 @@ class Stream:
         self.segments += 1
 
     def _insert(self, start: int, payload: bytes) -> None:
-        """Add to the pending segments, kept sorted and without overlaps, by the box's overlap policy."""
+        """Adds a segment to the pending ones, kept sorted and without overlaps, by the box's overlap policy."""
         end = start + len(payload)
         result: list[tuple[int, bytes]] = []
         if self.keep_last:

@@ -1,6 +1,6 @@
-"""How a box follows a TCP connection: what it believes, who it takes for the client, and what it assembles.
+"""Tracks TCP connections as a box does: which packets it accepts, which end it takes for the client, what it assembles.
 
-Everything is steered by the profile; the terms are those of Wang et al. (IMC 2017), Bock et al. (Geneva: CCS 2019,
+All behaviour comes from the profile; the terms are those of Wang et al. (IMC 2017) and Bock et al. (Geneva: CCS 2019,
 SIGCOMM 2020).
 """
 
@@ -19,17 +19,17 @@ CLIENT: Final = 1
 SERVER: Final = 2
 
 WINDOW: Final = 65536
-"""Bytes ahead of the next one in which sequence and acknowledgement numbers are taken for good."""
+"""Bytes ahead of the next one (and behind it, except for resets) within which sequence numbers are accepted."""
 
 MAX_SYN_ACKS: Final = 16
-"""Further SYN/ACKs remembered until the client has chosen."""
+"""The most further SYN/ACKs remembered until the client acknowledges one."""
 MAX_SYNS: Final = 16
-"""SYNs of one connection remembered, the latest ones, until the server has chosen."""
+"""The most SYNs of a connection remembered (the latest) until the server acknowledges one."""
 _REQUESTS: Final = (b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN")
 
 
 class TcpTracker:
-    """The TCP model of one profile. Stateless but for chance; the state is the flow's."""
+    """The TCP model of one profile. Apart from the random draws it is stateless; the state is in the flow."""
 
     def __init__(self, profile: Profile, drawn: lots.Lots) -> None:
         tcp = profile.tcp
@@ -69,7 +69,7 @@ class TcpTracker:
         self.server_rst_share = tcp.resync_probability if own is None else own
 
     def may_create(self, packet: Packet) -> bool:
-        """Whether this packet makes the box track a connection it does not know."""
+        """Returns whether this packet makes the box track a connection that it does not know."""
         if self.creates_any:
             return True
         flags = packet.flags & (SYN | ACK | RST)
@@ -80,7 +80,7 @@ class TcpTracker:
         return self.creates_data and not flags & (SYN | RST) and packet.end > packet.payload
 
     def track(self, flow: Flow, packet: Packet, from_client: bool) -> int:
-        """Follow one packet; says whether CLIENT or SERVER has something new to inspect, or NOTHING."""
+        """Processes one packet; returns which end has new data to inspect: CLIENT, SERVER or NOTHING."""
         flags = packet.flags
         if self.follows:
             if flow.client is None:
@@ -109,7 +109,7 @@ class TcpTracker:
         return self._data(flow, packet, from_client)
 
     def _recreate(self, flow: Flow, packet: Packet) -> bool:
-        """State was torn down; data may bring it back where the box creates state from data."""
+        """Recreates state that was torn down, if the box creates state from such a packet; returns whether it did."""
         if not self.may_create(packet) or flow.state == CLOSED:
             return False
         flow.tracked = True
@@ -121,12 +121,12 @@ class TcpTracker:
         return True
 
     def _happens(self, flow: Flow, kind: int, share: float) -> bool:
-        """Whether what happens in this share of connections does in this one."""
+        """Returns whether an event that happens in `share` (0 to 1) of connections happens in this one."""
         return share >= 1.0 or self.lots.draw(flow, kind) < share
 
     def _reset(self, flow: Flow, packet: Packet, from_client: bool) -> None:
         if from_client and flow.resync:
-            # As observed of the GFW: it synchronises on a reset that the server has induced, whatever its number.
+            # As observed in the GFW: it resynchronises on a reset that the server induced, whatever its number.
             self._take_up(flow, packet)
             return
         stream = flow.client if from_client else flow.server
@@ -143,7 +143,7 @@ class TcpTracker:
                     flow.resync = True
                     return
             flow.tracked = False
-            # Where data alone creates state, a reset ends the connection for good only if it could be believed.
+            # If data alone creates state, only a reset whose number was checked ends the connection for good.
             if level or not self.creates_data:
                 flow.state = CLOSED
         elif reaction == "resync":
@@ -153,7 +153,7 @@ class TcpTracker:
                 self._resync(flow, self.server_rst_share)
 
     def _resync(self, flow: Flow, share: float) -> None:
-        """A packet of the server's asks for resynchronisation."""
+        """Requests resynchronisation, in `share` of connections, because of a packet from the server."""
         if self._happens(flow, lots.FROM_SERVER, share):
             flow.resync = True
 
@@ -222,7 +222,7 @@ class TcpTracker:
         return NOTHING
 
     def _count_request(self, flow: Flow, packet: Packet) -> None:
-        """The server sends what only clients send."""
+        """Counts a client's request sent by the server, and swaps the ends at the profile's limit."""
         limit = self.model.server_requests_swap
         if limit and packet.frame[packet.payload : packet.payload + 4].startswith(_REQUESTS):
             flow.requests += 1
@@ -231,9 +231,9 @@ class TcpTracker:
                 _swap(flow)
 
     def _take_up(self, flow: Flow, packet: Packet) -> None:
-        """End of resynchronisation: this packet's sequence number is believed to be the next byte's.
+        """Resynchronises: takes this packet's sequence number as the next byte's.
 
-        No byte is counted for a SYN: as observed of the GFW, which simultaneous open therefore leaves one byte off.
+        A SYN is not counted as a byte, as observed in the GFW, which a simultaneous open therefore leaves one byte off.
         """
         flow.resync = False
         flow.resynced = True
@@ -271,13 +271,13 @@ class TcpTracker:
         return what
 
     def _choose_syn(self, flow: Flow, packet: Packet) -> None:
-        """Of several SYNs with different sequence numbers, the server has taken the one that it acknowledges."""
+        """Of several SYNs with different sequence numbers, adopts the one that the server acknowledges."""
         client = flow.client
         if client is not None and client.at == 0 and packet.ack != client.next_seq and packet.ack in flow.syns:
             client.start(packet.ack)
 
     def _choose_syn_ack(self, flow: Flow, packet: Packet) -> None:
-        """Of several SYN/ACKs with different sequence numbers, the client has taken the one that it acknowledges."""
+        """Of several SYN/ACKs with different sequence numbers, adopts the one that the client acknowledges."""
         if flow.server is not None and flow.server.at == 0 and packet.ack in flow.syn_acks:
             flow.server.start(packet.ack)
         flow.syn_acks = ()
@@ -335,7 +335,7 @@ class TcpTracker:
     def _finish(self, flow: Flow, packet: Packet, from_client: bool, stream: Stream | None, length: int) -> None:
         model = self.model
         if model.fin == "ignore" or (not from_client and flow.state < ESTABLISHED):
-            return  # an end that has sent its SYN takes no FIN for an end (RFC 9293, 3.10.7.3)
+            return  # an end in SYN-SENT ignores a FIN (RFC 9293, 3.10.7.3)
         if self.sequence and stream is not None and stream.known:
             ahead = stream.distance((packet.seq + length) & 0xFFFFFFFF)
             if ahead > WINDOW or ahead < -WINDOW:
@@ -351,7 +351,7 @@ class TcpTracker:
 
 
 def _swap(flow: Flow) -> None:
-    """The box takes the other end for the one that opened the connection."""
+    """Swaps the ends: the box now takes the other one for the client."""
     flow.swapped = not flow.swapped
     flow.client, flow.server = flow.server, flow.client
     flow.client_ttl, flow.server_ttl = flow.server_ttl, flow.client_ttl
