@@ -1,4 +1,4 @@
-"""IP fragments as a box puts them together, or does not (RFC 791, RFC 8200 §4.5; limits as the profile says)."""
+"""Reassembles IP fragments as a box does (RFC 791, RFC 8200 §4.5), within the profile's limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_DATAGRAM: Final = 65535
 
 
 class Datagram:
-    """A datagram of which fragments have come."""
+    """A datagram of which some fragments have arrived."""
 
     __slots__ = ("born", "broken", "count", "first", "frames", "pieces", "total")
 
@@ -22,12 +22,12 @@ class Datagram:
         self.count = 0
         self.first: Packet | None = None
         self.frames: list[bytes] = []
-        """As they came, where the box holds them back."""
+        """The frames as they arrived, if the box holds fragments back."""
         self.broken = False
 
 
 class Fragments:
-    """All unfinished datagrams of a box."""
+    """All incomplete datagrams of a box."""
 
     __slots__ = ("given_up", "model", "table")
 
@@ -35,10 +35,13 @@ class Fragments:
         self.model = model
         self.table: dict[bytes, Datagram] = {}
         self.given_up = 0
-        """Datagrams that had too many fragments, overlapped where that is not allowed, or timed out."""
+        """Incomplete or broken datagrams that timed out or were evicted by newer ones."""
 
     def add(self, packet: Packet, now: float) -> tuple[Packet | None, list[bytes]]:
-        """Take a fragment; gives the datagram once it is whole, and the frames it came in, this one included."""
+        """Takes a fragment; returns the datagram once it is complete, and its held frames including this one.
+
+        The packet is None while the datagram is incomplete; the list is empty unless the profile has `hold`.
+        """
         proto = packet.proto if packet.version == 4 else 0
         key = packet.src + packet.dst + packet.fragment_id.to_bytes(4, "big") + bytes((proto,))
         datagram = self.table.get(key)
@@ -76,7 +79,7 @@ class Fragments:
         return _whole(datagram), datagram.frames
 
     def _insert(self, datagram: Datagram, start: int, data: bytes) -> bool:
-        """Add a piece by the overlap policy; False if the datagram must be discarded."""
+        """Adds a piece by the overlap policy; returns False if the datagram must be discarded."""
         end = start + len(data)
         result: list[tuple[int, bytes]] = []
         policy = self.model.overlap
@@ -115,7 +118,7 @@ class Fragments:
         return True
 
     def expire(self, now: float) -> int:
-        """Forget datagrams whose time is over; returns how many."""
+        """Drops datagrams that have timed out; returns how many."""
         over = [key for key, datagram in self.table.items() if now - datagram.born > self.model.timeout]
         for key in over:
             del self.table[key]
@@ -137,7 +140,7 @@ def _complete(datagram: Datagram) -> bool:
 
 
 def _whole(datagram: Datagram) -> Packet:
-    """The datagram as if it had never been fragmented, behind the first fragment's link header."""
+    """Returns the datagram as if it had never been fragmented, with the first fragment's link header."""
     first = datagram.first
     assert first is not None
     body = b"".join([data for _, data in datagram.pieces])[: datagram.total]

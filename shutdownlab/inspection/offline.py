@@ -1,4 +1,4 @@
-"""The engine on captures: one record a connection, and a summary."""
+"""Runs the engine over captures: one record per connection, and a summary."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from shutdownlab.inspection.recognition import Recognition
 from shutdownlab.inspection.table import flow_key, reverse_key
 
 SAMPLE: Final = 2000
-"""Packets by which a capture's checksums are judged."""
+"""How many packets of a capture show whether its checksums are usable."""
 SMALLEST_MSS: Final = 48
-"""What Linux goes down to (`tcp_min_snd_mss`)."""
+"""Linux's minimum (`tcp_min_snd_mss`)."""
 DEFAULT_MSS: Final = 1460
-"""Of an end whose SYN the capture does not have: an Ethernet's."""
+"""Ethernet's, for an end whose SYN is not in the capture."""
 
 
 class FlowRecord(TypedDict):
-    """One connection of a capture. `packet`: the number (from 1) of the packet that decided, 0 if none did."""
+    """One connection of a capture. `packet`: the number (from 1) of the packet that decided it, 0 if none did."""
 
     src: str
     sport: int
@@ -51,7 +51,7 @@ class Summary:
     packets: int
     flows: int
     seconds: float
-    """Spent, reading included."""
+    """Wall time spent, reading included."""
 
     @property
     def packets_per_second(self) -> float:
@@ -61,10 +61,10 @@ class Summary:
 class OfflineInspection:
     """Runs an engine over the packets of a capture.
 
-    Of a recording of a run's DPI switch (`run --pcap`) the box gets what it got in the run: what came in from
-    subscribers and from abroad, not what it sent itself. Else who is inside is told by the policy's `inside`, or is
-    whoever opened the connection. `policy` None only recognises: every verdict is then "pass", but for what the box of
-    `profile` blocks by its nature. `seed`: the run's.
+    From a recording of a run's DPI switch (`run --pcap`) the engine gets what the box got: packets from subscribers and
+    from abroad, not those that the box sent. In other captures, the policy's `inside` says which addresses are inside,
+    or the end that opened a connection is. `policy` None: only recognise; every verdict is then "pass", except those of
+    the rules in `profile`. `seed`: the run's.
     """
 
     def __init__(
@@ -75,18 +75,18 @@ class OfflineInspection:
         self.engine.table.born = []
         self._inside = PrefixSet(policy.inside) if policy.inside else None
         self.warnings: list[str] = []
-        """About the capture as a whole; those about its file are the `Capture`'s."""
+        """Warnings about the captured traffic; those about the file are in `Capture.warnings`."""
         self._trusts_all = False
         self._trusted: set[bytes] = set()
         self._splits = not self.engine.tracker.assembles or self.engine.rules.traced > 0
-        """Each packet counts by itself: of an offload frame it must be known of how many packets it is."""
+        """Whether packets matter one by one, so that offload frames must be split into their packets."""
         self._segments: dict[bytes, int] = {}
-        """The longest segments that an end has said it takes (MSS, RFC 9293 3.7.1), by connection as it sends."""
+        """The MSS that each end announced (RFC 9293 3.7.1), by the flow key of its packets."""
         self._seconds = 0.0
         self._packets = 0
 
     def run(self, capture: Iterable[tuple[float, int, bytes]]) -> None:
-        """Inspect all packets, `(time, link type, frame)` each."""
+        """Inspects all packets of a capture, each as `(time in seconds, link type, frame)`."""
         # The engine makes no reference cycles, and millions of live connections make each collection long.
         with nothing_is_garbage():
             self._run(capture)
@@ -126,10 +126,10 @@ class OfflineInspection:
         self._packets = number
 
     def _segment(self, packet: Packet) -> int:
-        """Bytes of payload of each packet that a segmentation-offload frame stands for; 0: it is one packet.
+        """Returns the payload bytes per packet of a segmentation-offload frame; 0: it is one packet.
 
-        A capture does not say; it follows from what both ends said they take (Linux cuts to the lesser, and takes the
-        options off).
+        The capture does not have it; it follows from the MSS that both ends announced (Linux takes the smaller one and
+        subtracts the options).
         """
         if packet.problem is not None or packet.is_fragment:
             return 0
@@ -149,10 +149,11 @@ class OfflineInspection:
         return size if length > size else 0
 
     def _judge_checksums(self, sample: list[Packet]) -> None:
-        """Captures are anonymised, rewritten, or taken before a network card filled checksums in.
+        """Decides from a sample of packets whose checksums to ignore.
 
-        Where most of the sample's are wrong, or nearly all of one sender's, they say nothing about what the other end
-        would have accepted, and are not looked at. A few wrong ones among good ones are meant to be wrong.
+        Captures are anonymised, rewritten, or taken before the network card filled checksums in. If most in the sample
+        are wrong, or at least 80% of one sender's (of three or more), they do not show what the other end would have
+        accepted, and are ignored. A few wrong ones among good ones are wrong on purpose.
         """
         seen: dict[bytes, list[int]] = {}
         for packet in sample:
@@ -173,7 +174,7 @@ class OfflineInspection:
                 self.warnings.append(f"the checksums of {address_text(source)} are wrong: not taken into account")
 
     def records(self) -> Iterator[FlowRecord]:
-        """One record a connection, in the order of their first packets."""
+        """Yields one record per connection, in the order of their first packets."""
         for flow in self.engine.table.born or ():
             if flow.packets:
                 yield self._record(flow)
@@ -204,7 +205,10 @@ class OfflineInspection:
 
 
 def _numbered(capture: Iterable[tuple[float, int, bytes]], before: int) -> Iterator[tuple[int, int, float, int, bytes]]:
-    """Each packet with its number in the file, from `before` + 1, and the side that the box got it from."""
+    """Yields (number, side, time, link type, frame) of each packet, numbered from `before` + 1.
+
+    The side is where the box got it, `UNKNOWN_SIDE` if the capture does not say.
+    """
     number = before
     known = capture if isinstance(capture, Capture) else None
     for now, link, frame in capture:

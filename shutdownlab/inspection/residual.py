@@ -8,7 +8,7 @@ from shutdownlab.inspection.policy import Verdict
 
 
 class ResidualBlock:
-    """One key that is blocked until `until`, in the engine's seconds."""
+    """A key that is blocked until `until`, in the engine's time (seconds)."""
 
     __slots__ = ("after", "client", "directions", "key", "refreshed", "rule", "seconds", "until", "verdict")
 
@@ -17,7 +17,7 @@ class ResidualBlock:
         assert spec is not None
         self.key = key
         self.client = client
-        """Address and, for a 4-tuple, port of the blocked connection's opener."""
+        """The address of the end that opened the blocked connection."""
         self.verdict = verdict
         self.rule = rule
         self.seconds = spec.seconds
@@ -25,28 +25,28 @@ class ResidualBlock:
         self.directions = spec.directions
         self.until = now + spec.seconds
         self.after = verdict.after_packets
-        """Packets that are still let through."""
+        """How many packets still pass."""
 
 
 def four_tuple(src: bytes, sport: int, dst: bytes, dport: int, proto: int) -> bytes:
-    """The same for both directions of a connection."""
+    """Returns the key of a connection, the same for both directions."""
     one = src + sport.to_bytes(2, "big")
     two = dst + dport.to_bytes(2, "big")
     return (one + two if one <= two else two + one) + bytes((proto,))
 
 
 def three_tuple(client: bytes, server: bytes, port: int, proto: int) -> bytes:
-    """Client address, server address and port."""
+    """Returns the key of a client's address, a server's address and its port."""
     return client + server + port.to_bytes(2, "big") + bytes((proto, 0))
 
 
 def two_tuple(one: bytes, other: bytes) -> bytes:
-    """Two addresses, the same for both directions."""
+    """Returns the key of two addresses, the same for both directions."""
     return one + other if one <= other else other + one
 
 
 class ResidualBlocks:
-    """All residual blocks in force. Constant time per packet, nothing at all while there are none."""
+    """All residual blocks in force. A look-up takes constant time; callers skip it while `by_key` is empty."""
 
     __slots__ = ("by_key",)
 
@@ -56,8 +56,8 @@ class ResidualBlocks:
     def add(
         self, verdict: Verdict, rule: int, src: bytes, sport: int, dst: bytes, dport: int, proto: int, now: float
     ) -> ResidualBlock:
-        """Punish the connection (4-tuple) that src opened to dst, all of theirs to its port (3-tuple), or all
-        that they send each other (2-tuple)."""
+        """Blocks and returns the block of the connection that `src` opened to `dst` (4-tuple), all their connections to
+        that port (3-tuple), or all packets between them (2-tuple), as `verdict.residual` says. `now` in seconds."""
         assert verdict.residual is not None
         if verdict.residual.key == "4-tuple":
             key = four_tuple(src, sport, dst, dport, proto)
@@ -70,7 +70,7 @@ class ResidualBlocks:
         return block
 
     def find(self, packet: Packet, now: float) -> ResidualBlock | None:
-        """The block that this packet falls under; refreshes the time if that is how the box counts."""
+        """Returns the block that covers this packet, or None; restarts its time if the block is `refreshed`."""
         table = self.by_key
         found = table.get(two_tuple(packet.src, packet.dst))
         if found is None and packet.proto in (TCP, UDP):
@@ -89,7 +89,7 @@ class ResidualBlocks:
         return found
 
     def expire(self, now: float) -> int:
-        """Forget those whose time is over; returns how many."""
+        """Drops expired blocks; returns how many."""
         over = [key for key, block in self.by_key.items() if now >= block.until]
         for key in over:
             del self.by_key[key]

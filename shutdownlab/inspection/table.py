@@ -1,4 +1,4 @@
-"""The flow table: which connections a box knows, for how long, and what happens when it is full."""
+"""The flow table: which connections a box tracks, for how long, and what happens when it is full."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROTO_BYTE: Final = [bytes((number,)) for number in range(256)]
 
 
 def flow_key(packet: Packet) -> bytes:
-    """Addresses, ports and protocol as this packet has them."""
+    """Returns the flow key of a packet in its own direction: addresses, ports and protocol."""
     proto = packet.proto
     if proto in (TCP, UDP):
         l4 = packet.l4
@@ -23,7 +23,7 @@ def flow_key(packet: Packet) -> bytes:
 
 
 def reverse_key(packet: Packet) -> bytes:
-    """The same as packets the other way have them."""
+    """Returns the flow key of packets in the opposite direction."""
     proto = packet.proto
     if proto in (TCP, UDP):
         l4 = packet.l4
@@ -33,10 +33,10 @@ def reverse_key(packet: Packet) -> bytes:
 
 
 def new_flow(packet: Packet, key: bytes, side: int, now: float) -> Flow:
-    """A connection whose first packet this is.
+    """Returns a new flow whose first packet this is.
 
-    A SYN/ACK comes from who did not open it; without a SYN, a port below 1024 that is the lower one serves. `side`
-    below 0 is not known: whoever opened is then inside.
+    The sender opened it, unless this is a SYN/ACK or, without a SYN, its port is below 1024 and the lower one. `side`
+    below 0: unknown, and the end that opened it counts as inside.
     """
     if packet.proto == TCP and packet.flags & SYN:
         backwards = packet.flags & ACK != 0
@@ -52,15 +52,15 @@ def new_flow(packet: Packet, key: bytes, side: int, now: float) -> Flow:
 
 
 class FlowTable:
-    """Connections by key. A full table makes new connections pass uninspected, or none pass, as the profile says."""
+    """Flows by key. When it is full, new connections pass uninspected or are dropped, as the profile says."""
 
     def __init__(self, profile: Profile, on_path: bool) -> None:
         table = profile.table
         self.flows: dict[bytes, Flow] = {}
         self.born: list[Flow] | None = None
-        """Every new connection is appended, if this is set to a list."""
+        """Offline: every new connection, in order of its first packet. None in a live box."""
         self.noted: dict[bytes, Flow] = {}
-        """Then also those that the box itself does not track, until it does."""
+        """Offline: connections that the box does not track (yet), by key."""
         self.size = table.flows
         self.syn_timeout = table.syn_timeout
         self.established_timeout = table.established_timeout
@@ -73,7 +73,7 @@ class FlowTable:
         self.overload_closed = 0
 
     def add(self, flow: Flow) -> None:
-        """Take a new connection in; whether there is room the caller has asked."""
+        """Adds a new connection; the caller has checked that there is room."""
         self.flows[flow.key] = flow
         if self.noted:
             self._unnote(flow.key)
@@ -81,7 +81,7 @@ class FlowTable:
             self.born.append(flow)
 
     def part(self, flow: Flow) -> None:
-        """On files, of a connection that passes and is followed on: put in its place what the box knows of it."""
+        """Offline: replaces a passing flow in the table by what the box still tracks, and follows it separately."""
         known = Flow(flow.key, flow.src, flow.sport, flow.dst, flow.dport, flow.proto, flow.opener, flow.last)
         known.state = flow.state
         known.swapped = flow.swapped
@@ -95,7 +95,7 @@ class FlowTable:
         self.flows[flow.key] = known
 
     def note(self, packet: Packet, key: bytes, side: int, now: float) -> None:
-        """Keep a record of a connection that the box does not know, though a file has its packets."""
+        """Offline: records a packet of a connection that the box does not track."""
         flow = self.noted.get(key) or self.noted.get(reverse_key(packet))
         if flow is None:
             flow = new_flow(packet, key, side, now)
@@ -105,13 +105,13 @@ class FlowTable:
         flow.packets += 1
 
     def _unnote(self, key: bytes) -> None:
-        """The box has come to know it; `key` may have it the other way round."""
+        """Removes the record of a connection that the box now tracks; `key` may be of either direction."""
         half = (len(key) - 5) // 2
         other = key[half : 2 * half] + key[:half] + key[-3:-1] + key[-5:-3] + key[-1:]
         for each in (key, other):
             noted = self.noted.pop(each, None)
             if noted is not None:
-                noted.packets = 0  # its record is the other's
+                noted.packets = 0  # without packets it is not reported: the tracked flow is
 
     def is_over(self, flow: Flow, now: float) -> bool:
         idle = now - flow.last
@@ -124,7 +124,7 @@ class FlowTable:
         return idle > self.syn_timeout
 
     def is_anew(self, flow: Flow, packet: Packet) -> bool:
-        """A SYN that starts another connection between the same ports, or the first packet after a residual block."""
+        """Returns whether the packet starts a new connection on the flow's ports, or follows its residual block."""
         if flow.residual is not None:
             return True
         if packet.proto != TCP or packet.flags & (SYN | ACK | RST) != SYN:
@@ -136,9 +136,9 @@ class FlowTable:
                 flow.client_syn = packet.seq
                 return False
             if packet.src != flow.src and flow.inspected == 0:
-                # What came before the SYN had it the wrong way round; boxes that can be turned stay so.
+                # Packets before the SYN suggested the wrong opener. A box that can swap ends keeps the flow.
                 return not self.can_be_turned
-        # One that is intercepted ends at the proxy, of which the box is not told; the next is none of it.
+        # An intercepted connection ends at the proxy without the box seeing it: another SYN is a new connection.
         goes_on = flow.verdict is None or flow.verdict.action is Action.INTERCEPT
         return flow.decided and goes_on and packet.seq != flow.client_syn
 
@@ -147,10 +147,10 @@ class FlowTable:
         if flow.followed is not None:
             flow = flow.followed
         if flow.client_syn < 0 and flow.inspected == 0 and not flow.decided:
-            flow.packets = 0  # nothing but what its successor is too: no connection to keep a record of
+            flow.packets = 0  # nothing of its own was seen: only its successor is reported
 
     def is_full(self) -> bool:
-        """Whether a new connection finds no room; counts it."""
+        """Returns whether there is no room for a new connection, and if so counts the overload."""
         if len(self.flows) < self.size:
             return False
         if self.fails_closed:
@@ -160,7 +160,7 @@ class FlowTable:
         return True
 
     def expire(self, now: float) -> int:
-        """Forget connections whose time is over; returns how many."""
+        """Drops connections that have timed out; returns how many."""
         over = [key for key, flow in self.flows.items() if self.is_over(flow, now)]
         for key in over:
             del self.flows[key]

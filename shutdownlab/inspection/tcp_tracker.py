@@ -19,7 +19,7 @@ CLIENT: Final = 1
 SERVER: Final = 2
 
 WINDOW: Final = 65536
-"""Bytes ahead of the next one (and behind it, except for resets) within which sequence numbers are accepted."""
+"""Bytes ahead of the next one (and, except for resets, behind it) in which sequence and ACK numbers are accepted."""
 
 MAX_SYN_ACKS: Final = 16
 """The most further SYN/ACKs remembered until the client acknowledges one."""

@@ -1,4 +1,4 @@
-"""What a packet must be like for a box to believe it (the parts that need no sequence numbers)."""
+"""Checks whether a box believes a packet, as far as that needs no sequence numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shutdownlab.inspection.profile import Profile
 
 
 class Validator:
-    """The profile's `validate`, made ready."""
+    """The profile's `validate`, compiled."""
 
     def __init__(self, profile: Profile) -> None:
         model = profile.validate_
@@ -26,7 +26,7 @@ class Validator:
         self.checks = bool(options or others)
 
     def believes(self, packet: Packet, flow: Flow | None, from_client: bool, trusted: bool) -> bool:
-        """`trusted`: the sender's kernel vouches for checksums. `flow` None: the packet would begin one."""
+        """Returns whether the box believes `packet`. `trusted`: skip checksums. `flow` None: it would begin a flow."""
         if not self.checks:
             return True
         if packet.ttl < self.ttl_at_least:

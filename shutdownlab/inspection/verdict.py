@@ -1,4 +1,4 @@
-"""What the engine says about a frame and about a connection."""
+"""The engine's results: what to do with a frame, and the decision on a connection."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic import BeforeValidator, ConfigDict, PlainSerializer, PlainValidato
 from shutdownlab.config.wording import Expected, one_of
 
 End = Literal["client", "server", "both"]
-"""Whose packets: the client opened the connection."""
+"""One end of a connection, or both; the client opened it."""
 
 _STRICT = ConfigDict(extra="forbid")
 
 
 class Side(IntEnum):
-    """A port of the box: where a frame came from, or leaves by. Subscribers are INSIDE."""
+    """A port of the box that a frame came in or leaves by. Subscribers are INSIDE."""
 
     INSIDE = 0
     OUTSIDE = 1
@@ -42,11 +42,11 @@ def _side(value: object) -> object:
 
 
 WrittenSide = Annotated[Side, BeforeValidator(_side), PlainSerializer(lambda side: side.word)]
-"""In messages, a side is its word."""
+"""A side, written in messages as `inside` or `outside`."""
 
 
 class Action(StrEnum):
-    """The actions that ship; `actions.registry` has those of a user's packages too."""
+    """The actions that ship; `actions.registry` also has those of other installed packages."""
 
     PASS = "pass"
     DROP = "drop"
@@ -58,11 +58,11 @@ class Action(StrEnum):
     FREEZE = "freeze"
     INTERCEPT = "intercept"
     BLOCK = "block"
-    """Only in policies: whatever the box's profile does to what it blocks; the engine never decides it."""
+    """Only in policies: stands for the profile's own way of blocking; never in a decision."""
 
 
 def action_name(value: object) -> str:
-    """An action's name, an `Action` where it is one that ships; whether there is such an action is not looked at."""
+    """Returns an action's name, as an `Action` if it ships; does not check that the action exists."""
     if not isinstance(value, str):
         raise Expected("the name of an action")
     return Action(value) if value in Action.__members__.values() else value
@@ -71,7 +71,7 @@ def action_name(value: object) -> str:
 ActionName = Annotated[str, PlainValidator(action_name, json_schema_input_type=str)]
 
 FlowRule = Literal["pass", "drop", "meter"]
-"""What a rule of a switch does with a decided connection: sends it past the box, drops it, or meters each direction."""
+"""A switch's flow rule for a decided connection: send it past the box, drop it, or meter each direction."""
 
 
 @with_config(_STRICT)
@@ -80,9 +80,8 @@ class Residual:
     """What stays blocked after a decision, and how long.
 
     key: "4-tuple" the connection; "3-tuple" the two addresses and the server's port, so new connections too; "2-tuple"
-    the two addresses.
-    refreshed: any packet of the key starts the `seconds` anew. directions: "both", or only packets of "client" or
-    "server". Source of the terms: Bock et al., "Your Censor is My Censor", WOOT 2021.
+    the two addresses. refreshed: any packet of the key restarts the `seconds`. directions: "both", or only packets
+    from "client" or "server". Source of the terms: Bock et al., "Your Censor is My Censor", WOOT 2021.
     """
 
     key: Literal["2-tuple", "3-tuple", "4-tuple"]
@@ -93,7 +92,7 @@ class Residual:
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """A frame the box sends: a full Ethernet frame, checksums filled in, out of the port `towards`."""
+    """A complete Ethernet frame, checksums filled in, that the box sends out of the port `towards`."""
 
     towards: Side
     frame: bytes
@@ -102,11 +101,11 @@ class Injection:
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A connection has been decided, once. The addresses are as its opener sent them; `proto` is IP's number.
+    """The decision on a connection, made once. `src` is the end that opened it; `proto` is the IP protocol number.
 
-    `flow_rule` can carry it out from now on; None: it stays in the box, as what answers or counts bytes does.
-    `directions` says whose packets are dropped ("both", "client", "server"), the rates (None: unlimited) what a meter
-    must leave, up being from inside, with `burst_bytes` in hand.
+    `flow_rule` can apply it from now on; None: the connection stays in the box, as one does whose packets it answers or
+    counts. `directions`: whose packets are dropped ("both", "client", "server"). The rates (None: unlimited; up is from
+    inside) and `burst_bytes` are a meter's.
     """
 
     src: str
@@ -130,7 +129,7 @@ class Decision:
 
 
 class FrameOutcome:
-    """What to do with one frame, and what came of it."""
+    """What to do with one frame, and the decision it led to, if any."""
 
     __slots__ = ("decision", "forward", "inject", "replacement")
 
@@ -142,11 +141,11 @@ class FrameOutcome:
         decision: Decision | None = None,
     ) -> None:
         self.forward = forward
-        """The frame goes on. Means nothing to an on-path box, which only has a copy."""
+        """Whether to forward the frame. Means nothing to an on-path box, which only has a copy."""
         self.replacement = replacement
-        """Goes on in the frame's place, if set."""
+        """If set, forwarded instead of the frame."""
         self.inject = inject
-        """Sent before the frame is."""
+        """Sent before the frame."""
         self.decision = decision
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""The names that rules and policies may use; finds every unknown one in a file."""
+"""Finds every unknown name (app, protocol, profile, class, AS) in the rules of a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shutdownlab.inspection.recognition import installed_recognisers
 
 
 def profile_names() -> tuple[str, ...]:
-    """The profiles that ship, sorted."""
+    """Returns the names of the profiles that ship, sorted."""
     folder = files("shutdownlab.inspection") / "profiles"
     return tuple(sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml")))
 
@@ -24,10 +24,10 @@ def check_rules(
     classes: Collection[str] | None = None,
     asns: Collection[int] = (),
 ) -> None:
-    """Report each unknown app, protocol, subscriber class and AS in the list of rules at `path`, and names used twice.
+    """Reports each unknown app, protocol, subscriber class and AS in the rules at `path`, and duplicate rule names.
 
-    `apps` None: those of the catalogue that ships; `classes` None: they are not known here. It goes by the plain data,
-    so that it finds them beside mistakes of any other kind, which it leaves to the models.
+    `apps` None: those of the catalogue that ships; `classes` None: not checked. Works on the raw data, so that it finds
+    them alongside mistakes of other kinds, which the models report.
     """
     first: dict[str, int] = {}
     for index, rule in _items(_at(document.data, path)):
@@ -85,7 +85,7 @@ def _items(value: Any) -> Iterator[tuple[int, Any]]:
 
 
 def _values(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    """The texts of a value that may be one or a list, and where each stands."""
+    """Yields the path and text of each string in a value that may be one string or a list."""
     if isinstance(value, str):
         yield path, value
     for index, item in _items(value):
