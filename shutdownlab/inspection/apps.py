@@ -1,7 +1,6 @@
-"""The app catalogue: what an app is called on the wire, where it lives, and what answers there.
+"""The app catalogue: each app's names and addresses, and the services that run there.
 
-One catalogue serves three ends: the emulated world hosts its endpoints, policies name its apps, and the inspection
-engine recognises them.
+It has three uses: the emulated world hosts its endpoints, policies name its apps, and the engine recognises them.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ _SERVERS = Extensions("shutdownlab.servers", object)
 
 @cache
 def service_kinds() -> tuple[str, ...]:
-    """What can answer on a port: the kinds that some server is registered for (see `servers.server`)."""
+    """Returns the kinds of service for which a server is registered (see `servers.server`)."""
     return tuple(name for name in _SERVERS if "." not in name)
 
 
 class Service(Record):
-    """What answers on a port: `https/443`, `h3/443` (UDP), `openvpn/1194` (UDP)."""
+    """A service on a port: `https/443`, `h3/443` (UDP), `openvpn/1194` (UDP)."""
 
     kind: str
     port: Annotated[Whole, Field(ge=1, le=65535)]
@@ -60,56 +59,56 @@ ServiceAndPort = Annotated[
 
 
 class Endpoint(Record):
-    """Names that answer together. Without `addresses` the network that hosts them gives each name its own."""
+    """Host names that share addresses and services."""
 
     names: tuple[HostName, ...] = ()
-    """Host names that answer together."""
+    """The host names."""
     addresses: tuple[Prefix, ...] = ()
-    """Real addresses, of one IP version or both; without any, the network that hosts them gives each name its own."""
+    """Real addresses, of one IP version or both; left out: the network that hosts them gives each name its own."""
     ports: tuple[ServiceAndPort, ...] = ()
-    """What answers: https/443 http/80 h3/443 (UDP) tls/993 tcp/5222 dns/53 (UDP, TCP) openvpn/1194 (UDP)."""
+    """Their services: https/443 http/80 h3/443 (UDP) tls/993 tcp/5222 dns/53 (UDP, TCP) openvpn/1194 (UDP)."""
 
 
 class App(Record):
-    """An app or site: what it is called on the wire, where it lives, and what answers there."""
+    """An app or site: its names, addresses and services."""
 
     title: str
-    """As people call it."""
+    """The name that people know it by."""
     category: str = "site"
     """messenger, social, video, news, search, reference, vpn, dns, tools, mail, bank, government, voip, shop, games,
     cloud, p2p or site."""
     suffixes: tuple[Domain, ...] = ()
-    """Domains that are the app's, each with everything below it; the longest of all apps' counts."""
+    """The app's domains, each with everything below it; the longest match among all apps counts."""
     prefixes: tuple[Prefix, ...] = ()
-    """Address ranges that are the app's alone (no shared hosting or CDN); the longest of all apps' counts."""
+    """Address ranges that only this app uses (no shared hosting or CDN); the longest match among all apps counts."""
     ports: tuple[Annotated[Whole, Field(ge=1, le=65535)], ...] = ()
-    """With `prefixes`: only traffic with these ports; left out: every port."""
+    """Restricts `prefixes` to these server ports; left out: every port."""
     fingerprints: tuple[Fingerprint, ...] = ()
-    """JA4 of its own TLS client, if it has one: whole, or its first part up to an underscore."""
+    """JA4 fingerprints of the app's own TLS client, if it has one: whole, or their first one or two parts."""
     protocols: tuple[str, ...] = ()
-    """What the inspection engine calls the app's own protocols; such a flow is the app's."""
+    """The inspection engine's names of the app's own protocols; a flow of one is the app's."""
     endpoints: tuple[Endpoint, ...] = ()
-    """What the emulated world hosts of it."""
+    """The app's endpoints that the emulated world hosts."""
     source: str = ""
     """Where these facts come from, with version or date."""
 
 
 class Catalogue(Record):
-    """A file of apps: the catalogue that ships, or one of your own."""
+    """A file of apps: the catalogue that ships, or a user's own."""
 
     format: Literal[1]
     """The version of this file format."""
     replaces: tuple[str, ...] = ()
-    """Apps known already that this file's, of the same names, stand in place of."""
+    """Already known apps that this file's apps of the same names replace."""
     apps: dict[str, App]
     """The apps, by the names that policies and probes use."""
 
 
 def load_apps(text: bytes, file: str) -> Mapping[str, App]:
-    """Parse an app catalogue; raises `BadInput` with all its problems."""
+    """Parses an app catalogue; raises `BadInput` with all its problems."""
     return parse(text, file).validate_as(Catalogue).apps
 
 
 def is_whatsapp_endpoint(name: str) -> bool:
-    """Whether a host name is one of WhatsApp's chat end points, all alike: e1.whatsapp.net, e2.whatsapp.net, …"""
+    """Returns whether a host name is one of WhatsApp's identical chat endpoints: e1.whatsapp.net, e2.whatsapp.net, …"""
     return re.fullmatch(r"e\d+\.whatsapp\.net", name) is not None

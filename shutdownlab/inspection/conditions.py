@@ -1,4 +1,4 @@
-"""What a rule of a box looks for: conditions on a connection, its first packets and what a trained model says of it."""
+"""The conditions of a box's rules: on a connection, on its first packets, and on a trained model's score for it."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ Ports = Annotated[tuple[Port, ...], BeforeValidator(many)]
 
 
 class FirstPacket(Record):
-    """What one of a connection's first packets with payload must be like; what is left out is not asked for."""
+    """Conditions on one of a connection's first packets with payload; what is left out is not tested."""
 
     sender: End = Field(default="both", alias="from")
-    """Who sends it: the end that opened the connection is the client."""
+    """The end that sends it; the client is the one that opened the connection."""
     size_at_least: Annotated[Whole, Field(ge=1, le=65535)] = 1
-    """Bytes of its payload, at least."""
+    """Its payload has at least this many bytes."""
     size_at_most: Annotated[Whole, Field(ge=1, le=65535)] = 65535
-    """Bytes of its payload, at most."""
+    """Its payload has at most this many bytes."""
     entropy_at_least: Annotated[Number, Field(ge=0, le=8)] = 0.0
-    """Shannon entropy of its payload's first 1,024 bytes, in bits per byte, at least; a short payload has little:
-    at most the logarithm of its length."""
+    """The least Shannon entropy of its payload's first 1,024 bytes, in bits per byte. A short payload has little: at
+    most the binary logarithm of its length."""
     entropy_at_most: Annotated[Number, Field(ge=0, le=8)] = 8.0
-    """The same, at most."""
+    """The most of that entropy."""
     gap_at_least: Seconds = 0.0
-    """Time since the packet before it, at least (the first one's is 0)."""
+    """The least time since the previous packet with payload (0 for the first one)."""
     gap_at_most: Seconds | None = None
-    """The same, at most."""
+    """The most of that time."""
 
     @model_validator(mode="after")
     def _some_packet_fits(self) -> FirstPacket:
@@ -72,18 +72,18 @@ class FirstPacket(Record):
 
 
 class ClassifierCondition(Record):
-    """How likely a trained model must take a connection to be of a class, by its first packets with payload."""
+    """The least probability that a trained model gives a class, by the connection's first packets with payload."""
 
     model: str
-    """The model, in ONNX, as a file relative to the one that has the rule. It takes floats, 4 for each packet (1 from
-    the client or -1 from the server; bytes of payload; seconds since the packet before; entropy of the payload's first
-    1,024 bytes in bits per byte), shaped [1, 4 * packets] or [1, packets, 4], and answers with probabilities."""
+    """The ONNX model's file, relative to the file that has the rule. Input: 4 floats per packet (1 from the client or
+    -1 from the server; payload bytes; seconds since the previous packet; entropy of the payload's first 1,024 bytes in
+    bits per byte), shaped [1, 4 * packets] or [1, packets, 4]. Output: one probability per class."""
     packets: Annotated[Whole, Field(ge=1, le=MOST)]
-    """How many packets it is shown. Until so many have come it says nothing; a connection with fewer is not matched."""
+    """How many packets the model takes. A connection with fewer does not match."""
     at_least: Annotated[Number, Field(gt=0, le=1)] = 0.5
-    """The probability from which on the condition holds."""
+    """The least probability at which the condition holds."""
     class_: Annotated[Whole, Field(ge=0, le=9999)] | None = Field(alias="class", default=None)
-    """Which of the model's classes, counted from 0; left out: the last one."""
+    """The class, counted from 0; left out: the model's last one."""
 
     @model_validator(mode="after")
     def _is_read(self) -> ClassifierCondition:
@@ -92,99 +92,101 @@ class ClassifierCondition(Record):
 
 
 class Conditions(Narrowing):
-    """All that are given must hold. The four `name_…` are one condition: any of them; so are the two `url_…`.
+    """All conditions that are given must hold. The `name_…` keys together are one condition, which holds if any of them
+    does; so are the `url_…` keys.
 
-    Case matters nowhere. Names may be written as people do, in letters of any script.
+    Matching ignores case, except where a regular expression has `(?-i)` and beyond ASCII in `keyword`. Names may be
+    written in any script.
     """
 
     app: Names = ()
-    """One of these apps: by name, else by protocol, else by fingerprint, else by address."""
+    """The connection is to one of these apps, told by name, else by protocol, else by fingerprint, else by address."""
     name_exact: Hosts = ()
     """The host name (of a TLS or QUIC ClientHello, an HTTP Host, a DNS question) is one of these."""
     name_suffix: Domains = ()
-    """The name itself or anything below it: `kaspi.kz`, `.kaspi.kz` and `*.kaspi.kz` are also `www.kaspi.kz`."""
+    """The name is one of these or below it: `kaspi.kz`, `.kaspi.kz` and `*.kaspi.kz` all match `www.kaspi.kz` too."""
     name_file: Names = ()
     """Files of names, relative to the file that has the rule, one name a line; added to `name_suffix`."""
     name_contains: NameParts = ()
-    """The name has one of these texts in it: as it is on the wire or, where that is in A-labels (`xn--…`), as people
-    write it."""
+    """The name contains one of these texts, either as on the wire or, if that is in A-labels (`xn--…`), decoded to
+    Unicode."""
     name_regex: NamePatterns = ()
-    """One of these regular expressions (RE2) is found in the name, in either form."""
+    """One of these regular expressions (RE2) matches within the name, in either form."""
     url_contains: UrlParts = ()
-    """The URL of an HTTP request has one of these texts in it: as it is on the wire, or as people write it, with its
-    host's letters, and `%D0%BF` as `п`."""
+    """The URL of an HTTP request contains one of these texts, either as on the wire or decoded to Unicode: the host
+    from A-labels, and the path with `%D0%BF` as `п`."""
     url_regex: UrlPatterns = ()
-    """One of these regular expressions (RE2) is found in the URL of an HTTP request, in either form."""
+    """One of these regular expressions (RE2) matches within the URL of an HTTP request, in either form."""
     user_agent: SoftwareNames = ()
-    """What the client says of its own software has one of these texts in it: HTTP's and SIP's `User-Agent`, the
-    identification that SSH begins with, STUN's `SOFTWARE`, the user agent of Google's QUIC."""
+    """The name of the client's software contains one of these texts: HTTP's and SIP's `User-Agent`, SSH's
+    identification line, STUN's `SOFTWARE`, the user agent of Google's QUIC."""
     keyword: Keywords = ()
-    """Anywhere in the assembled stream of either end, or in a datagram, as UTF-8; the case of ASCII letters does not
-    matter, that of others does. Only in protocols that the box's profile recognises."""
+    """The assembled stream of either end, or a datagram, contains one of these texts, as UTF-8, ignoring the case of
+    ASCII letters only. Applies only to protocols that the box's profile recognises."""
     address: Prefixes = ()
-    """The end that did not open the connection has one of these addresses."""
+    """The server (the end that did not open the connection) has one of these addresses."""
     address_file: Names = ()
     """Files of addresses and prefixes, relative to the file that has the rule, one a line; added to `address`."""
     asn: Annotated[tuple[Asn, ...], BeforeValidator(many)] = ()
-    """The end that did not open the connection is in one of these autonomous systems: has an address that it announces
-    (in a scenario, on a quiet day; in a policy file for captures, one of those under `asns`)."""
+    """The server is in one of these autonomous systems, that is, has an address that the system announces (in a
+    scenario, on a quiet day; in a policy file for captures, one of those under `asns`)."""
     port: Ports = ()
-    """The port that was connected to."""
+    """The server's port is one of these."""
     protocol: Names = ()
     """The connection is recognised as one of these."""
     protocol_except: Names = ()
-    """It is none of these: known once it is recognised, or can no longer be."""
+    """The connection is none of these, which is decided once it is recognised or can no longer be."""
     ja4: Fingerprints = ()
-    """The JA4 fingerprint of the TLS client: whole, or its first one or two parts."""
+    """The TLS client's JA4 fingerprint is one of these: whole, or its first one or two parts."""
     ech: bool | None = None
-    """Whether the ClientHello has an Encrypted Client Hello, or GREASE of it: most browsers' since 2023."""
+    """Whether the ClientHello has an Encrypted Client Hello or GREASE for it, as most browsers' have since 2023."""
     esni: bool | None = None
-    """Whether it has the encrypted server name of 2018 to 2020, which came before ECH."""
+    """Whether the ClientHello has an encrypted server name (2018 to 2020, ECH's predecessor)."""
     fully_encrypted: bool | None = None
-    """Whether the published rule on what came so far holds, whatever it is recognised as (Wu et al., USENIX Security
-    2023)."""
+    """Whether the client's payload so far meets the published rule for fully encrypted traffic, whatever protocol is
+    recognised (Wu et al., USENIX Security 2023)."""
     version: Annotated[tuple[Version, ...], BeforeValidator(many)] = ()
-    """One of these code points is among the TLS versions offered (0x0304, or 772, is TLS 1.3), or is the QUIC version
+    """One of these code points is among the offered TLS versions (0x0304, or 772, is TLS 1.3), or is the QUIC version
     (1; QUIC v2 is 0x6b3343cf)."""
     length_at_least: Annotated[Whole, Field(ge=0, le=65536)] = 0
-    """Payload bytes of the datagram, or of the client's stream so far."""
+    """The datagram, or the client's stream so far, has at least this many payload bytes."""
     first_packets: Annotated[tuple[FirstPacket, ...], BeforeValidator(many), Field(max_length=MOST)] = ()
-    """What the connection's first packets with payload are like, one after another as they come, retransmissions too.
-    What other conditions ask must hold of what the box has read by then."""
+    """Conditions on the connection's first packets with payload, one entry per packet in arrival order, retransmissions
+    included. Other conditions must hold for what the box has read by then."""
     classifier: ClassifierCondition | None = None
-    """A trained model takes the connection for what it was trained on. Needs `pip install 'shutdownlab[onnx]'`."""
+    """A trained model recognises the connection. Needs `pip install 'shutdownlab[onnx]'`."""
     qtype: QueryTypes = ()
     """The type of a DNS question, by its name or number: `HTTPS`, `TYPE65`, `65`."""
     answer: Prefixes = ()
-    """A DNS response in the clear gives one of these addresses. Its other conditions are asked of the response too, and
-    what happens happens to that: the question has gone through."""
+    """An unencrypted DNS response has one of these addresses. The rule's other conditions then apply to the response
+    too, and so does its verdict: the query has already passed."""
     cname: Domains = ()
-    """A DNS response in the clear has a CNAME record that leads to one of these names, or to anything below them."""
+    """An unencrypted DNS response has a CNAME record with one of these names, or a name below them, as its target."""
     direction: Literal["outbound", "inbound"] | None = None
-    """Which way the packet that is being looked at travels: outbound is from inside to outside."""
+    """The direction of the packet being inspected: outbound is from inside to outside."""
     opener: Literal["inside", "outside"] | None = None
-    """Which end opened the connection."""
+    """The side that opened the connection."""
     subscriber: Prefixes = ()
-    """The end on the inside has one of these addresses."""
+    """The inside end has one of these addresses."""
     subscriber_class: Names = ()
-    """The end on the inside is a subscriber of one of these classes (in a policy file for captures: of those under
+    """The inside end is a subscriber of one of these classes (in a policy file for captures, one of those under
     `classes`)."""
     probability: Annotated[Number, Field(ge=0, le=1)] = 1.0
-    """The share of connections to which the rule applies, drawn once for each connection and rule."""
+    """The share of connections to which the rule applies, drawn once per connection and rule."""
     hours: Hours | None = None
-    """The rule applies in these hours of the day, local time (see `utc_offset`); they may run over midnight."""
+    """The rule applies in these hours of the day, local time (see `utc_offset`); they may span midnight."""
     not_: Conditions | None = Field(alias="not", default=None)
-    """Conditions that must not all hold. What cannot be told (the name of a connection that says none) does not hold:
-    then the rule applies, as soon as the box knows that it never will."""
+    """Conditions that must not all hold. One that cannot be tested (on the name, where a connection has none) does not
+    hold: the rule then applies once the box knows that it never will."""
 
     @property
     def parts(self) -> tuple[Conditions, ...]:
-        """These conditions, and those in their `not`."""
+        """These conditions, and those in their `not` if any."""
         return (self,) if self.not_ is None else (self, self.not_)
 
     @property
     def about_answers(self) -> bool:
-        """Whether it is only about DNS responses."""
+        """Whether these conditions apply to DNS responses only."""
         return any(part.answer or part.cname for part in self.parts)
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
-"""What a box is told to block: rules with conditions, first match wins, each with a verdict.
+"""A box's policy: rules with conditions and a verdict, of which the first match wins.
 
-Made in Python by the compiler, or read from a YAML file that stands alone (`load_policy`).
+Built in Python by the compiler, or read from a YAML file of its own (`load_policy`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _flags(value: Any) -> str:
 
 
 def action_kinds() -> Mapping[str, type[DpiAction]]:
-    """The classes of all installed actions, by name."""
+    """Returns the classes of all installed actions, by name."""
     from shutdownlab.inspection.actions.registry import installed_actions  # actions know verdicts, defined here
 
     return installed_actions()
@@ -80,7 +80,7 @@ def _action(value: Any) -> str:
 
 
 def _asn_key(value: Any) -> Any:
-    """Keys are text in every file."""
+    """Converts an AS number in a mapping's key, which is text in every file, to an int; leaves other values as is."""
     return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value) else value
 
 
@@ -104,78 +104,80 @@ class ResidualSpec(Record):
     seconds: Seconds = Field(alias="for")
     """How long it stays blocked."""
     refreshed: bool = False
-    """Whether each packet that comes meanwhile starts the time anew."""
+    """Whether each packet in that time restarts it."""
     directions: End = "both"
-    """Whose packets are blocked meanwhile."""
+    """Whose packets are blocked in that time."""
     action: Literal["same", "drop", "reset"] = "same"
-    """What packets meet that come meanwhile; `same` repeats the verdict's action."""
+    """What is done to packets in that time; `same` is the verdict's action again."""
 
 
 class Verdict(Record):
-    """What happens to a connection that a rule matched, and to the packet that gave it away.
+    """What is done to a connection that a rule matched, and to the packet that triggered the rule.
 
-    An action takes only the keys that it heeds.
+    Each action accepts only the keys that it uses.
     """
 
     shorthands: ClassVar[tuple[str, ...]] = ("rate",)
-    """Keys that stand for several others."""
+    """Keys that are short for several others."""
 
     action: Annotated[str, PlainValidator(_action, json_schema_input_type=str)]
-    """What the box does. In policies also `block`: whatever the box's profile does to what it blocks."""
+    """What the box does. In policies also `block`: what the box's profile does to what it blocks."""
     directions: End = "both"
-    """drop, freeze: whose packets suffer."""
+    """drop: whose packets are dropped. freeze: whose payload is counted."""
     forward_trigger: bool = False
-    """drop, reset, dns race: the packet that matched still goes on."""
+    """drop, reset, dns, block-page, redirect: whether the packet that matched still goes on."""
     after_packets: Annotated[Whole, Field(ge=0, le=1000)] = 0
-    """drop, reset: packets of the connection that still pass after the decision (TSPU's delayed drop)."""
+    """drop: packets of the connection that still pass after the decision (TSPU's delayed drop). reset: only with
+    `residual`, packets that still pass before it takes effect."""
     to: End = "both"
-    """reset, block-page, redirect: who gets what the box sends."""
+    """reset, block-page, redirect: the end that gets the resets; the client always gets the page."""
     flags: Flags = "RA"
-    """reset, block-page, redirect: the TCP flags of what the box sends, as letters; RA is a reset with ACK."""
+    """reset, and the resets of block-page and redirect where the server's packet matched: the TCP flags, as letters; RA
+    is a reset with ACK."""
     count: Annotated[Whole, Field(ge=1, le=16)] = 1
-    """How many copies of each packet the box sends."""
+    """How many copies of each reset, or of a DNS answer over UDP, the box sends."""
     seq_steps: Annotated[tuple[Annotated[Whole, Field(ge=0, le=0xFFFFFFFF)], ...], BeforeValidator(many)] = ()
-    """reset, block-page, redirect: added to the sequence numbers of the first, second … copy."""
+    """Added to the sequence numbers of the first, second … copy of a reset."""
     ttl: Annotated[Whole, Field(ge=1, le=255)] | None = None
-    """The TTL of what the box sends; left out: as last seen from whom it pretends to be (64 if never seen)."""
+    """The TTL of injected packets; left out: that of the pretended sender's own packets (64 if none was seen)."""
     window: Annotated[Whole, Field(ge=0, le=65535)] = 0
-    """The TCP window of what the box sends."""
+    """The TCP window of injected packets (dns over TCP: 8192 instead of 0)."""
     ipid: Ipid = "random"
-    """The IPv4 identification of what the box sends: a number, `copy` (of the packet that matched) or `random`."""
+    """The IPv4 identification of injected packets: a number, `copy` (of the packet that matched) or `random`."""
     rewrite: bool = False
-    """reset: nothing is sent; the payload of the connection's own packets towards `to` is stripped, and `flags` are set
-    on them."""
+    """reset: inject nothing; instead strip the payload of the connection's own packets towards `to`, and set `flags` on
+    them."""
     rcode: ResponseCode = "NOERROR"
     """dns: the response code of the forged answer."""
     addresses: Annotated[tuple[AnAddress, ...], BeforeValidator(many)] = ()
     """dns: the addresses of the forged answer."""
     answer_ttl: Annotated[Whole, Field(ge=0, le=86400)] = 300
-    """dns: how long the forged answer may be kept, in seconds."""
+    """dns: the TTL of the forged answer's records, in seconds."""
     race: bool = False
-    """dns: the query goes on too, and the forged answer races the true one."""
+    """dns: whether the query goes on too, so that the forged answer races the true one."""
     status: Annotated[Whole, Field(ge=100, le=599)] = 403
     """block-page, redirect: the HTTP status."""
     body: str = "<html><body><h1>Access to this resource is restricted</h1></body></html>"
     """block-page: the page, as HTML."""
     location: Annotated[str, BeforeValidator(_location)] | None = None
-    """redirect: where to."""
+    """redirect: the URL to redirect to."""
     rate_up: Kbit | None = None
     """throttle: the rate from inside to outside; left out: unlimited."""
     rate_down: Kbit | None = None
     """throttle: the rate from outside to inside; left out: unlimited."""
     burst: Annotated[Whole, Field(ge=1500, le=1 << 24)] = 15000
-    """throttle: bytes that the token bucket of a direction holds."""
+    """throttle: the size of each direction's token bucket, in bytes."""
     cap_bytes: Annotated[Whole, Field(ge=0)] | None = None
     """freeze: payload bytes (of `directions`) after which every further packet is dropped."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """What an action of a package of your own takes besides; its class checks it."""
+    """Further settings of an action from another package, whose class checks them."""
     residual: ResidualSpec | None = None
     """What stays blocked after the decision, and how long; left out: nothing but the connection."""
 
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        """`verdict: drop` is `verdict: {action: drop}`; `rate` stands for both directions."""
+        """Expands `verdict: drop` to `verdict: {action: drop}`, and `rate` to `rate_up` and `rate_down`."""
         if isinstance(value, str):
             return {"action": value}
         if isinstance(value, dict) and "rate" in value:
@@ -187,7 +189,7 @@ class Verdict(Record):
 
     @model_validator(mode="after")
     def _complete(self) -> Verdict:
-        """Everything that the action needs is given, and nothing that it would not heed."""
+        """Raises `Expected` if a key that the action needs is missing, or one is given that it would ignore."""
         heeded = {"action", "residual"}
         if self.action != Action.BLOCK:
             kind = action_kinds()[self.action]
@@ -202,19 +204,19 @@ class Verdict(Record):
 
 
 class InspectionRule(Record):
-    """What a DPI box looks for, and what it then does."""
+    """A rule of a DPI box: conditions, and a verdict on the connections that meet them."""
 
     name: str
-    """What decisions, events and `inspect` call it; each name once."""
+    """The rule's name in decisions, events and `inspect`; unique."""
     when: Conditions = Conditions()
     """All conditions that are given must hold; left out: every connection."""
     verdict: Verdict
-    """What happens to a connection that it matches. `verdict: drop` is short for `verdict: {action: drop}`, and `rate`
-    for `rate_up` and `rate_down` alike."""
+    """What is done to a connection that it matches. `verdict: drop` is short for `verdict: {action: drop}`, and `rate`
+    for the same `rate_up` and `rate_down`."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> InspectionRule:
-        """Some connection can meet all the conditions, and the verdict can be carried out on it."""
+        """Raises `Expected` if no connection can meet all conditions, or the action cannot be applied to one."""
         when = self.when
         check_together(when)
         kind = action_kinds().get(self.verdict.action)
@@ -236,25 +238,25 @@ class InspectionPolicy(Record):
     format: Format = 1
     """The version of this file format."""
     name: str = "policy"
-    """What output calls it."""
+    """The policy's name in output."""
     profile: str | None = None
-    """How the box parses and reacts, where `--profile` does not say otherwise."""
+    """The DPI profile, unless `--profile` gives another."""
     inside: Prefixes = ()
-    """Addresses behind the box, for captures; in the lab a box knows by its ports."""
+    """For captures: the addresses on the inside of the box. In the lab a box knows this by its ports."""
     classes: dict[str, Prefixes] = Field(default_factory=dict)
-    """Subscriber classes that rules name, by the addresses of their subscribers; for captures."""
+    """For captures: subscriber classes that rules name, with their subscribers' addresses."""
     asns: dict[AsnKey, Prefixes] = Field(default_factory=dict)
-    """Autonomous systems that rules name by number, with the addresses that they announce; for captures."""
+    """For captures: autonomous systems that rules name by number, with the addresses that they announce."""
     utc_offset: UtcOffset = 0
-    """What local clocks show, as an offset from UTC, in quotes; for the `hours` of rules."""
+    """Local time's offset from UTC, in quotes, for the `hours` of rules."""
     rules: tuple[InspectionRule, ...] = ()
-    """The first rule that matches counts; a connection that none matches passes."""
+    """The rules, of which the first that matches counts; a connection that none matches passes."""
 
 
 def load_policy(text: str | bytes, source: str, apps: Collection[str] | None = None) -> InspectionPolicy:
-    """Read a policy file's text; raises `BadInput` with every mistake (`source` is the file's name in messages).
+    """Parses a policy file's text; raises `BadInput` with every mistake (`source` is the file's name in messages).
 
-    `apps`: the names that rules may use; None: those of the catalogue that ships.
+    `apps`: the app names that rules may use; None: those of the catalogue that ships.
     """
     document = parse(text.encode() if isinstance(text, str) else text, source)
     if is_another(document, "policy"):

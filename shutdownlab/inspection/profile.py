@@ -1,6 +1,6 @@
-"""How a given box parses and reacts, as data: `profiles/*.yaml`, each with its sources.
+"""Profiles: how a given box parses and reacts, as data. Those that ship are `profiles/*.yaml`, each with its sources.
 
-The same engine runs all of them. Every field is a mechanism that some measured box has or lacks.
+One engine runs all of them. Every field is a mechanism that some measured box has or lacks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 
 
 def _span(value: Any) -> tuple[int, int]:
-    """A number, or `[low, high]` from which each connection draws its own."""
+    """Parses a number, or `[low, high]` from which each connection draws its own; raises `Expected`."""
     both = value if isinstance(value, list | tuple) else (value, value)
     span = [whole(number, 0, 1 << 32) for number in both]
     match span:
@@ -54,49 +54,51 @@ class IpModel(Record):
     """What the box does with IP fragments."""
 
     fragments: Literal["reassemble", "ignore", "drop"] = "reassemble"
-    """reassemble: inspected once whole. ignore: they go by uninspected. drop: none passes (in-path)."""
+    """reassemble: inspect the complete datagram. ignore: they pass uninspected. drop: none passes (in-path only)."""
     hold: bool = False
-    """In-path: keeps fragments back until the datagram is whole, then sends them all, inspected or not (TSPU)."""
+    """In-path: holds fragments back until the datagram is complete, then sends them all, inspected or not (TSPU)."""
     max_fragments: Annotated[Whole, Field(ge=2, le=8192)] = 8192
-    """Of more pieces than this the datagram is given up (held ones are lost)."""
+    """A datagram of more fragments than this is given up (and lost, with `hold`)."""
     overlap: Literal["first", "last", "discard"] = "first"
-    """Whose bytes count where fragments overlap; discard: the datagram is given up."""
+    """Which bytes count where fragments overlap: those that came first or last; discard: the datagram is given up."""
     timeout: Seconds = 30.0
-    """How long an unfinished datagram is kept."""
+    """How long an incomplete datagram is kept."""
     datagrams: Annotated[Whole, Field(ge=1)] = 1024
-    """Unfinished datagrams kept; the oldest gives way."""
+    """The most incomplete datagrams kept; beyond, the oldest is given up."""
     tunnels: Annotated[Whole, Field(ge=0, le=8)] = 0
-    """How many tunnels (GTP-U, L2TP, VXLAN, Geneve, GUE, Teredo, LISP, MPLS over IP, EtherIP, TZSP, GRE, ERSPAN, PPTP)
-    around one another it looks into; 0: they are but named."""
+    """How many nested tunnels (GTP-U, L2TP, VXLAN, Geneve, GUE, Teredo, LISP, MPLS over IP, EtherIP, TZSP, GRE, ERSPAN,
+    PPTP) the box decapsulates; 0: it only recognises the tunnel's protocol."""
 
 
 class Validation(Record):
-    """What a packet must be like for the box to believe it. One that fails goes by without being looked at."""
+    """Which packets the box believes; others pass without being inspected."""
 
     ip_checksum: bool = False
-    """A wrong IPv4 header checksum makes the packet unbelieved."""
+    """A packet with a wrong IPv4 header checksum is not believed."""
     tcp_checksum: bool = False
-    """A wrong TCP checksum makes the packet unbelieved."""
+    """A packet with a wrong TCP or UDP checksum is not believed."""
     sequence: Literal["none", "window", "exact"] = "none"
-    """Where an RST or FIN must lie to be believed: anywhere, in the next 64 KiB, or at exactly the next (RFC 5961)."""
+    """Sequence numbers at which an RST is believed: any, the next 64 KiB, or exactly the next one (RFC 5961). With
+    either of the latter, a FIN must be within 64 KiB of the next one."""
     ack: bool = False
-    """Data must acknowledge something within 64 KiB of what the other end has sent."""
+    """Data must acknowledge a number within 64 KiB of what the other end has sent."""
     ack_flag: bool = False
     """Data without the ACK flag is not believed."""
     md5: bool = False
     """Packets with a TCP MD5 option are not believed (end hosts drop them)."""
     options_known: tuple[Annotated[Whole, Field(ge=0, le=255)], ...] | None = None
-    """The TCP option kinds that do not hide a packet from the box (0 end, 1 no-op, 8 timestamps); left out: all."""
+    """TCP packets with an option of any other kind are not believed (0 end, 1 no-op, 8 timestamps); left out: all kinds
+    are accepted."""
     ttl_at_least: Annotated[Whole, Field(ge=0, le=255)] = 0
     """A packet with a lower TTL is not believed."""
     ttl_drop_at_most: Annotated[Whole, Field(ge=0, le=255)] | None = None
-    """A packet whose TTL is further below its connection's first one than this is not believed."""
+    """A packet is not believed if its TTL is further than this below that of its end's first packet."""
     length: bool = False
-    """A TCP data offset or length field out of range makes the packet unbelieved; else it is read as far as it goes."""
+    """Has no effect: a packet with a TCP data offset or length field out of range is never inspected."""
 
 
 class RstTeardown(Record):
-    """Of the RSTs that would end a connection's state the share that do; the others only start resynchronisation."""
+    """The share of connections in which the client's RST ends the state; in the others it only starts a resync."""
 
     handshake: Share = 1.0
     """Before the client's ACK that completes the handshake."""
@@ -105,24 +107,25 @@ class RstTeardown(Record):
 
 
 class TcpModel(Record):
-    """How the box follows a TCP connection, and what makes it lose one.
+    """How the box tracks a TCP connection, and what makes it lose track.
 
-    What happens with a probability is drawn once a connection: a second copy of a packet meets the same box again.
+    `resync`: the box takes the client's sequence number from its next packet. Probabilities are drawn once per
+    connection, so a repeated packet has the same effect.
     """
 
     reassembly: Literal["none", "arrival", "in-order", "full"] = "full"
-    """none: each packet by itself. arrival: payloads one after the other as they come, whatever their numbers.
-    in-order: what is not next is not seen. full: what comes out of order is kept."""
+    """none: inspect each packet by itself. arrival: join payloads as they arrive, whatever their sequence numbers.
+    in-order: ignore a segment that is not the next one. full: keep segments that come out of order."""
     roles: bool = True
-    """Tells the client's payload from the server's; else whatever travels is looked at as if a client had sent it."""
+    """Tells the client's payload from the server's; if off, all payload is inspected as if a client had sent it."""
     overlap: Literal["first", "last"] = "first"
-    """Whose bytes stay where segments overlap (bytes already passed to the parser are never replaced)."""
+    """Which bytes count where segments overlap (bytes already passed to the parser are never replaced)."""
     min_segment: Count = 0
     """Segments with fewer payload bytes are not assembled."""
     gap: Annotated[Whole, Field(ge=0)] = 65536
-    """Bytes kept out of order; beyond it, they are lost."""
+    """Out-of-order segments that start further ahead than this many bytes are lost."""
     urgent: Literal["inline", "skip"] = "inline"
-    """skip: the byte the urgent pointer names is taken out of the stream, as Linux receivers do."""
+    """skip: the urgent byte is removed from the stream, as Linux receivers do."""
     create: Annotated[tuple[Literal["syn", "syn-ack", "data", "any"], ...], BeforeValidator(many)] = (
         "syn",
         "syn-ack",
@@ -132,159 +135,161 @@ class TcpModel(Record):
     handshake: Literal["none", "syn", "full"] = "none"
     """What must have been seen before payload is inspected: nothing, the SYN, or SYN, SYN/ACK and ACK."""
     syn_payload: Literal["ignore", "inspect", "give-up"] = "ignore"
-    """Payload on the SYN is passed over, inspected, or ends inspection of the connection."""
+    """Payload on the SYN is ignored, inspected, or ends inspection of the connection."""
     second_syn: Literal["ignore", "resync", "restart", "answered"] = "ignore"
-    """A further SYN from the opener with another sequence number. answered: the one counts that the server's SYN/ACK
-    acknowledges, as where a port is used again whose first SYN nobody answered."""
+    """On a further SYN from the opener with another sequence number. restart: it replaces the first. answered: the one
+    counts that the server's SYN/ACK acknowledges, as when a port is reused whose first SYN went unanswered."""
     client_syn_ack: Literal["ignore", "swap"] = "ignore"
-    """A SYN/ACK from the end that opened, without a SYN to it: swap takes it for the server from then on."""
+    """On a SYN/ACK from the end that opened, without a SYN from the other. swap: take that end for the server."""
     server_syn: Literal["ignore", "swap"] = "ignore"
-    """A bare SYN from the other end (split handshake, simultaneous open): swap takes it for the opener."""
+    """On a bare SYN from the server (split handshake, simultaneous open). swap: take that end for the client."""
     server_requests_swap: Count = 0
-    """After so many packets from the server that begin like a client's request, the ends are swapped; 0 never."""
+    """How many packets from the server that begin like a client's request make the box swap the ends; 0: never."""
     server_payload_in_handshake: Count = 0
-    """After so many SYN/ACKs with payload the connection is given up; 0 never."""
+    """How many SYN/ACKs with payload make the box give the connection up; 0: never."""
     null_flags: Literal["ignore", "give-up"] = "ignore"
-    """A packet without any TCP flag, before the handshake is done."""
+    """On a packet without any TCP flag before the handshake is done."""
     fin_syn: Literal["ignore", "resync-ahead"] = "ignore"
-    """FIN and SYN in one packet from the client: resynchronises one byte too far."""
+    """On FIN and SYN in one packet from the client. resync-ahead: resynchronise, one byte too far."""
     early_fins: Count = 0
-    """After so many FINs before the SYN the connection is given up; 0 never."""
+    """How many FINs from the client before its SYN make the box give the connection up; 0: never."""
     handshake_acks: Count = 0
-    """After so many bare ACKs from the client before any data the connection is given up; 0 never."""
+    """How many bare ACKs from the client before any data make the box give the connection up; 0: never."""
     rst: Literal["ignore", "teardown", "resync"] = "teardown"
-    """From the client; any combination of flags that has RST."""
+    """On an RST from the client, whatever its other flags."""
     server_rst: Literal["ignore", "teardown", "resync"] = "teardown"
-    """The same from the server."""
+    """On an RST from the server."""
     bad_seq_ack: Literal["ignore", "resync"] = "ignore"
-    """A bare ACK from the client far off the sequence that its SYN began."""
+    """On a bare ACK from the client more than 64 KiB off its expected sequence number."""
     fin: Literal["ignore", "teardown", "close"] = "close"
     """teardown: the first FIN ends the state. close: the second end's FIN does."""
     server_payload_resync: bool = False
-    """Payload from the server on anything but a SYN/ACK before the client sent any: resynchronise."""
+    """Whether payload from the server, other than on a SYN/ACK, before any from the client makes the box resync."""
     syn_ack_bad_ack: Literal["ignore", "resync"] = "ignore"
-    """A SYN/ACK that acknowledges something else than the SYN."""
+    """On a SYN/ACK that does not acknowledge the SYN."""
     rst_teardown: RstTeardown = RstTeardown()
-    """How often the client's RST does what `rst: teardown` says."""
+    """How often the client's RST has the effect of `rst: teardown`."""
     resync_probability: Share = 1.0
-    """Share of connections that the server's packets above (RST, payload, a wrong acknowledgement) resynchronise."""
+    """The share of connections that the server's packets above (RST, payload, a bad acknowledgement) resynchronise."""
     server_rst_probability: Share | None = None
-    """The same for its RST alone, where that differs."""
+    """The share for the server's RST, if it differs."""
     fin_probability: Share = 1.0
-    """Share of connections in which a FIN tears down."""
+    """The share of connections in which a FIN has an effect."""
 
 
 class Budget(Record):
-    """How much of a connection the box looks at before it lets it go."""
+    """How much of a connection the box inspects before it lets it pass."""
 
     packets: Annotated[tuple[int, int], BeforeValidator(_span, json_schema_input_type=Count | tuple[Count, Count])] = (
         64,
         64,
     )
-    """Packets with payload looked at in a connection; 0 is unlimited."""
+    """Packets with payload inspected per TCP connection; of two numbers, each connection draws one between them. 0:
+    unlimited."""
     least: Count = 0
-    """Packets with payload that must have been seen before it is settled that they are no known protocol."""
+    """Packets with payload that must have been seen before the box settles on an unknown protocol."""
     bytes: Annotated[Whole, Field(ge=0, le=1 << 20)] = 65536
-    """Bytes of the client's stream that are looked at."""
+    """Bytes inspected of each end's stream."""
     give_up_unrecognised: bool = False
-    """The first payload that is no inspected protocol ends inspection of the connection."""
+    """Whether the first payload of no inspected protocol ends inspection of the connection."""
     give_up_unrecognised_over: Count = 0
-    """A payload longer than this that is no known protocol ends inspection; 0 never."""
+    """A payload longer than this many bytes and of no inspected protocol ends inspection; 0: never."""
     give_up_unfinished: bool = False
-    """The first request or ClientHello that has not come completely ends inspection, if no rule matches it yet."""
+    """Whether the first incomplete request or ClientHello ends inspection if no rule matches it yet."""
     every_request: bool = False
-    """Goes on inspecting after a message (a request of HTTP, a DNS question, a message of SIP) that no rule matched, or
-    that one lets pass, wherever the next one begins, within the budget of packets; `bytes` are then a message's."""
+    """Keeps inspecting after a message (an HTTP request, a DNS query, a SIP message) that no rule matched or that a
+    rule let pass, wherever the next one begins, within `packets`; `bytes` then applies to each message."""
     datagrams: Count = 16
-    """Datagrams looked at in a UDP flow; 0 is unlimited."""
+    """Datagrams inspected per UDP flow; 0: unlimited."""
 
 
 class ConnectionTable(Record):
-    """The connections that the box remembers."""
+    """The connections that the box tracks."""
 
     flows: Annotated[Whole, Field(ge=1)] = 1_000_000
-    """Connections tracked at once."""
+    """The most connections tracked at once."""
     syn_timeout: Seconds = 60.0
-    """How long a connection is tracked of which only SYNs were seen."""
+    """How long an undecided connection whose handshake is not done is tracked without any packet."""
     established_timeout: Seconds = 480.0
-    """How long a connection is tracked without any packet, once its handshake is done."""
+    """How long a connection is tracked without any packet once its handshake is done or it is decided."""
     udp_timeout: Seconds = 180.0
-    """How long a UDP flow is tracked without any packet."""
+    """How long a UDP flow, or one of another protocol than TCP, is tracked without any packet."""
     closed_timeout: Seconds = 10.0
-    """How long a connection is tracked after its end."""
+    """How long a closed connection is tracked without any packet."""
     overload: Literal["open", "closed"] = "open"
-    """What happens to new connections when the table is full, and in the lab to undecided ones when the box is lost:
-    they pass uninspected, or none does (in-path). None that ships fails closed: no measured box is documented to."""
+    """What happens to new connections when the table is full, and in the lab to undecided ones when the box is lost.
+    open: they pass uninspected. closed: none passes (in-path only). No shipped profile has `closed`, as no measured box
+    is documented to fail so."""
 
 
 class Blocks(Record):
     """What `block` means for this box, by protocol; `default` for the rest."""
 
     default: Verdict = Field(default_factory=lambda: Verdict(action="drop"))
-    """What is done to what has no line of its own here."""
+    """The verdict on all other protocols, and on those left out here."""
     http: Verdict | None = None
-    """To HTTP."""
+    """The verdict on HTTP, including HTTP/2 in the clear."""
     tls: Verdict | None = None
-    """To TLS, DNS over TLS or HTTPS, and Tor."""
+    """The verdict on TLS, DNS over TLS or HTTPS, and Tor."""
     dns: Verdict | None = None
-    """To DNS in the clear."""
+    """The verdict on DNS in the clear."""
     quic: Verdict | None = None
-    """To QUIC."""
+    """The verdict on QUIC."""
     fet: Verdict | None = None
-    """To fully encrypted traffic: what looks like random bytes."""
+    """The verdict on fully encrypted traffic, which looks like random bytes."""
 
 
 class Profile(Record):
-    """A make of DPI box: how it parses and reacts."""
+    """A profile of a DPI box: how it parses and reacts."""
 
     format: Format = 1
     """The version of this file format."""
     name: str
-    """What scenarios and `--profile` call it; an own one's must be none that ships."""
+    """The profile's name in scenarios and for `--profile`; a user's own must not have the name of one that ships."""
     title: str
-    """Which boxes, when, in a line."""
+    """Which boxes it describes, and of when, in one line."""
     sources: Annotated[Names, Field(min_length=1)]
-    """Who measured it."""
+    """The publications that measured it."""
     notes: str = ""
-    """What was measured that the other keys do not say."""
+    """Measured behaviour that the other keys do not cover."""
     placement: Literal["in-path", "on-path"] = "in-path"
     """in-path: packets go through the box, which can hold them back. on-path: it gets copies, and can only inject."""
     protocols: Protocols = ()
-    """What the box can recognise; empty: everything the engine can."""
+    """The protocols that the box recognises; empty: all that the engine does."""
     ports: dict[Annotated[str, BeforeValidator(_protocol)], Ports] = Field(default_factory=dict)
-    """A protocol is only looked for on these ports; not named: on every port."""
+    """The only ports on which a protocol is recognised; a protocol left out: every port."""
     opener: Literal["any", "inside", "outside"] = "any"
-    """Only connections that this side opened are acted upon."""
+    """The side that must have opened a connection for the box to act on it."""
     inspect: End = "both"
-    """Whose payload is looked at."""
+    """The end whose payload is inspected."""
     only_direction: Literal["outbound", "inbound"] | None = None
-    """Only packets that travel this way can trigger."""
+    """The only direction in which a packet's payload can trigger a rule."""
     ip: IpModel = IpModel()
-    """IP fragments."""
+    """How it handles IP fragments and tunnels."""
     validate_: Validation = Field(default=Validation(), alias="validate")
     """Which packets it believes."""
     tcp: TcpModel = TcpModel()
-    """How it follows TCP."""
+    """How it tracks TCP connections."""
     parse: Tolerance = TOLERANT
-    """What its parsers forgive in the payload."""
+    """What its parsers tolerate in the payload."""
     budget: Budget = Budget()
-    """How much it looks at."""
+    """How much of a connection it inspects."""
     table: ConnectionTable = ConnectionTable()
-    """How many connections it remembers, and how long."""
+    """How many connections it tracks, and how long."""
     block: Blocks = Field(default_factory=Blocks)
     """What `block` means for this box."""
     rules: tuple[InspectionRule, ...] = ()
-    """What the box blocks by its nature; tried after the policy's rules."""
+    """Rules that are part of the box itself; they come after the policy's."""
 
     def verdict_for(self, protocol: str) -> Verdict:
-        """What this box does to a connection of `protocol` that is to be blocked."""
+        """Returns the box's verdict on a connection of `protocol` that a policy blocks."""
         name = {"dot": "tls", "doh": "tls", "tor": "tls", "http2": "http"}.get(protocol, protocol)
         found = getattr(self.block, name, None) if name in Blocks.model_fields else None
         return found or self.block.default
 
 
 def load_profile(text: str | bytes, source: str, apps: Collection[str] | None = None) -> Profile:
-    """Read a profile's YAML; raises `BadInput` with every mistake. `apps`: see `load_policy`."""
+    """Parses a profile's YAML; raises `BadInput` with every mistake. `apps`: see `load_policy`."""
     return _checked(parse(text.encode() if isinstance(text, str) else text, source), apps)
 
 
@@ -299,12 +304,15 @@ def _checked(document: Document, apps: Collection[str] | None) -> Profile:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a profile is asked for by the path of a file, not by the name of one that ships."""
+    """Returns whether `name` is the path of a profile file rather than the name of a profile that ships."""
     return name not in profile_names() and (FilePath(name).suffix in {".yaml", ".yml"} or "/" in name)
 
 
 def own_profile(document: Document, path: Path, name: str, apps: Collection[str]) -> Profile | None:
-    """The profile in the file that `document` names at `path`. None where there is none: its mistakes are reported."""
+    """Returns the profile in the file `name`, which `document` names at `path`.
+
+    None if it cannot be read or is invalid: its mistakes are reported to `document`.
+    """
     part = document_beside(document, path, name)
     if part is None:
         return None
@@ -320,7 +328,7 @@ def own_profile(document: Document, path: Path, name: str, apps: Collection[str]
 
 
 def shipped_profile(name: str) -> Profile:
-    """A profile by name; raises `BadInput` if none has it."""
+    """Returns the shipped profile of this name; raises `BadInput` if there is none."""
     names = profile_names()
     if name not in names:
         hint = did_you_mean(name, names)
