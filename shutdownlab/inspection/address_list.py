@@ -1,7 +1,7 @@
-"""Lists of addresses in files of their own, as block lists are: a prefix or an address a line; # and ; begin comments.
+"""Parses address block lists: a prefix or an address per line; # and ; begin comments.
 
-Also what other programs write: a range (`192.0.2.1-192.0.2.9`), and the lines of `ipset save` (`add NAME
-192.0.2.0/24`). What is there twice, or lies within another prefix of the list, counts once.
+Also accepts ranges (`192.0.2.1-192.0.2.9`) and the output of `ipset save` (`add NAME 192.0.2.0/24`). A prefix that
+occurs twice, or lies within another of the list, counts once.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from shutdownlab.inspection.list_mistakes import ListMistakes
 
 MAX_BYTES: Final = 64 << 20
 MAX_PREFIXES: Final = 1_000_000
-"""Somewhat more than all that BGP announces."""
+"""About as many as there are IPv4 prefixes in BGP."""
 _LENGTH_BITS: Final = 8
-"""A prefix as one number, which sorts quickly: its first address, then so many bits for its length."""
+"""Prefixes are kept as one integer each, which sorts fast: the first address, shifted left by these bits for the
+length."""
 _LENGTH_MASK: Final = (1 << _LENGTH_BITS) - 1
 _HINT: Final = "one prefix, address or range a line; # begins a comment"
 
 
 def read_addresses(text: bytes, file: str) -> tuple[IpPrefix, ...]:
-    """The prefixes that a list holds, each once and none within another, in the order of their addresses.
+    """Returns the list's prefixes in address order, without duplicates or prefixes within others; IPv4 first.
 
-    Raises `BadInput` with the first mistakes, each with its line. Prefixes are numbers until those that count are
-    known: making an object of one costs more than reading it.
+    Raises `BadInput` with the first mistakes, each with its line. Objects are made only for the prefixes returned, as
+    making one costs more than parsing it.
     """
     mistakes = ListMistakes(file, "an address or a prefix", "prefixes")
     with nothing_is_garbage():
@@ -38,7 +39,7 @@ def read_addresses(text: bytes, file: str) -> tuple[IpPrefix, ...]:
 
 
 def _numbers(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[int, list[int]]:
-    """The prefixes of these lines as numbers (see `_LENGTH_BITS`), by IP version."""
+    """Returns the prefixes in these lines as integers (see `_LENGTH_BITS`), by IP version."""
     found: dict[int, list[int]] = {4: [], 6: []}
     for number, line in enumerate(lines, start=1):
         plain = plain_prefix(line.decode("utf-8", "replace"))
@@ -61,7 +62,7 @@ def _numbers(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[int, list[i
 
 
 def _outermost(version: int, numbers: list[int]) -> Iterator[IpPrefix]:
-    """Those that no other one holds, by their addresses; of those with the same first one the shortest comes first."""
+    """Yields the prefixes that lie in no other one, in address order. Sorted, a containing prefix comes first."""
     width = WIDTH[version]
     end = -1
     for number in sorted(numbers):
@@ -73,9 +74,9 @@ def _outermost(version: int, numbers: list[int]) -> Iterator[IpPrefix]:
 
 
 def _prefixes(entry: str) -> Iterable[IpPrefix]:
-    """One line's; raises `Expected`."""
+    """Returns the prefixes in one line; raises `Expected`."""
     words = entry.split()
-    if words[0] == "add" and len(words) >= 3:  # what follows, such as a timeout, is about the set of that program
+    if words[0] == "add" and len(words) >= 3:  # further words, such as a timeout, only matter to ipset
         return _prefixes(words[2])
     if words[0] in {"create", "-N", "COMMIT"}:
         return ()

@@ -1,8 +1,7 @@
-"""Reading captures: pcap (both byte orders, micro- and nanoseconds, one file behind another) and pcapng, plain or
-compressed.
+"""Reads captures: pcap (both byte orders, micro- and nanoseconds, concatenated files) and pcapng, plain or compressed.
 
-What can be read is read; a capture that ends in the middle, whose packets were cut, or that holds what is not read,
-gives warnings. Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
+Reads as much as it can; a capture that ends early, has truncated packets or unsupported link types gives warnings.
+Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from shutdownlab.inspection.unpacking import CUT_OFF, LONGEST_MAGIC, Unpacked, p
 from shutdownlab.inspection.words import unsigned32
 
 MAX_RECORD: Final = 1 << 20
-"""A longer packet is taken for damage (tcpdump's own limit is 256 KiB)."""
+"""Bytes; a longer packet is taken for damage (tcpdump's own limit is 256 KiB)."""
 CHUNK: Final = 1 << 20
 
 _PCAP: Final = {
@@ -30,11 +29,11 @@ _PCAP: Final = {
     b"\xa1\xb2\xcd\x34": (">", 1e-6, 24),
     b"\x34\xcd\xb2\xa1": ("<", 1e-6, 24),
 }
-"""What files begin with: their byte order, seconds of one unit of their times' fraction, bytes before each packet.
+"""By magic number: byte order, seconds per unit of the timestamps' fraction, and size of the packet header in bytes.
 
-Those of 24 are of Alexey Kuznetzov's libpcap, with which old Linux systems shipped."""
+24-byte headers are from Alexey Kuznetzov's libpcap, which old Linux systems shipped."""
 _VERSIONS: Final = (b"\0\2\0\4", b"\2\0\4\0")
-"""What follows in nearly every file."""
+"""The version number (2.4, in either byte order) that follows the magic number in nearly every file."""
 _OTHERS: Final = (
     (b"PK\x03\x04", "a compressed file of a kind that is not read"),
     (b"snoop\0\0\0", "a capture of Solaris's snoop"),
@@ -45,14 +44,14 @@ _OTHERS: Final = (
     (b"\x7fver", "a capture of Savvius's Peek"),
     (b"ETL", "a trace of Windows events"),
 )
-"""What other files begin with, and what they are."""
+"""Magic numbers of other file formats, and their names."""
 _SECTION: Final = b"\x0a\x0d\x0d\x0a"
 _LOST: Final = frozenset({5, 7})
-"""Options of an interface's statistics: packets that it has lost (isb_ifdrop), and the system (isb_osdrop)."""
+"""Options of interface statistics: packets lost by the interface (isb_ifdrop) and by the system (isb_osdrop)."""
 
 UNKNOWN_SIDE: Final = -1
 FROM_BOX: Final = 2
-"""In place of a side: the frame comes out of the box, which has inspected or made it."""
+"""In place of a side: the box sent the frame, after inspecting or forging it."""
 PORTS: Final = {
     b"border-intl": 0,
     b"border-ix": 0,
@@ -61,20 +60,20 @@ PORTS: Final = {
     b"box-inside": FROM_BOX,
     b"box-outside": FROM_BOX,
 }
-"""What a recording of a run (`run --pcap`) calls the ports of a DPI switch, as interface descriptions."""
+"""The names of a DPI switch's ports in a recording of a run (`run --pcap`), as interface descriptions; their sides."""
 
 
 CONTROLS: Final = "control addresses, which DPI boxes pass on unseen:"
-"""How a comment of a recording's begins that names them."""
+"""The beginning of the comment in a recording that lists the control addresses."""
 
 
 class NotACaptureError(Exception):
-    """The file is no capture of IP packets; the message says what it seems to be."""
+    """The file is not a capture of IP packets; the message says what it seems to be."""
 
 
 class _Interface(NamedTuple):
-    """A pcapng interface: its link type, seconds of one tick of its times and what is added to them, bytes kept of a
-    packet (0: all)."""
+    """A pcapng interface: its link type, seconds per timestamp tick, seconds added to timestamps, and maximum captured
+    bytes per packet (0: all)."""
 
     link: int
     tick: float
@@ -83,9 +82,9 @@ class _Interface(NamedTuple):
 
 
 class Capture:
-    """Iterate once: `(time in seconds, link type, frame)` of each packet in file order.
+    """An open capture. Iterate it once: yields `(time in seconds, link type, frame)` of each packet, in file order.
 
-    Raises `NotACaptureError` at the end of one none of whose packets has a link type that is read.
+    Iterating raises `NotACaptureError` if no packet has a supported link type: for pcap at once, for pcapng at the end.
     """
 
     def __init__(self, name: str, source: _Source, start: bytes, warnings: list[str]) -> None:
@@ -95,21 +94,21 @@ class Capture:
         self.warnings = warnings
         self.packets = 0
         self.side = UNKNOWN_SIDE
-        """Where the box got the last packet: a `Side`'s number, or UNKNOWN_SIDE if the file does not say; FROM_BOX if
-        it got it from nowhere: it sent it, or passed it on unseen, being of a control of the laboratory's."""
+        """The side on which the box got the last packet: a `Side`'s number; UNKNOWN_SIDE if the file does not say; or
+        FROM_BOX if the box sent it or, as it belongs to one of the lab's control connections, did not inspect it."""
         self.cut = 0
-        """Packets of which the capture kept only the beginning."""
+        """Packets that the capture truncated."""
         self._longest = 0
-        """Bytes kept of the one of these of which it kept most."""
+        """The most bytes that were kept of a truncated packet."""
         self._unread: dict[int, int] = {}
-        """Packets by link types that are not read."""
+        """Number of packets by unsupported link type."""
         self._joined = 0
-        """Further files that follow in it."""
+        """Number of further files concatenated to the first."""
         self._unreadable = 0
-        """Packet blocks that say something impossible."""
+        """Number of invalid packet blocks."""
         self._lost: dict[tuple[int, int, int], int] = {}
-        """Packets that were lost while it was captured, as interfaces' statistics have it: by section, interface and
-        who lost them (the option's code)."""
+        """Packets lost while capturing, from interface statistics: by section, interface and option code (which tells
+        whether the interface or the system lost them)."""
 
     def __iter__(self) -> Iterator[tuple[float, int, bytes]]:
         if self.start == _SECTION:
@@ -142,7 +141,7 @@ class Capture:
         self.warnings.append(f"{self.name}: {text}")
 
     def _ends_within(self, where: str) -> None:
-        """The file ends in the middle, which what it was unpacked from may have said already: one message for both."""
+        """Warns that the file ends early, within `where`; merges this with a warning that its compressed data does."""
         unpacked = f"{self.name}: {CUT_OFF}"
         if self.warnings and self.warnings[-1] == unpacked:
             self.warnings[-1] = f"{unpacked}, within {where}"
@@ -150,7 +149,7 @@ class Capture:
             self._warn(f"ends within {where}")
 
     def _pcap(self) -> Generator[tuple[float, int, bytes], None, bool]:
-        """One file's packets; whether another one follows behind it."""
+        """Yields one pcap file's packets; returns whether another file is concatenated to it."""
         order, unit, before = _PCAP[self.start]
         header = self.source.take(20)
         if len(header) < 20:
@@ -268,7 +267,10 @@ class Capture:
 def _packet_block(
     kind: int, body: bytes, order: str, links: list[_Interface]
 ) -> tuple[float, int, bytes, int, int] | None:
-    """Time, link type, frame, length on the wire and interface of an enhanced (6), simple (3) or obsolete (2) block."""
+    """Parses an enhanced (6), simple (3) or obsolete (2) packet block; returns None if it is none or invalid.
+
+    Returns time in seconds, link type, frame, length on the wire in bytes, and interface number.
+    """
     if kind == 6 and len(body) >= 24:
         interface, high, low, length, original = struct.unpack_from(order + "IIIII", body)
     elif kind == 2 and len(body) >= 24:
@@ -286,7 +288,7 @@ def _packet_block(
 
 
 def _options(options: bytes, order: str) -> dict[int, bytes]:
-    """A block's options by their codes, as far as they can be read; of several with one code the first."""
+    """Returns a block's readable options by code; the first counts if a code repeats."""
     found: dict[int, bytes] = {}
     for code, value in _all_options(options, order):
         found.setdefault(code, value)
@@ -294,7 +296,7 @@ def _options(options: bytes, order: str) -> dict[int, bytes]:
 
 
 def _all_options(options: bytes, order: str) -> list[tuple[int, bytes]]:
-    """A block's options, as far as they can be read, in their order."""
+    """Returns a block's readable options as (code, value), in order."""
     found: list[tuple[int, bytes]] = []
     at = 0
     while at + 4 <= len(options):
@@ -307,7 +309,7 @@ def _all_options(options: bytes, order: str) -> list[tuple[int, bytes]]:
 
 
 def _controls(options: bytes, order: str) -> set[bytes]:
-    """The control addresses that a section's comments (code 1) name, packed."""
+    """Returns the control addresses that a section's comments (option code 1) list, packed."""
     found: set[bytes] = set()
     for code, value in _all_options(options, order):
         text = value.decode("utf-8", "replace") if code == 1 else ""
@@ -319,21 +321,22 @@ def _controls(options: bytes, order: str) -> set[bytes]:
 
 
 def _ends(frame: bytes) -> tuple[bytes, bytes]:
-    """Where an Ethernet frame's packet comes from and goes to, as a box looks for controls in it."""
+    """Returns an Ethernet frame's source and destination address, at the offsets where a box looks for controls."""
     if frame[12:14] == b"\x08\x00":
         return frame[26:30], frame[30:34]
     return frame[22:38], frame[38:54]
 
 
 def _resolution(value: bytes) -> float:
-    """Seconds of one timestamp tick by the option if_tsresol: microseconds without it."""
+    """Returns the seconds per timestamp tick by the option if_tsresol; 1e-6 without it."""
     if not value:
         return 1e-6
     return float(2.0 ** -(value[0] & 0x7F)) if value[0] & 0x80 else float(10.0 ** -value[0])
 
 
 class _Source:
-    """A file read in pieces; `window` shows at least so many bytes without consuming them, if there are as many."""
+    """A buffered reader. `window(size)` returns an offset and a buffer that has at least `size` bytes from there unless
+    the file ends, and consumes nothing; `take(size)` consumes."""
 
     def __init__(self, stream: BinaryIO | Unpacked) -> None:
         self.stream = stream
@@ -367,12 +370,12 @@ class _Source:
 
 
 def open_capture(path: Path) -> Capture:
-    """Open a capture file. Raises `NotACaptureError` if it is none, OSError if it cannot be read."""
+    """Opens a capture file. Raises `NotACaptureError` if it is none, OSError if it cannot be read."""
     return read_capture(path.open("rb"), str(path))
 
 
 def read_capture(stream: BinaryIO, name: str) -> Capture:
-    """A capture from an open binary stream at its start, compressed or not. Raises `NotACaptureError`."""
+    """Opens a capture, compressed or not, in a binary stream at its start. Raises `NotACaptureError` if it is none."""
     warnings: list[str] = []
     source = _Source(stream)
     at, data = source.window(LONGEST_MAGIC)

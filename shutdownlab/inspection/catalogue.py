@@ -1,6 +1,6 @@
-"""Which app a flow is: by its name, else its protocol, else its fingerprint, else its address.
+"""Finds a flow's app: by name, else protocol, else fingerprint, else address.
 
-Built from the app catalogues of `shutdownlab.inspection.apps`: the one the package ships, and users' own on top of it.
+Built from the app catalogues of `shutdownlab.inspection.apps`: the one that ships, and users' own on top of it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from shutdownlab.inspection.recognition import Recognition
 
 
 class AppCatalogue:
-    """Finds apps; given to the engine as its `apps`.
+    """Finds apps; passed to the engine as `apps`.
 
-    The order matters: a name says more than an address that several apps share, and an app's own protocol tells it
-    from a web site on the same address.
+    The order matters: a name is more specific than an address that several apps share, and an app's own protocol
+    distinguishes it from a web site on the same address.
     """
 
     __slots__ = ("_fingerprints", "_names", "_ports", "_prefixes", "_protocols", "apps")
 
     def __init__(self, *catalogues: Mapping[str, App]) -> None:
-        """Of apps with the same key, the last catalogue's counts."""
+        """Merges the catalogues; for apps with the same key, the last one counts."""
         self.apps: dict[str, App] = {}
         for catalogue in catalogues:
             self.apps.update(catalogue)
@@ -36,11 +36,11 @@ class AppCatalogue:
 
     @classmethod
     def from_texts(cls, *texts: tuple[bytes, str]) -> AppCatalogue:
-        """From YAML texts and what to call each in messages, the shipped one first; raises `BadInput`."""
+        """Parses YAML texts, each with its name in messages; later ones override earlier. Raises `BadInput`."""
         return cls(*(load_apps(text, file) for text, file in texts))
 
     def app_of(self, recognition: Recognition | None, address: bytes, port: int) -> str | None:
-        """The app of a connection to `address` (4 or 16 bytes) and `port`; None if it is none of the catalogue."""
+        """Returns the app of a connection to `address` (4 or 16 bytes) and `port`; None if the catalogue has none."""
         if recognition is not None:
             if recognition.host is not None:
                 key = self._names.find(recognition.host)
@@ -61,7 +61,7 @@ class AppCatalogue:
         return self.of_address(address, port)
 
     def of_fingerprint(self, ja4: str | None) -> str | None:
-        """The app whose client has this JA4: whole, or by its first one or two parts."""
+        """Returns the app whose client has this JA4, whole or by its first one or two parts; or None."""
         while ja4:
             key = self._fingerprints.get(ja4)
             if key is not None:
@@ -70,7 +70,7 @@ class AppCatalogue:
         return None
 
     def of_address(self, address: bytes, port: int) -> str | None:
-        """The app that alone owns the address, where its ports allow."""
+        """Returns the app that alone uses the address and, if it lists ports, this `port`; or None."""
         key = self._prefixes.find(address)
         if key is not None and port not in self._ports.get(key, (port,)):
             return None
@@ -79,5 +79,5 @@ class AppCatalogue:
 
 @cache
 def shipped_apps() -> AppCatalogue:
-    """The catalogue that ships with the package: what an engine uses that is given none."""
+    """Returns the catalogue that ships, which is an engine's default (cached)."""
     return AppCatalogue.from_texts(((files("shutdownlab.inspection") / "apps.yaml").read_bytes(), "apps.yaml"))

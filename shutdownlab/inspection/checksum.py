@@ -1,7 +1,7 @@
-"""The Internet checksum (RFC 1071) over whole packets, and what counts as a good one.
+"""Computes and checks the Internet checksum (RFC 1071) of whole packets.
 
-Captures taken on the sending machine, and frames of its kernel, carry unfinished checksums: the field holds the
-pseudo-header's sum, to be finished by the network card. Those are told apart from wrong ones.
+Frames captured on the sending machine, or straight from its kernel, have unfinished checksums: the field holds the
+pseudo-header's sum, which the network card would complete. They count as good.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from shutdownlab.inspection.words import sum_of_words
 
 
 def ones_sum(data: bytes) -> int:
-    """Ones' complement sum of 16-bit big-endian words, odd length padded with a zero byte."""
+    """Returns the ones' complement sum of the 16-bit big-endian words, an odd length padded with a zero byte."""
     return _fold(sum_of_words(data, 0, len(data)))
 
 
@@ -28,26 +28,29 @@ def _pseudo_sum(packet: Packet, length: int) -> int:
 
 
 def checksum(data: bytes) -> int:
-    """The checksum field's value for `data` (its own field zero)."""
+    """Returns the checksum field's value for `data`, in which that field is zero."""
     return 0xFFFF - ones_sum(data)
 
 
 def pseudo_header(src: bytes, dst: bytes, proto: int, length: int) -> bytes:
-    """RFC 9293 §3.1 for IPv4, RFC 8200 §8.1 for IPv6."""
+    """Returns the pseudo-header of RFC 9293 §3.1 (IPv4) or RFC 8200 §8.1 (IPv6)."""
     if len(src) == 4:
         return src + dst + bytes((0, proto, (length >> 8) & 0xFF, length & 0xFF))
     return src + dst + length.to_bytes(4, "big") + bytes((0, 0, 0, proto))
 
 
 def header_checksum_good(packet: Packet) -> bool:
-    """IPv4 header checksum; True for IPv6, which has none."""
+    """Returns whether the IPv4 header checksum is right; True for IPv6, which has none."""
     if packet.version != 4:
         return True
     return _fold(sum_of_words(packet.frame, packet.ip, packet.ip + ((packet.frame[packet.ip] & 0x0F) << 2))) == 0xFFFF
 
 
 def transport_checksum_good(packet: Packet) -> bool:
-    """TCP or UDP checksum. Unfinished ones count as good, and so do cut captures, where it cannot be known."""
+    """Returns whether the TCP or UDP checksum is right.
+
+    Unfinished ones count as good, as do those of other protocols and of truncated packets, which cannot be checked.
+    """
     proto = packet.proto
     if (proto != TCP and proto != UDP) or packet.captured_end < packet.end:
         return True

@@ -1,8 +1,8 @@
-"""A classifier as a condition of a rule: a trained model, in ONNX, that is shown a connection's first packets.
+"""Classifiers as rule conditions: trained ONNX models that score a connection by its first packets.
 
-What censors who use machine learning do; Wails et al., "On Precisely Detecting Censorship Circumvention in Real-World
-Networks", NDSS 2024, is one such. It runs by `onnxruntime` (`pip install 'shutdownlab[onnx]'`), on the processor, in
-one thread: the same packets always get the same score.
+This models censors that use machine learning, as in Wails et al., "On Precisely Detecting Censorship Circumvention in
+Real-World Networks", NDSS 2024. Models run in `onnxruntime` (`pip install 'shutdownlab[onnx]'`), on the CPU in one
+thread, so that the same packets always get the same score.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from shutdownlab.config.document import Expected
 from shutdownlab.inspection.first_packets import SeenPacket
 
 FEATURES: Final = ("from the client 1, from the server -1", "payload bytes", "seconds since the one before", "entropy")
-"""Of each packet, in this order; `entropy` as rules have it, in bits per byte."""
+"""A model's inputs per packet, in this order; the entropy is in bits per byte, as in rules."""
 MAX_BYTES: Final = 8 << 20
 """A model has to fit into a message to a DPI box."""
 _SCHEME: Final = "data:application/octet-stream;base64,"
 _FEW = 1e-6
-"""By how much the sum of a softmax may be off."""
+"""How far outside 0 to 1 rounding may put a probability."""
 
 
 def as_url(content: bytes) -> str:
-    """A model as a rule has it once its file is read: a data URL (RFC 2397)."""
+    """Returns a model's bytes as a data URL (RFC 2397), the form that rules hold."""
     return _SCHEME + base64.b64encode(content).decode("ascii")
 
 
 def content_of(url: str) -> bytes:
-    """The model in a data URL; raises `Expected`."""
+    """Returns a model's bytes from its data URL; raises `Expected`."""
     if url.startswith(_SCHEME):
         try:
             return base64.b64decode(url.removeprefix(_SCHEME), validate=True)
@@ -44,7 +44,7 @@ def content_of(url: str) -> bytes:
 
 
 def features(packets: Sequence[SeenPacket]) -> list[float]:
-    """What a model is shown of packets, one after another: `FEATURES` of each."""
+    """Returns a model's input for `packets`: the `FEATURES` of each, concatenated."""
     shown: list[float] = []
     for packet in packets:
         shown += (1.0 if packet.from_client else -1.0, float(packet.size), packet.gap, packet.entropy)
@@ -52,10 +52,10 @@ def features(packets: Sequence[SeenPacket]) -> list[float]:
 
 
 class Classifier:
-    """A model that is shown the first `packets` packets of a connection and says how likely a class is."""
+    """A model that takes a connection's first `packets` packets and returns the probability of one class."""
 
     def __init__(self, content: bytes, packets: int, column: int | None) -> None:
-        """column: the class that is asked for, counted from 0; None: the last. Raises `Expected`, naming the key."""
+        """`column`: the class, counted from 0; None: the last. Raises `Expected` with the rule's key if unusable."""
         self._session = _session(content)
         self._packets = packets
         self._column = -1 if column is None else column
@@ -64,7 +64,7 @@ class Classifier:
         self._try_out(column)
 
     def score(self, packets: Sequence[SeenPacket]) -> float:
-        """How likely the class is, 0 to 1, of the first packets: as many as the model takes."""
+        """Returns the probability of the class, 0 to 1. `packets` must be at least as many as the model takes."""
         return self._run(features(packets[: self._packets]))
 
     def _run(self, shown: list[float]) -> float:
@@ -101,7 +101,7 @@ class Classifier:
         raise Expected("an output of floats, one a class", hint, found=f"a model with outputs {kinds}", key="model")
 
     def _try_out(self, column: int | None) -> None:
-        """Whether it answers as it must when it is shown silence, and something."""
+        """Runs the model on zeros and on a typical packet; raises `Expected` unless it returns probabilities."""
         import numpy
 
         for shown in ([0.0] * (self._packets * len(FEATURES)), [1.0, 1400.0, 0.01, 7.9] * self._packets):
@@ -127,9 +127,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _session(content: bytes) -> Any:
-    """The model, made ready; raises `Expected` where it is none, or nothing here can run it."""
-    # From 1.29 on onnxruntime reports to its makers, and keeps an identifier of the machine, unless told beforehand:
-    # its pull requests 27379 and 29843 name the one variable and the other.
+    """Loads a model into onnxruntime; raises `Expected` if it is not ONNX or onnxruntime is not installed."""
+    # From 1.29 on, onnxruntime sends telemetry and stores a machine identifier unless these are set before its import:
+    # its pull requests 27379 and 29843 name one variable each.
     os.environ |= {"ORT_DISABLE_TELEMETRY": "1", "ORT_TELEMETRY_DISABLED": "1"}
     try:
         import onnxruntime
@@ -137,7 +137,7 @@ def _session(content: bytes) -> Any:
         hint = "pip install 'shutdownlab[onnx]'"
         raise Expected("onnxruntime, which runs classifiers", hint, found="none on this machine", key="model") from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # boxes are forked; one thread adds up in one order
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # boxes are forked; also makes sums reproducible
     options.log_severity_level = 4
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -147,5 +147,5 @@ def _session(content: bytes) -> Any:
 
 @lru_cache(maxsize=16)
 def classifier(url: str, packets: int, column: int | None) -> Classifier:
-    """The classifier of a rule, made once. Raises `Expected`, naming the key."""
+    """Returns the classifier for a rule's model (cached). Raises `Expected` with the rule's key if unusable."""
     return Classifier(content_of(url), packets, column)

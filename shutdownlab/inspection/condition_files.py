@@ -1,6 +1,6 @@
-"""Files that the conditions of rules name, by paths relative to their own: lists of names and addresses, and models.
+"""Reads the files that rule conditions name (lists of names and addresses, ONNX models), relative to the rules' file.
 
-What they hold takes their place before the models of rules see them; what cannot be read is reported with its line.
+Their contents replace the file names before validation; unreadable files and lines are reported.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from shutdownlab.inspection.name_list import read_names
 
 
 def resolve_files(document: Document, path: Path) -> None:
-    """Put what is in the files that the rules at `path` name into the rules.
+    """Replaces the file names in the rules at `path` by the files' contents; reports mistakes to `document`.
 
     The names of every `name_file` are added to the rule's `name_suffix`, the prefixes of every `address_file` to its
-    `address`. It goes by the plain data, as it is before the models see it.
+    `address`, and a classifier's model becomes a data URL. Works on the raw data, before validation.
     """
     for place, when in _conditions(document, path):
         add_listed(document, place, when, "name_file", "name_suffix")
@@ -32,7 +32,7 @@ def resolve_files(document: Document, path: Path) -> None:
 
 
 def add_listed(document: Document, place: Path, given: dict[str, Any], key: str, target: str) -> None:
-    """Add to `target` of the mapping `given`, which stands at `place`, what the lists hold that its `key` names."""
+    """Adds the contents of the lists in `key` of the mapping `given`, which is at `place`, to its key `target`."""
     files = given.pop(key, None)
     named = [files] if isinstance(files, str) else files
     if files is None:
@@ -66,13 +66,13 @@ _READ: Mapping[str, tuple[Callable[[bytes, str], Sequence[object]], int]] = {
     "site_file": (read_names, NAME_BYTES),
     "address_file": (read_addresses, ADDRESS_BYTES),
 }
-"""What reads the files of a key, and how long they may be."""
+"""By key: the parser of its files, and their maximum size in bytes."""
 
 
 def _resolve_model(document: Document, place: Path, when: dict[str, Any]) -> None:
     asked = when.get("classifier")
     if not isinstance(asked, dict) or not isinstance(asked.get("model"), str):
-        return  # the models tell
+        return  # validation reports it
     at, name = (*place, "classifier", "model"), asked["model"]
     if not document.may_read(at):
         del when["classifier"]
@@ -81,11 +81,11 @@ def _resolve_model(document: Document, place: Path, when: dict[str, Any]) -> Non
         asked["model"] = classifier.as_url(read_file(beside(document, name), classifier.MAX_BYTES))
     except NotReadable as why:
         document.report(at, f"{quoted(name)}, {why}", "the path of a model in ONNX, relative to this file")
-        del when["classifier"]  # told already
+        del when["classifier"]  # already reported
         return
     packets, column = asked.get("packets"), asked.get("class")
     if not isinstance(packets, int) or not 0 < packets <= MOST or not isinstance(column, int | None):
-        return  # the models tell
+        return  # validation reports it
     try:
         classifier.classifier(asked["model"], packets, column)
     except Expected as error:
@@ -94,7 +94,7 @@ def _resolve_model(document: Document, place: Path, when: dict[str, Any]) -> Non
 
 
 def _conditions(document: Document, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The `when` of each rule at `path`, and what stands in its `not`, with where that is."""
+    """Yields the path and value of each rule's `when` at `path`, and of the `not` in it."""
     rules = document.data
     for step in path:
         rules = rules.get(step) if isinstance(rules, dict) else None

@@ -1,4 +1,4 @@
-"""Where IP begins in a captured frame, by the link type that its file gives.
+"""Decodes captured frames by the link type of their file.
 
 Source: the link-layer registry of tcpdump.org, whose names these are; for single headers the documents named there.
 """
@@ -72,7 +72,7 @@ READ: Final = frozenset(
      LINUX_SLL, PFLOG, PRISM, RADIOTAP, FIREWIRE, PKTAP_OLD, AVS, PPP_PPPD, PPI, PPP_WITH_DIRECTION,
      C_HDLC_WITH_DIRECTION, MPLS, IPV4, IPV6, NFLOG, NETANALYZER, IPOIB, PKTAP, LINUX_SLL2)
 )  # fmt: skip
-"""Those whose frames hold IP behind a header that is known here."""
+"""The supported link types: those whose frames have IP behind a header that is known here."""
 
 _MOST_HEADERS: Final = 4
 _DATA: Final = 2
@@ -80,13 +80,13 @@ _DATA: Final = 2
 
 
 def name_of(link: int) -> str:
-    """`IEEE802_11_RADIOTAP (link type 127)`."""
+    """Returns a link type's name and number, as `IEEE802_11_RADIOTAP (link type 127)`."""
     name = NAMES.get(link) or (f"USER{link - 147}" if 147 <= link <= 162 else "")
     return f"{name} (link type {link})" if name else f"link type {link}"
 
 
 def decode_frame(link: int, frame: bytes) -> Packet:
-    """Decode a captured frame of any link type. Never raises; of what is not IP `problem` says so."""
+    """Decodes a captured frame of any link type. Never raises; sets `problem` if it is not IP."""
     if link == ETHERNET:
         return decode(frame)
     if link in (RAW, RAW_BSD, RAW_OPENBSD, IPV4, IPV6):
@@ -95,7 +95,7 @@ def decode_frame(link: int, frame: bytes) -> Packet:
 
 
 def _behind(link: int, frame: bytes, at: int, depth: int) -> Packet:
-    """A frame of this link type that begins at `at`; some have another's behind their header."""
+    """Decodes a frame of this link type at `at`; up to `depth` link types may be nested."""
     length = len(frame)
     if depth == 0 or length < at + 4:
         return _none(frame)
@@ -104,7 +104,7 @@ def _behind(link: int, frame: bytes, at: int, depth: int) -> Packet:
     if link in (RAW, RAW_BSD, RAW_OPENBSD, IPV4, IPV6):
         return decode_ip(frame, at)
     if link in (NULL, LOOP):
-        # The address family in the capturing host's byte order, whose numbers for IPv6 differ; the version tells.
+        # Skip the address family, whose byte order and IPv6 number vary by host; IP's version field tells it.
         return decode_ip(frame, at + 4)
     if link == LINUX_SLL and length >= at + 16:
         return decode_ethertype(frame, at + 16, (frame[at + 14] << 8) | frame[at + 15])
@@ -164,14 +164,14 @@ def _none(frame: bytes, why: str = "not IP, or of a link type that is not read")
 
 
 def _snap(frame: bytes, at: int) -> Packet:
-    """Behind an 802.2 header with SNAP (RFC 1042)."""
+    """Decodes from an 802.2 header with SNAP (RFC 1042)."""
     if frame[at : at + 6] not in SNAP or len(frame) < at + 8:
         return _none(frame)
     return decode_ethertype(frame, at + 8, (frame[at + 6] << 8) | frame[at + 7])
 
 
 def _wifi(frame: bytes, at: int) -> Packet:
-    """An IEEE 802.11 data frame that is not encrypted (IEEE 802.11-2020 §9.2)."""
+    """Decodes an unencrypted IEEE 802.11 data frame (IEEE 802.11-2020 §9.2)."""
     if len(frame) < at + 24:
         return _none(frame)
     control, flags = frame[at], frame[at + 1]
@@ -187,7 +187,7 @@ def _wifi(frame: bytes, at: int) -> Packet:
 
 
 def _nflog(frame: bytes, at: int) -> Packet:
-    """Attributes of Linux's netfilter log, in the byte order of the host that captured; one holds the packet."""
+    """Decodes the packet in the payload attribute of Linux's netfilter log; the host's byte order is detected."""
     length = len(frame)
     while at + 4 <= length:
         size = _little(frame, at, 2)

@@ -1,4 +1,4 @@
-"""What is wrong with a list in a file of its own: its first lines that mean nothing, and how many more there are."""
+"""Collects the mistakes in a list file: the first invalid lines, and how many more there are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TOLD: Final = 20
 
 @dataclass(slots=True)
 class ListMistakes:
-    """Of one file. `one`, `many`: what it is a list of, as "a name" and "names"."""
+    """The mistakes in one file. `one`, `many`: what it lists, as "a name" and "names"."""
 
     file: str
     one: str
@@ -22,14 +22,14 @@ class ListMistakes:
     _wrong: int = 0
 
     def add(self, line: int, entry: bytes, error: Expected) -> None:
-        """A line that means nothing."""
+        """Adds an invalid line."""
         self._wrong += 1
         if self._wrong <= _TOLD:
             found = quoted(entry.decode("utf-8", "replace"))
             self._problems.append(Problem(self.file, line, "", found, error.expected, error.hint))
 
     def raise_if_bad(self, count: int, most: int) -> None:
-        """Raises `BadInput` where a line was wrong, or the list has no entry or more than `most`."""
+        """Raises `BadInput` if a line was invalid, or the list has no entries or more than `most`."""
         found = ""
         if self._wrong > _TOLD:
             found = f"{self._wrong - _TOLD:,} more such lines"

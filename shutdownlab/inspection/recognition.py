@@ -1,8 +1,8 @@
-"""The recognisers of an engine, and what they make of a flow's first bytes.
+"""Recognises a flow's protocol from its first bytes, by the installed recognisers.
 
 `Recognisers.tcp` takes the assembled beginnings of both directions and may be called again with longer ones; a
-`UdpSession` is kept per flow and fed each datagram. The work is bounded by `BUDGET` bytes a direction: malformed or
-truncated input gives "unknown", or `more=True` while it might still turn into something.
+`UdpSession` is kept per flow and fed each datagram. The work is bounded by `BUDGET` bytes per direction. Malformed or
+truncated input gives "unknown", with `more=True` while further bytes might change that.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ __all__ = [
 ]
 
 GROUP: Final = "shutdownlab.recognisers"
-"""The entry point group: each entry is a class of one recogniser."""
+"""The entry point group: each entry is a recogniser's class."""
 BUDGET: Final = 65536
-"""Bytes looked at per direction of a TCP connection; a profile's own budget is normally far smaller."""
+"""Bytes read per direction of a TCP connection; a profile's own budget is normally far smaller."""
 UNDECIDED: Final = 8
-"""Client bytes below which an unknown stream is still open to be anything."""
+"""Client bytes below which an unknown stream may still turn out to be anything."""
 BYTES: Final = range(256)
 SAMPLE: Final = 1024
-"""Bytes kept of what nobody recognises."""
+"""Bytes kept of an unrecognised stream."""
 
 
 class Recognisers:
-    """Recognisers in their order, looked up by the first byte of what they are asked about."""
+    """Recognisers in order of precedence, indexed by the first byte of their input."""
 
     def __init__(self, recognisers: Iterable[Recogniser]) -> None:
         tcp: list[TcpRecogniser] = []
@@ -56,7 +56,7 @@ class Recognisers:
             elif isinstance(recogniser, UdpRecogniser):
                 udp.append(recogniser)
         self.over_tcp = frozenset({UNKNOWN, *(name for one in tcp for name in one.protocols)})
-        """Those of them that a TCP connection can be of."""
+        """The protocols that a TCP connection can be of."""
         tcp.sort(key=_order)
         udp.sort(key=_order)
         self.protocols: tuple[str, ...] = tuple(sorted(names))
@@ -64,7 +64,7 @@ class Recognisers:
         asked = [one for one in tcp if not one.fallback]
         self._tcp = [tuple([one for one in asked if _may_begin(one, byte)]) for byte in BYTES]
         self._silent = tuple([one for one in asked if one.reads == "either"])
-        """Whom to ask while the client has sent nothing."""
+        """The recognisers to ask while the client has sent nothing."""
         self._fallbacks = tuple([one for one in tcp if one.fallback])
         self._refiners: dict[str, tuple[TcpRecogniser, ...]] = {
             name: tuple([one for one in tcp if name in one.refines]) for one in tcp for name in one.refines
@@ -75,9 +75,9 @@ class Recognisers:
         ]
 
     def tcp(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance = TOLERANT) -> Recognition:
-        """Recognise a connection from the in-order bytes of its opener and of the other end so far.
+        """Recognises a connection from the client's and the server's in-order bytes so far.
 
-        `tolerance`: what the box's parsers forgive; what they don't is "unknown", or has no host.
+        `tolerance`: what the box's parsers tolerate; anything else is "unknown", or has no host.
         """
         if len(client) > BUDGET:
             client = client[:BUDGET]
@@ -114,7 +114,7 @@ class Recognisers:
         return found
 
     def udp(self, tolerance: Tolerance = TOLERANT, sport: int = 0) -> UdpSession:
-        """What recognises one UDP flow from the client's port `sport`, to be fed its datagrams."""
+        """Returns a session that recognises one UDP flow from the client's port `sport`, to be fed its datagrams."""
         return UdpSession(self._udp, tolerance, sport)
 
 
@@ -128,7 +128,7 @@ def _may_begin(recogniser: Recogniser, byte: int) -> bool:
 
 @cache
 def installed_recognisers() -> Recognisers:
-    """Those that ship and those of installed packages, found once; raises `BadInput` where one cannot be used."""
+    """Returns all installed recognisers (cached); raises `BadInput` if one cannot be loaded or there is none."""
     kinds = Extensions(GROUP, Recogniser)
     try:
         found = [kinds[name]() for name in kinds]
@@ -142,10 +142,10 @@ def installed_recognisers() -> Recognisers:
 
 
 def recognise_tcp(client: bytes, server: bytes, dport: int, tolerance: Tolerance = TOLERANT) -> Recognition:
-    """What the installed recognisers make of a TCP stream; see `Recognisers.tcp`."""
+    """Recognises a TCP stream by the installed recognisers; see `Recognisers.tcp`."""
     return installed_recognisers().tcp(client, server, dport, tolerance)
 
 
 def udp_session(tolerance: Tolerance = TOLERANT, sport: int = 0) -> UdpSession:
-    """What recognises one UDP flow by the installed recognisers, to be fed its datagrams."""
+    """Returns a session that recognises one UDP flow by the installed recognisers; see `Recognisers.udp`."""
     return installed_recognisers().udp(tolerance, sport)

@@ -1,6 +1,6 @@
-"""What rules look for in traffic, written as people do and kept as it is on the wire.
+"""Parses the values of rule conditions (names, URLs, patterns …) from users' spelling to their form on the wire.
 
-Whatever no packet could ever match is refused here, with what to write instead.
+A value that no packet could match is refused, with what to write instead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shutdownlab.inspection.query_types import query_type
 
 _IN_NAMES = re.compile(r"[a-z0-9_.:\\\-\u0080-\U0010ffff]+")
 _NOT_LITERAL = re.compile(
-    r"\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]"  # a class of characters, which may have some of a name's among them
+    r"\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]"  # a character class, which may include valid ones
     r"|\(\?(?:P?<[^>]*>|[a-zA-Z^-]*[:)])|\{[0-9]*,?[0-9]*\}|\\[pP](?:\{[^}]*\}|.)|\\x(?:\{[^}]*\}|..)"
 )
 _IN_NO_NAME = re.compile(r"\\([^\w.:\\\]\[-])|(?<!\\)([ /@#%&=,;~!\"'<>`])")
@@ -29,12 +29,12 @@ _JA4 = re.compile(r"[tqd](?:1[0-3]|s[23]|d[1-3]|00)[di][0-9]{4}[0-9a-z]{2}(?:_[0
 
 
 def many(value: Any) -> Any:
-    """One value where a list may stand: `app: whatsapp`."""
+    """Returns a list's values as a tuple, or a single value (`app: whatsapp`) as a tuple of one."""
     return tuple(value) if isinstance(value, list | tuple | set | frozenset) else (value,)
 
 
 def domains(value: Any, each: Any) -> Any:
-    """A list's names one by one, unless all are spelt as on the wire already: there may be a million of them."""
+    """Validates a list of names by `each`, unless all are in canonical form already: there may be a million."""
     names = many(value)
     if all(isinstance(name, str) and is_host_name(name) for name in names):
         return names
@@ -42,22 +42,22 @@ def domains(value: Any, each: Any) -> Any:
 
 
 def pattern_options() -> re2.Options:
-    """Case does not matter, as in all that rules look for: `(?-i)` says otherwise."""
+    """Returns RE2's options for rules: ignore case, unless the pattern has `(?-i)`."""
     options = re2.Options()
     options.case_sensitive = False
-    options.log_errors = False  # it would write to standard error
+    options.log_errors = False  # RE2 would log to standard error
     return options
 
 
 def _text(value: Any) -> str:
-    """What was written as text: of `007`, which YAML takes for 7, nobody knows any more how it was written."""
+    """Returns a text value. Raises `Expected` for other types: YAML reads `007` as 7, and the spelling is lost."""
     if not isinstance(value, str):
         raise Expected("text", "in quotes, as it is to be looked for")
     return written(value)
 
 
 def _pattern(value: Any) -> str:
-    """A regular expression in RE2's syntax, whose matching time is linear in the input."""
+    """Returns a regular expression in RE2's syntax, which matches in linear time; raises `Expected`."""
     text = _text(value)
     try:
         re2.compile(text, pattern_options())
@@ -82,7 +82,7 @@ def _name_pattern(value: Any) -> str:
 
 
 def _in_clear(text: str) -> str:
-    """Of a URL that is looked for: what TLS carries nobody reads, and WebSocket begins as HTTP."""
+    """Returns the URL or pattern; raises `Expected` if its scheme is inside TLS, or ws, which begins as HTTP."""
     scheme = re.match(r"(?i)\^?(https|wss?)://", text)
     if scheme and scheme[1].lower() == "ws":
         raise Expected("a URL as it is on the wire", "WebSocket begins as HTTP: write http://")
@@ -105,7 +105,7 @@ def _name_part(value: Any) -> str:
 
 
 def _url_part(value: Any) -> str:
-    """With its host, where it gives a whole one, spelt as on the wire; port 80 is not shown in what is matched."""
+    """Returns a part of a URL, with its host (if complete) normalised and port 80 removed, as in matched URLs."""
     text = _text(value)
     if not text:
         raise Expected("a part of a URL")
@@ -149,13 +149,13 @@ def _ja4(value: Any) -> str:
 
 
 def _code_point(value: Any) -> Any:
-    """As registries write it, `0x0304`, or as a number."""
+    """Converts hexadecimal text such as `0x0304` to an int; leaves other values as they are."""
     text = value if isinstance(value, str) else ""
     return int(text, 16) if re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}", text) else value
 
 
 def _version(value: int) -> int:
-    """Neither a placeholder, which is left out of what is compared (RFC 8701), nor a number that nothing has."""
+    """Raises `Expected` for GREASE (RFC 8701), which is never compared, and for numbers that no version has."""
     if value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF:
         raise Expected("a version's code point, such as 772 for TLS 1.3", "that is GREASE, which stands for no version")
     if value == 0 or 2 < value < 0x100:
@@ -164,9 +164,9 @@ def _version(value: int) -> int:
 
 
 def readable_url(url: str) -> str:
-    """A URL off the wire as people write it: its host's letters, and its path's, percent-encoded or as bytes of UTF-8.
+    """Decodes a URL from the wire to Unicode: the host from A-labels, the path from UTF-8 bytes or percent-encoding.
 
-    What is no UTF-8 stays as it is.
+    A path that is not UTF-8 stays as it is.
     """
     absolute = url.startswith(("http://", "https://"))
     scheme, mark, rest = url.partition("://") if absolute else ("", "", url)

@@ -1,10 +1,10 @@
-"""Tunnels that carry IP over IP or UDP: what they are called, and the packet inside.
+"""Tunnels that carry IP over IP or UDP: recognises them, and decodes the packet inside.
 
 GTP-U of mobile networks (3GPP TS 29.281 §5), VXLAN (RFC 7348 §5; its drafts on group policies and GPE), Geneve (RFC
 8926 §3), Teredo (RFC 4380 §5), L2TP (RFC 2661 §3.1, RFC 3931 §4.1), GRE (RFC 2784, RFC 2890; with PPP inside, RFC 2637
 §4; over UDP, RFC 8086; with mirrored frames, draft-foschiano-erspan-03), GUE (draft-ietf-intarea-gue-09), LISP (RFC
-9300 §5), MPLS (RFC 4023, RFC 7510), EtherIP (RFC 3378), TZSP of routers that mirror. IPsec (RFC 7296 §3.1, RFC 3948) is
-named alone. IP directly in IP is undone where packets are decoded.
+9300 §5), MPLS (RFC 4023, RFC 7510), EtherIP (RFC 3378), TZSP of mirroring routers. IPsec (RFC 7296 §3.1, RFC 3948) is
+only recognised. IP directly in IP is decapsulated in `packet`.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ LISP: Final = 4341
 TZSP: Final = 37008
 IKE: Final = 500
 IKE_TRAVERSAL: Final = 4500
-"""Where IPsec goes that passes translators: IKE behind four zeros, ESP by itself (RFC 3948)."""
+"""IPsec's port for NAT traversal: IKE behind four zero bytes, or ESP (RFC 3948)."""
 _ETHERNET: Final = 0x6558
-"""Transparent Ethernet bridging, among EtherTypes."""
+"""The EtherType of transparent Ethernet bridging."""
 _PPP: Final = 0x880B
 _ERSPAN: Final = (0x88BE, 0x22EB)
 _TYPES: Final = (ETHER_IPV4, ETHER_IPV6, ETHER_MPLS, ETHER_MPLS_MULTICAST, ETHER_VLAN, ETHER_QINQ)
 _NEXT: Final = {1: ETHER_IPV4, 2: ETHER_IPV6, 3: _ETHERNET, 5: ETHER_MPLS}
-"""What VXLAN-GPE says is next, as an EtherType."""
+"""VXLAN-GPE's next-protocol numbers, and their EtherTypes."""
 _COOKIES: Final = (0, 4, 8, 12)
-"""Bytes that may stand between L2TPv3's session and the frame: nothing in a packet says how many (RFC 3931 §4.1)."""
+"""Possible lengths in bytes of L2TPv3's cookie before the frame, which the packet does not tell (RFC 3931 §4.1)."""
 _IKE_EXCHANGES: Final = frozenset({*range(2, 6), 32, 33, *range(34, 45)})
 _NOTHING: Final = -1
 
 
 def tunnel_name(payload: bytes, sport: int, dport: int) -> str | None:
-    """What the tunnel is called whose datagram this is; None if it is of none."""
+    """Returns the name of the tunnel protocol that this UDP payload belongs to, or None."""
     length = len(payload)
     if GTP_USER in (sport, dport) and length >= 8 and payload[0] & 0xF0 == 0x30:
         return "gtp"
@@ -96,11 +96,11 @@ _NAMES: Final = {
     LISP: "lisp",
     TZSP: "tzsp",
 }
-"""By the port that they are sent to, those that are known by the packet inside alone."""
+"""By destination port: the tunnels that are recognised only by a sound packet inside."""
 
 
 def _is_ike(data: bytes, at: int) -> bool:
-    """An IKE header, whose length is the datagram's."""
+    """Returns whether an IKE header is at `at` whose length fills the datagram."""
     return (
         len(data) >= at + 28
         and data[at : at + 8] != bytes(8)
@@ -111,7 +111,7 @@ def _is_ike(data: bytes, at: int) -> bool:
 
 
 def unwrapped(packet: Packet, depth: int) -> Packet:
-    """The packet inside `depth` tunnels at most; the same one where it is of none, or what is inside is no IP."""
+    """Decapsulates `packet` from up to `depth` tunnels; stops where there is no tunnel, or no IP in it."""
     while depth > 0:
         inner: Packet | None = None
         proto = packet.proto
@@ -165,14 +165,14 @@ def _inside_udp(frame: bytes, at: int, end: int, sport: int, dport: int) -> Pack
 
 
 def _sound(inner: Packet | None) -> Packet | None:
-    """A packet that could be read and is as long as it says; else None: a port alone makes no tunnel."""
+    """Returns `inner` if it could be decoded and is complete, else None: a port alone does not prove a tunnel."""
     if inner is None or inner.problem is not None or inner.end > inner.captured_end:
         return None
     return inner
 
 
 def _inside_gue(frame: bytes, at: int) -> Packet | None:
-    """Behind a header with its fields, or, in its first variant, IP by itself."""
+    """Decodes the IP packet after a GUE header with its fields, or one without a header (variant 1)."""
     if frame[at] >> 6 == 1:
         return decode_ip(frame, at)
     behind = at + 4 + 4 * (frame[at] & 0x1F)
@@ -182,7 +182,7 @@ def _inside_gue(frame: bytes, at: int) -> Packet | None:
 
 
 def _behind_tags(frame: bytes, at: int) -> int:
-    """Each a kind, a length and so many bytes; 0 is padding and 1 ends them."""
+    """Returns the offset after TZSP's tags: each a kind, a length and that many bytes; 0 is padding, 1 ends them."""
     while at < len(frame) and frame[at] != 1:
         at += 1 if frame[at] == 0 else 2 + (frame[at + 1] if at + 1 < len(frame) else 0)
     return at + 1
@@ -205,7 +205,7 @@ def _inside_l2tp(frame: bytes, at: int) -> Packet | None:
 
 
 def _inside_l2tp_session(frame: bytes, at: int) -> Packet | None:
-    """A session of L2TPv3: the frame begins where what it holds is sound."""
+    """Decodes an L2TPv3 session packet by trying each cookie length until the frame inside is sound."""
     for cookie in _COOKIES:
         inner = _sound(_ethernet(frame, at + 4 + cookie))
         if inner is not None:
@@ -214,7 +214,7 @@ def _inside_l2tp_session(frame: bytes, at: int) -> Packet | None:
 
 
 def _behind_gtp(data: bytes, at: int) -> int:
-    """Where a user's packet begins; below 0 if this is another message, or cut."""
+    """Returns the offset of the user's packet after a GTP-U header; below 0 for another message or a truncated one."""
     length = len(data)
     if length < at + 12 or data[at] & 0xF0 != 0x30 or data[at + 1] != 0xFF:
         return _NOTHING
@@ -223,7 +223,7 @@ def _behind_gtp(data: bytes, at: int) -> int:
     if flags:
         kind = data[start + 3]
         start += 4
-        while flags & 4 and kind:  # extension headers, each of so many words, with the next one's kind at its end
+        while flags & 4 and kind:  # extension headers: length in words first, the next one's kind last
             size = data[start] * 4 if start < length else 0
             if size == 0 or start + size > length:
                 return _NOTHING
@@ -233,7 +233,7 @@ def _behind_gtp(data: bytes, at: int) -> int:
 
 
 def _behind_vxlan(data: bytes, at: int) -> int:
-    """Where the frame begins: behind flags, 24 bits that may tell a group's policy, and the network's number."""
+    """Returns the offset of the frame after a VXLAN header, plain or with a group policy; below 0 if it is neither."""
     if len(data) < at + 8 + 14 or data[at + 7]:
         return _NOTHING
     plain = data[at] == 8 and data[at + 1] == data[at + 2] == data[at + 3] == 0
@@ -241,14 +241,14 @@ def _behind_vxlan(data: bytes, at: int) -> int:
 
 
 def _after_gpe(data: bytes, at: int) -> int:
-    """The EtherType of what follows where the flags say that its kind is told; below 0 if it is another."""
+    """Returns the EtherType of what follows a VXLAN-GPE header; below 0 if the header does not give a known one."""
     if len(data) < at + 8 + 14 or data[at] & 0xF4 != 4 or data[at + 1] or data[at + 2] or data[at + 7]:
         return _NOTHING
     return _NEXT.get(data[at + 3], _NOTHING)
 
 
 def _behind_teredo(data: bytes, at: int) -> int:
-    """Behind the indications of authentication and origin that may come first."""
+    """Returns the IPv6 packet's offset after Teredo's optional authentication and origin headers; below 0 if none."""
     if data[at : at + 2] == b"\0\1" and len(data) >= at + 13:
         at += 13 + data[at + 2] + data[at + 3]
     if data[at : at + 2] == b"\0\0":
@@ -270,7 +270,8 @@ def _inside_gre(frame: bytes, at: int, end: int) -> Packet | None:
 
 
 def _behind_erspan(frame: bytes, at: int, kind: int, flags: int) -> int:
-    """Its first version has no header and no sequence number, its second 8 bytes, its third 12, and 8 where it says."""
+    """Returns the offset after ERSPAN's header: 0 bytes in type I (no GRE sequence number), 8 in type II, 12 in type
+    III and 8 more if its flag says so."""
     if kind == _ERSPAN[0]:
         return at + 8 if flags & 0x10 else at
     return at + 12 + (8 if at + 11 < len(frame) and frame[at + 11] & 1 else 0)

@@ -1,4 +1,4 @@
-"""Compressed files, read as far as their data is sound: gzip, bzip2, xz, Zstandard and LZ4."""
+"""Decompresses files as far as their data is intact: gzip, bzip2, xz, Zstandard and LZ4."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CUT_OFF: Final = "the compressed data ends in the middle"
 
 
 class Decompressor(Protocol):
-    """Of one member of a file, as Python's own and those of packages have it."""
+    """Decompresses one member of a file; the interface of Python's own decompressors and those of packages."""
 
     eof: bool
     unused_data: bytes
@@ -22,7 +22,7 @@ class Decompressor(Protocol):
 
 
 class Packing(NamedTuple):
-    """How files are compressed: what they begin with, and what reads them."""
+    """A compression format: its name, magic number, and a factory of its decompressor."""
 
     name: str
     magic: bytes
@@ -30,7 +30,7 @@ class Packing(NamedTuple):
 
 
 def _zstd() -> Any:
-    import zstandard  # most captures are not compressed so
+    import zstandard  # imported here because few captures need it
 
     return zstandard.ZstdDecompressor().decompressobj()
 
@@ -50,19 +50,19 @@ PACKINGS: Final = (
 )
 LONGEST_MAGIC: Final = max(len(packing.magic) for packing in PACKINGS)
 _PIECE: Final = 4096
-"""Compressed bytes that are given at once: what they come to is bounded so, whatever made them."""
+"""Compressed bytes decompressed at once, which bounds the output per step even for a decompression bomb."""
 
 
 def packing_of(start: bytes) -> Packing | None:
-    """How a file that starts like this is compressed; None if it is not, or in a way that is not read."""
+    """Returns the compression format of a file with these first bytes; None if it has none, or an unsupported one."""
     return next((packing for packing in PACKINGS if start.startswith(packing.magic)), None)
 
 
 class Unpacked:
-    """What a compressed stream holds; one member after the other, up to whatever is damaged."""
+    """The decompressed content of a stream: all its members, up to the first damage, which gives a warning."""
 
     def __init__(self, taken: bytes, stream: BinaryIO, packing: Packing, warn: list[str], name: str) -> None:
-        """`taken`: what was read of the stream already."""
+        """`taken`: the bytes already read from `stream`. Warnings are appended to `warn`, prefixed with `name`."""
         self._taken = taken
         self._stream: BinaryIO | io.BytesIO = stream
         self._packing = packing
@@ -72,7 +72,7 @@ class Unpacked:
         self._begun = False
 
     def read(self, size: int) -> bytes:
-        """Some bytes, about `size`; none at the end."""
+        """Returns at least `size` bytes, or fewer (in the end none) where the data ends."""
         parts: list[bytes] = []
         have = 0
         while have < size:
@@ -86,7 +86,7 @@ class Unpacked:
                 break
             if self._member.eof:
                 if not data.startswith(self._packing.magic[: len(data)]):
-                    if data.strip(b"\0"):  # which pads to whole blocks
+                    if data.strip(b"\0"):  # zeros are padding to whole blocks
                         self._warn.append(f"{self._name}: what follows the compressed data is none, and was left out")
                     self._begun, self._taken, self._stream = False, b"", io.BytesIO()
                     break
