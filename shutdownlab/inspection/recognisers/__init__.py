@@ -1,4 +1,4 @@
-"""Protocol recognisers, one protocol a module; `shutdownlab.inspection.recognition` is the way in."""
+"""Protocol recognisers, one protocol per module; use them through `shutdownlab.inspection.recognition`."""
 
 from shutdownlab import inspection
 

@@ -8,7 +8,8 @@ from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 HANDSHAKE = b"\x13BitTorrent protocol"
 _MSE = (96, 608)
-"""Bytes of either end's first message in Message Stream Encryption: a 768-bit key and up to 512 of padding."""
+"""Minimum and maximum bytes of an end's first message in Message Stream Encryption: a 768-bit key and up to 512 bytes
+of padding."""
 _TRACKER_MAGIC = b"\x00\x00\x04\x17\x27\x10\x19\x80"
 
 
@@ -19,28 +20,28 @@ def _found(variant: str) -> Recognition:
 
 
 def recognise_bittorrent_tcp(stream: bytes) -> Recognition | None:
-    """The peer handshake."""
+    """Recognises the peer handshake at the start of a stream."""
     if stream[:20] == HANDSHAKE:
         return _found("peer")
     return Recognition(more=True) if 0 < len(stream) < 20 and HANDSHAKE.startswith(stream) else None
 
 
 def is_mse(client: bytes, server: bytes, dport: int) -> bool:
-    """Whether fully encrypted streams are Message Stream Encryption: by their sizes, and only on the usual ports."""
+    """Returns whether fully encrypted streams are Message Stream Encryption, by their sizes and only on usual ports."""
     if not 6881 <= dport <= 6999 and dport != 51413:
         return False
     return len(server) >= _MSE[0] if server else _MSE[0] <= len(client) <= _MSE[1]
 
 
 def refine_http(result: Recognition) -> None:
-    """An HTTP request that asks a tracker is BitTorrent's; host, URL and method stay."""
+    """Turns an HTTP request to a tracker into BitTorrent; host, URL and method stay."""
     if result.url is not None and "info_hash=" in result.url and ("/announce" in result.url or "/scrape" in result.url):
         result.protocol = "bittorrent"
         result.variant = "tracker"
 
 
 def recognise_bittorrent_udp(payload: bytes) -> Recognition | None:
-    """DHT, UDP tracker, local service discovery, and a uTP connection's first packet."""
+    """Recognises DHT, UDP tracker, local service discovery, and a uTP connection's first packet."""
     length = len(payload)
     if length < 16:
         return None
@@ -61,7 +62,8 @@ def recognise_bittorrent_udp(payload: bytes) -> Recognition | None:
 
 
 def _utp_syn(payload: bytes) -> bool:
-    """ST_SYN, version 1: sequence number 1, nothing acknowledged yet, a window, no payload after the extensions."""
+    """Returns whether this is uTP's ST_SYN: sequence number 1, nothing acknowledged, a window, no payload after the
+    extensions."""
     if payload[16:18] != b"\x00\x01" or not any(payload[12:16]) or any(payload[8:12]):
         return False
     index = 20
@@ -74,7 +76,7 @@ def _utp_syn(payload: bytes) -> bool:
 
 
 class BitTorrentOverTcp(TcpRecogniser):
-    """The peer handshake, requests to trackers, and Message Stream Encryption among what is fully encrypted."""
+    """Recognises the peer handshake, requests to trackers, and Message Stream Encryption in fully encrypted streams."""
 
     protocols = ("bittorrent",)
     order = 70

@@ -1,6 +1,6 @@
-"""The names in a server's certificate, which TLS up to 1.2 sends in clear (RFC 5246 §7.4.2, RFC 5280).
+"""Reads the names in a server's certificate, which TLS up to 1.2 sends in the clear (RFC 5246 §7.4.2, RFC 5280).
 
-A small DER walk instead of an X.509 library: what real servers send need not be valid, and must not raise.
+A small DER parser instead of an X.509 library: certificates of real servers may be invalid, and must not raise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ALTERNATIVE_NAME: Final = b"\x55\x1d\x11"
 
 
 def certificate_names(server: bytes) -> tuple[tuple[str, ...], bool]:
-    """Names of the first certificate in the server's first flight, and whether more bytes may still bring some."""
+    """Returns the names in the first certificate of the server's first flight, and whether more bytes may add some."""
     if not server:
         return (), True
     if server[0] != 0x16:
@@ -44,7 +44,8 @@ def certificate_names(server: bytes) -> tuple[tuple[str, ...], bool]:
 
 
 def _interrupted(server: bytes) -> bool:
-    """Did another record type follow the handshake ones (a resumed session's ChangeCipherSpec, an alert)?"""
+    """Returns whether another record type follows the handshake records (a resumed session's ChangeCipherSpec, an
+    alert)."""
     index = 0
     while index + 5 <= len(server):
         if server[index] != 0x16 or server[index + 1] != 3:
@@ -57,7 +58,7 @@ def _interrupted(server: bytes) -> bool:
 
 
 def _is_tls13(data: bytes, index: int, end: int) -> bool:
-    """Does the ServerHello carry supported_versions?"""
+    """Returns whether the ServerHello body `data[index:end]` has the extension supported_versions."""
     index += 34
     if index >= end:
         return False
@@ -73,7 +74,7 @@ def _is_tls13(data: bytes, index: int, end: int) -> bool:
 
 
 def _element(data: bytes, index: int, end: int) -> tuple[int, int, int]:
-    """Tag, start and end of the contents of the DER element at `index`; tag -1 if it does not fit."""
+    """Returns tag, start and end of the contents of the DER element at `index`; tag -1 if it does not end by `end`."""
     if index + 2 > end:
         return -1, end, end
     size = data[index + 1]
@@ -90,7 +91,7 @@ def _element(data: bytes, index: int, end: int) -> tuple[int, int, int]:
 
 
 def names_of(der: bytes) -> tuple[str, ...]:
-    """Subject common name and DNS alternative names, in that order, without repetition."""
+    """Returns a certificate's subject common names and DNS alternative names, in that order, without duplicates."""
     _, start, end = _element(der, 0, len(der))
     tag, start, end = _element(der, start, end)  # tbsCertificate
     if tag != 0x30:

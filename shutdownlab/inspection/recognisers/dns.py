@@ -11,19 +11,19 @@ from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
 PORTS = frozenset((53, 5353, 5355))
-"""DNS, mDNS, LLMNR: here a message need not be perfect to be called DNS."""
+"""The ports of DNS, mDNS and LLMNR, where imperfect messages count as DNS too."""
 
 NOT_DNS = frozenset((137, 138))
-"""NetBIOS names look like DNS (RFC 1002)."""
+"""The ports of NetBIOS, whose messages look like DNS (RFC 1002)."""
 MAX_QUESTIONS = 64
 MAX_HOPS = 64
 """Compression pointers followed in one name."""
 MAX_RECORDS = 64
-"""Resource records read of one response."""
+"""Resource records parsed per message."""
 
 
 def read_name(data: bytes, index: int) -> tuple[bytes | None, int]:
-    """The name at `index` (labels joined by dots, pointers followed) and the index after it; None if malformed."""
+    """Returns the name at `index` (labels joined by dots, pointers followed; None if malformed) and the index after."""
     labels: list[bytes] = []
     length = len(data)
     after = -1
@@ -54,7 +54,7 @@ def read_name(data: bytes, index: int) -> tuple[bytes | None, int]:
 
 
 def recognise_dns(message: bytes, dport: int, tolerance: Tolerance = TOLERANT) -> Recognition | None:
-    """One DNS message; None if it is none. Off the DNS ports it must be flawless to be called DNS."""
+    """Recognises a DNS message; None if it is not one. Off the DNS ports it must be flawless to count as DNS."""
     length = len(message)
     usual = dport in PORTS
     if length < 12:
@@ -104,7 +104,7 @@ def recognise_dns(message: bytes, dport: int, tolerance: Tolerance = TOLERANT) -
 
 
 def _is_compressed(message: bytes) -> bool:
-    """Does the question's name hold a pointer?"""
+    """Returns whether the question's name has a compression pointer."""
     index = 12
     while index < len(message) and message[index] < 0xC0:
         if message[index] == 0:
@@ -114,7 +114,8 @@ def _is_compressed(message: bytes) -> bool:
 
 
 def _ends_well(data: bytes, index: int, records: int) -> bool:
-    """Do the announced records fill the message exactly?"""
+    """Returns whether the announced records fill the message exactly; of more than MAX_RECORDS, only the first are
+    checked."""
     length = len(data)
     for _ in range(min(records, MAX_RECORDS)):
         name, index = read_name(data, index)
@@ -125,7 +126,7 @@ def _ends_well(data: bytes, index: int, records: int) -> bool:
 
 
 def _answers(data: bytes, index: int, records: int) -> tuple[tuple[str, ...], bytes | None]:
-    """Addresses and CNAME targets of the answer section, and the first record's owner."""
+    """Returns the addresses and CNAME targets in the answer section, and the first record's owner name."""
     found: list[str] = []
     first: bytes | None = None
     length = len(data)
@@ -154,7 +155,7 @@ def _answers(data: bytes, index: int, records: int) -> tuple[tuple[str, ...], by
 
 
 def recognise_dns_tcp(stream: bytes, dport: int, tolerance: Tolerance = TOLERANT) -> Recognition | None:
-    """The first message of a DNS-over-TCP stream (two bytes of length before each)."""
+    """Recognises the first message of a DNS-over-TCP stream, in which each has a 2-byte length before it."""
     length = len(stream)
     if length < 2:
         return Recognition(more=True) if dport == 53 and length else None
@@ -162,13 +163,13 @@ def recognise_dns_tcp(stream: bytes, dport: int, tolerance: Tolerance = TOLERANT
     if size < 17:
         return None
     if length < 2 + size:
-        # Enough to exclude it early: flags and counts of a query.
+        # Off port 53 an incomplete message does not count as DNS; on it, the question may be complete already.
         if dport != 53:
             return None
         if length >= 14:
             partial = recognise_dns(stream[2:], dport, tolerance)
             if partial is not None:
-                # The question has come, additional records have not: the name is known already.
+                # The question is complete, additional records are not: the name is known already.
                 partial.more = False
                 partial.length = 2 + size
                 return partial
@@ -188,7 +189,7 @@ class DnsOverTcp(TcpRecogniser):
 
 
 class Dns(UdpRecogniser):
-    """On its own ports, where it comes before everything else."""
+    """Recognises DNS on its own ports, before all other recognisers."""
 
     protocols = ("dns",)
     order = 10
@@ -198,7 +199,7 @@ class Dns(UdpRecogniser):
 
 
 class DnsElsewhere(UdpRecogniser):
-    """On any other port, where everything else comes first."""
+    """Recognises DNS on any other port, after all other recognisers."""
 
     protocols = ("dns",)
     order = 100

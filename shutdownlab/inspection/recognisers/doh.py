@@ -71,7 +71,8 @@ as apps."""
 
 
 def is_doh(host: str) -> bool:
-    """Whether a name is a known resolver's, or says what it is: `doh.example`, `doh-2.example`, `fi.doh.example`."""
+    """Returns whether a name is a known resolver's or has a telling label: `doh.example`, `doh-2.example`,
+    `fi.doh.example`."""
     if host in DOH_HOSTS:
         return True
     return "doh" in host and any(label == "doh" or label.startswith("doh-") for label in host.split(".")[:-1])

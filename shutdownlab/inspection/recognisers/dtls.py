@@ -1,4 +1,4 @@
-"""DTLS: the ClientHello from handshake fragments in any order (RFC 6347 §4.2, RFC 9147 §5)."""
+"""Recognises DTLS; reassembles the ClientHello from handshake fragments in any order (RFC 6347 §4.2, RFC 9147 §5)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _VERSIONS = (0xFEFF, 0xFEFD, 0xFEFC, 0x0100)  # 0x0100: OpenSSL's and Cisco AnyC
 
 
 def is_dtls(payload: bytes) -> bool:
-    """A plaintext record header that fits the datagram."""
+    """Returns whether the datagram begins with a plaintext DTLS record that fits it."""
     length = len(payload)
     if length < 14 or not 20 <= payload[0] <= 25:
         return False
@@ -21,7 +21,7 @@ def is_dtls(payload: bytes) -> bool:
 
 
 class DtlsHello:
-    """The client's first handshake message, datagram by datagram."""
+    """Reassembles the client's ClientHello, datagram by datagram."""
 
     __slots__ = ("_datagrams", "_pieces", "_sequence", "_total", "result")
 
@@ -33,7 +33,7 @@ class DtlsHello:
         self._datagrams = 0
 
     def feed(self, datagram: bytes, from_client: bool) -> Recognition:
-        """Take a datagram of the flow."""
+        """Parses a datagram of the flow; returns what is known after it."""
         if not self.result.more:
             return self.result
         self._datagrams += 1
@@ -51,7 +51,7 @@ class DtlsHello:
             if datagram[index] == 22 and datagram[index + 3] == 0 and datagram[index + 4] == 0:
                 self._handshake(datagram, index + 13, end, from_client)
             elif records == 0 and self._datagrams == 1:
-                self.result.more = False  # joined after the handshake
+                self.result.more = False  # the handshake was missed
             index = end
             records += 1
         return self.result

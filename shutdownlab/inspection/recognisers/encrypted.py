@@ -1,7 +1,7 @@
-"""Fully encrypted traffic: the Great Firewall's published rule, and entropy.
+"""Recognises fully encrypted traffic by the Great Firewall's published rule; computes entropy.
 
 Wu et al., "How the Great Firewall of China Detects and Blocks Fully Encrypted Traffic", USENIX Security 2023,
-Algorithm 1: the first data packet of a TCP connection is let through if any of five exemptions holds.
+Algorithm 1: a TCP connection passes if its first data packet meets any of five exemptions.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 PRINTABLE = bytes(range(0x20, 0x7F))
 _MARKED = bytes(byte in PRINTABLE for byte in range(256))
-"""1 for a printable byte, 0 for another: counting and searching then run at the speed of memory."""
+"""Translation table: 1 for a printable byte, 0 for any other, so that bytes methods can count and search."""
 _LONG_RUN = b"\1" * 21
 _METHODS = (b"GET ", b"PUT ", b"POST", b"HEAD")
 ENTROPY_SAMPLE = 1024
 _OBFS4_CLIENT = (149, 8192)
-"""Bytes of obfs4's client handshake: representative, 85 to 8128 of padding, two MACs (obfs4-spec.txt §4)."""
+"""Minimum and maximum bytes of obfs4's client handshake: representative, 85 to 8128 of padding, two MACs
+(obfs4-spec.txt §4)."""
 _OBFS4_SERVER = 96
-"""The least of its server handshake."""
+"""Minimum bytes of its server handshake."""
 
 
 def fully_encrypted(first: bytes) -> bool:
-    """Would the rule block a connection whose client's first data packet is `first`?"""
+    """Returns whether the rule would block a connection whose first data packet from the client is `first`."""
     length = len(first)
     if length == 0:
         return False
@@ -51,7 +52,7 @@ def fully_encrypted(first: bytes) -> bool:
 
 
 def entropy(data: bytes) -> float:
-    """Shannon entropy in bits per byte (0 to 8) of at most the first `ENTROPY_SAMPLE` bytes."""
+    """Returns the Shannon entropy of the first `ENTROPY_SAMPLE` bytes, in bits per byte (0 to 8)."""
     sample = data[:ENTROPY_SAMPLE]
     length = len(sample)
     if length == 0:

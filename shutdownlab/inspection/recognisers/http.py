@@ -1,8 +1,8 @@
-"""HTTP/1.x requests as tolerant as servers read them, and the first one of HTTP/2 in clear.
+"""Parses HTTP/1.x requests as tolerantly as servers do, and the requests of HTTP/2 in the clear.
 
-What is tolerated is what nginx, Apache or IIS accept (RFC 9112 §2.2 and §5 say much of it too): empty lines first,
-any case of the field name, space or tab around the colon and the request line's parts, bare LF, folded lines, absolute
-URIs, `host:port`.
+It tolerates what nginx, Apache or IIS accept (RFC 9112 §2.2 and §5 allow much of it too): leading empty lines, any case
+of the field name, space or tab around the colon and the request line's parts, bare LF, folded lines, absolute URIs,
+`host:port`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ METHODS: Final = frozenset(
     b"SEARCH REPORT CHECKOUT MERGE NOTIFY SUBSCRIBE UNSUBSCRIBE M-SEARCH PURGE LINK UNLINK SOURCE".split()
 )
 MAX_HEAD: Final = 65536
-"""Bytes of request line and headers looked at; nginx and Apache stop at 32 KiB or less."""
+"""Bytes of request line and headers parsed; nginx and Apache stop at 32 KiB or less."""
 
 _BLANK: Final = b" \t\x0b\x0c"
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
@@ -29,7 +29,7 @@ _TOKEN: Final = frozenset(_LETTERS | frozenset(b"0123456789!#$%&'*+-.^_`|~"))
 
 
 def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognition | None:
-    """The first request of a stream; None if these bytes cannot be HTTP, or not to a box of this tolerance."""
+    """Recognises the first request of a stream; None if these bytes cannot be HTTP to a box of this tolerance."""
     start = 0
     length = len(client)
     while start < length and start < 64 and client[start] in b"\r\n \t":
@@ -89,7 +89,7 @@ def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognitio
 
 
 def _http2(stream: bytes, tolerance: Tolerance) -> Recognition:
-    """A stream that begins as the preface does; `more` until its first request is complete."""
+    """Parses a stream that begins like HTTP/2's preface; `more` until its first request is complete."""
     if len(stream) < 14:
         return Recognition(more=True)
     result = Recognition("http2", None, True)
@@ -110,7 +110,7 @@ def _of_http2(result: Recognition, request: Request, tolerance: Tolerance) -> Re
 
 
 def _line_end(data: bytes, start: int, end: int, tolerance: Tolerance) -> int:
-    """Where the line feed that ends the line is; -1 if it has not come."""
+    """Returns the offset of the line feed that ends the line; -1 if there is none yet."""
     if tolerance.http_bare_lf:
         return data.find(b"\n", start, end)
     at = data.find(b"\r\n", start, end)
@@ -118,7 +118,7 @@ def _line_end(data: bytes, start: int, end: int, tolerance: Tolerance) -> int:
 
 
 def _method_prefix(token: bytes) -> bool:
-    """Could these bytes, all there are, become a method? Short tokens stay open, long ones must begin a known one."""
+    """Returns whether these bytes, all there are so far, begin a known method or HTTP/2's PRI."""
     if token[0] not in _LETTERS:
         return False
     upper = token.upper()
@@ -132,7 +132,7 @@ def _has_version(parts: list[bytes], open_line: bool) -> bool:
 
 
 def _headers(result: Recognition, data: bytes, index: int, target: bytes, tolerance: Tolerance) -> Recognition:
-    """Walk the header lines for Host and User-Agent."""
+    """Parses the header lines, sets `result`'s host, user agent, length and `more`, and returns it."""
     host: bytes | None = None
     size: bytes | None = None
     chunked = False
@@ -157,7 +157,7 @@ def _headers(result: Recognition, data: bytes, index: int, target: bytes, tolera
             if tolerance.http_folding and _possible_fold(line):
                 break
         while tolerance.http_folding and following < length and data[following] in b" \t":
-            # obs-fold: the value goes on in the next line (RFC 9112 §5.2)
+            # obs-fold: the value continues on the next line (RFC 9112 §5.2)
             next_end = _line_end(data, following, length, tolerance)
             if next_end < 0:
                 break
@@ -188,7 +188,7 @@ def _headers(result: Recognition, data: bytes, index: int, target: bytes, tolera
     elif size is None:
         result.length = index
     elif b"," in size and len({each.strip() for each in size.split(b",")}) == 1:
-        # The same length twice, put into one field by somebody on the way (RFC 9112 §6.3).
+        # The same length twice, merged into one field by an intermediary (RFC 9112 §6.3).
         result.length = _with_body(index, size.partition(b",")[0].strip())
     else:
         result.length = _with_body(index, size)
@@ -200,7 +200,10 @@ def _with_body(index: int, size: bytes) -> int:
 
 
 def _end_of_chunks(data: bytes, index: int) -> int:
-    """Where a body in chunks that begins at `index` ends (RFC 9112 §7.1); UNENDED if it has not, 0 if it is none."""
+    """Returns the end offset of a chunked body that begins at `index` (RFC 9112 §7.1).
+
+    UNENDED if it has not arrived, 0 if it is not a chunked body.
+    """
     while True:
         line_end = data.find(b"\n", index)
         if line_end < 0:
@@ -230,20 +233,23 @@ def _end_of_chunks(data: bytes, index: int) -> int:
 
 
 def _possible_fold(line: bytes) -> bool:
-    """A Host line without a value yet: wait for the folded rest."""
+    """Returns whether this is a Host line without a value, which may be folded onto the next line."""
     colon = line.find(b":")
     return colon > 0 and line[:colon].strip().lower() == b"host" and not line[colon + 1 :].strip()
 
 
 def _orphan(data: bytes, index: int, end: int, tolerance: Tolerance) -> bytes:
-    """A value alone on the line after an empty `Host:`, without the blank that folding asks for; some servers do."""
+    """Returns a host alone on the line after an empty `Host:`, without folding's leading blank; some servers accept it.
+
+    b"" if the line is something else.
+    """
     line_end = _line_end(data, index, end, tolerance)
     line = data[index:line_end].strip() if line_end >= 0 else b""
     return b"" if b":" in line or b" " in line else line
 
 
 def _with_target(result: Recognition, target: bytes, host: bytes | None, tolerance: Tolerance) -> Recognition:
-    """Set `host` and `url`; an absolute URI outranks the Host field (RFC 9112 §3.2.2)."""
+    """Sets `result`'s host and URL; an absolute URI takes precedence over the Host field (RFC 9112 §3.2.2)."""
     authority = host
     path = target
     scheme = "http"
@@ -275,7 +281,7 @@ def _with_target(result: Recognition, target: bytes, host: bytes | None, toleran
 
 
 def is_response(server: bytes) -> bool:
-    """The server speaks HTTP/1.x: used where the request itself was too odd to tell."""
+    """Returns whether a stream begins with an HTTP/1.x response, for flows whose request was not recognised."""
     return len(server) >= 9 and server[:7] == b"HTTP/1." and server[8:9] == b" "
 
 
@@ -292,7 +298,7 @@ class Http(TcpRecogniser):
 
 
 class HttpJoinedLate(TcpRecogniser):
-    """HTTP by its response, where the request was missed."""
+    """Recognises HTTP by its response, if the request was missed."""
 
     protocols = ("http",)
     order = 140

@@ -1,4 +1,4 @@
-"""The requests of an HTTP/2 connection in clear, from a client with prior knowledge (RFC 9113 §3.3, RFC 7541)."""
+"""Parses the requests of an HTTP/2 connection in the clear, with prior knowledge (RFC 9113 §3.3, RFC 7541)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_BLOCK: Final = 16384
-"""Bytes of compressed header fields looked at; servers take no more in a frame, and few in all."""
+"""Bytes of compressed header fields parsed per request; servers accept no more in a frame, and few in all."""
 MAX_FRAMES: Final = 256
-"""Frames read on the way to the end of a request's header fields."""
+"""Frames parsed until the end of a request's header fields."""
 
 _HEADERS: Final = 1
 _CONTINUATION: Final = 9
@@ -21,7 +21,7 @@ _PRIORITY: Final = 0x20
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a HEADERS frame asks for; empty where it breaks the rules."""
+    """A request, as in its HEADERS frame; empty if the stream is invalid from there on."""
 
     method: bytes = b""
     authority: bytes = b""
@@ -31,8 +31,8 @@ class Request:
 
 
 def requests(stream: bytes) -> list[Request]:
-    """All the requests that have come completely behind the preface at the start of `stream`."""
-    from hpack import Decoder, HPACKError  # its table is a twentieth of the start of `inspect`, and this is rare
+    """Returns all complete requests after the preface at the start of `stream`."""
+    from hpack import Decoder, HPACKError  # importing it takes a twentieth of `inspect`'s start-up, and it is rare
 
     decoder = Decoder()
     found: list[Request] = []
@@ -55,7 +55,7 @@ def requests(stream: bytes) -> list[Request]:
 
 
 def _header_blocks(stream: bytes) -> Iterator[bytes]:
-    """Each HEADERS frame's fragment with those of its CONTINUATIONs; an empty one, the last, where rules are broken."""
+    """Yields each HEADERS frame's fragment joined with its CONTINUATIONs'; b"" as the last if the stream is invalid."""
     index = len(PREFACE)
     block = b""
     begun = False
@@ -86,7 +86,7 @@ def _header_blocks(stream: bytes) -> Iterator[bytes]:
 
 
 def _fragment(payload: bytes, flags: int) -> bytes:
-    """A HEADERS frame's payload without padding and priority (RFC 9113 §6.2)."""
+    """Returns a HEADERS frame's payload without padding and priority (RFC 9113 §6.2)."""
     start = (1 if flags & _PADDED else 0) + (5 if flags & _PRIORITY else 0)
     padding = payload[0] if flags & _PADDED and payload else 0
     return payload[start : max(start, len(payload) - padding)]

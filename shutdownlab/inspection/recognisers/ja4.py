@@ -19,12 +19,12 @@ _EMPTY = "000000000000"
 
 
 def is_grease(value: int) -> bool:
-    """RFC 8701: both octets equal, low nibbles 0xA."""
+    """Returns whether `value` is GREASE (RFC 8701): both octets equal, with low nibble 0xA."""
     return value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF
 
 
 def ja4(hello: bytes, transport: str) -> str | None:
-    """Fingerprint a ClientHello body (from its version on); `transport` is "t", "q" or "d". None if malformed."""
+    """Returns the JA4 of a ClientHello body (from its version on), None if malformed; `transport`: "t", "q" or "d"."""
     parsed = _parse(hello, transport == "d")
     if parsed is None:
         return None
@@ -58,7 +58,7 @@ def _digest(text: str) -> str:
 
 
 def _alpn(first: bytes) -> str:
-    """First and last character of the first protocol, or of its hexadecimal form when either is not alphanumeric."""
+    """Returns the first and last character of the first protocol, or of its hex form if either is not alphanumeric."""
     if not first:
         return "00"
     ends = bytes((first[0], first[-1]))
@@ -69,7 +69,7 @@ def _alpn(first: bytes) -> str:
 
 
 def _codes(data: bytes, start: int, end: int) -> list[str]:
-    """Pairs of octets as hexadecimal, GREASE left out."""
+    """Returns the 16-bit numbers in `data[start:end]` as hexadecimal, without GREASE."""
     codes = []
     for index in range(start, end - 1, 2):
         value = (data[index] << 8) | data[index + 1]
@@ -79,7 +79,7 @@ def _codes(data: bytes, start: int, end: int) -> list[str]:
 
 
 def _parse(hello: bytes, dtls: bool) -> tuple[int, list[str], list[tuple[int, int, int]]] | None:
-    """Version, ciphers without GREASE, and the extensions as (kind, start, end)."""
+    """Returns version, ciphers without GREASE, and the extensions as (type, start, end); None if malformed."""
     length = len(hello)
     if length < 38:
         return None

@@ -1,8 +1,8 @@
-"""Telegram's MTProto transports (core.telegram.org/mtproto/mtproto-transports).
+"""Recognises Telegram's MTProto transports (core.telegram.org/mtproto/mtproto-transports).
 
-Abridged, intermediate, padded intermediate and full are told by their tags and framing. The obfuscated transport hides
-its tag under AES-CTR, but sends key and IV along in clear: without a proxy's secret anyone can look. With a secret
-nothing is left but the fully-encrypted shape.
+Abridged, intermediate, padded intermediate and full are recognised by their tags and framing. The obfuscated transport
+encrypts its tag with AES-CTR but sends key and IV in the clear, so without a proxy's secret anyone can decrypt it. With
+a secret it only looks fully encrypted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TAGS = {b"\xef" * 4: "abridged", b"\xee" * 4: "intermediate", b"\xdd" * 4: "pad
 MAX_FRAME = 1 << 20
 MAX_FRAMES = 64
 MAX_OPEN = 16384
-"""Bytes a first abridged frame may be long for the stream to be waited for."""
+"""Bytes of the longest first abridged frame whose end is waited for."""
 
 
 def _found(variant: str) -> Recognition:
@@ -31,7 +31,7 @@ def _found(variant: str) -> Recognition:
 
 
 def recognise_mtproto(client: bytes) -> Recognition | None:
-    """The opener's first bytes; None if they cannot be MTProto in one of its cleartext framings."""
+    """Recognises a client stream in one of MTProto's cleartext framings; None if it cannot be one."""
     length = len(client)
     if length == 0:
         return None
@@ -50,17 +50,17 @@ def recognise_mtproto(client: bytes) -> Recognition | None:
 
 
 def _abridged(client: bytes) -> Recognition | None:
-    """One byte of tag, then frames of one (or four) bytes of length in words, all of one authorisation key.
+    """Recognises the abridged transport: a 1-byte tag, then frames with a length of 1 or 4 bytes, in 4-byte words.
 
-    One random stream in 256 begins with the tag, and any byte is a length: only the key's identifier, with which every
-    encrypted message begins, tells them apart.
+    One random stream in 256 begins with the tag, and any byte is a valid length, so all frames must have the same
+    authorisation key's identifier, with which every encrypted message begins.
     """
     index = 1
     key = b""
     length = len(client)
     frames = 0
     while index < length and frames < MAX_FRAMES:
-        words = client[index] & 0x7F  # the top bit asks for a quick acknowledgement
+        words = client[index] & 0x7F  # the top bit requests a quick acknowledgement
         index += 1
         if words == 0x7F:
             if index + 3 > length:
@@ -80,12 +80,12 @@ def _abridged(client: bytes) -> Recognition | None:
         return Recognition(more=True)
     if index == length or frames >= 3:
         return _found("abridged")
-    # A first frame that fills its segment may go on in the next one.
+    # A first frame that fills its segment may continue in the next one.
     return Recognition(more=True) if length >= 1000 and length < index <= MAX_OPEN else None
 
 
 def _full(client: bytes) -> Recognition | None:
-    """Length, sequence number 0, payload, CRC-32 of all before it."""
+    """Recognises the full transport: length, sequence number 0, payload, and the CRC-32 of all of that."""
     if len(client) < 12:
         return None
     size = int.from_bytes(client[:4], "little")
@@ -97,7 +97,10 @@ def _full(client: bytes) -> Recognition | None:
 
 
 def obfuscated(client: bytes) -> Recognition | None:
-    """Open the 64-byte header of the obfuscated transport with the key it carries; chance of error 3 in 2**32."""
+    """Recognises the obfuscated transport by decrypting its 64-byte header with the key in it.
+
+    Random data matches with probability 3 in 2**32.
+    """
     if len(client) < 64 or client[0] == 0xEF or client[4:8] == bytes(4):
         return None
     stream = Cipher(AES(client[8:40]), CTR(client[40:56])).encryptor()
@@ -106,7 +109,7 @@ def obfuscated(client: bytes) -> Recognition | None:
 
 
 def refine_http(result: Recognition, client: bytes) -> None:
-    """MTProto over plain HTTP: POST /api with a message as the body."""
+    """Turns an HTTP request into MTProto if it is a POST to /api with a message as its body."""
     if result.method != "POST" or result.url is None:
         return
     path = result.url.partition("://")[2].partition("/")[2] if "://" in result.url else result.url[1:]

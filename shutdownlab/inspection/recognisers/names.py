@@ -1,4 +1,4 @@
-"""Host names as they come off the wire, brought to one spelling: lower case, A-labels, no trailing dot, no port."""
+"""Normalises host names from the wire: lower case, A-labels, no trailing dot, no port."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Final
 from shutdownlab.config.idn import punycoded, to_ascii
 
 MAX_NAME: Final = 255
-"""Octets of a name in text (RFC 1035 §2.3.4); TLS allows more, nothing real uses it."""
+"""Octets of a name as text (RFC 1035 §2.3.4); TLS allows more, but nothing real uses it."""
 
 MAX_LABEL: Final = 63
 _HOST_BYTES: Final = bytes(sorted(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._*:[]"))
 
 
 def host_name(raw: bytes, trailing_dot: bool = True) -> str | None:
-    """Normalise a host name; None when it can be none (empty or over-long).
+    """Normalises a host name; returns None if it is empty or too long.
 
-    Bytes that are not text, blanks and control characters are escaped as `\\xff`: boxes match what they see. Blanks and
-    control characters alone are no name. `trailing_dot` False: one at the end stays.
+    Bytes that are not text, blanks and control characters are escaped as `\\xff`, as boxes match what they get. Blanks
+    and control characters alone are no name. `trailing_dot` False: a dot at the end stays.
     """
     length = len(raw)
     if length == 0 or length > 4 * MAX_NAME:
@@ -28,7 +28,7 @@ def host_name(raw: bytes, trailing_dot: bool = True) -> str | None:
             if trailing_dot and name[-1] == ".":
                 name = name.rstrip(".")
             return name if 0 < len(name) <= MAX_NAME else None
-        # Anything printable is kept: boxes match what they see, and servers do accept "_" and worse.
+        # Anything printable is kept: boxes match what they get, and servers accept "_" and worse.
         return _escaped(name)
     try:
         text = raw.decode("utf-8")
@@ -38,7 +38,10 @@ def host_name(raw: bytes, trailing_dot: bool = True) -> str | None:
 
 
 def _escaped(name: str) -> str | None:
-    """Blanks and control characters as `\\x20`, and no trailing dot; None if there is nothing else, or too much."""
+    """Escapes blanks and control characters as `\\x20`, and removes trailing dots.
+
+    None if there is nothing else, or the result is too long.
+    """
     name = name.rstrip(".")
     if not name.isprintable() or " " in name:
         shown = [char if " " < char < "\x7f" or char > "\x9f" else f"\\x{ord(char):02x}" for char in name]
@@ -47,7 +50,7 @@ def _escaped(name: str) -> str | None:
 
 
 def unicode_host(text: str) -> str | None:
-    """U-labels to A-labels; what no client of today would send, but an odd one did, label by label as it stands."""
+    """Converts U-labels to A-labels, with plain Punycode for names that IDNA forbids; None if a label is too long."""
     try:
         name = to_ascii(text)
     except UnicodeError:
@@ -59,7 +62,7 @@ def unicode_host(text: str) -> str | None:
 
 
 def strip_port(raw: bytes) -> bytes:
-    """`host:port`, `[v6]:port` and `user@host` down to the host, as servers read an authority."""
+    """Returns the host of an authority such as `host:port`, `[v6]:port` or `user@host`, as servers parse it."""
     at = raw.rfind(b"@")
     if at >= 0:
         raw = raw[at + 1 :]

@@ -1,7 +1,7 @@
-"""OpenVPN over UDP and TCP by its reset packets, plain, tls-auth, tls-crypt and tls-crypt-v2.
+"""Recognises OpenVPN over UDP and TCP by its reset packets: plain, tls-auth, tls-crypt and tls-crypt-v2.
 
-Layouts: OpenVPN's doxygen "Network protocol" and draft-openvpn-wire-protocol. A reset's opcode alone would be a weak
-sign, so the packet counter, the time and the empty acknowledgement list behind it must fit as well.
+Layouts: OpenVPN's doxygen "Network protocol" and draft-openvpn-wire-protocol. A reset's opcode alone is weak evidence,
+so the packet counter, the time and the acknowledgement list after it must be plausible too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MAX_WKC = 1100
 
 
 def openvpn_reset(packet: bytes, client: bool) -> str | None:
-    """How a reset packet is protected: "plain", "tls-auth", "tls-crypt", "tls-crypt-v2"; None if it is none."""
+    """Returns a reset packet's protection: "plain", "tls-auth", "tls-crypt" or "tls-crypt-v2"; None if it is none."""
     length = len(packet)
     if length < 14 or packet[0] not in (_CLIENT_RESETS if client else _SERVER_RESETS) or not any(packet[1:9]):
         return None
@@ -38,7 +38,8 @@ def openvpn_reset(packet: bytes, client: bool) -> str | None:
 
 
 def _counted(packet: bytes, index: int) -> bool:
-    """A small packet counter (or one of early negotiation, 0x0f0000xx) and a plausible clock."""
+    """Returns whether `index` has a small packet counter (or one of early negotiation, 0x0f0000xx), then a plausible
+    time."""
     counter = int.from_bytes(packet[index : index + 4], "big")
     return (0 < counter < 1024 or counter >> 8 == 0x0F0000) and int.from_bytes(
         packet[index + 4 : index + 8], "big"
@@ -46,7 +47,10 @@ def _counted(packet: bytes, index: int) -> bool:
 
 
 def _ends_in_reset(packet: bytes, index: int, client: bool) -> bool:
-    """Acknowledgement list (empty from a client; with the peer's session id otherwise) and packet id 0."""
+    """Returns whether the packet ends in an acknowledgement list and packet id 0.
+
+    The list is empty from a client; from a server it may have up to 8 entries and then the peer's session id.
+    """
     acknowledged = packet[index]
     if client and acknowledged:
         return False
@@ -57,7 +61,7 @@ def _ends_in_reset(packet: bytes, index: int, client: bool) -> bool:
 
 
 def recognise_openvpn(payload: bytes, from_client: bool) -> Recognition | None:
-    """One UDP datagram."""
+    """Recognises a reset in a UDP datagram."""
     variant = openvpn_reset(payload, from_client)
     if variant is None:
         return None
@@ -67,7 +71,7 @@ def recognise_openvpn(payload: bytes, from_client: bool) -> Recognition | None:
 
 
 def recognise_openvpn_tcp(client: bytes, server: bytes) -> Recognition | None:
-    """A TCP stream: each packet has two bytes of length before it."""
+    """Recognises a reset at the start of a TCP stream, in which each packet has a 2-byte length before it."""
     for stream, opener in ((client, True), (server, False)):
         if len(stream) < 3:
             continue

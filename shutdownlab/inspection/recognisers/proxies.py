@@ -1,8 +1,8 @@
-"""What a client says to a proxy before it speaks to the server behind it, and what a proxy says ahead of a client.
+"""Recognises a client's request to a proxy, and the header that a proxy prepends to a client's stream.
 
 SOCKS 4 and 4a (Lee, "SOCKS: A protocol for TCP proxy across firewalls"; its extension for names), SOCKS 5 (RFC 1928,
-with a password as in RFC 1929), the PROXY protocol's versions 1 and 2 (HAProxy's doc/proxy-protocol.txt). CONNECT of
-HTTP is a request like others.
+with a password as in RFC 1929), the PROXY protocol's versions 1 and 2 (HAProxy's doc/proxy-protocol.txt). HTTP's
+CONNECT is in `http`, as any request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROTOCOLS: Final = ("proxy-protocol", "socks")
 
 _COMMANDS: Final = {1: "CONNECT", 2: "BIND", 3: "UDP ASSOCIATE"}
 _LONGEST_LINE: Final = 107
-"""Bytes of a PROXY protocol's first version, its end of line included."""
+"""The most bytes of a PROXY protocol version 1 header, its end of line included."""
 _PORTS: Final = rb"(?:0|[1-9]\d{0,4})"
 _FIRST_VERSION: Final = re.compile(
     rb"PROXY (?:UNKNOWN[^\r\n]*|(?:TCP4 [0-9.]+ [0-9.]+|TCP6 [0-9a-fA-F:.]+ [0-9a-fA-F:.]+) "
@@ -30,23 +30,23 @@ _FIRST_VERSION: Final = re.compile(
 )
 _SECOND_VERSION: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _ADDRESSES: Final = {0: 0, 1: 12, 2: 36, 3: 216}
-"""Bytes of both ends' addresses, by family: none told, IPv4, IPv6, of the machine itself."""
+"""Bytes of both ends' addresses, by family: unspecified, IPv4, IPv6, Unix socket."""
 _AUTHORITY: Final = 2
-"""The kind of a field that says which name the client had asked for: TLS's."""
+"""The type of the field with the name that the client asked for in TLS."""
 _VALID_METHODS: Final = frozenset({*range(0x0A), *range(0x80, 0xFF)})
-"""Ways to say who one is: those that are registered, and private ones (RFC 1928 §3)."""
+"""Authentication methods: registered and private ones (RFC 1928 §3)."""
 _REFUSED: Final = 0xFF
-"""What the server says where it wants none of them."""
+"""The server's answer if it accepts none of the methods."""
 _NOTHING: Final = -1
 _PASSWORD: Final = 1
-"""The version of what tells name and password (RFC 1929 §2)."""
+"""The version of the username/password negotiation (RFC 1929 §2)."""
 
 
 def recognise_proxy(client: bytes, server: bytes, tolerance: Tolerance) -> Recognition | None:
-    """The request to a proxy, or the header by one, that a stream begins with; None if these bytes can be neither.
+    """Recognises a request to a proxy, or a proxy's header, at the start of a stream; None if it can be neither.
 
-    `method` is what is asked of it, `host` the name or address. Where the box reads on (`tolerance.proxies`), `length`
-    says how far that goes.
+    `method` is the command, `host` the requested name or address. If the box parses what follows
+    (`tolerance.proxies`), `length` is where that begins.
     """
     if not client:
         return None
@@ -81,9 +81,9 @@ def _address(data: bytes) -> str:
 
 
 def _socks5(client: bytes, server: bytes, tolerance: Tolerance) -> Recognition | None:
-    """The ways that the client offers, its password where the server asked for one, and what it asks for.
+    """Parses the offered methods, the password if the server asked for one, and the request.
 
-    Whose ways the server wants to know that we don't, is but named: what follows is between the two.
+    If the server chose a method that is not known here, only the protocol is recognised.
     """
     length = len(client)
     if server and server[0] != 5:
@@ -123,9 +123,9 @@ def _socks5(client: bytes, server: bytes, tolerance: Tolerance) -> Recognition |
 
 
 def _socks4(client: bytes, server: bytes, tolerance: Tolerance) -> Recognition | None:
-    """Port, address and the user's name; in 4a an address 0.0.0.x, and the name to ask for after the user's.
+    """Parses port, address and user name; in 4a the address is 0.0.0.x and the requested name follows the user's.
 
-    Few bytes of it are fixed: so long as the server has not agreed, nothing may come after it.
+    Few of its bytes are fixed, so until the server has agreed, nothing may follow the request.
     """
     length = len(client)
     if length < 9:
@@ -171,7 +171,7 @@ def _first_version(client: bytes) -> Recognition | None:
 
 
 def _second_version(client: bytes, tolerance: Tolerance) -> Recognition | None:
-    """After a signature: version and command, family and transport, and how long the rest is."""
+    """Parses version 2: after a signature, version and command, family and transport, and the length of the rest."""
     length = len(client)
     if length < 16:
         return Recognition(more=True) if client.startswith(_SECOND_VERSION[:length]) else None

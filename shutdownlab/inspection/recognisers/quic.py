@@ -1,7 +1,7 @@
-"""QUIC Initial packets opened with the keys anyone can derive (RFC 9000, 9001, 9369).
+"""Recognises QUIC, and decrypts its Initial packets, whose keys anyone can derive (RFC 9000, 9001, 9369).
 
-Versions 1 and 2, and the drafts 21 to 34. The ClientHello is put together from CRYPTO frames in any order, over
-coalesced packets and several datagrams. Google's older QUIC is recognised too; up to Q043 its CHLO is in clear.
+Versions 1 and 2, and the drafts 21 to 34. The ClientHello is reassembled from CRYPTO frames in any order, over
+coalesced packets and several datagrams. Google's older QUIC is recognised too; up to Q049 its CHLO is in the clear.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from shutdownlab.inspection.recognisers.tls import client_hello
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
 MAX_PACKETS: Final = 8
-"""Coalesced packets looked at per datagram."""
+"""Coalesced packets parsed per datagram."""
 MAX_CRYPTO: Final = 16384
 """Bytes of CRYPTO stream kept; a ClientHello with post-quantum shares is below 4 KiB."""
 MAX_FRAMES: Final = 512
-"""Frames read per packet; a full Initial of one-byte CRYPTO frames has fewer."""
+"""Frames parsed per packet; a full Initial of one-byte CRYPTO frames has fewer."""
 MAX_CONNECTIONS: Final = 4
 """Connection IDs tried as the first one of a flow."""
 
 
 def varint(data: bytes, index: int, end: int) -> tuple[int, int]:
-    """RFC 9000 §16: the value at `index` and the index after it, or (-1, end) if cut."""
+    """Parses the variable-length integer at `index` (RFC 9000 §16).
+
+    Returns its value and the index after it, or (-1, end) if it is truncated.
+    """
     if index >= end:
         return -1, end
     first = data[index]
@@ -41,7 +44,7 @@ def varint(data: bytes, index: int, end: int) -> tuple[int, int]:
 
 
 def is_quic(payload: bytes) -> bool:
-    """A QUIC long header, or Google's before it, in a datagram's first bytes."""
+    """Returns whether a datagram begins with a QUIC long header, or that of Google's QUIC."""
     length = len(payload)
     if length < 12:
         return False
@@ -68,12 +71,12 @@ def _google(version: bytes) -> bool:
 
 
 def _is_clear(version: bytes) -> bool:
-    """Google's versions with a long header whose first packets are not encrypted: Q044 to Q049."""
+    """Returns whether this is a version of Google's QUIC (Q04x) whose first packets are not encrypted."""
     return version[:3] == b"Q04"
 
 
 class QuicInitials:
-    """The client's Initials of one connection, datagram by datagram."""
+    """Decrypts the client's Initials of one connection, datagram by datagram."""
 
     __slots__ = ("_connections", "_datagrams", "_limit", "_opened", "_size", "_stream", "_waiting", "result")
 
@@ -88,7 +91,7 @@ class QuicInitials:
         self._datagrams = 0
 
     def feed(self, datagram: bytes, from_client: bool) -> Recognition:
-        """Take a datagram of the flow; the server's only matter for what they say of the version."""
+        """Parses a datagram of the flow, if the client sent it; returns what is known after it."""
         result = self.result
         if not result.more:
             return result
@@ -114,7 +117,7 @@ class QuicInitials:
         return self.result
 
     def _packet(self, data: bytes, start: int) -> int:
-        """Read the packet at `start`; where the next coalesced one begins, or -1."""
+        """Parses the packet at `start`; returns the offset of the next coalesced one, or -1."""
         length = len(data)
         first = data[start]
         if not first & 0x80:
@@ -132,7 +135,7 @@ class QuicInitials:
         if not self.result.versions:
             self.result.versions = (version,)
         if initial_salt(version) is None:
-            # Version unknown (or greased): the client will try again after Version Negotiation.
+            # Unknown version, or a greased one, after which the client tries again with another.
             if version & 0x0F0F0F0F != 0x0A0A0A0A:
                 self.result.more = False
             return -1
@@ -155,7 +158,7 @@ class QuicInitials:
         return index + size
 
     def _initial(self, packet: bytes, offset: int, version: int, connection: bytes) -> None:
-        """Try the keys of the connection IDs seen: the first one's, and after a Retry the new one's."""
+        """Decrypts an Initial with the keys of each connection ID seen: the first, and after a Retry the new one."""
         connections = self._connections
         if connection not in connections and len(connections) < MAX_CONNECTIONS:
             connections.append(connection)
@@ -167,7 +170,7 @@ class QuicInitials:
                 return
 
     def _under(self, version: int, connection: bytes) -> ClientInitials:
-        """What opens Initials of a version under a connection ID: kept, as a ClientHello takes several datagrams."""
+        """Returns the keys for a version and connection ID, cached since a ClientHello may take several datagrams."""
         found = self._opened.get((version, connection))
         if found is None:
             found = ClientInitials(version, connection)
@@ -176,7 +179,7 @@ class QuicInitials:
         return found
 
     def _frames(self, data: bytes) -> None:
-        """Collect CRYPTO frames of a decrypted Initial (only PADDING, PING, ACK, CLOSE may stand beside them)."""
+        """Collects the CRYPTO frames of a decrypted Initial; others may only be PADDING, PING, ACK and CLOSE."""
         index = 0
         end = len(data)
         frames = 0
@@ -271,7 +274,7 @@ def _skip_ack(data: bytes, index: int, end: int, counts: bool) -> int:
 
 
 def _google_hello(data: bytes, result: Recognition) -> None:
-    """The SNI tag of a CHLO in clear (Google QUIC up to Q043)."""
+    """Reads SNI and user agent from a CHLO of Google's QUIC into `result`."""
     result.more = False
     start = data.find(b"CHLO", 0, 128)
     if start < 0 or start + 8 > len(data):

@@ -27,7 +27,7 @@ _SALT_23: Final = bytes.fromhex("c3eef712c72ebb5a11a7d2432bb46365bef9f502")
 
 
 def initial_salt(version: int) -> bytes | None:
-    """The salt of a version's Initial secret; None for versions whose keys are unknown here."""
+    """Returns the salt of a version's Initial secret; None for versions that are not supported."""
     if version == V1 or 0xFF000021 <= version <= 0xFF000022:
         return _SALT_V1
     if version == V2:
@@ -52,13 +52,13 @@ _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class _Hmac:
-    """HMAC-SHA-256 under one key (RFC 2104), for what is short: an object for each of its two hashes at every use takes
-    half of what copying prepared ones does, and less than OpenSSL's HMAC, which looks its algorithm up each time."""
+    """HMAC-SHA-256 under one key (RFC 2104), for short data: two new hash objects per use take half the time of copying
+    prepared ones, and less than OpenSSL's HMAC, which looks its algorithm up each time."""
 
     __slots__ = ("_inner", "_outer")
 
     def __init__(self, key: bytes) -> None:
-        """key: of at most 64 bytes."""
+        """`key`: at most 64 bytes."""
         padded = key.ljust(64, b"\x00")
         self._inner = padded.translate(_INNER)
         self._outer = padded.translate(_OUTER)
@@ -68,7 +68,7 @@ class _Hmac:
 
 
 def _info(label: bytes, length: int) -> bytes:
-    """What HKDF-Expand-Label (RFC 8446 §7.1) hashes for an output of one block, which all of QUIC's are."""
+    """Returns the input that HKDF-Expand-Label (RFC 8446 §7.1) hashes for a one-block output, as all of QUIC's are."""
     return length.to_bytes(2, "big") + bytes((len(label) + 6,)) + b"tls13 " + label + b"\x00\x01"
 
 
@@ -81,7 +81,7 @@ _INFO_V2: Final = (_info(b"quicv2 key", 16), _info(b"quicv2 iv", 12), _info(b"qu
 
 
 def client_keys(version: int, connection: bytes) -> tuple[bytes, bytes, bytes]:
-    """Key, IV and header-protection key of the client's Initials; `connection` is its first Destination CID.
+    """Returns key, IV and header-protection key of the client's Initials; `connection` is its first Destination CID.
 
     Raises `ValueError` for a version that `initial_salt` does not know.
     """
@@ -94,7 +94,7 @@ def client_keys(version: int, connection: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 class ClientInitials:
-    """Opens a client's Initials under the keys of one connection ID (RFC 9001 §5)."""
+    """Decrypts a client's Initials with the keys of one connection ID (RFC 9001 §5)."""
 
     __slots__ = ("_aead", "_iv", "_mask")
 
@@ -105,7 +105,7 @@ class ClientInitials:
         self._aead = AESGCM(key)
 
     def open(self, packet: bytes, offset: int) -> bytes | None:
-        """Remove header protection and decrypt; `offset` is where the packet number begins. None: of other keys."""
+        """Removes header protection and decrypts; `offset` is where the packet number begins. None: wrong keys."""
         sample = packet[offset + 4 : offset + 20]
         if len(sample) < 16:
             return None

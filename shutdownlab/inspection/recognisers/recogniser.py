@@ -1,7 +1,7 @@
-"""What a recogniser is: one class for a protocol and transport, registered under `shutdownlab.recognisers`.
+"""The base classes of recognisers: one class per protocol and transport, registered under `shutdownlab.recognisers`.
 
-Recognisers keep no state: what one must remember of a UDP flow it keeps in the flow's `UdpSession`. They never raise,
-whatever the bytes.
+Recognisers are stateless; what they need to remember of a UDP flow is kept in the flow's `UdpSession`. They never
+raise, whatever the bytes.
 """
 
 from __future__ import annotations
@@ -15,74 +15,74 @@ from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 MAX_DATAGRAMS: Final = 8
-"""Datagrams of a flow looked at before it is given up as unknown (and before STUN is all it is)."""
+"""Datagrams of a flow inspected before its result is final: unknown, or STUN that nothing else followed."""
 SEVERAL: Final = ("dns", "sip")
-"""Protocols each of whose datagrams has a name of its own."""
+"""Protocols in which each datagram has a host name of its own."""
 LEAST_DATAGRAM: Final = 8
-"""Bytes below which nothing can be told."""
+"""Bytes below which a datagram is not recognised as anything."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Recogniser:
-    """What recognisers of either transport declare. Derive from `TcpRecogniser` or `UdpRecogniser`."""
+    """What all recognisers declare. Derive from `TcpRecogniser` or `UdpRecogniser`."""
 
     protocols: ClassVar[tuple[str, ...]] = ()
-    """What it may call a flow; rules and profiles may name these."""
+    """The protocols it recognises; rules and profiles may name these."""
     order: ClassVar[int] = 500
-    """Lower ones are asked first; those that ship have 10 to 200."""
+    """Its precedence: lower ones are asked first. Those that ship have 10 to 200."""
     first: ClassVar[frozenset[int] | None] = None
-    """The first byte of the client's stream, or of the datagram, is one of these, or it is not asked; None: any."""
+    """It is asked only if the first byte of the client's stream, or of the datagram, is one of these; None: always."""
     reads: ClassVar[str] = "client"
-    """Whose bytes it tells by: "client" or "either". Over UDP the client is who sent the first datagram."""
+    """The end whose bytes it needs: "client" or "either". Over UDP the client is the sender of the first datagram."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class TcpRecogniser(Recogniser):
-    """Recognises a protocol over TCP from the first bytes of both directions, in order.
+    """Recognises a protocol over TCP from the first in-order bytes of both directions.
 
-    It is asked anew with more bytes until some recogniser answers, and the first one that does counts. One that reads
-    "client" is not asked before the client has sent something.
+    It is asked again with more bytes until a recogniser returns a protocol; the first one to do so counts. One that
+    reads "client" is not asked before the client has sent something.
     """
 
     fallback: ClassVar[bool] = False
-    """It is asked only when no other recogniser knows the protocol or waits for more."""
+    """Whether it is asked only when no other recogniser knows the protocol or waits for more."""
     refines: ClassVar[tuple[str, ...]] = ()
-    """Protocols that `refine` may turn into one of its own, once another recogniser has found them."""
+    """Protocols found by other recognisers that `refine` may turn into one of its own."""
 
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
-        """The protocol of a stream; None if it cannot be one of this class's.
+        """Returns the recognised protocol of a stream; None if it cannot be one of this class's.
 
-        A `Recognition` with `protocol` "unknown" and `more` says that it may turn out to be one. `dport` is the port
-        that was connected to, `tolerance` what the box's parsers forgive.
+        Returns a `Recognition` with protocol "unknown" and `more` if further bytes may make it one. `dport` is the
+        server's port, `tolerance` what the box's parsers tolerate.
         """
         return None
 
     def refine(self, found: Recognition, client: bytes, server: bytes, dport: int) -> None:
-        """Change `found`, which is of a protocol in `refines`, where this stream is something more special."""
+        """Changes `found`, whose protocol is in `refines`, if the stream is of a more specific protocol."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class UdpRecogniser(Recogniser):
-    """Recognises a protocol over UDP from a datagram. One that reads "client" is not asked about the server's."""
+    """Recognises a protocol over UDP from a datagram. One that reads "client" is only asked about the client's."""
 
     reads: ClassVar[str] = "either"
 
     def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
-        """The protocol of a datagram of at least eight bytes; None if it cannot be one of this class's."""
+        """Returns the recognised protocol of a datagram (at least 8 bytes); None if it is not one of this class's."""
         return None
 
 
 class DatagramParser(Protocol):
-    """Reads all further datagrams of a flow, once `UdpSession.follow` has been given it."""
+    """Parses all further datagrams of a flow, once passed to `UdpSession.follow` or `go_on`."""
 
     def feed(self, payload: bytes, from_client: bool) -> Recognition:
-        """What is known after this datagram."""
+        """Parses a datagram; returns what is known of the flow after it."""
 
 
 class UdpSession:
-    """Recognises one UDP flow, datagram by datagram, and keeps what recognisers must remember of it.
+    """Recognises one UDP flow, datagram by datagram, and keeps the recognisers' state for it.
 
-    `recognisers`: whom to ask about a datagram, by whether the client sent it and by its first byte.
+    `recognisers`: those to ask about a datagram, indexed by whether the client sent it (0 or 1) and by its first byte.
     """
 
     def __init__(
@@ -96,16 +96,17 @@ class UdpSession:
         self.sport = sport
         """The client's port."""
         self.depth = depth
-        """How many other sessions it is inside of, one in another."""
+        """How many sessions it is nested in."""
         self.memory: dict[object, Any] = {}
-        """What recognisers remember of earlier datagrams, each under a key of its own."""
+        """The recognisers' state from earlier datagrams, each under a key of its own."""
         self._recognisers = recognisers
         self._count = 0
         self._last: Recognition | None = None
         self._parser: DatagramParser | None = None
 
     def feed(self, payload: bytes, from_client: bool, dport: int) -> Recognition:
-        """Take the next datagram; `from_client`: sent by whoever sent the first one. `dport` is the client's target."""
+        """Recognises the next datagram. `from_client`: the sender of the first datagram sent it. `dport`: the server's
+        port."""
         parser = self._parser
         if parser is not None:
             return parser.feed(payload, from_client)
@@ -125,16 +126,16 @@ class UdpSession:
         return found
 
     def follow(self, parser: DatagramParser, payload: bytes, from_client: bool) -> Recognition:
-        """Give this datagram and all further ones to `parser`; returns what it says of this one."""
+        """Passes this datagram and all further ones to `parser`; returns its result for this one."""
         self._parser = parser
         return parser.feed(payload, from_client)
 
     def go_on(self, parser: DatagramParser) -> None:
-        """Give all further datagrams to `parser`, which has read this one already."""
+        """Passes all further datagrams to `parser`, which has parsed this one already."""
         self._parser = parser
 
     def inner(self) -> UdpSession:
-        """A session of its own for what is inside this one's datagrams."""
+        """Returns a new nested session, for the content of this one's datagrams."""
         return UdpSession(self._recognisers, self.tolerance, self.sport, self.depth + 1)
 
     def _recognise(self, payload: bytes, from_client: bool, dport: int) -> Recognition | None:

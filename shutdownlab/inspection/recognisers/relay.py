@@ -1,8 +1,8 @@
-"""Datagrams on their way through a SOCKS 5 relay (RFC 1928 §7): each says where it goes to, or where it comes from.
+"""Recognises datagrams to or from a SOCKS 5 relay (RFC 1928 §7), each with a header that names its target or source.
 
-Few bytes of that header are fixed, so one datagram alone is a relay's where it has a name, or where what is behind it
-is known; else a second one must be of the same form. Pieces of a datagram (FRAG) are not put together, as hardly any
-relay does.
+Few bytes of that header are fixed, so a single datagram counts as a relay's only if its header has a name or its
+content is of a known protocol; otherwise a second one must have the same form. Fragments (FRAG) are not reassembled, as
+hardly any relay does.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from shutdownlab.inspection.recognisers.recogniser import UdpSession
 from shutdownlab.inspection.recognisers.result import UNKNOWN, Recognition
 
 DEPTH: Final = 4
-"""Relays within one another that are looked into."""
+"""How many nested relays are parsed."""
 ENOUGH: Final = 2
-"""Datagrams of its form by which a relay is known, whatever is behind their headers."""
+"""Datagrams with such a header that prove a relay, whatever their content."""
 _MOST: Final = 64
-"""Ends whose datagrams are told apart; the oldest gives way."""
+"""The most targets tracked per relay; beyond, the oldest is dropped."""
 _NAMED: Final = 3
 
 
 class Header(NamedTuple):
-    """What comes before a datagram."""
+    """The header of a relayed datagram. `named`: `host` is a name, not an address."""
 
     host: str | None
     port: int
     named: bool
     whole: bool
-    """It is no piece of a datagram."""
+    """Whether the datagram is not a fragment."""
     end: int
-    """Where the datagram itself begins."""
+    """The offset at which the datagram itself begins."""
 
 
 def header_of(payload: bytes, trailing_dot: bool = True) -> Header | None:
-    """The header that a datagram begins with; None if it has none."""
+    """Parses a relayed datagram's header; returns None if there is none."""
     length = len(payload)
     if length < 10 or payload[0] or payload[1]:
         return None
@@ -53,24 +53,27 @@ def header_of(payload: bytes, trailing_dot: bool = True) -> Header | None:
             return None
     else:
         host = inet_ntop(AF_INET if kind == 1 else AF_INET6, told)
-        # No datagram comes from or goes to what is none, or a group.
+        # No datagram has an unspecified or multicast address.
         if told[0] in (0, 0xFF) or (kind == 1 and told[0] >= 224):
             return None
     return Header(host, port, kind == _NAMED, payload[2] == 0, end + 2) if port else None
 
 
 class Relay:
-    """What is known of one flow of a relay's: a session for each of the ends that its datagrams are for."""
+    """The state of one relayed flow: a nested session per target of its datagrams."""
 
     def __init__(self, session: UdpSession) -> None:
         self._session = session
         self._sessions: dict[tuple[str | None, int], UdpSession] = {}
         self._seen = 0
         self.known = False
-        """Whether it is a relay's for sure."""
+        """Whether the flow certainly is a relay's."""
 
     def feed(self, payload: bytes, from_client: bool) -> Recognition:
-        """What is behind a datagram's header where the box reads that, with what the header asks for beside it."""
+        """Recognises a relayed datagram: its content, with the header's request in `others`, or the request alone.
+
+        Without `tolerance.proxies`, only the protocol "socks".
+        """
         tolerance = self._session.tolerance
         header = header_of(payload, tolerance.trailing_dot)
         result = Recognition("socks")
@@ -96,7 +99,7 @@ class Relay:
         key = (header.host, header.port)
         session = self._sessions.get(key)
         if session is None and not from_client:
-            # Who was asked by name answers by address.
+            # A target requested by name answers from its address.
             session = next((one for (_, port), one in self._sessions.items() if port == header.port), None)
         if session is None:
             if len(self._sessions) >= _MOST:
@@ -106,7 +109,7 @@ class Relay:
 
 
 def recognise_relayed(payload: bytes, from_client: bool, session: UdpSession) -> Recognition | None:
-    """A datagram in a relay's form; None if it is of another, or not yet known for one."""
+    """Recognises a relayed datagram; returns None if it is not one, or not certainly one yet."""
     if session.depth >= DEPTH or header_of(payload) is None:
         session.memory.pop(Relay, None)
         return None

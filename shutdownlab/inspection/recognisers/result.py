@@ -1,4 +1,4 @@
-"""What the recognisers found out about a flow."""
+"""The result of recognising a flow."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Final
 
 UNKNOWN: Final = "unknown"
 UNENDED: Final = -1
-"""A message's length while its end is still to come."""
+"""A message's length while its end has not arrived."""
 
 
 class Recognition:
-    """The state of knowledge about one flow; cheap to make, fingerprints are computed when asked for."""
+    """What is known about one flow. Cheap to create: fingerprints are computed on access."""
 
     __slots__ = (
         "alpn",
@@ -39,30 +39,31 @@ class Recognition:
 
     def __init__(self, protocol: str = UNKNOWN, host: str | None = None, more: bool = False) -> None:
         self.protocol = protocol
-        """One of the protocols of some recogniser, or "unknown"."""
+        """The protocol, as a recogniser names it, or "unknown"."""
         self.host = host
-        """SNI, HTTP Host, DNS question: lower-case, IDN as A-labels, no last dot, no port. May come while `more`."""
+        """SNI, HTTP Host or DNS question: lower case, IDN as A-labels, no final dot or port. May come while `more`."""
         self.more = more
-        """Further bytes *of the client* (for DNS: of either end) might still change what is said here."""
+        """Whether further bytes *of the client* (for DNS: of either end) might still change this result."""
         self.more_server: bool = False
-        """Further bytes of the server might still add `certificate_names`; wait for it only if a rule asks for them."""
+        """Whether further bytes of the server might add `certificate_names`; wait only if a rule needs them."""
         self.length: int = 0
-        """Bytes of the client's stream that this message takes, where others may follow it; UNENDED while its end has
-        not come; 0 where that is not known."""
+        """Bytes of the client's stream that this message takes, if others may follow it; UNENDED while its end has not
+        arrived; 0 if unknown."""
         self.header: int = 0
-        """Bytes ahead of it in its datagram that say who it is for: other datagrams of its flow are for others."""
+        """Bytes of the relay's header before this message in its datagram. The flow's other datagrams may be for other
+        targets."""
         self.preamble: bool = False
-        """It but leads to another protocol, which follows on the same connection after `length` bytes, and is read."""
+        """Whether it only introduces another protocol, which follows after `length` bytes and is to be recognised."""
         self.others: tuple[Recognition, ...] = ()
-        """Further messages that are in these bytes already, of protocols that cannot be read from their middle; where
-        there is a `header`, what that asks for."""
+        """Further messages in the same bytes, for protocols that can only be parsed from the stream's start; with a
+        `header`, the request in it."""
         self.alpn: tuple[str, ...] = ()
         self.versions: tuple[int, ...] = ()
-        """TLS/DTLS code points offered (0x0304 is TLS 1.3), or the one QUIC version; GREASE left out."""
+        """The offered TLS/DTLS code points (0x0304 is TLS 1.3), or the one QUIC version; without GREASE."""
         self.ech: bool = False
-        """The ClientHello carries Encrypted Client Hello (or GREASE of it): `host` is then the outer name."""
+        """Whether the ClientHello has Encrypted Client Hello or GREASE for it: `host` is then the outer name."""
         self.esni: bool = False
-        """It carries an encrypted name, ECH's forerunner (draft-ietf-tls-esni-01 to -06); `host` is None then."""
+        """Whether it has an encrypted name, ECH's predecessor (draft-ietf-tls-esni-01 to -06): `host` is then None."""
         self.method: str | None = None
         """HTTP or SIP method as sent, BitTorrent or STUN message name, DNS "query"/"response"."""
         self.url: str | None = None
@@ -75,17 +76,17 @@ class Recognition:
         self.certificate_names: tuple[str, ...] = ()
         """Subject CN and SAN DNS names of the server's first certificate (TLS <= 1.2 only), normalised like `host`."""
         self.variant: str | None = None
-        """What kind of it: "abridged" of mtproto, "dht" of bittorrent, "tls-crypt" of openvpn, "doq" of quic …"""
+        """The protocol's variant: mtproto's "abridged", bittorrent's "dht", openvpn's "tls-crypt", quic's "doq" …"""
         self.hello: bytes | None = None
-        """The ClientHello's body as far as it has come (without the four bytes of handshake header)."""
+        """The ClientHello's body as far as it has arrived, without the 4-byte handshake header."""
         self.hello_transport: str = "t"
-        """What carried `hello`: "t" TCP, "q" QUIC, "d" DTLS (the first letter of JA4)."""
+        """The transport of `hello`: "t" TCP, "q" QUIC, "d" DTLS (the first letter of JA4)."""
         self.sample: bytes | None = None
-        """The client's first bytes, kept where no cleartext protocol was recognised ("fet" and "unknown")."""
+        """The client's first bytes, kept if no cleartext protocol was recognised ("fet" and "unknown")."""
 
     @property
     def entropy(self) -> float | None:
-        """Bits per byte (0 to 8) of `sample`."""
+        """Shannon entropy of `sample` in bits per byte (0 to 8); None without a sample."""
         if not self.sample:
             return None
         from shutdownlab.inspection.recognisers.encrypted import entropy
@@ -94,7 +95,7 @@ class Recognition:
 
     @property
     def ja4(self) -> str | None:
-        """JA4 of the ClientHello (FoxIO's specification); None until the hello is complete."""
+        """The ClientHello's JA4 fingerprint (FoxIO's specification); None until the hello is complete."""
         if self.hello is None or self.more:
             return None
         from shutdownlab.inspection.recognisers.ja4 import ja4

@@ -1,4 +1,4 @@
-"""RTP and RTCP (RFC 3550) beside each other (RFC 5761). RTP has no magic: two packets in sequence must agree."""
+"""RTP and RTCP (RFC 3550), also on one port (RFC 5761). RTP has no magic number: two packets in sequence must match."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from shutdownlab.inspection.recognisers.recogniser import UdpRecogniser, UdpSess
 from shutdownlab.inspection.recognisers.result import Recognition
 
 MAX_STEP = 16
-"""Largest gap in sequence numbers between two packets seen that still counts as one stream."""
+"""The most that the sequence numbers of two packets may differ in one stream."""
 MAX_TICKS = 10 * 90_000
-"""Largest step of timestamps, forwards or (pictures out of order) back: ten seconds of video's clock (RFC 6184)."""
+"""The most that their timestamps may differ, in either direction as frames may be out of order: ten seconds of video's
+clock (RFC 6184)."""
 
 
 def recognise_rtcp(payload: bytes) -> Recognition | None:
-    """A compound packet whose parts fill the datagram (SRTCP's tail of index and tag is let through)."""
+    """Recognises a compound packet whose parts fill the datagram, or one with SRTCP's index and tag at its end."""
     length = len(payload)
     if length < 8 or payload[0] & 0xC0 != 0x80 or payload[1] not in (200, 201):
         return None
@@ -31,7 +32,7 @@ def recognise_rtcp(payload: bytes) -> Recognition | None:
 
 
 def rtp_key(payload: bytes) -> tuple[int, int, int, int] | None:
-    """Payload type, sequence number, SSRC and timestamp of what may be RTP; None if it cannot be."""
+    """Returns payload type, sequence number, SSRC and timestamp of a possible RTP packet; None if it cannot be one."""
     length = len(payload)
     if length < 13 or payload[0] & 0xC0 != 0x80:
         return None
@@ -52,7 +53,10 @@ def rtp_key(payload: bytes) -> tuple[int, int, int, int] | None:
 
 
 def follows(before: tuple[int, int, int, int], after: tuple[int, int, int, int]) -> bool:
-    """Same source, a sequence number a few further on, and a timestamp that fits (they wrap at 2^16 and 2^32)."""
+    """Returns whether `after` has the same source, a slightly higher sequence number and a plausible timestamp.
+
+    Sequence numbers wrap at 2^16, timestamps at 2^32.
+    """
     ticks = (after[3] - before[3]) & 0xFFFFFFFF
     fits = ticks <= MAX_TICKS or ticks >= (1 << 32) - MAX_TICKS
     return fits and before[2] == after[2] and before[2] != 0 and 0 < (after[1] - before[1]) & 0xFFFF <= MAX_STEP

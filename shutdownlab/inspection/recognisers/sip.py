@@ -14,11 +14,11 @@ METHODS = frozenset(
 )
 _LONGEST = 10
 _MOST_BLANK = 256
-"""Bytes of empty lines after which nothing is waited for."""
+"""Bytes of leading empty lines after which a stream is no longer taken for SIP."""
 
 
 def recognise_sip(data: bytes) -> Recognition | None:
-    """The start line; None if these bytes cannot begin one."""
+    """Recognises SIP by its start line; None if these bytes cannot begin one."""
     if data[:8] == b"SIP/2.0 ":
         result = Recognition("sip")
         result.method = "response"
@@ -55,7 +55,7 @@ _USER_AGENT = b"\r\nuser-agent:"
 
 
 def _user_agent(data: bytes) -> str | None:
-    """What the User-Agent header says (RFC 3261 §20.41), once the line has come whole."""
+    """Returns the User-Agent header's value (RFC 3261 §20.41), or None if it is absent, empty or incomplete."""
     ended = data.find(b"\r\n\r\n")
     head = data if ended < 0 else data[: ended + 2]
     begin = head.lower().find(_USER_AGENT)
@@ -66,7 +66,10 @@ def _user_agent(data: bytes) -> str | None:
 
 
 def _length(data: bytes) -> int:
-    """Of a message over a stream, which must say how long its body is (RFC 3261 §18.3)."""
+    """Returns the length in bytes of the first message in a stream, by its Content-Length (RFC 3261 §18.3).
+
+    UNENDED if its headers are incomplete, 0 if the length is invalid.
+    """
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return UNENDED
@@ -79,7 +82,7 @@ def _length(data: bytes) -> int:
 
 
 _FOLD = re.compile(rb"\r\n[ \t]+")
-"""Where a value goes on in the next line (RFC 3261 §7.3.1)."""
+"""Folding: a value that continues on the next line (RFC 3261 §7.3.1)."""
 _LETTERS = frozenset(range(0x41, 0x54))
 
 
@@ -89,7 +92,7 @@ class SipOverTcp(TcpRecogniser):
     first = _LETTERS | frozenset(b"\r")
 
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
-        before = 0  # lines without anything keep a connection open (RFC 3261 §7.5, RFC 5626 §4.4.1)
+        before = 0  # empty lines are keep-alives (RFC 3261 §7.5, RFC 5626 §4.4.1)
         while client[before : before + 2] == b"\r\n":
             before += 2
         if before == len(client) or client[before:] == b"\r":

@@ -1,4 +1,4 @@
-"""SSH by its identification line (RFC 4253 §4.2), from either end."""
+"""Recognises SSH by its identification line (RFC 4253 §4.2), from either end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_BANNER = 255
 
 
 def recognise_ssh(client: bytes, server: bytes) -> Recognition | None:
-    """`user_agent` is the client's identification line, the server's while the client has sent none."""
+    """Recognises SSH; `user_agent` is the client's identification line, or the server's until the client sends one."""
     for stream in (client, server):
         if stream[:4] != b"SSH-":
             continue

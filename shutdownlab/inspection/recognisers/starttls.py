@@ -1,9 +1,9 @@
-"""Protocols that go over to another one: by their own name, or, to a box that looks on, as that other.
+"""Recognises protocols that switch to another one, and the TLS inside them if the box parses that.
 
-What is said to a proxy and by it (`proxies`), and what begins in clear and may go over to TLS: SMTP (RFC 3207), IMAP
-and POP3 (RFC 2595), FTP (RFC 4217), NNTP (RFC 4642), XMPP (RFC 6120 §5), LDAP (RFC 4511 §4.14), ManageSieve (RFC 5804
-§2.2), IRC (IRCv3's `tls` capability), PostgreSQL and MySQL (their documentation of the protocol), RDP (MS-RDPBCGR
-§5.4.5.1) and SQL Server (MS-TDS §2.2.6.5), which carries TLS in packets of its own.
+These are proxies' requests and headers (see `proxies`), and protocols that begin in the clear and may switch to TLS:
+SMTP (RFC 3207), IMAP and POP3 (RFC 2595), FTP (RFC 4217), NNTP (RFC 4642), XMPP (RFC 6120 §5), LDAP (RFC 4511 §4.14),
+ManageSieve (RFC 5804 §2.2), IRC (IRCv3's `tls` capability), PostgreSQL and MySQL (their documentation of the protocol),
+RDP (MS-RDPBCGR §5.4.5.1) and SQL Server (MS-TDS §2.2.6.5), which carries TLS in packets of its own.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from shutdownlab.inspection.recognisers.tls_records import HANDSHAKE, servers_tl
 from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 MAX_PREAMBLE: Final = 4096
-"""Bytes of the client's in which TLS must have begun."""
+"""Bytes of the client's stream within which TLS must begin."""
 
 _TAG: Final = rb'[^\x00-\x20(){%*"\\+\x7f-\xff]{1,32} '
-"""What an IMAP client calls a command of its (RFC 9051 §9)."""
+"""The tag of an IMAP client's command (RFC 9051 §9)."""
 _IMAP: Final = _TAG + rb"(?:CAPABILITY|STARTTLS|ID|NOOP|LOGIN|AUTHENTICATE|NAMESPACE|ENABLE|SELECT|EXAMINE|LIST)\b"
 _LINES: Final = re.IGNORECASE | re.MULTILINE
 _WORDS: Final = (
@@ -34,7 +34,7 @@ _WORDS: Final = (
     ("nntp", re.compile(rb"^(?:CAPABILITIES|MODE READER)\r\n", _LINES)),
     ("irc", re.compile(rb"^(?:CAP (?:LS|REQ)\b|NICK [^ \r\n]+\r?\n|STARTTLS\r?\n)", _LINES)),
 )
-"""Lines of the client's that but one protocol has."""
+"""Client lines that only one protocol has."""
 _XMPP: Final = re.compile(rb"(?:<\?xml[^>]*>\s*)?<stream:stream\b")
 _GREETINGS: Final = (
     ("smtp", re.compile(rb"220[ -][^\r\n]*SMTP", re.IGNORECASE)),
@@ -43,21 +43,21 @@ _GREETINGS: Final = (
     ("imap", re.compile(rb"\* (?:OK|PREAUTH)\b", re.IGNORECASE)),
     ("nntp", re.compile(rb"20[01] ")),
 )
-"""How the server begins, where what the client has said leaves it open."""
+"""The server's greetings, for when the client's commands do not tell the protocol."""
 _COMMAND: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z]{3,12}(?: [^\r\n]*)?(?:\r?\n|\r?\Z)")
-"""A line of the client's that one of them may begin with, whole or as far as it has come."""
+"""A line that a client of these protocols may begin with, complete or as far as it has arrived."""
 _BEGUN: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z]{0,12}(?: [ -~]{0,500})?\r?\Z")
-"""One that has not come whole."""
+"""An incomplete such line."""
 _ELEMENT: Final = re.compile(rb"<\?xml[^>]{0,500}(?:>\s*(?:<[a-z:]{0,13})?)?\Z|<[a-z:]{0,13}\Z")
-"""How XMPP begins, where it has not come whole."""
+"""An incomplete beginning of XMPP."""
 _OPEN: Final = re.compile(
     rb"(?:NOOP|RSET|HELP|USER|PASS|AUTH|HOST|OPTS|CLNT|SYST|LANG|MODE|XCLIENT|PROT|PBSZ)\b[^\r\n]*\r?\n", re.IGNORECASE
 )
-"""One that several begin with: which it is shows with the next."""
+"""A first line that several protocols have; the next one tells which it is."""
 _SIEVE: Final = re.compile(rb'"IMPLEMENTATION" ', re.IGNORECASE)
-"""How a ManageSieve server does, before the client says anything."""
+"""The greeting of a ManageSieve server, which speaks first."""
 _SIEVE_PORT: Final = 4190
-"""By which a client that says STARTTLS first is told from IRC's where the server is not looked at."""
+"""ManageSieve's port, by which a client's initial STARTTLS differs from IRC's if the server's stream is not read."""
 _TURNS: Final = {
     "smtp": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
     "imap": re.compile(rb"^[^ \r\n]+ STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
@@ -67,12 +67,12 @@ _TURNS: Final = {
     "irc": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
     "managesieve": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
 }
-"""What the client says before it goes over to TLS."""
+"""By protocol: the client's last line before it switches to TLS."""
 _STARTTLS_ELEMENT: Final = re.compile(rb"<starttls\b[^>]*/>|<starttls\b[^>]*>\s*</starttls>")
 _PRELOGIN: Final = b"\x12\1"
 _RDP: Final = 3389
 _LDAP_REQUESTS: Final = frozenset((0x42, 0x4A, 0x50, 0x60, 0x63, 0x66, 0x68, 0x6C, 0x6E, 0x77))
-"""What a client may ask for (RFC 4511 §4.2 to §4.12), as the tags of BER."""
+"""The BER tags of LDAP requests (RFC 4511 §4.2 to §4.12)."""
 _NONE: Final = -2
 _SSL_REQUEST: Final = b"\0\0\0\x08\x04\xd2\x16\x2f"
 _GSS_REQUEST: Final = b"\0\0\0\x08\x04\xd2\x16\x30"
@@ -105,7 +105,7 @@ def _protocol(client: bytes, server: bytes, dport: int) -> str | None:
 
 
 def _is_rdp(client: bytes, dport: int) -> bool:
-    """A request for a connection (ITU-T X.224 §13.3, in RFC 1006's framing) with the marks of RDP."""
+    """Returns whether this is an X.224 connection request (ITU-T X.224 §13.3, in RFC 1006's framing) of RDP."""
     size = int.from_bytes(client[2:4], "big")
     if client[:2] != b"\3\0" or len(client) < size or size < 11 or client[5] & 0xF0 != 0xE0 or client[4] + 5 != size:
         return False
@@ -114,12 +114,12 @@ def _is_rdp(client: bytes, dport: int) -> bool:
 
 
 def _begins_request(client: bytes) -> bool:
-    """Whether a request for a connection may be on its way."""
+    """Returns whether this may be an incomplete X.224 connection request."""
     return client[:2] == b"\3\0"[: len(client)] and len(client) < (client[3] if len(client) > 3 else 4) < 128
 
 
 def _ldap(client: bytes) -> int:
-    """Where a request to start TLS ends; -1 if none has come yet, _NONE if what has come are no requests of LDAP."""
+    """Returns the offset after the request to start TLS; -1 if there is none yet, _NONE if this is not LDAP."""
     at = 0
     while at < len(client):
         if client[at] != 0x30:
@@ -138,7 +138,7 @@ def _ldap(client: bytes) -> int:
 
 
 def _ber(data: bytes, at: int) -> tuple[int, int]:
-    """Where a value begins whose length stands here, and that length; (-1, 0) if none does."""
+    """Parses the BER length at `at`; returns the value's offset and length, or (-1, 0) if there is none."""
     if not 0 <= at < len(data):
         return -1, 0
     size = data[at]
@@ -151,7 +151,7 @@ def _ber(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _in_packets(client: bytes, at: int) -> bytes:
-    """What SQL Server's packets hold from there on, each behind a header of eight bytes."""
+    """Returns the joined contents of SQL Server's packets from `at` on, each without its 8-byte header."""
     parts: list[bytes] = []
     while at + 8 <= len(client) and client[at : at + 1] == _PRELOGIN[:1]:
         size = (client[at + 2] << 8) | client[at + 3]
@@ -163,7 +163,7 @@ def _in_packets(client: bytes, at: int) -> bytes:
 
 
 def _turn(protocol: str, client: bytes) -> int:
-    """Where TLS begins in the client's stream; -1 while it has not gone over to it."""
+    """Returns the offset at which TLS begins in the client's stream; -1 if it has not switched to TLS."""
     if protocol == "postgresql":
         at = 8 if client.startswith(_GSS_REQUEST) else 0
         return at + 8 if client.startswith(_SSL_REQUEST, at) else -1

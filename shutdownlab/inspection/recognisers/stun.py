@@ -11,16 +11,16 @@ PORTS = frozenset((3478, 3479, 19302, 19305))
 _METHODS = {1: "binding", 3: "allocate", 4: "refresh", 6: "send", 7: "data", 8: "create-permission", 9: "channel-bind"}
 _SOFTWARE = 0x8022
 _WHATSAPP = frozenset(range(0x4000, 0x4008))
-"""Attributes that only WhatsApp's calls have, and (below) a message of theirs: as nDPI's authors found."""
+"""Attributes that only WhatsApp calls have; below, one of their methods. Source: nDPI."""
 _WHATSAPP_METHOD = 512
 _WHATSAPP_FIRST = (8, 9)
-"""The first octet of its requests and answers."""
+"""The first octet of that method's requests and responses."""
 
 
 def recognise_stun(payload: bytes, dport: int) -> Recognition | None:
-    """A whole message; over TCP the first of the stream (its length must still fit).
+    """Recognises a complete message; over TCP, the first of the stream.
 
-    `more`, unless it is WhatsApp's: media often follow on the same flow.
+    `more` is set unless it is WhatsApp's, because media often follow on the same flow.
     """
     length = len(payload)
     if length < 20 or (payload[0] >= 4 and payload[0] not in _WHATSAPP_FIRST):
@@ -55,7 +55,7 @@ def _read_attributes(result: Recognition, payload: bytes, end: int) -> None:
 
 
 class StunOverTcp(TcpRecogniser):
-    """Messages one after another (RFC 8489 §6.2.2), or each behind its length as ICE has it (RFC 4571, RFC 6544)."""
+    """Recognises plain STUN messages (RFC 8489 §6.2.2), or length-prefixed ones as in ICE (RFC 4571, RFC 6544)."""
 
     protocols = ("stun", "whatsapp-call")
     order = 110
@@ -75,7 +75,7 @@ class StunOverTcp(TcpRecogniser):
 
 
 class Stun(UdpRecogniser):
-    """Reported at once but with `more`, because media (RTP, DTLS) often follow on the same flow."""
+    """Recognises STUN at once but with `more`, because media (RTP, DTLS) often follow on the same flow."""
 
     protocols = ("stun", "whatsapp-call")
     order = 40

@@ -1,6 +1,7 @@
-"""TLS over TCP: the ClientHello across segments and records (RFC 8446 §4.1.2, §5.1; RFC 6066; RFC 7301; RFC 9849).
+"""Recognises TLS over TCP by its ClientHello, across segments and records.
 
-This is the engine's hot path: plain functions over bytes and integer indexes, nothing allocated per extension.
+Sources: RFC 8446 §4.1.2, §5.1; RFC 6066; RFC 7301; RFC 9849. This is the engine's hot path: plain functions over bytes
+and integer indexes, nothing allocated per extension.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from shutdownlab.inspection.recognisers.tls_records import (
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
 MAX_HELLO: Final = 65536
-"""A longer ClientHello is left unread (real ones with post-quantum shares are under 4 KiB)."""
+"""Bytes; a longer ClientHello is not TLS (real ones with post-quantum shares are under 4 KiB)."""
 
 
 def recognise_tls(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognition | None:
-    """The ClientHello at the start of a TCP stream; None if these bytes cannot be TLS."""
+    """Recognises the ClientHello at the start of a TCP stream; None if these bytes cannot be TLS."""
     length = len(client)
     if length == 0:
         return None
@@ -37,11 +38,11 @@ def recognise_tls(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognition
             return None
         return Recognition("tls" if length > 2 else "unknown", None, True)
     if client[1] != 3:
-        return None  # servers do not look at what follows: OpenSSL reads a record of 3.255
+        return None  # servers ignore the minor version: OpenSSL accepts a record of 3.255
     if client[3] == client[4] == 0:
         return _behind_nothing(client, tolerance)
     if client[5] == 2:
-        return _server_half(client)  # the connection was joined late, and who sent this is the server
+        return _server_half(client)  # the connection's start was missed, and this end is the server
     if client[5] != 1:
         return None
     record = (client[3] << 8) | client[4]
@@ -52,7 +53,7 @@ def recognise_tls(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognition
         if hello > MAX_HELLO:
             return None
         if hello + 4 <= record:
-            # The usual case: the whole hello in one record, parsed where it lies.
+            # The usual case: the whole hello in one record, parsed in place.
             end = 9 + hello
             if end <= length:
                 return client_hello(client, 9, end, True, "t", tolerance.trailing_dot)
@@ -70,7 +71,7 @@ def recognise_tls(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognition
     broken = records_end(client) < length
     result = _partial(client_hello(body, 4, len(body), False, "t", tolerance.trailing_dot), tolerance)
     if broken:
-        # Another record type interrupts the hello: no receiver accepts that, nothing further will complete it.
+        # Another record type interrupts the hello: no receiver accepts that, and nothing will complete it.
         result.more = False
     return result
 
@@ -84,10 +85,10 @@ def _partial(result: Recognition, tolerance: Tolerance) -> Recognition:
 def client_hello(
     data: bytes, start: int, end: int, complete: bool, transport: str, trailing_dot: bool = True
 ) -> Recognition:
-    """Read the ClientHello body `data[start:end]`.
+    """Parses the ClientHello body `data[start:end]`; `transport` is "t" TCP, "q" QUIC or "d" DTLS.
 
-    A hello that is still incomplete is read as far as it goes, as single-packet boxes do: the name is reported as
-    soon as it has come. A malformed one gives what was readable before the fault.
+    An incomplete hello is parsed as far as it goes, as single-packet boxes do: the name is reported as soon as it has
+    arrived. A malformed one gives what was readable before the fault.
     """
     result = Recognition("tls", None, not complete)
     result.more_server = True
@@ -152,7 +153,7 @@ def _alpn(data: bytes, index: int, end: int) -> tuple[str, ...]:
 
 
 def _behind_nothing(client: bytes, tolerance: Tolerance) -> Recognition | None:
-    """A stream that begins with empty records, which servers pass over."""
+    """Recognises a stream that begins with empty records, which servers skip."""
     at = 0
     while client[at : at + 2] == b"\x16\x03" and client[at + 3 : at + 5] == b"\0\0" and at < 5 * MAX_RECORDS:
         at += 5
@@ -172,7 +173,7 @@ def _versions(data: bytes, index: int, end: int) -> tuple[int, ...]:
 
 
 def _other_record(client: bytes) -> Recognition | None:
-    """Streams that begin past the hello (17/15/14 03 0x), and the SSLv2-framed hello of ancient clients."""
+    """Recognises streams that begin after the hello (17/15/14 03 0x), and the SSLv2-framed hello of old clients."""
     first = client[0]
     length = len(client)
     if first == 0x14 or first == 0x15 or first == 0x17:
@@ -202,7 +203,7 @@ def _other_record(client: bytes) -> Recognition | None:
 
 
 def _server_half(server: bytes) -> Recognition | None:
-    """TLS by its ServerHello (RFC 8446 §4.1.3), with the names in the certificate where it sends one in clear."""
+    """Recognises TLS by its ServerHello (RFC 8446 §4.1.3), with the certificate's names if it is sent in the clear."""
     record = (server[3] << 8) | server[4]
     if not 42 <= record <= MAX_RECORD:
         return None
@@ -224,6 +225,6 @@ class Tls(TcpRecogniser):
         found = recognise_tls(client, tolerance)
         if found is not None and server and found.more_server:
             if server[0] != HANDSHAKE and tolerance.proxies:
-                server = servers_tls(server)  # behind what a proxy has answered
+                server = servers_tls(server)  # skip a proxy's answer
             found.certificate_names, found.more_server = certificate_names(server)
         return found

@@ -1,4 +1,4 @@
-"""TLS records over TCP (RFC 8446 §5.1)."""
+"""Reads TLS records over TCP (RFC 8446 §5.1)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Final
 
 HANDSHAKE: Final = 0x16
 MAX_RECORD: Final = 16384 + 2048
-"""Largest record a lenient receiver takes: RFC 5246's ciphertext limit."""
+"""The largest record that a lenient receiver accepts, in bytes: RFC 5246's ciphertext limit."""
 MAX_RECORDS: Final = 4096
-"""Records a ClientHello may be cut into: enough for one byte a record."""
+"""The most records that a ClientHello may be split into: enough for one byte per record."""
 
 
 def handshake_bytes(stream: bytes, limit: int) -> bytes:
-    """The contents of the leading handshake records joined, at most `limit` bytes."""
+    """Returns the joined contents of the leading handshake records, up to the one that reaches `limit` bytes."""
     parts: list[bytes] = []
     total = 0
     index = 0
@@ -33,7 +33,7 @@ def handshake_bytes(stream: bytes, limit: int) -> bytes:
 
 
 def records_end(stream: bytes) -> int:
-    """Where the run of leading handshake records ends; beyond the stream when the last one is cut."""
+    """Returns the offset at which the leading handshake records end; beyond the stream if the last is incomplete."""
     index = 0
     count = 0
     length = len(stream)
@@ -48,7 +48,7 @@ def records_end(stream: bytes) -> int:
 
 
 def servers_tls(server: bytes) -> bytes:
-    """The server's stream from its ServerHello on, whatever it said in clear before; empty if none has come."""
+    """Returns the server's stream from its ServerHello on, without what came before; b"" if there is none yet."""
     at = server.find(b"\x16\x03")
     while 0 <= at < len(server) - 5 and server[at + 5] != 2:
         at = server.find(b"\x16\x03", at + 1)

@@ -1,7 +1,7 @@
-"""Tor's TLS, told by its shape: the link handshake of Tor 0.2.3 on (tor-spec, "Initiating connections").
+"""Recognises Tor by the shape of its TLS: the link handshake of Tor 0.2.3 on (tor-spec, "Initiating connections").
 
-The client invents the name `www.<4 to 25 base32 letters>.com`, offers no ALPN and a cipher list that copies an old
-Firefox, while what surrounds it is OpenSSL's; up to TLS 1.2 the certificate's name is invented too, ending in `.net`.
+The client makes up the name `www.<4 to 25 base32 letters>.com`, offers no ALPN, and a cipher list copied from an old
+Firefox although the rest is OpenSSL's. Up to TLS 1.2 the certificate's name is made up too, ending in `.net`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from shutdownlab.inspection.recognisers.result import Recognition
 
 _BASE32: Final = frozenset("abcdefghijklmnopqrstuvwxyz234567")
 _FIREFOX_ORDER: Final = b"\xc0\x0a\xc0\x09\xc0\x13\xc0\x14"
-"""256 bits before 128 for ECDHE-ECDSA but after for ECDHE-RSA: OpenSSL itself never orders them so."""
+"""256 bits before 128 for ECDHE-ECDSA but after for ECDHE-RSA, an order that OpenSSL itself never has."""
 _FIPS_3DES: Final = b"\xfe\xff"
-"""In the list of Firefox 3, which older Tors copy; OpenSSL has no such suite."""
+"""A suite in Firefox 3's list, which older versions of Tor copy; OpenSSL does not have it."""
 _RENEGOTIATION_SCSV: Final = b"\x00\xff"
 """Firefox sends the extension instead of this cipher value; OpenSSL sends the value."""
 
 
 def invented(name: str | None, ending: str) -> bool:
-    """`www.` + 4 to 25 characters of base32 + `ending`."""
+    """Returns whether `name` is `www.`, 4 to 25 base32 characters and `ending`."""
     if name is None or not name.startswith("www.") or not name.endswith(ending):
         return False
     middle = name[4 : -len(ending)]

@@ -1,4 +1,4 @@
-"""Tunnels over UDP by name, for boxes that do not look inside them; IPsec, which none does; and SOCKS's relays."""
+"""Recognises UDP tunnels for boxes that do not decapsulate them, IPsec, and SOCKS 5 relays."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.tunnels import IKE_TRAVERSAL, tunnel_name
 
 _FIRST_SPI: Final = 256
-"""Lower ones are reserved (RFC 4303 §2.1)."""
+"""The lowest SPI; lower ones are reserved (RFC 4303 §2.1)."""
 _GAP: Final = 1000
-"""How far the numbers of two datagrams that follow each other may be apart."""
+"""The most that the sequence numbers of two successive datagrams may differ."""
 _ESP: Final = "esp"
 
 
@@ -32,7 +32,8 @@ class Tunnel(UdpRecogniser):
 
 
 def _is_esp(payload: bytes, from_client: bool, session: UdpSession) -> bool:
-    """Two datagrams of one end that are of the same association, and numbered one after the other (RFC 3948 §2.1)."""
+    """Returns whether this datagram and the last one from the same end have the same SPI and increasing sequence
+    numbers (RFC 3948 §2.1)."""
     association, number = int.from_bytes(payload[:4], "big"), int.from_bytes(payload[4:8], "big")
     if association < _FIRST_SPI:
         return False

@@ -1,8 +1,8 @@
-"""WhatsApp's own transport: Noise frames after a prologue, on TCP 443 and 5222.
+"""Recognises WhatsApp's own transport: Noise frames after a prologue, on TCP 443 and 5222.
 
 The prologue is "WA" with a protocol version and a token-dictionary version ("WA\\x06\\x03"); a client that was given
-routing information sends "ED\\x00\\x01", three bytes of length and that information before it. As seen in the
-open-source clients (whatsmeow, Baileys, yowsup).
+routing information sends "ED\\x00\\x01", three bytes of length and that information before it. Source: the open-source
+clients whatsmeow, Baileys and yowsup.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MAX_ROUTING = 4096
 
 
 def recognise_whatsapp(client: bytes) -> Recognition | None:
-    """None if these bytes cannot be the prologue."""
+    """Recognises the prologue; None if these bytes cannot be one."""
     index = 0
     if client[:1] == b"E":
         if len(client) < 7:

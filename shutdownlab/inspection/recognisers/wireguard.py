@@ -11,9 +11,9 @@ _NAMES = {1: "initiation", 2: "response", 3: "cookie", 4: "data"}
 
 
 def recognise_wireguard(payload: bytes, sport: int, dport: int) -> Recognition | None:
-    """Handshake messages are unmistakable; data alone (a flow joined late) counts on WireGuard's own port only.
+    """Recognises a handshake message on any port, or a data message if either port is WireGuard's own.
 
-    That is either end's: peers are equals, and in a flow joined late nobody knows who began it.
+    Data without a handshake means that the flow's start was missed, so it is unknown which end opened it.
     """
     length = len(payload)
     if length < 32 or payload[1] or payload[2] or payload[3]:
