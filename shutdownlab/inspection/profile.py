@@ -51,7 +51,7 @@ Protocols = Annotated[tuple[Annotated[str, BeforeValidator(_protocol)], ...], Be
 
 
 class IpModel(Record):
-    """What the box does with IP fragments."""
+    """How the box handles IP fragments and tunnels."""
 
     fragments: Literal["reassemble", "ignore", "drop"] = "reassemble"
     """reassemble: inspect the complete datagram. ignore: they pass uninspected. drop: none passes (in-path only)."""

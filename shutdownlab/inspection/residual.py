@@ -56,8 +56,8 @@ class ResidualBlocks:
     def add(
         self, verdict: Verdict, rule: int, src: bytes, sport: int, dst: bytes, dport: int, proto: int, now: float
     ) -> ResidualBlock:
-        """Blocks and returns the block of the connection that `src` opened to `dst` (4-tuple), all their connections to
-        that port (3-tuple), or all packets between them (2-tuple), as `verdict.residual` says. `now` in seconds."""
+        """Adds and returns a block of the connection that `src` opened to `dst` (4-tuple), of all their connections to
+        that port (3-tuple), or of all packets between them (2-tuple), as `verdict.residual` says. `now` in seconds."""
         assert verdict.residual is not None
         if verdict.residual.key == "4-tuple":
             key = four_tuple(src, sport, dst, dport, proto)

@@ -47,7 +47,7 @@ _GREETINGS: Final = (
 _COMMAND: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z]{3,12}(?: [^\r\n]*)?(?:\r?\n|\r?\Z)")
 """A line that a client of these protocols may begin with, complete or as far as it has arrived."""
 _BEGUN: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z]{0,12}(?: [ -~]{0,500})?\r?\Z")
-"""An incomplete such line."""
+"""Such a line, incomplete."""
 _ELEMENT: Final = re.compile(rb"<\?xml[^>]{0,500}(?:>\s*(?:<[a-z:]{0,13})?)?\Z|<[a-z:]{0,13}\Z")
 """An incomplete beginning of XMPP."""
 _OPEN: Final = re.compile(
