@@ -1,4 +1,4 @@
-"""The action `dns`: answers a DNS query with a forged response from the resolver's address."""
+"""Answers a DNS query with a forged response from the resolver's address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The action `drop`: drops a connection's packets, from one end or both, at once or after a number of packets."""
+"""Drops a connection's packets, from one end or both, at once or after a number of packets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The action `freeze`: lets a number of payload bytes of a connection through, and drops everything after them."""
+"""Lets a number of payload bytes of a connection through, and drops everything after them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The action `intercept`: hands a TLS connection to the box's proxy, which answers with a forged certificate.
+"""Hands a TLS connection to the box's proxy, which answers with a forged certificate.
 
 The proxy itself is part of the box, not of this package.
 """

@@ -1,4 +1,4 @@
-"""The actions `block-page` and `redirect`: answer an HTTP request as if from the server, with a page or a redirect."""
+"""Answers an HTTP request as if from the server, with a block page or a redirect to one."""
 
 from __future__ import annotations
 

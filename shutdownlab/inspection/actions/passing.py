@@ -1,4 +1,4 @@
-"""The action `pass`: lets a connection pass."""
+"""Lets a connection pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The action `reset`: ends a TCP connection by injected resets, or by turning its own packets into resets."""
+"""Ends a TCP connection by injected resets, or by turning its own packets into resets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The action `throttle`: polices a connection's rate in each direction; packets above it are dropped."""
+"""Limits a connection's rate in each direction by dropping packets that exceed it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BitTorrent: peer handshake (BEP 3), DHT (BEP 5), uTP (BEP 29), LSD (BEP 14), HTTP and UDP trackers (BEP 3, 15)."""
+"""Recognises BitTorrent: peer handshake (BEP 3), DHT (BEP 5), uTP (BEP 29), LSD (BEP 14), trackers (BEP 3, 15)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DNS messages over UDP and TCP (RFC 1035, RFC 7766, EDNS RFC 6891, mDNS RFC 6762)."""
+"""Recognises DNS messages over UDP and TCP (RFC 1035, RFC 7766, EDNS RFC 6891, mDNS RFC 6762)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DNS inside TLS: DoT by its port or ALPN (RFC 7858), DoH by the resolver's name alone (RFC 8484)."""
+"""Recognises DNS inside TLS: DoT by its port or ALPN (RFC 7858), DoH by the resolver's name alone (RFC 8484)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""JA4, the TLS client fingerprint, after FoxIO's specification (github.com/FoxIO-LLC/ja4, technical_details/JA4.md)."""
+"""Computes JA4, the TLS client fingerprint, by FoxIO's specification (github.com/FoxIO-LLC/ja4).
+
+See its technical_details/JA4.md.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protection of QUIC's Initial packets: keys that anyone on the path can derive (RFC 9001 §5, RFC 9369 §3.3)."""
+"""Removes the protection of QUIC Initials, whose keys anyone on the path can derive (RFC 9001 §5, RFC 9369 §3.3)."""
 
 from __future__ import annotations
 

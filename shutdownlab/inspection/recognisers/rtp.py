@@ -1,4 +1,7 @@
-"""RTP and RTCP (RFC 3550), also on one port (RFC 5761). RTP has no magic number: two packets in sequence must match."""
+"""Recognises RTP and RTCP (RFC 3550), also on one port (RFC 5761).
+
+RTP has no magic number, so two packets in sequence must match.
+"""
 
 from __future__ import annotations
 

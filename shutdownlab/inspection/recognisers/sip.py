@@ -1,4 +1,4 @@
-"""SIP requests and responses over UDP or TCP (RFC 3261)."""
+"""Recognises SIP requests and responses over UDP or TCP (RFC 3261)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""STUN and TURN (RFC 8489, RFC 8656; RFC 3489 on its own ports)."""
+"""Recognises STUN and TURN (RFC 8489, RFC 8656; RFC 3489 on its own ports)."""
 
 from __future__ import annotations
 

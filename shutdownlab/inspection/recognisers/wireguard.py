@@ -1,4 +1,4 @@
-"""WireGuard by message type and exact length (wireguard.com/protocol; whitepaper §5.4)."""
+"""Recognises WireGuard by message type and exact length (wireguard.com/protocol; whitepaper §5.4)."""
 
 from __future__ import annotations
 
