@@ -21,7 +21,7 @@ from shutdownlab.inspection.first_packets import SeenPacket
 FEATURES: Final = ("from the client 1, from the server -1", "payload bytes", "seconds since the one before", "entropy")
 """A model's inputs per packet, in this order; the entropy is in bits per byte, as in rules."""
 MAX_BYTES: Final = 8 << 20
-"""A model has to fit into a message to a DPI box."""
+"""The largest model, in bytes: it must fit into a message to a DPI box."""
 _SCHEME: Final = "data:application/octet-stream;base64,"
 _FEW = 1e-6
 """How far outside 0 to 1 rounding may put a probability."""

@@ -18,7 +18,7 @@ from shutdownlab.inspection.table import FlowTable, new_flow, reverse_key
 from shutdownlab.inspection.verdict import Action, Decision, FrameOutcome
 
 FORWARD: Final = FrameOutcome(True)
-"""Shared, never changed: the frame goes on and nothing else happens."""
+"""Forwards the frame and does nothing else. Shared and never modified."""
 DROP: Final = FrameOutcome(False)
 
 

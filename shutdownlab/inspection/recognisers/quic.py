@@ -23,7 +23,7 @@ MAX_CRYPTO: Final = 16384
 MAX_FRAMES: Final = 512
 """Frames parsed per packet; a full Initial of one-byte CRYPTO frames has fewer."""
 MAX_CONNECTIONS: Final = 4
-"""Connection IDs tried as the first one of a flow."""
+"""How many connection IDs of a flow are tried as its first one."""
 
 
 def varint(data: bytes, index: int, end: int) -> tuple[int, int]:

@@ -30,7 +30,7 @@ def recognise_rtcp(payload: bytes) -> Recognition | None:
     reports = payload[0] & 0x1F
     first = 4 + 4 * ((payload[2] << 8) | payload[3])
     least = (28 if payload[1] == 200 else 8) + 24 * reports
-    # Encrypted after the first eight bytes: only the first part's length can be checked.
+    # SRTCP encrypts all after the first eight bytes: only the first part's length can be checked.
     return Recognition("rtcp") if least <= first <= length and length - first <= 512 and parts else None
 
 
