@@ -50,7 +50,8 @@ def who_text(who: Sequence[Who], asked: Sequence[Who]) -> str:
     for part in _DIMENSIONS:
         alike = {each for each in left if each[part] in values[part]}
         if alike != left:
-            told.append(", ".join(sorted(values[part])))
+            named = ", ".join(sorted(values[part]))
+            told += [named] if named not in told else []  # a group is often named after its class
         elif part == 0:
             told.append("all operators")
         left = alike

@@ -19,6 +19,8 @@ from shutdownlab.verifier.mending import NOBODY
 from shutdownlab.verifier.verdicts import Verifier
 
 _Record = TypeVar("_Record", bound=Record)
+_LISTS = frozenset({"where", "except"})
+"""Keys whose parts are lists; to leave one out is to leave out all its parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +139,12 @@ def _differences(
             continue
         place = (new if key in second else old).place(("policies", name, key))
         was, now = (getattr(policy, _attribute(policy, key)) for policy in (before, after))
-        if isinstance(first.get(key), dict) and isinstance(second.get(key), dict):
-            for part, text, back, away in _within(name, key, first[key], second[key]):
+        parts = [each.get(key, {} if key in _LISTS else None) for each in (first, second)]
+        if all(isinstance(each, dict) for each in parts):
+            for part, text, back, away in _within(name, key, *parts):
                 undone = was
                 if isinstance(now, Record) and type(was) is type(now):
-                    own = _valued(was, part, first[key]), _valued(now, part, second[key])
+                    own = _valued(was, part, parts[0]), _valued(now, part, parts[1])
                     undone = _with(now, part, _without(own[0], own[1], back, away))
                 yield Cause(name, text, place, phases, _with(after, key, undone))
         else:
