@@ -82,7 +82,8 @@ class DatagramParser(Protocol):
 class UdpSession:
     """Recognises one UDP flow, datagram by datagram, and keeps what recognisers must remember of it.
 
-    `recognisers`: whom to ask about a datagram, by whether the client sent it and by its first byte.
+    `recognisers`: whom to ask about a datagram, by whether the client sent it and by its first byte. `most`: after so
+    many datagrams of no known protocol the flow is settled to have none; 0: never.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class UdpSession:
         tolerance: Tolerance,
         sport: int = 0,
         depth: int = 0,
+        most: int = MAX_DATAGRAMS,
     ) -> None:
         self.tolerance = tolerance
         self.sport = sport
@@ -100,6 +102,7 @@ class UdpSession:
         self.memory: dict[object, Any] = {}
         """What recognisers remember of earlier datagrams, each under a key of its own."""
         self._recognisers = recognisers
+        self._most = most
         self._count = 0
         self._last: Recognition | None = None
         self._parser: DatagramParser | None = None
@@ -119,7 +122,7 @@ class UdpSession:
                 last = Recognition(more=True)
                 last.sample = payload[:1024] or None
             found = last
-        if self._count >= MAX_DATAGRAMS and self._parser is None:
+        if 0 < self._most <= self._count and self._parser is None:
             found.more = False
         self._last = found
         return found
@@ -135,7 +138,7 @@ class UdpSession:
 
     def inner(self) -> UdpSession:
         """A session of its own for what is inside this one's datagrams."""
-        return UdpSession(self._recognisers, self.tolerance, self.sport, self.depth + 1)
+        return UdpSession(self._recognisers, self.tolerance, self.sport, self.depth + 1, self._most)
 
     def _recognise(self, payload: bytes, from_client: bool, dport: int) -> Recognition | None:
         if len(payload) < LEAST_DATAGRAM:
