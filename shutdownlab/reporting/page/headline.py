@@ -22,6 +22,8 @@ DEFINITION = (
 )
 _MOST_STATES = 3
 _MOST_NAMED = 6
+_MOST_OUTSIDE = 2
+"""Sentences of their own about services that were unreachable outside the cuts; more of them share one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +361,10 @@ def _outside_the_cuts(account: RunAccount, grave: set[int]) -> Iterator[str]:
         places = tuple(place for place in _hours(account, column, nobody=True)[1] if place not in grave)
         if places:
             alike.setdefault(places, []).append(column)
+    if len(alike) > _MOST_OUTSIDE:
+        told = (f"{listed(_few(columns))}{_for(account, places)}" for places, columns in alike.items())
+        yield f"When the country was not cut off, these still got through to nobody: {'; '.join(told)}."
+        return
     for places, columns in alike.items():
         start = account.spans[places[0]]
         yield (
