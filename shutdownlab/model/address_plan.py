@@ -92,7 +92,7 @@ _EVERYWHERE: Mapping[int, IpPrefix] = MappingProxyType(
 
 
 def everywhere(version: int) -> IpPrefix:
-    """The prefix of a default route."""
+    """Returns the prefix of a default route."""
     return _EVERYWHERE[version]
 
 
@@ -141,7 +141,7 @@ def as_ipv6(standing: ipaddress.IPv6Network, ipv4: IpPrefix) -> ipaddress.IPv6Ne
 
 
 def _on_its_own(version: int, address: int) -> Interface:
-    """An interface on a point-to-point subnet of four addresses."""
+    """Returns an interface on a point-to-point subnet of four addresses."""
     return interface(address, prefix(version, address & ~3, WIDTH[version] - 2))
 
 
@@ -151,12 +151,12 @@ def subnets(prefixes: tuple[IpPrefix, ...]) -> Iterator[Pair]:
 
 
 def backbone_links() -> Iterator[Pair]:
-    """One /30 and /126 after another."""
+    """Yields one /30 and /126 after another."""
     return _pairs(BACKBONE, 30, 126)
 
 
 def observatory_links() -> Iterator[Pair]:
-    """One /30 and /126 after another."""
+    """Yields one /30 and /126 after another."""
     return _pairs(OBSERVATORY, 30, 126)
 
 

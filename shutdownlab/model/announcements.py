@@ -57,13 +57,13 @@ class Withdrawal(Record):
     family: Literal["ipv4", "ipv6"] | None = None
     """Only those of one family; left out: both."""
     share: _Share = 1.0
-    """Of these, how many: the first ones, rounded up."""
+    """The share of these: the first ones, rounded up."""
     from_: Whence = Field(Whence.EVERYWHERE, alias="from")
     """From which neighbours: `everywhere` is all of them; `abroad` leaves customers and the exchange's members their
     routes."""
 
     def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
-        """Which of a router's prefixes it is about."""
+        """Returns those of a router's prefixes that it affects."""
         return _meant(announced, self.prefixes, self.family, self.share)
 
 
@@ -80,12 +80,12 @@ class NullRoute(Record):
     family: Literal["ipv4", "ipv6"] | None = None
     """Only those of one family; left out: both."""
     share: _Share = 1.0
-    """Of these, how many: the first ones, rounded up."""
+    """The share of these: the first ones, rounded up."""
     spare: tuple[Prefix, ...] = ()
     """Addresses and prefixes within them that stay reachable."""
 
     def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
-        """Which of a router's prefixes it is about."""
+        """Returns those of a router's prefixes that it affects."""
         return _meant(announced, self.prefixes, self.family, self.share)
 
 
@@ -99,7 +99,7 @@ class Announcement(Record):
     prefixes: Annotated[tuple[Prefix, ...], Field(min_length=1)]
     """Prefixes that are more specific than those that the operators announce anyway."""
     to: Whither = Whither.EVERYWHERE
-    """To whom: `everywhere`; or `home`, customers and the exchange's members alone."""
+    """To which neighbours: `everywhere` is all of them; `home` is only customers and the exchange's members."""
 
     def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
         """Returns those that lie within a router's prefixes."""
@@ -120,7 +120,7 @@ class Hijack(Record):
     by: str
     """The operator that announces it. It cannot be one by satellite, since orders do not reach its gateway abroad."""
     to: Whither = Whither.EVERYWHERE
-    """To whom: `everywhere`; or `home`, customers and the exchange's members alone."""
+    """To which neighbours: `everywhere` is all of them; `home` is only customers and the exchange's members."""
 
 
 class Leak(Record):

@@ -21,8 +21,8 @@ class BlockAfter(Record):
     within: Annotated[Seconds, Field(ge=1)]
     """How long the count lasts, from the first packet on; then the same number passes again."""
     then: Literal["echoes", "client"] = "echoes"
-    """What is dropped after them: further echo requests (`echoes`), or everything that the client sends (`client`), for
-    the same time."""
+    """What is dropped after them: further echo requests (`echoes`), or everything that the client sends, for the same
+    time (`client`)."""
 
     @property
     def text(self) -> str:

@@ -73,7 +73,7 @@ class Degradation(Record):
 
     @property
     def slows(self) -> bool:
-        """Whether it holds traffic to a rate."""
+        """Whether it limits traffic to a rate."""
         return self.rate is not None or self.generation is not None
 
     @property

@@ -85,7 +85,8 @@ _VERBS = ("kill", "stop", "restart", "partition", "cut", "power_off", "switch_of
 
 
 class DeclaredFault(Record):
-    """Something that breaks. One of `kill`, `stop`, `restart`, `partition`, `cut`, `power_off` and `switch_off`."""
+    """Something that breaks. Exactly one of `kill`, `stop`, `restart`, `partition`, `cut`, `power_off` and `switch_off`
+    says what."""
 
     title: str
     """What happens, in a few words."""

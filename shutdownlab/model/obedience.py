@@ -17,11 +17,11 @@ class Leniency(Record):
     """The subscribers that an operator leaves alone, beside those that the order spares."""
 
     regions: tuple[str, ...] = ()
-    """Those in these regions."""
+    """Subscribers in these regions."""
     access: tuple[Access, ...] = ()
-    """Those with this kind of connection."""
+    """Subscribers with this kind of connection."""
     subscribers: tuple[str, ...] = ()
-    """Those of these classes."""
+    """Subscribers of these classes."""
 
     @model_validator(mode="after")
     def _somebody(self) -> Leniency:

@@ -68,7 +68,7 @@ class After(Record):
 
 
 class Repeat(Record):
-    """Something that recurs. One of `every`, `flapping` and `ramp` says when."""
+    """Something that recurs. Exactly one of `every`, `flapping` and `ramp` says when."""
 
     every: Every | None = None
     """By the clock: every night, or on the mornings of exams."""

@@ -38,7 +38,7 @@ class Parameter(Record):
     sets: Annotated[tuple[str, ...], Field(min_length=1)]
     """The paths of the values that it sets: `policies.blackout.throttle`, `timeline.window-1.at`."""
     default: Value = None
-    """Its value unless another is set; left out: the value in the file."""
+    """Its value unless another is set; left out: the value at its paths in the file."""
     least: str | Whole | Number | None = None
     """Its minimum: a number, a duration, a rate or a time."""
     most: str | Whole | Number | None = None

@@ -74,7 +74,7 @@ class SignalExpectation(Narrowing):
     first: KnownSignal | None = None
     """The signal that raises an alert before all others do, and before the phase `before` begins."""
     before: str = ""
-    """With `first`: the phase."""
+    """The phase before which `first` must raise its alert."""
     below: Percent | None = None
     """The signal is lower than this in each of the phases; 100% is a quiet day."""
     above: Percent | None = None
