@@ -79,8 +79,8 @@ _HOME_RESOLVER: Mapping[int, int] = MappingProxyType({4: 1, 6: 2})
 MOST_SERVED_AT_HOME = _GUESTS - FIRST_SERVED
 """How many servers without addresses of their own fit before `_GUESTS`."""
 FIRST_GUEST, MOST_GUESTS = 4, 30
-"""Among those 64 addresses: the first host number of the transit's customers who roam in the country, and how many
-numbers there are. A group takes two: its own and its controls'. The resolver that they use comes before them."""
+"""Among those 64 addresses: the first host number of the transit's customers who roam in the country, and the most
+groups of them. A group takes two addresses: its own and its controls'. The resolver that they use comes before them."""
 
 
 TUNNEL_HEADERS = 20 + 8 + 8

@@ -37,7 +37,7 @@ class Convergence:
         )
 
     def expected(self, node: Node) -> frozenset[IpPrefix]:
-        """Returns the prefixes in the router's table: all of the country's; for the route server, those of the
+        """Returns the prefixes in the router's table: all that are announced; for the route server, those of the
         exchange's members."""
         return self._at_the_exchange if node.role is Role.ROUTE_SERVER else self._everywhere
 

@@ -61,7 +61,7 @@ class Route:
 
 @dataclass(slots=True)
 class Node:
-    """A host, router, switch or box. `owner`: an operator, a transit, a gateway or `exchange`."""
+    """A host, router, switch or box. `owner`: an operator, a transit, a gateway, `exchange` or the observatory."""
 
     name: str
     role: Role

@@ -2,9 +2,10 @@
 
 Routes are exported after Gao and Rexford ("Stable Internet routing without global coordination", 2001): customers'
 routes go to everyone, those of peers and providers to customers only. The exchange is a peer, and routes over it are
-preferred, so that domestic traffic stays at home. Every border router and transit is on the gateway's peering LAN: a
-route bought from another operator carries that operator in its AS path, while its next hop stays the router that owns
-it (RFC 4271, 5.1.3: third-party next hop), so packets go straight there.
+preferred, so that domestic traffic stays at home. Border routers and transits are on their gateway's peering LAN,
+except operators by satellite, which have a link to their transit. A route bought from another operator carries that
+operator in its AS path, while its next hop stays the router that owns it (RFC 4271, 5.1.3: third-party next hop), so
+packets go straight there.
 """
 
 from __future__ import annotations
