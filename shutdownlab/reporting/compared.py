@@ -139,10 +139,8 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def as_github(comparison: Comparison, *, allow: bool = False) -> Iterator[str]:
-    """Yields GitHub workflow commands: an annotation for each of the first groups, at the line of its first cause.
-
-    Then the summary. allow: the step does not fail, so annotations are warnings and not errors.
-    """
+    """Yields GitHub workflow commands: an annotation for each of the gravest groups, at the line of its first cause;
+    then the summary. allow: annotations are warnings and not errors, as the step does not fail."""
     for change in comparison.changes[:MOST_ANNOTATIONS]:
         level = "warning" if allow or change.kind == "undecided" else "error"
         place = change.causes[0].rpartition(", ")[2] if change.causes else ""

@@ -129,7 +129,7 @@ def money(dollars: float) -> str:
 
 
 def span_of(low: float, high: float) -> str:
-    """Formats a range: `$143 to 255 million` if both ends are that large, else each end in full."""
+    """Formats a range: `$143 to 255 million` from ten million to under a billion, otherwise with each end in full."""
     if low >= 1e7 and high < 1e9:
         return f"${low / 1e6:.0f} to {high / 1e6:.0f} million"
     return f"{money(low)} to {money(high)}"

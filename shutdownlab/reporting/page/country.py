@@ -27,7 +27,7 @@ _SCALE = (
 
 def where(account: RunAccount) -> Html:
     """Returns the regions in the worst phase, for all operators together and for each: a tile with its share for each
-    region, and a map if the topology names the regions' outlines."""
+    region, and a map if there is one (see `map_of`)."""
     if not account.regions or not account.spans:
         return Html("")
     every = account.common == account.services

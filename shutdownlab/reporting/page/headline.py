@@ -27,7 +27,7 @@ _MOST_NAMED = 6
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Phases of a cut-off country in which the same services were open in the same regions.
+    """Phases in which the country was cut off in the same regions, with the same services still open.
 
     open: the services that at least `HARDLY` of subscribers reached. places: the phases' indices. regions: where the
     country was cut off. shares: of each service that somebody there reached, the share in each phase, from 0 to 1.
@@ -128,7 +128,7 @@ def _is_cut_off(account: RunAccount, shares: Mapping[str, float | None]) -> bool
 
 
 def _where_cut_off(account: RunAccount, span: PhaseSpan, lost: Sequence[str]) -> frozenset[str]:
-    """Returns the regions in which hardly anybody reached at least one of the lost services; all if there is none."""
+    """Returns the regions in which hardly anybody reached at least one of the services `lost`; all if there is none."""
     shares = {region: [account.share(span.name, c, {region}).fraction for c in lost] for region in account.regions}
     spared = {region for region, each in shares.items() if min((s for s in each if s is not None), default=0) >= HARDLY}
     return frozenset(account.regions.keys() - spared or account.regions)

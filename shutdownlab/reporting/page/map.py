@@ -26,8 +26,9 @@ _NUMBERS = re.compile(r"-?\d+")
 class MappedRegion:
     """A region on the map.
 
-    outline: the id of its outline's path, or "". x, y: the position of its label and disc. is_named: whether it has a
-    label; a region that is the rest of the country (`outlines: rest`) has none.
+    outline: the id of its outline's path, or "". x, y: the position of its label and disc. is_disc: whether it is
+    marked with a disc, as it is too small or only has a place. is_named: whether it has a label; a region that is the
+    rest of the country (`outlines: rest`) has none.
     """
 
     name: str
@@ -100,7 +101,8 @@ def _overlap(one: tuple[float, float, float], other: tuple[float, float, float])
 
 
 def map_of(account: RunAccount) -> CountryMap | None:
-    """Returns the map of a run's country; None if its topology names no outlines or is no longer available."""
+    """Returns the map of a run's country; None if there are no outlines of the country, if no region has an outline or
+    a place, or if the scenario is missing."""
     if account.shutdown is None:
         return None
     topology = account.shutdown.topology

@@ -117,7 +117,7 @@ def hours(account: RunAccount) -> Html:
 
 
 _SHORT_H = 0.1
-"""Durations of fewer hours are given in minutes or seconds; in a steered country they would all round to 0 h."""
+"""Durations of fewer hours are given in minutes or seconds; in a steered country they would round to 0 h."""
 
 
 def _hours(value: float | None) -> Html:

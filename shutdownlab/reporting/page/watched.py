@@ -23,7 +23,7 @@ _TITLES: Final = {
 @dataclass(frozen=True, slots=True)
 class RaisedAlert:
     """An alert of a signal's detector. raised: when the detector reports it, which may be after it `begins`. ends:
-    None if the alert lasts to the end of the scenario."""
+    None if the alert lasts to the end of the last phase."""
 
     level: Level
     begins: datetime
