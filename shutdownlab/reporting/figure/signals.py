@@ -1,4 +1,4 @@
-"""What outsiders' signals showed of the country over the scenario's time: a small curve each. Pure."""
+"""Draws the outside signals of the country over the scenario's time, a small curve each. Pure."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ _LABELS = 0.27
 
 
 def signals(account: RunAccount, readings: Sequence[Reading], width: float) -> str:
-    """A row for each signal of the country as a whole, and family: the value that was read in each phase.
+    """Returns the figure, an SVG document `width` points wide: for each signal of the whole country and each address
+    family a row with the reading of each phase.
 
-    What is modelled and not measured is drawn in a dashed line, and said.
+    Readings that were not measured (modelled or held) are dashed.
     """
     rows: dict[tuple[str, str], dict[str, Reading]] = {}
     for reading in readings:
