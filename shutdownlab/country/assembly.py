@@ -183,7 +183,7 @@ class Country:
         return Examination(tuple(doubts), tuple(lost))
 
     def examine_answering(self) -> Examination:
-        """Like `examine`, and also asks every process for an answer, because a live one may hang.
+        """Like `examine`, and also asks every process for an answer, because a running one may hang.
 
         Waits 12 s or more before it reports a process that does not answer as lost. Too little memory, disk space or
         file descriptors also counts as a doubt.

@@ -86,8 +86,7 @@ class Breaker:
     def become(self, faults: Mapping[str, DeclaredFault], *, anew: bool = True) -> None:
         """Repairs faults that have ended, causes new ones, and waits until all routers and servers have adapted.
 
-        `anew`: whether to restart what faults say is to be restarted. Raises `BeyondMending`, and what starting and
-        waiting raise.
+        `anew`: whether to carry out the faults' `restart`. Raises `BeyondMending`, and what starting and waiting raise.
         """
         gone = [fault for name, fault in self._faults.items() if name not in faults]
         if any(fault.dead.switches for fault in gone):

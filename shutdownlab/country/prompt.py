@@ -92,7 +92,7 @@ class Prompt(CLI):  # type: ignore[misc]
             except KeyboardInterrupt:
                 output("\nInterrupt\n")
 
-    # --- whatever is typed ---
+    # --- input ---
 
     def onecmd(self, line: str) -> bool:
         """Carries out a line; prints an exception and counts it as a failure."""
@@ -265,7 +265,7 @@ class Prompt(CLI):  # type: ignore[misc]
         scenario = self.session.plan.scenario
         return [phase.phase for phase in scenario.timeline] if scenario else []
 
-    # --- Mininet's, where they need to know more of the country ---
+    # --- Mininet's commands that need to know more of the country ---
 
     def do_net(self, _line: str) -> None:
         """List what each node is connected to."""

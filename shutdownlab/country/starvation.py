@@ -122,7 +122,7 @@ class Starvation:
         return f"{self._titles[waited.index(longest, from_)]} {had_none_for(longest)}"
 
     def came_late(self, process: int | None, lead: float | None, began: float, ended: float) -> str:
-        """Returns a sentence if an on-path box waited so long at once that it may have lost its race, else "".
+        """Returns a sentence if an on-path box waited so long without a break that it may have lost its race, else "".
 
         Many short waits lose none. A wait that is not over is waited for. process: the box's id, one of those sampled;
         None: there is no such box. lead: seconds by which it is ahead of its rival (`compiler.races`); None: it has

@@ -1,10 +1,10 @@
 """Decides what is believed of a cell, from its tries and the controls measured beside them. Pure.
 
-A success is believed at once, and so is an error of the probe itself or the loss of its agent. Any other outcome needs
-two consecutive tries that agree and, after the first ended and before the second began, a success of every control that
-either try needs: a fault of the testbed that lasted through both tries would have shown then. A control that fails
-meanwhile refutes the tries before it; a try is void if some process of the country was starved of CPU during it. The
-expected outcome plays no part.
+A success is believed at once unless it is `doubtful`, and so is an error of the probe itself or the loss of its agent.
+Any other outcome needs two consecutive tries that agree and, after the first ended and before the second began, a
+success of every control that either try needs: a fault of the testbed that lasted through both tries would have shown
+then. A control that fails meanwhile refutes the tries before it; a try is void if some process of the country was
+starved of CPU during it. The expected outcome plays no part.
 
 A known cause (a fault of the scenario, or withdrawn routes) can take away what the cell needs. Controls of exactly that
 need which fail between the tries confirm it; controls of any other need refute the tries as usual.
@@ -63,7 +63,7 @@ def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]], *, excus
     last = tries[-1]
     needed: Collection[str] = dict.fromkeys(name for each in tries[-2:] for name in each.needs)
     if last.outcome not in {Outcome.BLOCKED, Outcome.THROTTLED}:
-        needed = ()  # the testbed can only have caused these two
+        needed = ()  # only these two can be the testbed's fault
         if not last.doubtful:
             return Belief(True)
     proofs = {name: history.get(name, ()) for name in needed}

@@ -1,11 +1,11 @@
 """Measures with all agents of a run at once, and confirms outcomes that the testbed alone could have caused.
 
-A success is final. Any other outcome is tried again with longer timeouts, and in further rounds with fewer probes at
-once, until two consecutive tries agree and all controls between them succeeded; the rule is the same for every cell
-(see `belief`). If more than five probes, and more than a twentieth of the certain ones, succeeded only on a second try,
-the machine was slow: outcomes of that round that load could have caused (above all timeouts) do not count. Probes on a
-line slowed by a policy are left out of that number, because the line explains their retries. Whatever stays unconfirmed
-is `unknown`.
+A success is final unless it is `doubtful`. Any other outcome is tried again with longer timeouts, and in further rounds
+with fewer probes at once, until two consecutive tries agree and all controls between them succeeded; the rule is the
+same for every cell (see `belief`). If more than five probes, and more than a twentieth of the certain ones, succeeded
+only on a second try, the machine was slow: outcomes of that round that load could have caused (above all timeouts) do
+not count. Probes on a line slowed by a policy are left out of that number, because the line explains their retries.
+Whatever stays unconfirmed is `unknown`.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ _MOST_STEPS: Final = 24
 _TICK_S: Final = 0.5
 _CONTROL_TICK_S: Final = 0.02
 _MOST_WAITS: Final = 4
-"""Consecutive failures of a control before the tasks that wait for it are left to the next round."""
+"""How often in a row a task waits for controls, which fail, before it is left to the next round."""
 _MORE_IF_REFUTED: Final = 2
 """Further tries in a round if controls have refuted some."""
 _SLOWED_PATIENCE: Final = PATIENCE[2]
@@ -259,7 +259,7 @@ class Scheduler:
                 self.supervisor.send(run.agent, ProbeJob(number, run.request))
 
     def _lost(self, heard_at: float) -> Iterator[Task]:
-        """Finishes the probes of agents that have ended, and ends agents that hang.
+        """Finishes the probes of agents that have ended, after ending agents that hang.
 
         `heard_at`: when all agents' messages had last been read: an answer that arrived but is unread is not late.
         """

@@ -101,9 +101,9 @@ class Task:
 
     @property
     def opens(self) -> bool:
-        """Whether its first try comes before all others of its place: its second try takes as long as the first.
+        """Whether its first try comes before all others of its place: it needs a second try, which takes as long.
 
-        Only on a slowed line: a box that blocks it may remember, and block what comes after it.
+        Only on a slowed line: a box that blocks it may remember it, and block what comes after it.
         """
         return self.hopeless and self.request.alone and self.request.slowed and not self.tries
 

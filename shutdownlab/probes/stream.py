@@ -78,8 +78,8 @@ class TcpStream:
 async def connect(session: ProbeSession, ip: str, port: int) -> TcpStream:
     """Opens a TCP connection within the session's timeout; raises `StepFailed`.
 
-    After half of it, a second attempt starts in parallel, and the first to succeed is used: the kernel retransmits a
-    lost SYN only after a second (RFC 6298, 2), which is longer than the timeout of most tries.
+    After half of it, a second attempt starts in parallel, and the first result of either counts: the kernel retransmits
+    a lost SYN only after a second (RFC 6298, 2), which is longer than the timeout of most tries.
     """
     trace = session.trace
     transaction, started = trace.transaction(), trace.now()
