@@ -139,12 +139,12 @@ def _differences(
             continue
         place = (new if key in second else old).place(("policies", name, key))
         was, now = (getattr(policy, _attribute(policy, key)) for policy in (before, after))
-        parts = [each.get(key, {} if key in _LISTS else None) for each in (first, second)]
-        if all(isinstance(each, dict) for each in parts):
-            for part, text, back, away in _within(name, key, *parts):
+        old_parts, new_parts = (each.get(key, {} if key in _LISTS else None) for each in (first, second))
+        if isinstance(old_parts, dict) and isinstance(new_parts, dict):
+            for part, text, back, away in _within(name, key, old_parts, new_parts):
                 undone = was
                 if isinstance(now, Record) and type(was) is type(now):
-                    own = _valued(was, part, parts[0]), _valued(now, part, parts[1])
+                    own = _valued(was, part, old_parts), _valued(now, part, new_parts)
                     undone = _with(now, part, _without(own[0], own[1], back, away))
                 yield Cause(name, text, place, phases, _with(after, key, undone))
         else:
