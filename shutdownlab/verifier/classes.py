@@ -67,7 +67,7 @@ class Classes:
 
     def anywhere(self, phase: Phase) -> dict[str, Policy]:
         """The policies in force in a phase, and those that some operator still carries out after their end."""
-        kept = dict.fromkeys(name for how in phase.obey.values() for name in how.keeps)  # in an order that lasts
+        kept = dict.fromkeys(name for how in phase.obey.values() for name in how.keeps)  # in a stable order
         return self.active(phase) | {name: self.shutdown.scenario.policies[name] for name in kept}
 
     def imagine(self, phase: Phase, active: Mapping[str, Policy], versions: Mapping[str, str] = NO_VERSIONS) -> Phase:
@@ -201,7 +201,7 @@ class Classes:
         return near, self._endpoints.all_picked(index), operator if self._network.instances else ""
 
     def situation(self, phase: Phase, vantage: Vantage) -> object:
-        """Returns the same kind of key for one phase: what concerns the vantage point and those of its errands."""
+        """Returns such a key for one phase: the situation of the vantage point, and of those that run its errands."""
         if self.remembers or self.breaks(phase) or self.withdrawing(phase):
             return vantage.id
         situations = self._of_phase(phase)
@@ -374,7 +374,7 @@ def _in_any_order(policy: Policy) -> bool:
 def _effect(name: str, policy: Policy) -> object:
     """Returns a key that is equal for policies that do the same to those they concern.
 
-    It is the policy's name for what DPI boxes, resolvers and routers do and what is broken, and if the policy concerns
+    It is the policy's name if DPI boxes, resolvers or routers carry it out, if it breaks something, or if it concerns
     only some of a vantage point's addresses.
     """
     if policy.needs_boxes or policy.routes or policy.breakage or policy.by is Means.DNS:

@@ -60,7 +60,7 @@ def explain(
     target: a probe of the scenario, an app, a site or ADDRESS:PORT (see `model.lookup.target_named`), whether or not
     the scenario measures it there and then.
     family: `ipv4` or `ipv6`; None: the probe's first.
-    choose: where sources disagree, the version to follow, by the question's name.
+    choose: where sources disagree, the version to follow, by the question's name; ignored for a run, which has its own.
 
     Raises `BadInput`.
     """
@@ -188,7 +188,7 @@ class _Explainer:
         return server_text(wire)
 
     def _is_back(self, wire: ModelledConnection) -> bool:
-        """Whether to show the path of the answers: only that one is stopped or slowed."""
+        """Whether to show the path of the answers: the requests' path is free, and theirs is not."""
         if wire.dropped_at_border(True):
             return False
         if wire.way(True).arrives and not wire.way(False).arrives:
@@ -196,7 +196,7 @@ class _Explainer:
         decides = stops if wire.stops else slows
         return not any(map(decides, wire.steps(True))) and any(map(decides, wire.steps(False)))
 
-    # -- the way ------------------------------------------------------------------------------------------------------
+    # -- the path -----------------------------------------------------------------------------------------------------
 
     def _hops(self, wire: ModelledConnection) -> Iterator[Hop]:
         by_client = not self._is_back(wire)

@@ -237,7 +237,7 @@ def _any_port(line: ModelledLine, address: str, ports: tuple[int, ...]) -> None:
         raise failed
 
 
-# -- the telephone: no DPI box is on its way --------------------------------------------------------------------------
+# -- the telephone: no DPI box is on its path -------------------------------------------------------------------------
 
 
 def call(line: ModelledLine, ask: TelephoneLines) -> Conclusion:

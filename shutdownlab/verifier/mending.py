@@ -157,7 +157,7 @@ def _sparing(**more: tuple[object, ...]) -> _Change:
         if policy.routes and (policy.hijack or policy.leak or more.keys() != {"operators"}):
             return policy  # routes can only be spared by operator
         if policy.by is Means.DNS and more.keys() & _TRAFFIC:
-            return policy  # a resolver's answer does not depend on the traffic that follows
+            return policy  # a resolver answers every query for a name alike
         spared = policy.except_
         wider = {key: (*getattr(spared, key), *values) for key, values in more.items()}
         return policy.model_copy(update={"except_": spared.model_copy(update=wider)})

@@ -60,7 +60,7 @@ _FAMILIES: Final[tuple[tuple[FamilyName, int], ...]] = (("ipv4", 4), ("ipv6", 6)
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A signal in one phase. parts: what is seen of each subscriber group, 0 to 1. weights: of the groups."""
+    """A signal in one phase. parts: its value for each subscriber group. weights: of the groups."""
 
     signal: str
     family: FamilyName

@@ -76,7 +76,7 @@ class Routes:
                 return "at home" if each.abroad else "nowhere"
         return "announced"
 
-    # -- prefixes that more than one announces ------------------------------------------------------------------------
+    # -- prefixes announced by several networks -----------------------------------------------------------------------
 
     def selected(self, owner: str, prefix: IpPrefix) -> Heard | None:
         """Returns the route to exactly this prefix that an owner's router selects, or None."""
@@ -137,7 +137,7 @@ class Routes:
     def _holders(self) -> dict[IpPrefix, str]:
         return holders(self._network)
 
-    # -- what is off --------------------------------------------------------------------------------------------------
+    # -- lost sessions and links --------------------------------------------------------------------------------------
 
     def _is_off(self, owner: str, lan: str) -> bool:
         """Whether an owner's router has no sessions over a LAN."""

@@ -89,7 +89,7 @@ class PaperSwitch:
         return self._table(table).every(state)
 
     def _passing(self, table: PipelineTable) -> tuple[tuple[Rule, ...], PipelineTable | None]:
-        """Returns the rules that every packet matches from a table on, and the first table where packets may differ."""
+        """Returns the rules that all packets match from a table on, and the first table where they differ, if any."""
         met: list[Rule] = []
         here: PipelineTable | None = table
         while here is not None and (rule := self._table(here).passes_all) is not None:

@@ -90,7 +90,7 @@ class _Policies:
                     yield phase, cell
 
     def _beside(self, name: str, policy: Policy, felt: list[tuple[Phase, Cell]]) -> Iterator[Warned]:
-        """Yields a warning if a policy that names apps or sites affects others, too."""
+        """Yields a warning if a policy that names only apps or sites affects others, too."""
         targets = policy.targets
         if targets == Targets() or targets != Targets(apps=targets.apps, sites=targets.sites):
             return
