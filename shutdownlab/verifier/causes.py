@@ -73,7 +73,10 @@ class _Trial:
         self._imagined: dict[tuple[str, int], Phase] = {}
 
     def matter(self, change: CellChange, causes: list[Cause]) -> list[Cause]:
-        """Returns the causes without those that change no cell when undone; all of them if none changes any."""
+        """Returns the causes without those that change no cell when undone.
+
+        All of them, if none changes any, or if fewer than two can be undone.
+        """
         tried = [cause for cause in causes if cause.undone is not None]
         if len(tried) < 2:
             return causes
