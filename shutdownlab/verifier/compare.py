@@ -99,7 +99,7 @@ def compare(old: Iterable[Result], new: Iterable[Result]) -> Comparison:
     return Comparison(tuple(ordered), len(shared), len(before) - len(shared), len(after) - len(shared), phases)
 
 
-_ORDER = ("blocked", "down", "down", "allowed", "slower", "faster", "otherwise", "undecided")
+_ORDER = ("blocked", "down", "allowed", "slower", "faster", "otherwise", "undecided")
 
 
 def key_of(result: Result) -> _Key:

@@ -15,9 +15,9 @@ LEVELS: Final = ("#9c3406", "#c75f1d", "#e8995a", "#f7d3ae", "#dcebf5", "#eef5fa
 """The colours of shares, from nobody to everybody: `pg-l0` to `pg-l5` in the page's style."""
 LEVEL_NAMES: Final = ("0%", "≤ 25%", "≤ 50%", "≤ 75%", "< 100%", "100%")
 INK, SOFT, RULE, LAND = "#18212b", "#56626f", "#d5dbe1", "#c3ccd4"
-LINES: Final = ("#0b5c8f", "#9c3406", "#6b4e9b", "#8a6a00", "#2f6b3a", "#c2007a")
-"""The colours of curves."""
-DASHES: Final = ("", "4 2", "1.5 1.5", "6 1.5 1.5 1.5", "8 2", "2 3")
+LINE: Final = "#0b5c8f"
+"""The colour of signals."""
+DASHED: Final = "4 2"
 SMALL, BODY = 6.0, 7.0
 FONT: Final = "Liberation Sans, Arial, Helvetica, sans-serif"
 _POINTS = 72 / 25.4

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from shutdownlab.reporting.figure.reach import time_axis
 from shutdownlab.reporting.figure.sheet import (
-    DASHES,
+    DASHED,
     INK,
-    LINES,
+    LINE,
     RULE,
     SMALL,
     SOFT,
@@ -66,7 +66,7 @@ def _curve(axis: Axis, signal: str, family: str, of_phase: dict[str, Reading], t
         x, wide = axis.of(place)
         y = base - _HIGH * reading.value / full
         step = f"M{figure(x)} {figure(before)}V{figure(y)}" if before is not None else f"M{figure(x)} {figure(y)}"
-        dash = DASHES[0] if reading.basis == "measured" else DASHES[1]
-        yield element("path", d=f"{step}h{figure(wide)}", fill="none", stroke=LINES[0], stroke_width=0.9,
+        dash = "" if reading.basis == "measured" else DASHED
+        yield element("path", d=f"{step}h{figure(wide)}", fill="none", stroke=LINE, stroke_width=0.9,
                       stroke_dasharray=dash or None)  # fmt: skip
         before = y
