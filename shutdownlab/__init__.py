@@ -1,23 +1,23 @@
 """Emulates a country's Internet on one machine and shuts it down the way real countries did.
 
-What it offers to programs; `help(sl.lab)`, `help(sl.Lab)` and so on say more:
+The interface for programs, in short; `help(sl.lab)`, `help(sl.Lab)` and so on have the details:
 
     import shutdownlab as sl
 
     scenario = sl.load("kazakhstan-2022")        # a name, a path, or a mapping; raises sl.BadInput with .problems
-    varied = sl.load("kazakhstan-2022", set={"policies.blackout.except.ports": []})    # one value is another
+    varied = sl.load("kazakhstan-2022", set={"policies.blackout.except.ports": []})    # with one value changed
     run = sl.run(scenario, out="runs/a", until="blackout", choose={"command": "direct"}, on_event=print)
-    sl.run(scenario, observe=True).readings      # what outside signals showed of it: BGP, probing, telescope, Atlas
-    run = sl.Run.open("runs/a")                  # finished, interrupted or still going
-    run = sl.resume("runs/a")                    # goes on with one that was interrupted or killed
+    sl.run(scenario, observe=True).readings      # the outside signals, too: BGP, probing, telescope, Atlas
+    run = sl.Run.open("runs/a")                  # finished, interrupted or still running
+    run = sl.resume("runs/a")                    # continues one that was interrupted or killed
     found = sl.verify("kazakhstan-2022")         # what a run would find, without one: .results, .table, .unmet
-    sl.diff("HEAD~1:mine.yaml", "mine.yaml")     # what has changed, for whom and since which line: .changes
+    sl.diff("HEAD~1:mine.yaml", "mine.yaml")     # what changed, for whom and due to which line: .changes
     sl.matrix("first-shutdown", tools=["ssh"])   # which circumvention tools work when, and at what cost: .cells()
     sl.detect("kazakhstan-2022")                 # which mechanism shows in which outside signal, and how late: .rows
-    sl.compare("kazakhstan-2022", Path("ioda.csv").read_bytes(), signal="bgp")    # a published series beside it
+    sl.compare("kazakhstan-2022", Path("ioda.csv").read_bytes(), signal="bgp")    # beside a published series
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
-    sl.judge("measurements.jsonl")               # OONI's verdicts of any measurements: .fields, .why, .differs of each
-    sl.report("runs/a", "report.html")           # one page to read; in a notebook it shows where it stands
+    sl.judge("measurements.jsonl")               # OONI's verdict on each measurement: .fields, .why, .differs
+    sl.report("runs/a", "report.html")           # one page to read; a notebook displays it inline
     sl.plot("runs/a", "reach.pdf", what="reach")  # a figure for a paper
     sl.export("runs/a", "duckdb", "a.duckdb")    # typed tables with documented columns; also parquet, csv, ooni, mrt
     sl.cost("kazakhstan-2022")                   # what it cost, by three methods: .amounts, .by_region, .person_hours
@@ -134,7 +134,7 @@ _WHERE: Final = {
     "Verified": "verifier.verify",
     "verify": "verifier.verify",
 }
-"""Where each public name lives. They are imported when first used: a program pays only for what it asks for."""
+"""The module of each public name. Names are imported on first use, so that a program loads only what it needs."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""What differs between two scenarios, two runs, or a scenario and a run: `sl.diff`. Reads files, and asks git."""
+"""Compares two scenarios, two runs, or a scenario and a run: `sl.diff`. Reads files, and runs git."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from shutdownlab.verifier.remembering import may_remember
 from shutdownlab.verifier.selecting import select
 from shutdownlab.verifier.verify import Verified, verify
 
-_REVISION = re.compile(r"(?P<revision>[^:\s-][^:\s]+):(?P<path>[^:]+)")  # what begins with a hyphen is git's option
+_REVISION = re.compile(r"(?P<revision>[^:\s-][^:\s]+):(?P<path>[^:]+)")  # a leading hyphen would be an option of git
 _REVISION_ALONE = re.compile(r"(?!-)[\w./~^@{}-]+")
 _GIT_SECONDS = 60.0
 
@@ -46,13 +46,14 @@ def diff(
     choose: Mapping[str, str] | None = None,
     set: Mapping[str, Any] | None = None,  # noqa: A002
 ) -> Comparison:
-    """What has changed between two sets of results, grouped, with the causes where both are scenarios.
+    """Returns what has changed between two sets of results, grouped, with the causes if both are scenarios.
 
-    Each is what `sl.load` takes or returned, `REVISION:PATH` (a scenario as it was in git; of `old` REVISION alone is
-    `new` as it was then), or the directory of a run or of verified results. PATH is one of this directory's
-    repository, or else, from its top, one of the repository that the other side's file is in; an absolute one is of
-    its own. What a run holds it has not measured: it is not compared. `choose`: where sources disagree, the version
-    to follow. set: values of the new scenario that are another, by path (see `sl.load`). Raises `BadInput`.
+    Each side is what `sl.load` takes or returned, `REVISION:PATH` (a scenario as it was in git; for `old`, REVISION
+    alone means `new` as it was then), or the directory of a run or of verified results. PATH is relative to the current
+    directory in its repository, or else to the top of the repository of the other side's file; an absolute PATH is in
+    its own repository. Cells that a run did not measure but took from the model are not compared. `choose`: the version
+    to follow where sources disagree. `set`: values of the new scenario to replace, by path (see `sl.load`). Raises
+    `BadInput`.
     """
     if isinstance(old, str | Path):
         old = _as_it_was("OLD", old, new.source if isinstance(new, Shutdown) else new)
@@ -80,10 +81,11 @@ def changed_since(
     sample: float,
     seed: int,
 ) -> tuple[Selection, dict[str, dict[str, Result]]]:
-    """Which cells of some phases to measure to see what has changed with real packets, and the results of the others.
+    """Returns which cells of some phases to measure with real packets to see what has changed, and the results of the
+    others.
 
-    old: as for `diff`, or a revision of git alone, which means the same file as it was then. sample: the share of what
-    has not changed, drawn by `seed`. Raises `BadInput`.
+    `old`: as for `diff`, or a git revision alone, which means the same file as it was then. `sample`: the share of
+    unchanged cells to measure as well, drawn by `seed`. Raises `BadInput`.
     """
     verified = verify(new, choose=choices)
     with _side(
@@ -100,7 +102,7 @@ def changed_since(
 def agreement(
     scenario: Shutdown | str | Path | Mapping[str, Any], measured: Run, *, choose: Mapping[str, str] | None = None
 ) -> Comparison:
-    """Whether packets did what the model says they would: of what a run has measured. Raises `BadInput`."""
+    """Compares what a run has measured with what the model predicts. Raises `BadInput`."""
     found = measured_of(measured.results)
     of_phases, model = {result.phase for result in found}, verify(scenario, choose=choose)
     timeline = tuple(phase for phase in model.timeline if phase.phase in of_phases)
@@ -108,7 +110,7 @@ def agreement(
 
 
 def held_of(selection: Selection, verified: Verified, phases: Sequence[str]) -> dict[str, dict[str, Result]]:
-    """The results of the cells of some phases that are not measured, as the model has them, by cell."""
+    """Returns the model's results for the cells of some phases that are not measured, by phase and cell."""
     return {
         phase.phase: {
             cell.id: result.held_by_the_model()
@@ -121,8 +123,8 @@ def held_of(selection: Selection, verified: Verified, phases: Sequence[str]) -> 
 
 
 def _as_it_was(where: str, old: str | Path, new: str | Path | Mapping[str, Any]) -> str | Path:
-    """A revision alone as that of the new scenario's own file; anything else as it is. Raises `BadInput` where it is
-    neither a revision nor the misspelt name of something else."""
+    """Returns `REVISION:PATH` of the new scenario's own file for a revision alone; anything else unchanged. Raises
+    `BadInput` if it is neither a revision nor the misspelt name of something else."""
     text, names = str(old), dict(shipped("scenarios"))
     if not _REVISION_ALONE.fullmatch(text) or Path(text).exists() or text in names:
         return old
@@ -141,7 +143,7 @@ def _as_it_was(where: str, old: str | Path, new: str | Path | Mapping[str, Any])
 def _is_revision(where: str, text: str, at: Path) -> bool:
     try:
         done = _asked_git(at, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
-    except (OSError, subprocess.TimeoutExpired):  # no git, so no revision
+    except (OSError, subprocess.TimeoutExpired):  # without git there are no revisions
         return False
     _refuse_what_git_does_not_trust(where, done.stderr)
     return done.returncode == 0
@@ -158,9 +160,12 @@ def _side(
     like: Verified | None = None,
     beside: Path | None = None,
 ) -> Iterator[_Side]:
-    """known: what is chosen stands in the other side, so that what this one has not got is no mistake. like: what has
-    been verified of the other side, which a phase that is the same here need not be verified for again. beside: the
-    file or directory of the other side."""
+    """Yields one side of a comparison.
+
+    `known`: the choices were checked against the other side, so that options unknown here are no mistake. `like`: the
+    other side's verified results, to reuse for phases that are the same here. `beside`: the file or directory of the
+    other side.
+    """
     is_run = isinstance(given, str | Path) and (Path(given).is_dir() or (Path(given) / "manifest.json").exists())
     if settings and (is_run or isinstance(given, Shutdown)):
         refuse("--set", "results, or a scenario that is loaded", "the name or path of a scenario, as NEW")
@@ -194,19 +199,19 @@ def _verified(shutdown: Shutdown, choose: Mapping[str, str], *, known: bool, lik
         for phase in found.timeline:
             results += rows[phase.phase] if phase.phase in alike else [result for _, result in found.of_phase(phase)]
     else:
-        results = found.results  # kept there, for another side that is like this one
+        results = found.results  # cached in `found`, for another side with the same phases
     return _Side(results, shutdown, choices_of(shutdown.scenario, found.choices, "choose"), found)
 
 
 def _alike(one: Verified, other: Verified) -> Iterator[str]:
-    """The phases in which no packet can fare otherwise in one of two shutdowns than in the other: the same is measured
-    in the same country, by the same clock, while the same policies are in force."""
+    """Yields the phases that cannot differ between two shutdowns: the same probes in the same country at the same local
+    time, while the same policies are in force."""
     a, b = one.shutdown, other.shutdown
     same = all(getattr(a, name) == getattr(b, name) for name in ("topology", "apps", "profiles", "controllers"))
     fields = ("probes", "observations", "throttled_below")
     same = same and all(getattr(a.scenario, name) == getattr(b.scenario, name) for name in fields)
     same = same and a.scenario.mode(one.choices) is b.scenario.mode(other.choices)
-    # What breaks can have a phase hang on those before it, and so can what boxes remember.
+    # Faults, and what boxes remember, can make a phase depend on those before it.
     if not same or a.scenario.faults or b.scenario.faults or may_remember(a) or may_remember(b):
         return
     theirs = {phase.phase: phase for phase in b.scenario.timeline}
@@ -214,14 +219,14 @@ def _alike(one: Verified, other: Verified) -> Iterator[str]:
         twin = theirs.get(phase.phase)
         if twin is None or phase.obey or twin.obey:
             continue
-        mine = list(a.scenario.active(phase.phase, one.choices).items())  # of several about one name the first counts
+        mine = list(a.scenario.active(phase.phase, one.choices).items())  # first match wins, so order counts
         its = list(b.scenario.active(twin.phase, other.choices).items())
         if mine == its and a.scenario.local_time(phase) == b.scenario.local_time(twin):
             yield phase.phase
 
 
 def _file_of(side: Shutdown | str | Path | Mapping[str, Any]) -> Path | None:
-    """The file or directory that a side is, if it is one."""
+    """Returns the file or directory that a side is, or None."""
     given = side.source if isinstance(side, Shutdown) else side
     path = at_home(str(given)) if isinstance(given, str | Path) and given else None
     return path if path is not None and path.exists() else None
@@ -229,10 +234,10 @@ def _file_of(side: Shutdown | str | Path | Mapping[str, Any]) -> Path | None:
 
 @contextmanager
 def _checked_out(where: str, revision: str, path: str, beside: Path | None) -> Iterator[Path]:
-    """A file as it was in a revision, among all that stood there beside it, in a directory that goes again.
+    """Yields a file as it was in a revision, checked out with everything beside it into a temporary directory.
 
-    Asked is the repository of the directory where this runs, and then that in which the other side's file is, where
-    the path is from its top; of an absolute path the one that it is in.
+    The repository is the current directory's, or else the one of the other side's file, where the path is relative to
+    its top; an absolute path is looked up in the repository that contains it.
     """
     with tempfile.TemporaryDirectory(prefix="shutdownlab-") as directory:
         if Path(path).is_absolute():
@@ -256,7 +261,7 @@ def _checked_out(where: str, revision: str, path: str, beside: Path | None) -> I
 
 
 def _top(at: Path | None) -> Path | None:
-    """The top of the working tree that a file or directory is in, if it is in one."""
+    """Returns the top of the working tree that a file or directory is in, or None."""
     if at is None:
         return None
     folder = at.resolve() if at.is_dir() else at.resolve().parent
@@ -268,11 +273,12 @@ def _top(at: Path | None) -> Path | None:
 
 
 def _file_in(at: Path, where: str, revision: str, path: str, directory: Path) -> Path:
-    """The file at a path from `at`, as it was in a revision of its repository, which is checked out in a directory."""
+    """Checks out a revision of the repository at `at` into `directory`, and returns the file at `path`, relative to
+    `at`."""
     inside = _git(at, where, revision, "rev-parse", "--show-prefix").removesuffix("\n")
     git_dir = _git(at, where, revision, "rev-parse", "--absolute-git-dir").removesuffix("\n")
     tree = Path(tempfile.mkdtemp(dir=directory))
-    index = {"GIT_INDEX_FILE": str(tree.with_suffix(".index"))}  # the repository's own stays as it is
+    index = {"GIT_INDEX_FILE": str(tree.with_suffix(".index"))}  # leaves the repository's own index unchanged
     aside = (f"--git-dir={git_dir}", f"--work-tree={tree}")
     _git(at, where, revision, *aside, "read-tree", revision, **index)
     _git(at, where, revision, *aside, "checkout-index", "--all", **index)
@@ -284,7 +290,7 @@ def _file_in(at: Path, where: str, revision: str, path: str, directory: Path) ->
 
 
 def _near(tree: Path, here: Path, path: str) -> str:
-    """A hint at the file that may be meant: by its path from the top, as git itself has it, or misspelt."""
+    """Returns a hint at the file that may be meant: its path from the top, as git itself has it, or a misspelt name."""
     from_top = Path(os.path.normpath(tree / path))
     if from_top.is_relative_to(tree) and from_top.is_file():
         return f"from this directory it is {os.path.relpath(from_top, here)}"
@@ -295,7 +301,7 @@ def _near(tree: Path, here: Path, path: str) -> str:
 
 
 def _git(at: Path, where: str, revision: str, *arguments: str, **environment: str) -> str:
-    """What git says in a directory, about a revision that `where` names. Raises `BadInput`."""
+    """Returns git's output in a directory, about a revision that `where` names. Raises `BadInput`."""
     try:
         done = _asked_git(at, *arguments, **environment)
     except OSError as error:
@@ -316,16 +322,16 @@ def _git(at: Path, where: str, revision: str, *arguments: str, **environment: st
 
 
 def _asked_git(at: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """What git says in a directory, in English.
+    """Runs git in a directory, with messages in English.
 
-    Raises `OSError` where there is no git, `TimeoutExpired` where it says nothing.
+    Raises `OSError` if git is not installed, `TimeoutExpired` if it does not finish in time.
     """
     env = {**os.environ, "LC_ALL": "C", **environment}
     return subprocess.run(("git", *arguments), cwd=at, env=env, capture_output=True, timeout=_GIT_SECONDS, check=False)
 
 
 def _refuse_what_git_does_not_trust(where: str, said: bytes) -> None:
-    """A repository that is somebody else's, as in containers of a CI: git reads none, and says how it would."""
+    """Refuses another user's repository, as in containers of a CI: git does not read it, and says how to allow it."""
     if (found := re.search(rb"(git config --global --add safe\.directory .+)", said)) is not None:
         hint = os.fsdecode(found[1]).strip()
         refuse(where, "a git repository of somebody else's, which git does not read", "one of your own", hint)

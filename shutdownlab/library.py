@@ -1,4 +1,4 @@
-"""Topologies, scenarios and the app catalogue by name or by path: those the package ships, and the user's own."""
+"""Loads topologies, scenarios and the app catalogue by name or path: those the package ships, and the user's own."""
 
 from __future__ import annotations
 
@@ -51,43 +51,43 @@ from shutdownlab.model.topology_checks import check_topology
 Kind = Literal["topologies", "scenarios"]
 _ENDINGS: Final = frozenset({".yaml", ".yml"})
 _LISTED: Final = 10_000
-"""Files of a folder that are looked at for one of nearly the same name."""
+"""The most files of a folder that are searched for one with a similar name."""
 _NO_NAME = "''"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedTopology:
-    """A topology with all it needs, checked: the apps it knows, its own among them, and the network worked out."""
+    """A checked topology with everything it needs: the apps it knows, including its own, and the laid-out network."""
 
     topology: Topology
     network: Network
     apps: Mapping[str, App]
     programs: tuple[OwnProgram, ...] = ()
-    """What it brings that would be started."""
+    """The programs that it brings and would start."""
 
     @property
     def idle(self) -> tuple[Idle, ...]:
-        """It orders nothing."""
+        """Always empty: a topology orders nothing."""
         return ()
 
     @property
     def profiles(self) -> Mapping[str, Profile]:
-        """With no scenario to say otherwise, the operators' DPI boxes are perfect."""
+        """The operators' DPI box profiles: without a scenario, all are `perfect`."""
         return dict.fromkeys(self.topology.operators, profile_named("perfect"))
 
     @property
     def controllers(self) -> Mapping[str, Path]:
-        """Nor have they controllers of their own."""
+        """The operators' own controllers: without a scenario, none."""
         return {}
 
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """A scenario with all it needs, checked: its topology, the apps that both know, and the network worked out.
+    """A checked scenario with everything it needs: its topology, the apps that both know, and the laid-out network.
 
-    `profiles`: what the operators' DPI boxes work by, by operator. `controllers`: the apps of those whose controller
-    is the user's own. `folder`: where the scenario's file is, for what it names beside it; the working directory, where
-    a program made the scenario.
+    `profiles`: of the operators' DPI boxes, by operator. `controllers`: the user's own controller apps, by operator.
+    `folder`: the folder of the scenario's file, for files beside it; the working directory if a program made the
+    scenario.
     """
 
     scenario: Scenario
@@ -97,19 +97,19 @@ class Shutdown:
     profiles: Mapping[str, Profile]
     controllers: Mapping[str, Path]
     programs: tuple[OwnProgram, ...] = ()
-    """What it and its topology bring that would be started."""
+    """The programs that it and its topology bring and would start."""
     folder: Path = field(default=Path(), compare=False)
     idle: tuple[Idle, ...] = field(default=(), compare=False)
-    """What can have no effect, and why."""
+    """The orders that can have no effect, with the reasons."""
     source: str = field(default="", compare=False)
-    """By what it was loaded: the name of one that ships, or a whole path, `~/…` in the user's home; nothing where a
+    """What it was loaded from: the name of one that ships, or an absolute path, `~/…` in the user's home; "" if a
     program made it."""
     document: Document | None = field(default=None, compare=False, repr=False)
-    """The scenario's file, for the line of each value."""
+    """The parsed scenario file, for the line of each value."""
     settings: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """What was set from outside, by path."""
+    """The values set from outside, by path."""
     read: Mapping[Path, str] = field(default_factory=dict, compare=False, repr=False)
-    """SHA-256 of the user's own files that it was loaded from, by whole path."""
+    """SHA-256 of the user's own files that it was loaded from, by absolute path."""
 
     def __repr__(self) -> str:
         scenario, of = self.scenario, self.topology
@@ -117,7 +117,7 @@ class Shutdown:
         return f"Shutdown({scenario.name}: {len(scenario.timeline)} phases, {len(scenario.probes)} probes; {country})"
 
     def place(self, path: ValuePath) -> str:
-        """Where a value of the scenario stands, as `file:line`; nothing where a program made it."""
+        """Returns where a value of the scenario is written, as `file:line`; "" if a program made the scenario."""
         if self.document is None or not self.document.lines:
             return ""
         file, line = self.document.locate(path)[0].file, self.document.line(path)
@@ -125,9 +125,9 @@ class Shutdown:
 
     @property
     def files(self) -> dict[str, str]:
-        """SHA-256 of all files of the user's own that it comes from, the programs that it starts among them.
+        """SHA-256 of all the user's own files that it comes from, including the programs that it starts.
 
-        By path: relative to `folder` where they are in it, else whole, `~/…` in the user's home.
+        By path: relative to `folder` if they are in it, otherwise absolute, `~/…` in the user's home.
         """
         found = dict(self.read)
         for program in self.programs:
@@ -141,25 +141,26 @@ class Shutdown:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that was loaded, as hexadecimal digits: another where anything of it has changed."""
+        """SHA-256 of everything that was loaded, in hexadecimal; it changes if anything in it changes."""
         records = (self.scenario, self.topology, *self.apps.values(), *self.profiles.values())
         return hashlib.sha256(json.dumps([dump(record) for record in records]).encode()).hexdigest()
 
 
 def catalogue() -> Mapping[str, App]:
-    """The app catalogue that ships. What was loaded has apps of its own besides: its `apps` are all of them."""
+    """Returns the app catalogue that ships. A loaded scenario or topology may have more: its `apps` are all of them."""
     return shipped_apps().apps
 
 
 def shipped(kind: Kind) -> Iterator[tuple[str, Traversable]]:
-    """The names and files of what the package ships, in order of their names."""
+    """Yields the names and files of what the package ships, sorted by name."""
     for item in sorted(files(f"shutdownlab.{kind}").iterdir(), key=lambda item: item.name):
         if item.name.endswith(".yaml"):
             yield item.name.removesuffix(".yaml"), item
 
 
 def shipped_file(name: str) -> Traversable:
-    """A file that ships: a scenario's, a topology's, a profile's, or (`apps`) the app catalogue; raises `BadInput`."""
+    """Returns a file that ships: a scenario, a topology, a profile, or (`apps`) the app catalogue; raises
+    `BadInput`."""
     inspection = files("shutdownlab.inspection")
     found = {name: inspection / "profiles" / f"{name}.yaml" for name in profile_names()}
     found |= {"apps": inspection / "apps.yaml", **dict(shipped("topologies")), **dict(shipped("scenarios"))}
@@ -170,12 +171,12 @@ def shipped_file(name: str) -> Traversable:
 
 
 def title_of(file: Traversable) -> str:
-    """What a scenario or topology that ships is called."""
+    """Returns the title of a scenario or topology that ships."""
     return str(parse(file.read_bytes(), _shown(file)).data["title"])
 
 
 def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]:
-    """The text of a file, and what to call it in messages.
+    """Returns the content of a file, and its name for messages.
 
     `name`: one that the package ships, or a path, also relative to `beside`. Raises `BadInput`.
     """
@@ -208,7 +209,8 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
 
 
 def _near(path: Path, beside: Path | None) -> str:
-    """Which file of its folder one that is not there was perhaps meant to be."""
+    """Returns a hint at the file that a missing one was perhaps meant to be; "" if there is none with a similar
+    name."""
     try:
         there = islice(((beside or Path()) / path).parent.iterdir(), _LISTED)
         names = {file.stem: file.name for file in there if file.suffix in _ENDINGS}
@@ -224,7 +226,7 @@ def _shown(item: Traversable) -> str:
 
 
 def load_topology(name: str | Mapping[str, Any], beside: Path | None = None) -> LoadedTopology:
-    """A topology by name or path, or one that a program has made, with all it needs; raises `BadInput`."""
+    """Loads a topology by name or path, or one that a program has made, with everything it needs; raises `BadInput`."""
     text, file = (name, "topology") if isinstance(name, Mapping) else read("topologies", name, beside)
     return _with_its_apps(parse(text, file))
 
@@ -240,22 +242,21 @@ def _with_its_apps(document: Document) -> LoadedTopology:
 
 
 def topology(name: str | Mapping[str, Any]) -> Topology:
-    """A topology by name or path; raises `BadInput`."""
+    """Returns a topology by name or path; raises `BadInput`."""
     return load_topology(name).topology
 
 
 def network(name: str) -> Network:
-    """A topology by name or path, worked out; raises `BadInput`."""
+    """Returns the laid-out network of a topology by name or path; raises `BadInput`."""
     return load_topology(name).network
 
 
 def load(scenario: str | Path | Mapping[str, Any], *, set: Mapping[str, Any] | None = None) -> Shutdown:  # noqa: A002
-    """A scenario with its topology, checked.
+    """Loads and checks a scenario with its topology.
 
-    scenario: the name of one that ships, the path of a YAML file, or the same as a mapping (`topology` may then be a
-    mapping too). set: values of it that are another, by path: `policies.blackout.throttle`, `timeline.blackout.at`, or
-    a name under its `parameters`; text is read as in a file. Raises `BadInput`, whose `problems` are those of both
-    files.
+    `scenario`: the name of one that ships, the path of a YAML file, or the same as a mapping (`topology` may then be a
+    mapping too). `set`: values to replace, by path: `policies.blackout.throttle`, `timeline.blackout.at`, or a name
+    under its `parameters`; text is parsed as in a file. Raises `BadInput`, whose `problems` are those of both files.
     """
     with noting_files() as noted:
         loaded = _load(scenario, set or {})
@@ -324,12 +325,13 @@ def _load(scenario: str | Path | Mapping[str, Any], given: Mapping[str, Any]) ->
 
 
 def _named(scenario: str, file: str) -> str:
-    """By what a scenario can be loaded again, from wherever: its name if it ships, or its whole path."""
+    """Returns a text from which a scenario can be loaded again, from any directory: its name if it ships, or its
+    absolute path."""
     return scenario if scenario in dict(shipped("scenarios")) else from_home(Path(file).resolve())
 
 
 def _families_beyond(network: Network, probe: Probe) -> list[str]:
-    """The families that a probe is made over and its host has no address of."""
+    """Returns the address families that a probe is made over but its host has no address of."""
     host = probe.host_name or ""
     hosted = network.hosted_as(host)
     if hosted is None:
@@ -339,7 +341,7 @@ def _families_beyond(network: Network, probe: Probe) -> list[str]:
 
 
 def _read_base(folder: Path, name: str) -> tuple[bytes, str]:
-    """A scenario that another one, in `folder`, extends: what it names beside itself must be there too."""
+    """Reads a scenario that another one, in `folder`, extends: unless it ships, it must be in the same folder."""
     text, file = read("scenarios", name, folder)
     if name not in dict(shipped("scenarios")) and Path(file).parent.resolve() != folder.resolve():
         expected = "one that ships, or one in the folder of the file that extends it"
@@ -349,13 +351,14 @@ def _read_base(folder: Path, name: str) -> tuple[bytes, str]:
 
 
 def check(path: str, settings: Mapping[str, str] | None = None) -> Shutdown | LoadedTopology:
-    """Check a file of either kind, told apart by whether it has operators; settings: see `load`. Raises `BadInput`."""
+    """Checks a scenario or topology file, told apart by whether it has operators. `settings`: as `set` of `load`.
+    Raises `BadInput`."""
     kind: Kind = "topologies" if path in dict(shipped("topologies")) else "scenarios"
     return check_parsed(parse(*read(kind, path)), path, settings)
 
 
 def check_parsed(document: Document, path: str, settings: Mapping[str, str] | None = None) -> Shutdown | LoadedTopology:
-    """The same of a file that is parsed already."""
+    """Checks a file that is parsed already, as `check` does."""
     if "operators" in document.data:
         if settings:
             expected = "a scenario, of which values can be set"

@@ -1,10 +1,11 @@
-"""A plugin of pytest's, loaded wherever the package is installed: scenarios are test files, expectations their tests.
+"""A pytest plugin, active wherever the package is installed: scenarios are test files, their expectations are tests.
 
-    pytest scenarios/                       # by the model, without rights; --shutdownlab=emulate: with real packets
+    pytest scenarios/                       # by the model, unprivileged; --shutdownlab=emulate: with real packets
 
-Tests of one's own get a running country: with `pytestmark = pytest.mark.shutdown("kazakhstan-2022")` in a module, its
-tests have the fixtures `country` (an `sl.Lab`, one a module), `phase` and `subscriber`, which are each phase and each
-vantage point in turn, or those that the mark names: `shutdown(SCENARIO, phases=[…], subscribers=[…])`.
+Your own tests can use a running country. In a module with `pytestmark = pytest.mark.shutdown("kazakhstan-2022")`, tests
+have the fixtures `country` (an `sl.Lab`, one per module), `phase` and `subscriber`. The last two run a test for each
+phase and each vantage point, or for those in the mark: `shutdown(SCENARIO, phases=[…], subscribers=[…])`. The fixture
+`shutdown_run` is a whole run of the scenario.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _MARK = 'pytestmark = pytest.mark.shutdown("SCENARIO") in the module names the s
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--shutdownlab`."""
+    """Adds the option `--shutdownlab`."""
     parser.getgroup("shutdownlab").addoption(
         "--shutdownlab",
         choices=("verify", "emulate", "both"),
@@ -45,19 +46,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The mark."""
+    """Registers the mark `shutdown`."""
     config.addinivalue_line("markers", "shutdown(scenario, phases=None, subscribers=None): the country of `country`")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """A YAML file that has a scenario's keys."""
+    """Collects YAML files that have a scenario's keys."""
     if file_path.suffix in {".yaml", ".yml"} and _is_scenario(file_path):
         return ScenarioFile.from_parent(parent, path=file_path)
     return None
 
 
 def _is_scenario(path: Path) -> bool:
-    """Whether the keys of a scenario stand at the beginnings of lines: whether it is a good one, the test tells."""
+    """Whether a file has a scenario's keys at the beginnings of lines; whether it is valid is left to the test."""
     try:
         if path.stat().st_size > _MOST_READ:
             return False
@@ -69,7 +70,7 @@ def _is_scenario(path: Path) -> bool:
     from shutdownlab.library import shipped
 
     ships = varied[1] in dict(shipped("scenarios"))
-    return ships or _has(text, "name") or (path.parent / varied[1]).is_file()  # linters' settings have this key, too
+    return ships or _has(text, "name") or (path.parent / varied[1]).is_file()  # linters' settings have `extends`, too
 
 
 def _has(text: str, key: str) -> bool:
@@ -77,16 +78,16 @@ def _has(text: str, key: str) -> bool:
 
 
 class ScenarioFile(pytest.File):
-    """A scenario; `BadInput` where it is none is the collection's error."""
+    """A scenario file; an invalid one is a collection error."""
 
     @cached_property
     def shutdown(self) -> Shutdown:
         from shutdownlab.library import load
 
-        return load(os.path.relpath(self.path))  # as it is called in messages
+        return load(os.path.relpath(self.path))  # the name that messages show
 
     def collect(self) -> Iterable[pytest.Item]:
-        """An item for each expectation of each phase."""
+        """Yields an item for each expectation of each phase."""
         from shutdownlab.config.problems import BadInput
 
         try:
@@ -115,11 +116,11 @@ class ScenarioFile(pytest.File):
 
     @cached_property
     def measured(self) -> list[Result]:
-        """What a run with real packets finds: made once, when it is first asked for."""
+        """The results of a run with real packets, which starts on first use."""
         from shutdownlab.runner.launch import RunFailed, run
 
         factory: pytest.TempPathFactory = self.config._tmp_path_factory  # type: ignore[attr-defined]
-        directory = factory.mktemp("shutdownlab") / self.path.stem  # pytest keeps those of the last runs
+        directory = factory.mktemp("shutdownlab") / self.path.stem  # pytest keeps the directories of its last few runs
         try:
             found: Run = run(self.shutdown, directory)
         except RunFailed as failed:
@@ -128,19 +129,19 @@ class ScenarioFile(pytest.File):
 
     @cached_property
     def model(self) -> Verified:
-        """What is worked out, and why."""
+        """The verification by the model, with its reasons."""
         from shutdownlab.verifier.verify import verify
 
         return verify(self.shutdown)
 
     @cached_property
     def verified(self) -> list[Result]:
-        """What the model says."""
+        """The model's results."""
         return self.model.results
 
     @cached_property
     def cells(self) -> dict[tuple[str, int], list[int]]:
-        """The places in the results of the cells that each expectation of a phase counts for."""
+        """The indices of the results that an expectation applies to, by phase and by the expectation's `id()`."""
         from shutdownlab.results.cells import cells_of, expected_of
 
         found: dict[tuple[str, int], list[int]] = {}
@@ -155,7 +156,7 @@ class ScenarioFile(pytest.File):
 
 
 class ExpectationItem(pytest.Item):
-    """One expectation in one phase: it holds where every cell that it counts for comes out as it says."""
+    """One expectation in one phase: passes if every cell that it applies to comes out as expected."""
 
     parent: ScenarioFile
 
@@ -164,7 +165,7 @@ class ExpectationItem(pytest.Item):
         self.phase, self.about, self.place = phase, about, place
 
     def runtest(self) -> None:
-        """Raises `NotAsExpected`."""
+        """Checks the cells; raises `NotAsExpected` if one of them differs, or if model and packets disagree."""
         from shutdownlab.reporting.summary import cited, unmet_lines
 
         how: str = self.config.getoption("--shutdownlab")
@@ -187,19 +188,19 @@ class ExpectationItem(pytest.Item):
             raise NotAsExpected("\n".join(told))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """As the terminal tells it; tracebacks only of what should not be."""
+        """Returns the failure for the terminal: an unmet expectation without a traceback, other errors with one."""
         if isinstance(excinfo.value, NotAsExpected):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """The line of the expectation."""
+        """Returns the file and line (from 0) of the expectation."""
         _, _, line = self.parent.shutdown.place(self.place).rpartition(":")
         return self.path, int(line) - 1 if line.isdecimal() else None, self.name
 
 
 class NotAsExpected(Exception):
-    """Cells came out otherwise than expected."""
+    """Cells did not come out as expected."""
 
 
 def _described(item: object, expectation: Expectation) -> str:
@@ -227,7 +228,7 @@ def _listed(reach: object) -> list[str]:
 
 
 def _disagreements(pairs: Iterable[tuple[Result, Result]]) -> Iterator[str]:
-    """What was verified one way and measured another; what either could not decide is no disagreement."""
+    """Yields the cells whose verified and measured outcomes or failures differ; undecided ones do not count."""
     for verified, measured in pairs:
         decided = verified.outcome.is_measured and measured.outcome.is_measured
         if decided and (verified.outcome, verified.failure) != (measured.outcome, measured.failure):
@@ -247,7 +248,7 @@ def _mark(node: Any) -> pytest.Mark:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`phase` and `subscriber` are each one that the mark names, or that the scenario has."""
+    """Parametrises `phase` and `subscriber` with those in the mark, or with all of the scenario's."""
     wanted = [name for name in ("phase", "subscriber") if name in metafunc.fixturenames]
     mark = metafunc.definition.get_closest_marker("shutdown")
     if not wanted or mark is None or not mark.args:
@@ -264,7 +265,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def country(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """The running country of the module's mark, an `sl.Lab`."""
+    """The running country of the module's scenario, an `sl.Lab`."""
     from shutdownlab.country.lab import lab
 
     with lab(_mark(request.node).args[0]) as running:
@@ -273,7 +274,7 @@ def country(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def phase(request: pytest.FixtureRequest, country: Lab) -> str:
-    """A phase's name; the country is in it."""
+    """The name of a phase, which the country has been put into."""
     name: str = request.param
     country.phase(name)
     return name

@@ -12,7 +12,9 @@ from shutdownlab.cli.options import known
 from shutdownlab.cli.program import user_errors
 
 
-def apps(name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, in full.")] = None) -> None:
+def apps(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this one as a file to start from.")] = None,
+) -> None:
     from shutdownlab.config.writing import to_yaml
     from shutdownlab.inspection.apps import Catalogue
     from shutdownlab.reporting.inspection import app_list

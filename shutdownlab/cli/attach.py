@@ -13,14 +13,16 @@ from shutdownlab.reporting.literal import literal
 def attach(
     node: Annotated[
         str | None,
-        typer.Argument(metavar="NODE", help="A node, to have a shell on it; without, the command line of `lab`."),
+        typer.Argument(metavar="NODE", help="Open a shell on this node; without it, the command line of `lab`."),
     ] = None,
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="COMMAND...", help="Instead of a shell, after `--`.")
+        list[str] | None, typer.Argument(metavar="COMMAND...", help="Run this command instead of a shell; after `--`.")
     ] = None,
     lab: Annotated[
         str | None,
-        typer.Option("--lab", metavar="PID|NAME", help="Which, where several run: its process, or what it brought up."),
+        typer.Option(
+            "--lab", metavar="PID|NAME", help="Which lab, if several run: its process ID, or the name of what it plays."
+        ),
     ] = None,
 ) -> None:
     """Both terminals share the same country. For example: shutdownlab attach kcell-almaty -- tcpdump -i eth0"""

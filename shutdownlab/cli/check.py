@@ -55,7 +55,7 @@ def check(
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="PHASE", help="Draw what is cut, withdrawn and hijacked in this phase, too."),
+        typer.Option("--at", metavar="PHASE", help="Also draw what is cut, withdrawn or hijacked in this phase."),
     ] = None,
 ) -> None:
     from shutdownlab.country.limits import lacks

@@ -38,77 +38,77 @@ COMMANDS: Final = (
     Entry(
         "resume",
         "resume:resume",
-        "Go on with a run that was interrupted, killed or broke off, from its last whole phase.",
+        "Continue a run that was interrupted, killed or broke off, from its last complete phase.",
     ),
     Entry(
         "report",
         "report:report",
-        "Tell what there is to read about a run: print the table it ended with, or another report, or write a page.",
+        "Print the table that a run ended with, or another report of it, or write its page.",
     ),
     Entry(
         "cost",
         "cost:cost",
-        "Work out what a shutdown cost: by three methods, each from what to what, beside what others found.",
+        "Estimate what a shutdown cost, by three methods with their uncertainty, beside published figures.",
     ),
-    Entry("plot", "plot:plot", "Draw a run as a figure for a paper, as wide as a column, its letters embedded."),
+    Entry("plot", "plot:plot", "Draw a run as a figure for a paper: at column width, with embedded fonts."),
     Entry(
         "export",
         "export:export",
-        "Write a run for other tools: typed tables with documented columns, or the formats of the field.",
+        "Export a run for other tools: as typed tables with documented columns, or in the formats of the field.",
     ),
     Entry("check", "check:check", "Check files without running anything; lists all problems at once."),
     Entry(
         "verify",
         "verify:verify",
-        "Say what a run would find, without one: in seconds, without rights, on any system. Ends as `run` does.",
+        "Work out what a run would find, without packets: in seconds, unprivileged, on any system. Exits as `run`.",
     ),
     Entry(
         "explain",
         "explain:explain",
-        "Say why a probe comes out as it does: hop by hop, who decided by which rule, and what would let it through.",
+        "Explain why a probe comes out as it does: hop by hop, which rule decided, and what would let it through.",
     ),
     Entry(
         "diff",
         "diff:diff",
-        "Say for whom what has changed between two versions of a scenario, or two runs, and why. "
-        "Ends with 1 if anything.",
+        "Show what changed between two versions of a scenario, or two runs, for whom and why. "
+        "Exits with 1 if anything did.",
     ),
     Entry(
         "detect",
         "detect:detect",
-        "Which mechanism shows in which signal that outsiders watch: when, how late, how strongly; and false alarms.",
+        "Show which mechanism is visible in which outside signal: when, how late, how strongly; and false alarms.",
     ),
     Entry(
         "compare",
         "compare:compare",
-        "Lay a published series over the emulated one: correlation, lag, and error per phase.",
+        "Compare a published series with the emulated one: correlation, lag, and error per phase.",
     ),
     Entry(
         "matrix",
         "matrix:matrix",
-        "Use circumvention tools in every phase, from every operator: which work, at what cost. Ends as `run` does.",
+        "Use circumvention tools in every phase, from every operator: which work, at what cost. Exits as `run` does.",
     ),
-    Entry("list", "listing:list_", "List the scenarios and countries that ship with it, and where they are."),
+    Entry("list", "listing:list_", "List the scenarios and countries that ship, and where they are."),
     Entry(
         "show",
         "show:show",
-        "Print a shipped file, to start your own from (`shutdownlab show first-shutdown > my.yaml`).",
+        "Print a shipped file as a starting point for your own (`shutdownlab show first-shutdown > my.yaml`).",
     ),
     Entry(
         "new",
         "new:new",
-        "Write a file to start your own from, with comments; it passes `check`. "
-        "Asks for a country's operators if need be.",
+        "Write a commented file to start your own from; it passes `check`. "
+        "Asks for a country's operators if none are given.",
     ),
     Entry(
         "lab",
         "lab:lab",
-        "The emulated country with Mininet's own command line (`help` there lists its commands).",
+        "Open the emulated country with Mininet's own command line (`help` there lists its commands).",
     ),
     Entry(
         "attach",
         "attach:attach",
-        "Another terminal at a `lab`, or at a run that was kept, of the same user.",
+        "Open another terminal in a `lab`, or in a run that was kept open, of the same user.",
         CommandWithin,
     ),
     Entry(
@@ -120,19 +120,19 @@ COMMANDS: Final = (
     Entry(
         "web",
         "web:web",
-        "A page in the browser: a running country to steer, a run as it goes on, or one that is over to look back at.",
+        "Serve a page for the browser: a running country to steer, a run in progress, or a finished run to replay.",
     ),
     Entry(
         "doctor",
         "doctor:doctor",
-        "What this machine offers, what will be used instead of what it lacks, and how to fix it.",
+        "Show what this machine offers, what will be used instead of what it lacks, and how to fix it.",
     ),
-    Entry("inspect", "inspect:inspect", "What a DPI box would make of a capture: one line per flow."),
+    Entry("inspect", "inspect:inspect", "Show what a DPI box would make of a capture: one line per flow."),
     Entry(
         "judge",
         "judge:judge",
-        "OONI's verdicts, worked out anew from the raw observations of measurements, "
-        "and where the file says otherwise.",
+        "Recompute OONI's verdicts from the raw observations of measurements, "
+        "and show where the file says otherwise.",
     ),
     Entry(
         "profiles", "profiles:profiles", "How DPI boxes parse and react, as published measurements of real ones say."

@@ -22,27 +22,29 @@ def compare(
     ],
     signal: Annotated[
         str | None,
-        typer.Option("--signal", metavar="NAME", help="Which signal it is.", show_default="by its column's name"),
+        typer.Option(
+            "--signal", metavar="NAME", help="The signal that the series measures.", show_default="by its column's name"
+        ),
     ] = None,
-    operator: Annotated[str, typer.Option("--operator", metavar="NAME", help="Of this operator alone.")] = "",
-    region: Annotated[str, typer.Option("--region", metavar="NAME", help="Of this region alone.")] = "",
+    operator: Annotated[str, typer.Option("--operator", metavar="NAME", help="Only this operator.")] = "",
+    region: Annotated[str, typer.Option("--region", metavar="NAME", help="Only this region.")] = "",
     family: Annotated[
         Literal["ipv4", "ipv6"] | None,
-        typer.Option("--family", metavar="ipv4|ipv6", help="Of one address family.", show_default="both, or IPv4"),
+        typer.Option("--family", metavar="ipv4|ipv6", help="Only this address family.", show_default="both, or IPv4"),
     ] = None,
     column: Annotated[
-        str | None, typer.Option("--column", metavar="NAME", help="The column of its values, where there are several.")
+        str | None, typer.Option("--column", metavar="NAME", help="The column of the values, if there are several.")
     ] = None,
     zone: Annotated[
-        str | None, typer.Option("--zone", metavar="+HH:MM", help="The zone of its times, where they name none.")
+        str | None, typer.Option("--zone", metavar="+HH:MM", help="The time zone, if the times name none.")
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option("--where", metavar="COLUMN=VALUE", help="Of such rows alone, where there are several series."),
+        typer.Option("--where", metavar="COLUMN=VALUE", help="Only these rows, if the file has several series."),
     ] = None,
     choose: Choices = None,
     form: Annotated[
-        Literal["table", "json"], typer.Option("--format", metavar="table|json", help="What is printed.")
+        Literal["table", "json"], typer.Option("--format", metavar="table|json", help="Output format.")
     ] = "table",
 ) -> None:
     from shutdownlab.reporting import overlaid

@@ -23,12 +23,12 @@ def cost(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Another gdp, internet_share or users, or value in the scenario; repeatable.",
+            help="Set gdp, internet_share or users, or a value in the scenario; repeatable.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of what is drawn at random.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for everything random.")] = 1,
     form: Annotated[
-        Literal["table", "json"], typer.Option("--format", metavar="table|json", help="What is printed.")
+        Literal["table", "json"], typer.Option("--format", metavar="table|json", help="Output format.")
     ] = "table",
 ) -> None:
     """For example: shutdownlab cost kazakhstan-2022"""

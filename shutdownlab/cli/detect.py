@@ -24,13 +24,14 @@ def detect(
         typer.Option(
             "--noise",
             metavar="PERCENT",
-            help="Of each value, in quiet weeks and all together; left out: the scenario's.",
+            help="Noise of each value, in quiet weeks too.",
+            show_default="the scenario's",
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed for the noise.")] = 0,
     form: Annotated[
         Literal["table", "json", "csv"],
-        typer.Option("--format", metavar="table|json|csv", help="What is printed."),
+        typer.Option("--format", metavar="table|json|csv", help="Output format."),
     ] = "table",
 ) -> None:
     from shutdownlab.reporting import detected

@@ -16,19 +16,17 @@ _SIDE = "A scenario by name, path or REVISION:PATH of git, or the directory of a
 
 def diff(
     old: Annotated[str, typer.Argument(metavar="OLD", help=f"{_SIDE} A REVISION alone is NEW as it was then.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The same.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="As OLD.")],
     choose: Choices = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="PATH=VALUE", help="Another value in NEW, a scenario: what it changes; repeatable."
-        ),
+        typer.Option("--set", metavar="PATH=VALUE", help="Set another value in NEW, a scenario; repeatable."),
     ] = None,
     form: Annotated[
         Literal["table", "json", "junit", "markdown", "github", "sarif"],
-        typer.Option("--format", metavar="table|json|junit|markdown|github|sarif", help="What is printed."),
+        typer.Option("--format", metavar="table|json|junit|markdown|github|sarif", help="Output format."),
     ] = "table",
-    allow: Annotated[bool, typer.Option("--allow", help="End with 0 although something has changed.")] = False,
+    allow: Annotated[bool, typer.Option("--allow", help="Exit with 0 even if something changed.")] = False,
 ) -> None:
     """For example: shutdownlab diff HEAD~1:scenarios/mine.yaml scenarios/mine.yaml"""
     from shutdownlab import comparison

@@ -32,7 +32,7 @@ def explain(
     settings: Settings = None,
     form: Annotated[
         Literal["text", "json", "mermaid"],
-        typer.Option("--format", metavar="text|json|mermaid", help="What is printed."),
+        typer.Option("--format", metavar="text|json|mermaid", help="Output format."),
     ] = "text",
 ) -> None:
     """For example: shutdownlab explain kazakhstan-2022 --at blackout --from kcell/almaty --to telegram"""

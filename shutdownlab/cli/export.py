@@ -14,7 +14,7 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run, finished or not.")],
     to: Annotated[
         Literal["parquet", "csv", "duckdb", "ooni", "mrt"],
-        typer.Option("--to", metavar="parquet|csv|duckdb|ooni|mrt", help="As what."),
+        typer.Option("--to", metavar="parquet|csv|duckdb|ooni|mrt", help="Output format."),
     ],
     output: Annotated[
         Path | None,

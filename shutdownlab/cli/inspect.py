@@ -32,10 +32,11 @@ def inspect(
         ),
     ] = None,
     format_: Annotated[
-        Literal["table", "jsonl"], typer.Option("--format", metavar="table|jsonl", help="How to print flows.")
+        Literal["table", "jsonl"], typer.Option("--format", metavar="table|jsonl", help="Output format.")
     ] = "table",
     seed: Annotated[
-        int, typer.Option("--seed", metavar="NUMBER", help="For what is drawn by chance: the run's, of its captures.")
+        int,
+        typer.Option("--seed", metavar="NUMBER", help="Seed for everything random; for captures of a run, the run's."),
     ] = 0,
     summary: Annotated[
         bool, typer.Option("--summary", help="Count packets and flows instead of listing them.")

@@ -19,14 +19,14 @@ def judge(
         ),
     ],
     format_: Annotated[
-        Literal["table", "jsonl"], typer.Option("--format", metavar="table|jsonl", help="How to print verdicts.")
+        Literal["table", "jsonl"], typer.Option("--format", metavar="table|jsonl", help="Output format.")
     ] = "table",
     rules: Annotated[
         str | None,
         typer.Option(
             "--rules",
             metavar="v0.4|v0.5|v0.5.27",
-            help="Judge all websites by these.",
+            help="Apply these rules to all websites.",
             show_default="those of each measurement's own version",
         ),
     ] = None,

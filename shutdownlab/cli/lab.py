@@ -41,10 +41,10 @@ def lab(
     trust: Trust = False,
     script: Annotated[
         Path | None,
-        typer.Option("--script", metavar="FILE", help="Carry out these commands, a line each; 1 where one fails."),
+        typer.Option("--script", metavar="FILE", help="Run these commands, one per line; exit with 1 if one fails."),
     ] = None,
     web: Annotated[
-        bool, typer.Option("--web", help="The same country on a page in the browser too, as `shutdownlab web` has it.")
+        bool, typer.Option("--web", help="Also serve the country as a page in the browser, as `shutdownlab web` does.")
     ] = False,
 ) -> None:
     """The machine's files are read-only there, except the working directory.
@@ -94,7 +94,7 @@ def exec_(
     at: Annotated[
         list[str] | None,
         typer.Option(
-            "--at", metavar="PHASE", help="The phase whose policies are in force; given again: one after another."
+            "--at", metavar="PHASE", help="The phase whose policies are in force; repeatable: one after another."
         ),
     ] = None,
     all_phases: Annotated[bool, typer.Option("--all-phases", help="In every phase, one after another.")] = False,

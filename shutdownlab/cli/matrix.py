@@ -27,11 +27,11 @@ def matrix(
     scenario: ScenarioName,
     tools: Annotated[
         list[str] | None,
-        typer.Option("--tools", metavar="A,B", help="These tools; repeatable.", show_default="all"),
+        typer.Option("--tools", metavar="A,B", help="Only these tools; repeatable.", show_default="all"),
     ] = None,
     at: Annotated[
         list[str] | None,
-        typer.Option("--at", metavar="PHASE", help="In this phase; repeatable.", show_default="all"),
+        typer.Option("--at", metavar="PHASE", help="Only this phase; repeatable.", show_default="all"),
     ] = None,
     out: NewRun = None,
     choose: Choices = None,
@@ -40,7 +40,7 @@ def matrix(
     datapath: DatapathWish = "auto",
     form: Annotated[
         Literal["table", "json", "markdown"],
-        typer.Option("--format", metavar="table|json|markdown", help="What is printed."),
+        typer.Option("--format", metavar="table|json|markdown", help="Output format."),
     ] = "table",
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what was measured, cell by cell, with what `verify --tools` says.")

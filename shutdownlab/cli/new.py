@@ -33,22 +33,24 @@ def new(
         Literal["country", "scenario", "policy", "profile"],
         typer.Argument(metavar="country|scenario|policy|profile", help="What to write."),
     ],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called; the file is NAME.yaml.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name; the file is NAME.yaml.")],
     operators: Annotated[
         list[str] | None,
         typer.Option(
             "--operator",
             metavar="NAME:ASN[:SHARE][:ACCESS]",
-            help="Of a country: `fixed`, `mobile` or `satellite`; repeatable.",
+            help="An operator of a country: `fixed`, `mobile` or `satellite`; repeatable.",
         ),
     ] = None,
     code: Annotated[
         str | None,
-        typer.Option("--code", metavar="CC", help="A country's two letters (ISO 3166-1).", show_default="ZZ"),
+        typer.Option("--code", metavar="CC", help="The country's two-letter code (ISO 3166-1).", show_default="ZZ"),
     ] = None,
     millions: Annotated[
         float | None,
-        typer.Option("--subscribers", metavar="MILLIONS", help="A country's, in millions.", show_default="10"),
+        typer.Option(
+            "--subscribers", metavar="MILLIONS", help="The country's subscribers, in millions.", show_default="10"
+        ),
     ] = None,
     from_ripe: Annotated[
         list[Path] | None,
@@ -62,7 +64,10 @@ def new(
     topology: Annotated[
         str | None,
         typer.Option(
-            "--country", metavar="COUNTRY", help="A scenario's, by name or path.", show_default="two-operators"
+            "--country",
+            metavar="COUNTRY",
+            help="The scenario's country, by name or path.",
+            show_default="two-operators",
         ),
     ] = None,
     out: Annotated[

@@ -44,7 +44,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="PATH=VALUE",
-        help="Another value in the scenario: policies.blackout.throttle=1mbit; repeatable.",
+        help="Set another value in the scenario: policies.blackout.throttle=1mbit; repeatable.",
     ),
 ]
 
@@ -74,7 +74,9 @@ NewRun = Annotated[
         "--out", readable=False, metavar="DIR", help="A new directory for the results.", show_default="runs/NAME-TIME"
     ),
 ]
-Trust = Annotated[bool, typer.Option("--trust", help="Start the programs that it brings along, inside the sandbox.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Start the programs that the scenario brings along, inside the sandbox.")
+]
 AtPhase = Annotated[str | None, typer.Option("--at", metavar="PHASE", help="Apply the policies of this phase.")]
 
 

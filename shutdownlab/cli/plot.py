@@ -25,7 +25,7 @@ def plot(
     at: Annotated[
         str | None, typer.Option("--at", metavar="PHASE", help="The phase of the map; left out: the worst one.")
     ] = None,
-    width: Annotated[float, typer.Option("--width", metavar="MM", help="How wide it is.", show_default=True)] = 85,
+    width: Annotated[float, typer.Option("--width", metavar="MM", help="The figure's width.", show_default=True)] = 85,
 ) -> None:
     """For example: shutdownlab plot runs/NAME-TIME --what map -o map.pdf"""
     from shutdownlab.reporting.figure.plot import plot as plotted

@@ -13,7 +13,9 @@ from shutdownlab.inspection.vocabulary import profile_names
 
 
 def profiles(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them, in full, with its sources.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Print this one as a file, with its sources.")
+    ] = None,
 ) -> None:
     from shutdownlab.config.writing import to_yaml
     from shutdownlab.inspection.profile import shipped_profile

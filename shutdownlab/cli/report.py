@@ -16,7 +16,9 @@ def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run, finished or not.")],
     other: Annotated[
         Path | None,
-        typer.Argument(metavar="[RUN]", help="With -o, a second run: the page is its, with what differs."),
+        typer.Argument(
+            metavar="[RUN]", help="With -o, a second run: the page shows it, with the differences from the first."
+        ),
     ] = None,
     kind: Annotated[
         str, typer.Option("--as", metavar="NAME", help="Which report; packages add some (docs/extending.md).")
@@ -28,7 +30,7 @@ def report(
             "-o",
             readable=False,
             metavar="FILE.html",
-            help="Write the page: one file, to read and to pass on.",
+            help="Write the report as one HTML file.",
         ),
     ] = None,
 ) -> None:

@@ -14,7 +14,7 @@ from shutdownlab.reporting.progress import Progress
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of a run that did not come to its end.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of an unfinished run.")],
     trust: Trust = False,
 ) -> None:
     from shutdownlab.runner import launch

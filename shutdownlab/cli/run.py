@@ -48,13 +48,13 @@ def run(
     choose: Choices = None,
     settings: Settings = None,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="PHASE", help="Stop after this phase; it is the last one measured.")
+        str | None, typer.Option("--until", metavar="PHASE", help="Stop after measuring this phase.")
     ] = None,
     pcap: Annotated[
         bool, typer.Option("--pcap", help="Record what every switch receives, a pcapng file per switch.")
     ] = False,
     keys: Annotated[
-        bool, typer.Option("--keys", help="Put the TLS secrets of the lab's clients into what --pcap records.")
+        bool, typer.Option("--keys", help="Add the TLS secrets of the lab's clients to the recordings of --pcap.")
     ] = False,
     observe: Annotated[
         bool, typer.Option("--observe", help="Watch the country from abroad too: BGP collector, active probing …")
@@ -80,13 +80,11 @@ def run(
     ] = None,
     junit: Annotated[
         Path | None,
-        typer.Option("--junit", readable=False, metavar="FILE", help="Write the results as JUnit's XML too, for a CI."),
+        typer.Option("--junit", readable=False, metavar="FILE", help="Also write the results as JUnit XML, for CI."),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(
-            "--report", readable=False, metavar="FILE.html", help="Write the report too: one page, to be read."
-        ),
+        typer.Option("--report", readable=False, metavar="FILE.html", help="Also write the report as one HTML file."),
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Compare what was measured, cell by cell, with what `verify` says.")
@@ -105,7 +103,7 @@ def run(
         typer.Option("--keep", help="Leave the country open at the last phase, with the command line of `lab`."),
     ] = False,
     web: Annotated[
-        bool, typer.Option("--web", help="Show it in a browser as it goes on: prints the page's address.")
+        bool, typer.Option("--web", help="Show the run live in a browser: prints the page's address.")
     ] = False,
     trust: Trust = False,
 ) -> None:

@@ -19,22 +19,28 @@ def verify(
     everything: Everything = False,
     choose: Choices = None,
     settings: Settings = None,
-    at: Annotated[str | None, typer.Option("--at", metavar="PHASE", help="This phase alone.")] = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="PHASE", help="Only this phase.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", readable=False, metavar="DIR", help="A new directory for the results, as of a run."),
+        typer.Option(
+            "--out", readable=False, metavar="DIR", help="Write the results to this new directory, as a run does."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that DIR holds.")] = False,
     form: Annotated[
         Literal["table", "json", "junit", "sarif"],
-        typer.Option("--format", metavar="table|json|junit|sarif", help="What is printed."),
+        typer.Option("--format", metavar="table|json|junit|sarif", help="Output format."),
     ] = "table",
     sample: Sample = None,
-    strict: Annotated[bool, typer.Option("--strict", help="What cannot be decided counts as not as expected.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Count cells that cannot be decided as unmet expectations.")
+    ] = False,
     tools: Annotated[
         list[str] | None,
         typer.Option(
-            "--tools", metavar="A,B|all", help="What `matrix` would find of these circumvention tools; repeatable."
+            "--tools",
+            metavar="A,B|all",
+            help="Also work out what `matrix` would find for these circumvention tools; repeatable.",
         ),
     ] = None,
     warn: Annotated[

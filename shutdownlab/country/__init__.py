@@ -1,1 +1,1 @@
-"""A running country, put together from all that it consists of; and what this machine lacks for it."""
+"""A running country, assembled from all its parts, and what this machine lacks to run one."""

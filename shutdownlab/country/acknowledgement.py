@@ -1,4 +1,4 @@
-"""Waiting until a process of a running country says that it does what it was told."""
+"""Waits until a process of a running country confirms that it has applied an order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DEADLINE_S: Final = 15.0
 
 
 def wait_until_applied(process: Forked, serial: int) -> None:
-    """Wait for `Applied` of the message with this serial number, just sent; raises `ServicesNotReady`."""
+    """Waits for `Applied` for the message just sent, by its serial number; raises `ServicesNotReady`."""
     poller = select.poll()
     poller.register(process, select.POLLIN)
     end = time.monotonic() + _DEADLINE_S

@@ -1,4 +1,4 @@
-"""A whole country, running: network, controllers, DPI boxes, delay lines, servers and probe agents. In a sandbox."""
+"""A whole running country: network, controllers, DPI boxes, delay lines, servers and probe agents. In a sandbox."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _WITH_AGENTS = (Role.SUBSCRIBER, Role.CONTROL, Role.SERVERS)
 _BACK_S = 10.0
 _AGAIN_S = 0.25
 _RECENT = 60
-"""Of the decisions of a DPI box, that it tells when it is asked whether it answers."""
+"""How many of its latest decisions a DPI box reports when it is asked whether it answers."""
 _TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
 _STATE_ROOT = "state-root.pem"
 _TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO")
@@ -58,10 +58,11 @@ _TRUST_VARIABLES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NO
 class Country:
     """A running country; `build` makes one.
 
-    `others`: DPI boxes, delay lines, what stands before late resolvers, the recorder; `start_again` makes those that
-    can be replaced anew, by the names of their processes, and `new_controller` a controller, by its operator's.
-    `trusted`: the laboratory's authority, which stands for those that browsers trust; `state_root`: the one that
-    interception of TLS signs by, there once a box intercepts. `took`: seconds that each step needed.
+    `others`: the DPI boxes, delay line, tunnels, processes in front of late resolvers, and recorder. `start_again`:
+    restarts those that can be replaced, by process name; `new_controller`: starts a controller, by its operator's name.
+    `trusted`: certificate of the lab's authority, which stands for those that browsers trust. `state_root`: certificate
+    of the authority that signs intercepted TLS; exists once a box intercepts. `took`: seconds that each step of
+    building took.
     """
 
     plan: Plan
@@ -79,14 +80,14 @@ class Country:
     took: dict[str, float] = field(default_factory=dict)
     watch: Watch = field(default_factory=lambda: Watch({}))
     heard: list[Message] = field(default_factory=list)
-    """What controllers told while they were asked how they are, or a box was started again."""
+    """Messages from controllers that arrived during a health check or the restart of a box."""
     missed: dict[str, int] = field(default_factory=dict)
-    """How many frames each on-path DPI box had never seen when its counters were asked for last."""
+    """How many frames each on-path DPI box, and how many packets the tunnels, had missed at the last check."""
     damage: Damage = NO_DAMAGE
-    """What is broken on purpose: no fault of the run."""
+    """What is broken on purpose, and so no fault of the run."""
 
     def begin_watch(self) -> None:
-        """From now on notice what happens to any process of the country: `examine` tells it."""
+        """Starts watching every process of the country; `examine` reports what happened to them."""
         titles = {process.pid: daemon.title for daemon, process in self.services.watched.items()}
         titles |= {
             process.pid: f"the controller of {name}"
@@ -103,31 +104,34 @@ class Country:
 
     @property
     def carriers(self) -> dict[int, str]:
-        """Whatever carries or answers packets, by process id: what to call it. Agents know of themselves."""
+        """Names of the processes that carry or answer packets, by process id.
+
+        Agents are left out: they measure their own starvation.
+        """
         agents = set(self.agents.pids.values())
         return {pid: title for pid, title in self.watch.processes.items() if pid not in agents}
 
     @property
     def keepers(self) -> frozenset[int]:
-        """Those of them that end connections and begin others in their place, and keep octets meanwhile."""
+        """The carriers that terminate connections and open others in their place, and buffer bytes while they wait."""
         return frozenset(pid for pid, title in self.watch.processes.items() if f"({PROXY}" in title)
 
     @property
     def racers(self) -> dict[str, int]:
-        """The process ids of DPI boxes that are on-path, and so have to be faster than servers, by operator."""
+        """The process ids of the on-path DPI boxes, which must answer before the server does, by operator."""
         carriers = self.carriers
         running = {each.name: each.pid for each in self.others if each.pid in carriers}
         named = {operator: f"{BOX}{box}" for operator, box in self._on_path.items()}
         return {operator: running[name] for operator, name in named.items() if name in running}
 
     def expect(self, damage: Damage) -> None:
-        """From now on this is broken on purpose."""
+        """Sets what is broken on purpose from now on."""
         self.damage = damage
         self.services.expect(damage)
 
     @property
     def _instances(self) -> dict[str, OvsInstance]:
-        """The Open vSwitch instances that should be at work."""
+        """The Open vSwitch instances that should be running."""
         return {n: instance for n, instance in self.net.instances.items() if n not in self.damage.switchless}
 
     def _is_broken(self, process: Forked) -> bool:
@@ -135,14 +139,14 @@ class Country:
         return process.name.removeprefix(BOX) in self.damage.boxes | self.damage.mute_boxes
 
     def start_controller(self, name: str) -> None:
-        """Start a controller that has ended anew: an operator's, or the authority's, to which the run then connects."""
+        """Restarts a controller that has ended: an operator's, or the authority's, to which the run then reconnects."""
         self.controllers.processes[name].wait(None)
         self.controllers.processes[name] = self.new_controller(name)
         if name == AUTHORITY:
             self.authority.connect_again()
 
     def start_box(self, process: Forked) -> bool:
-        """Start a DPI box that has ended anew; whether the controller in command says in time that it has it again."""
+        """Restarts a DPI box that has ended; returns whether it joined the commanding controller again in time."""
         process.wait(None)
         process.close()
         place = self.others.index(process)
@@ -151,12 +155,12 @@ class Country:
         return self._is_back(process.name.removeprefix(BOX))
 
     def faults(self) -> Iterator[str]:
-        """What has gone wrong since it was last asked, a sentence each."""
+        """Yields a sentence for each fault since the last call."""
         yield from self.examine().found
         self.begin_watch()
 
     def examine(self) -> Examination:
-        """What has gone wrong since the watch began. A dead DPI box is replaced, what was stopped goes on."""
+        """Returns what has gone wrong since the watch began; restarts dead DPI boxes and resumes stopped processes."""
         seen = self.watch.examine()
         doubts, lost = list(seen.doubts), [*self.services.died(), *seen.lost]
         lost += self.controllers.died(self.damage.leaderless)
@@ -172,16 +176,17 @@ class Country:
             how = f"{process.name} {ending(process.status)}" + (f": {process.failure}" if process.failure else "")
             if (
                 process.name not in self.start_again or lost
-            ):  # a country that is lost has no controller to tell of a box
+            ):  # a lost country has no controller to report a box's return
                 lost.append(how)
                 continue
             (doubts if self.start_box(process) else lost).append(f"{how}, and was started again")
         return Examination(tuple(doubts), tuple(lost))
 
     def examine_answering(self) -> Examination:
-        """As `examine`; and everything is asked, too, as what lives may hang. Waits up to 12 s for who does not answer.
+        """Like `examine`, and also asks every process for an answer, because a running one may hang.
 
-        Too little memory, room on the disk, or descriptors casts doubt as well.
+        Waits 12 s or more before it reports a process that does not answer as lost. Too little memory, disk space or
+        file descriptors also counts as a doubt.
         """
         seen = self.examine()
         if seen.lost:
@@ -197,7 +202,7 @@ class Country:
         return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))
 
     def _lost_in_tunnels(self) -> Iterator[str]:
-        """Whether the tunnels of those who roam have lost packets for which there was no room."""
+        """Yields a sentence if roaming subscribers' tunnels have dropped packets because their queue was full."""
         for process in self.others:
             if process.name == TUNNELS and (lost := lost_by(process, SOON_S, self.missed.get(TUNNELS, 0))):
                 self.missed[TUNNELS] = self.missed.get(TUNNELS, 0) + lost
@@ -205,18 +210,18 @@ class Country:
 
     @property
     def _switches(self) -> list[Node]:
-        """The switches that should be at work."""
+        """The switches that should be running."""
         nodes = self.plan.network.nodes.values()
         return [node for node in nodes if node.role.is_openflow and node.owner not in self.damage.switchless]
 
     @property
     def _on_path(self) -> dict[str, str]:
-        """The DPI boxes that are on-path, by operator."""
+        """The on-path DPI boxes, by operator."""
         racing = (o for o, profile in self.plan.profiles.items() if profile.placement == "on-path")
         return {operator: self.plan.network.one(Role.DPI_BOX, operator).name for operator in racing}
 
     def _ask_controllers(self) -> tuple[list[str], list[str]]:
-        """Which DPI boxes do not tell their counters to their controllers at once, and which do not at all."""
+        """Returns which DPI boxes, or their controllers, were late to report their counters, and which never did."""
         damage, network = self.damage, self.plan.network
         if AUTHORITY in damage.leaderless:
             return [], []
@@ -232,7 +237,7 @@ class Country:
             self.heard += told
             counted = [message for message in told if isinstance(message, Counters)]
             late += missed_by(counted, self._on_path.values(), self.missed)
-            # Meanwhile packets went past it, or were lost.
+            # While disconnected, packets bypassed it or were lost.
             parted = dict.fromkeys(message.node for message in told if isinstance(message, Parted))
             parted |= dict.fromkeys(message.box for message in told if isinstance(message, BoxJoined))
             late += [f"{name} and its controller had lost each other for a while" for name in parted if name in watched]
@@ -244,10 +249,11 @@ class Country:
         return late, problems
 
     def _rules_lost(self) -> list[str]:
-        """Which switches do not hold as many rules as they have confirmed last: whatever passes them says nothing.
+        """Returns a sentence for each switch whose number of rules is not what it last confirmed.
 
-        A controller that believes them to be there does not put them again. What one of the user's own puts beside
-        them nobody else knows: its switches are not asked.
+        Measurements through such a switch are void. A controller that believes its rules are installed does not install
+        them again. Switches of a user's own controller are skipped, because only that controller knows what it has
+        installed.
         """
         asked = {n.name: self.net.get(n.name) for n in self._switches if n.owner not in self.plan.controllers}
         end = time.monotonic() + SOON_S
@@ -257,14 +263,15 @@ class Country:
             if not asked or time.monotonic() > end or AUTHORITY in self.damage.leaderless:
                 return [f"the switch {n} holds {found[n]} rules, not {self.authority.held[n]}" for n in asked]
             try:
-                self.heard += self.authority.events(_AGAIN_S)  # what leads past a lost box is confirmed a moment later
+                # rules that bypass a lost box are confirmed a moment later
+                self.heard += self.authority.events(_AGAIN_S)
             except ControlError as error:
                 return [str(error)]
 
     def box_counters(self, seconds: float, recent: int = 0) -> dict[str, dict[str, Any]]:
-        """What the DPI boxes have counted, of those that answer within so long. Raises `ControlError`.
+        """Returns the counters of the DPI boxes that answer within `seconds`. Raises `ControlError`.
 
-        recent: how many of its latest decisions each tells beside that.
+        recent: how many of its latest decisions each box adds.
         """
         damage, network = self.damage, self.plan.network
         if AUTHORITY in damage.leaderless:
@@ -275,7 +282,7 @@ class Country:
         return {m.where: dict(m.counters) for m in told if isinstance(m, Counters) and m.counters}
 
     def _is_back(self, box: str) -> bool:
-        """Wait until the controller in command says that it has this box again."""
+        """Waits until the controller in command reports that this box has joined again."""
         end = time.monotonic() + _BACK_S
         while (left := end - time.monotonic()) > 0:
             told = self.authority.events(left)
@@ -285,7 +292,7 @@ class Country:
         return False
 
     def jump(self) -> None:
-        """Scenario time has jumped: resolvers forget what they know, and hosts what they have learnt of their ways.
+        """Follows a jump in scenario time: flushes resolvers' caches and hosts' path MTUs.
 
         Raises `OSError`, pyroute2.NetlinkError.
         """
@@ -293,16 +300,16 @@ class Country:
         path_mtu.forget(self.net, self.plan.network)
 
     def mark(self, text: str, switch: str = "") -> None:
-        """Say what happens now, in the captures, if there are any, of all switches or of one."""
+        """Writes a comment into the captures, if there are any, of all switches or of one."""
         for process in self.others:
             if process.name == RECORDER:
                 mark(process, text, switch)
 
     def finish(self) -> list[Message]:
-        """End DPI boxes, delay lines and the recorder in good order; what they say last: their counters."""
+        """Stops DPI boxes, delay lines and the recorder cleanly; returns their last messages: their counters."""
         said: list[Message] = []
         for process in self.others:
-            if process.name != RECORDER:  # it writes down what the others still send
+            if process.name != RECORDER:  # it records what the others still send
                 process.finish()
         for process in self.others:
             try:
@@ -313,7 +320,7 @@ class Country:
         return said
 
     def described(self) -> dict[str, object]:
-        """What was used to emulate, for a run's manifest."""
+        """Describes the emulation for a run's manifest."""
         netem = self.net.cabling.features.netem
         return {
             "datapath": self.datapath.name,
@@ -328,12 +335,12 @@ class Country:
         }
 
     def environment(self) -> dict[str, str]:
-        """For programs run in a node: the laboratory's certificates are the ones to trust."""
+        """Returns the environment for programs run on a node, which makes them trust the lab's certificates."""
         return os.environ | _trusting(self.trusted, self.state_root)
 
 
 def _held_by(switch: LabSwitch) -> int | str:
-    """How many standing rules it has, or why that is not known."""
+    """Returns the number of standing rules of a switch, or why it is not known."""
     try:
         return standing_rules(switch.management)
     except CountsMissing as missing:
@@ -345,7 +352,7 @@ def _trusting(trusted: Path, state_root: Path) -> dict[str, str]:
 
 
 def _as_subscriber(enter: Callable[[], None], variables: Mapping[str, str]) -> None:
-    """Move a probe agent into its node; what it starts trusts the laboratory's certificates."""
+    """Moves a probe agent into its node; makes its subprocesses trust the lab's certificates."""
     enter()
     os.environ.update(variables)
 
@@ -358,9 +365,9 @@ def _timed(took: dict[str, float], step: str) -> Iterator[None]:
 
 
 def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
-    """Build and start the country; returns when every route, server and agent is there.
+    """Builds and starts a country; returns once every route, server and agent is ready.
 
-    `tell` hears which step is under way. Raises `MachineCannot`, `ServicesNotReady`, `ForkedError`.
+    `tell` is called with the name of each step as it begins. Raises `MachineCannot`, `ServicesNotReady`, `ForkedError`.
     Must be called in a sandbox, from the main thread, before any other thread is started.
     """
     require_sandbox()
@@ -372,7 +379,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         tell("building the network")
         topo = CountryTopo(network, targets=lambda node: tuple(f"tcp:{h}:{p}" for h, p in where.of_switch(node.owner)))
         ca = CertificateAuthority(network.names_hosted(), network.addresses_hosted())
-        trusted = _trust(ca, plan.files)  # before nodes get mount namespaces of their own
+        trusted = _trust(ca, plan.files)  # before nodes get their own mount namespaces
         state_root = plan.files / _STATE_ROOT
         net = EmulatedNetwork(
             topo, datapath=datapath.datapath, log_dir=plan.files / "openvswitch", userspace_delays=plan.degrades
@@ -442,7 +449,7 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
 
 
 def _trust(ca: CertificateAuthority, files: Path) -> Path:
-    """Make the laboratory's authority the only one that programs in the sandbox trust."""
+    """Makes the lab's authority the only one that programs in the sandbox trust."""
     from shutdownlab.system import syscalls
 
     path = files / "ca.pem"
@@ -454,6 +461,6 @@ def _trust(ca: CertificateAuthority, files: Path) -> Path:
 
 @cache
 def ovs_version() -> str:
-    """Of the Open vSwitch that is installed."""
+    """Returns the version of the installed Open vSwitch."""
     printed = subprocess.run(["ovs-vswitchd", "--version"], capture_output=True, text=True, check=False).stdout
     return printed.partition("\n")[0].rpartition(" ")[2]

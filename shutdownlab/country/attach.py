@@ -1,7 +1,7 @@
-"""Another terminal at a lab that runs: `shutdownlab attach`. The other end is `country.porter`.
+"""A further terminal for a running lab: `shutdownlab attach`. The other end is `country.porter`.
 
-At a terminal it is as ssh does it: what runs inside has a terminal made there, whose size follows this one's, and this
-one passes on whatever is typed, Ctrl-C too. Without a terminal it has this process's own streams.
+At a terminal it works like ssh: the program inside gets a pseudo-terminal there, which follows this one's size, and
+this terminal forwards all input, Ctrl-C included. Without a terminal, the program gets this process's own streams.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SIZE: Final = struct.Struct("4H")
 
 
 class NotAttached(Exception):
-    """The lab did not let this terminal in; its text says why. `mistaken`: what was asked for is not there."""
+    """Raised if the lab refuses this terminal; the text says why. `mistaken`: what was asked for does not exist."""
 
     def __init__(self, why: str, *, mistaken: bool = False) -> None:
         super().__init__(why)
@@ -39,7 +39,7 @@ class NotAttached(Exception):
 
 
 def attach(lab: RunningLab, node: str | None = None, argv: Sequence[str] = ()) -> int | None:
-    """Be another terminal of a lab, with its command line, or a program (a shell) on a node; returns its exit code.
+    """Attaches to a lab: to its command line, or to a program (by default a shell) on a node; returns its exit code.
 
     None: the lab has ended meanwhile. Raises `NotAttached`.
     """
@@ -72,7 +72,7 @@ def _at_a_terminal(link: MessageSocket, told: Iterator[Message]) -> int | None:
         with _raw(), _size_followed(terminal):
             _relay(link, terminal)
             status = _status(next(told, None))
-            while polling.wait([terminal], seconds=0) and _passed(terminal, 1):  # what it has written last
+            while polling.wait([terminal], seconds=0) and _passed(terminal, 1):  # its last output
                 pass
             return status
     finally:
@@ -80,7 +80,7 @@ def _at_a_terminal(link: MessageSocket, told: Iterator[Message]) -> int | None:
 
 
 def _relay(link: MessageSocket, terminal: int) -> None:
-    """Pass on what is typed and what is shown, until the lab says something: what runs inside has ended."""
+    """Forwards input and output until a message from the lab arrives: the program inside has ended."""
     watched: list[int] = [0, terminal]
     while True:
         ready = polling.wait([link, *watched])
@@ -93,7 +93,7 @@ def _relay(link: MessageSocket, terminal: int) -> None:
 
 
 def _passed(source: int, sink: int) -> bool:
-    """Pass on what there is to read; False at the end. A terminal that nobody has open any more says EIO."""
+    """Copies what is available; returns False at the end. A terminal that is open nowhere any more fails with EIO."""
     try:
         data = os.read(source, _CHUNK)
         left = memoryview(data)
@@ -105,7 +105,7 @@ def _passed(source: int, sink: int) -> bool:
 
 
 def _messages(link: MessageSocket) -> Iterator[Message]:
-    """What the lab says, until it says no more."""
+    """Yields the lab's messages until it hangs up."""
     try:
         while True:
             yield from link.receive()
@@ -129,9 +129,9 @@ def _status(message: Message | None) -> int | None:
 
 @contextmanager
 def _raw() -> Iterator[None]:
-    """Meanwhile every key of this terminal is passed on as it is."""
+    """Puts this terminal into raw mode, so that every key is forwarded unchanged."""
     before = termios.tcgetattr(0)
-    tty.setraw(0, termios.TCSADRAIN)  # what has been typed meanwhile is kept
+    tty.setraw(0, termios.TCSADRAIN)  # keeps what has been typed meanwhile
     try:
         yield
     finally:

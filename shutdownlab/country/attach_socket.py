@@ -1,8 +1,8 @@
-"""Where a lab at a terminal listens for other terminals of the same user: a Unix socket a lab, outside its sandbox.
+"""The Unix sockets, outside the sandboxes, at which labs listen for further terminals of the same user.
 
-All of a user's are in one directory, /tmp/shutdownlab-UID (of TMPDIR, where that is set), which only that user may
-enter: a directory of that name that is somebody else's, or open to others, is not used. A socket is named by the number
-of the process that `shutdownlab lab` or `run --keep` is, and what it brought up: `4242.kazakhstan-2022`.
+All sockets of a user are in one directory, /tmp/shutdownlab-UID (below TMPDIR, if set), which only that user may enter:
+a directory of that name that belongs to another user, or is open to others, is refused. A socket is named after the
+process id of `shutdownlab lab` or `run --keep` and the scenario or topology: `4242.kazakhstan-2022`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CREDENTIALS: Final = struct.Struct("3i")
 
 
 class UnsafePlace(Exception):
-    """The directory for sockets could be somebody else's; its text says why, and how to fix it."""
+    """Raised if another user could control the socket directory; the text says why, and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,13 @@ class RunningLab:
 
 
 def place() -> Path:
-    """The directory of this user's sockets, whether or not it is there."""
+    """Returns the directory of this user's sockets, whether or not it exists."""
     return Path(tempfile.gettempdir()) / f"shutdownlab-{os.geteuid()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """A socket at which a lab can listen. `descriptor`: -1 where there could be none, and `why`."""
+    """A socket at which a lab can listen. `descriptor`: -1 if it could not be made, and `why`."""
 
     descriptor: int
     why: str = ""
@@ -60,7 +60,10 @@ NOT_OFFERED: Final = Offered(-1, "none was offered")
 
 @contextmanager
 def offered(title: str) -> Iterator[Offered]:
-    """A socket that other terminals find until the end of the block. It listens once the country is up: `listen`."""
+    """Makes a socket that other terminals can find until the context exits.
+
+    `listen` makes it accept connections once the country is up.
+    """
     folder, name = place(), f"{os.getpid()}.{title}"
     with ExitStack() as stack:
         try:
@@ -68,7 +71,7 @@ def offered(title: str) -> Iterator[Offered]:
                 folder.mkdir(mode=0o700)
             at = stack.enter_context(_opened(folder))
             made = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-            _remove(at, name)  # of a process of that number that was killed
+            _remove(at, name)  # left by a killed process with the same id
             made.bind(_within(at, name))
             stack.callback(_remove, at, name)
             found = Offered(made.fileno())
@@ -78,7 +81,7 @@ def offered(title: str) -> Iterator[Offered]:
 
 
 def listen(descriptor: int) -> socket.socket:
-    """The socket that was `offered`, by its descriptor; from now on it takes connections."""
+    """Returns the `offered` socket, by its descriptor, and makes it accept connections."""
     made = socket.socket(fileno=descriptor)
     made.set_inheritable(False)
     made.listen(_BACKLOG)
@@ -86,9 +89,9 @@ def listen(descriptor: int) -> socket.socket:
 
 
 def running_labs() -> tuple[list[RunningLab], list[RunningLab]]:
-    """The labs of this user that listen, and those that will, the oldest first. Raises `UnsafePlace`.
+    """Returns this user's labs that listen, and those that are starting, oldest first. Raises `UnsafePlace`.
 
-    What killed ones have left is removed.
+    Removes the sockets of killed labs.
     """
     listening, coming = [], []
     try:
@@ -105,7 +108,7 @@ def running_labs() -> tuple[list[RunningLab], list[RunningLab]]:
                         coming.append(lab)
                     else:
                         _remove(at, entry.name)
-                except OSError:  # no socket, or one that takes no more
+                except OSError:  # no socket, or one that accepts no more connections
                     continue
                 else:
                     listening.append(lab)
@@ -115,9 +118,9 @@ def running_labs() -> tuple[list[RunningLab], list[RunningLab]]:
 
 
 def lab_named(which: str | None, option: str) -> RunningLab:
-    """The one lab that is meant, by the number of its process or what it brought up; None: the only one there is.
+    """Returns the lab with this process id or title; None: the only one that is running.
 
-    Raises `BadInput`, which lists those there are, and `UnsafePlace`.
+    Raises `BadInput`, which lists the running labs, and `UnsafePlace`.
     """
     labs, coming = running_labs()
     start = "start one in another terminal: `shutdownlab lab NAME`, or `run --keep`"
@@ -135,7 +138,7 @@ def lab_named(which: str | None, option: str) -> RunningLab:
 
 
 def connect(lab: RunningLab) -> socket.socket:
-    """A connection to a lab. Raises `UnsafePlace` where another user listens there, and OSError."""
+    """Connects to a lab. Raises `UnsafePlace` if another user listens there, and OSError."""
     with _opened(lab.path.parent) as at:
         connected = _connected(at, lab.path.name)
     if peer_user(connected) != os.geteuid():
@@ -145,15 +148,17 @@ def connect(lab: RunningLab) -> socket.socket:
 
 
 def peer_user(connected: socket.socket) -> int:
-    """The user id of the process at the other end, as this process's user namespace has it."""
+    """Returns the user id of the process at the other end, as seen in this process's user namespace."""
     told = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return int(_CREDENTIALS.unpack(told)[1])
 
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[int]:
-    """A descriptor of the directory, proven to be this user's own: what is done by it is done there, and not where a
-    link that somebody puts in its place leads."""
+    """Opens the directory and checks that it is this user's own.
+
+    Operations relative to the descriptor stay in that directory, even if its path is replaced by a link meanwhile.
+    """
     try:
         at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -172,7 +177,7 @@ def _opened(folder: Path) -> Iterator[int]:
 
 
 def _within(at: int, name: str) -> str:
-    """A path that fits into a socket's address (108 bytes), however deep the directory is."""
+    """Returns a path short enough for a socket address (108 bytes), however deep the directory is."""
     return f"/proc/self/fd/{at}/{name}"
 
 

@@ -1,10 +1,11 @@
-"""What border routers are ordered to do with packets, in a running country: to discard, to reject and to count them.
+"""Applies to the border routers of a running country what they are to discard, reject and count.
 
-What is discarded on arrival has routes in a table of its own, which only what comes in from the gateway is looked up in
-(RFC 5635, section 3); what is rejected, and what is counted, a table of nftables that is loaded as a whole.
+Packets to discard on arrival have routes in a table of their own, consulted only for packets from the gateway (RFC
+5635, section 3). Packets to reject and to count have an nftables table each, loaded as a whole.
 
-Of packets that they have no route for, all routers can be made to tell each sender each time: Linux does so five times,
-and then once a second (`icmp_ratelimit` is not about these errors), and outcomes would hang on who asked first.
+Border and transit routers can be made to report every packet without a route to its sender. By itself Linux does so
+five times, then once a second (`icmp_ratelimit` does not govern these errors), so outcomes would depend on which probe
+was first.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _TABLE: Final = 100
 _RULE_PRIORITY: Final = 100
 _FAMILIES: Final = {4: 2, 6: 10}
 _NOWHERE: Final = GATEWAY_LAN[0].network_address + 2**14 - 2
-"""Nobody's address, through which the packets go that have no other route."""
+"""An unused address: the next hop of the packets that have no other route."""
 _UNROUTED: Final = f"""table inet unrouted {{
   chain forward {{
     type filter hook forward priority filter; policy accept;
@@ -44,9 +45,11 @@ _UNROUTED: Final = f"""table inet unrouted {{
 _LAST, _ONLINK = 2**32 - 1, 4
 _TABLES_MISSING: Final = "use a kernel with CONFIG_IP_MULTIPLE_TABLES"
 _TRANSLATED: Final = 20 + 8
-"""Octets by which an IPv4 packet that a subscriber of IPv6 alone sends, or has sent to him, is longer once translated:
-what an IPv6 header has more, and one for fragments (RFC 7915, 4.1; Android's clatd takes off the same). Where its own
-MTU is not as much less, a page hangs on whether "fragmentation needed" comes to its server, and is still known there.
+"""By how many bytes translation lengthens an IPv4 packet from or to a subscriber with IPv6 only.
+
+That is the larger IPv6 header and a fragment header (RFC 7915, 4.1; Android's clatd subtracts the same). Unless the
+subscriber's own MTU is that much smaller, a page depends on whether "fragmentation needed" reaches its server, and
+whether the server still remembers it.
 """
 _TUN_MISSING: Final = "sudo modprobe tun, and let ordinary users open /dev/net/tun"
 _NFT_MISSING: Final = (
@@ -56,19 +59,22 @@ _NFT_MISSING: Final = (
 
 @dataclass(slots=True)
 class Borders:
-    """The border routers of a country, as the last orders have left them."""
+    """The border routers of a country, as the last orders have configured them."""
 
     net: EmulatedNetwork
     network: Network
     _nulled: frozenset[Nulled] = frozenset()
     _rules: dict[str, str] = field(default_factory=dict)
-    """Of nftables, by operator."""
+    """The nftables rules, by operator."""
     _counting: set[str] = field(default_factory=set)
     """The operators whose routers count."""
     _tell: bool = False
 
     def tell(self) -> None:
-        """From now on, have every router tell of each IPv4 packet that it has no route for; raises `MachineCannot`."""
+        """Makes border and transit routers report each IPv4 packet for which they have no route.
+
+        Raises `MachineCannot`.
+        """
         if self._tell:
             return
         self._tell = True
@@ -82,7 +88,7 @@ class Borders:
                     netlink.route("add", dst="0.0.0.0/0", **nowhere)
 
     def discard(self, wanted: Damage) -> None:
-        """Have the routers discard exactly what is null-routed; raises `MachineCannot`."""
+        """Makes the routers discard exactly what `wanted` null-routes; raises `MachineCannot`."""
         if wanted.nulled == self._nulled:
             return
         changed = {each.operator for each in wanted.nulled ^ self._nulled}
@@ -99,8 +105,9 @@ class Borders:
         interface = node.port_for("intl").name
         with self._namespace(operator).netlink() as netlink:
             try:
-                for prefix, kind in sorted(now - before):  # what spares sorts anywhere: no rule leads here yet, or
-                    netlink.route("replace", dst=prefix, type=kind, table=_TABLE)  # the longer one counts in a moment
+                for prefix, kind in sorted(now - before):  # the order of exceptions is free: no rule leads here yet, or
+                    # the longer prefix is added in a moment
+                    netlink.route("replace", dst=prefix, type=kind, table=_TABLE)
                 for prefix, kind in sorted(before - now):
                     if prefix not in {p for p, _ in now}:
                         netlink.route("del", dst=prefix, type=kind, table=_TABLE)
@@ -114,7 +121,7 @@ class Borders:
                 raise MachineCannot("null-route at a border router", why, _TABLES_MISSING) from error
 
     def reject(self, operator: str, rejected: Iterable[Rejected]) -> None:
-        """Have an operator's router reject exactly this; raises `MachineCannot`."""
+        """Makes an operator's router reject exactly this; raises `MachineCannot`."""
         rules = rejections.ruleset(rejected)
         if rules == self._rules.get(operator, rejections.ruleset(())):
             return
@@ -122,7 +129,7 @@ class Borders:
         self._rules[operator] = rules
 
     def count(self, operator: str, counted: Sequence[Counted]) -> None:
-        """Have an operator's router count exactly this, from nothing on; raises `MachineCannot`."""
+        """Makes an operator's router count exactly this, starting from zero; raises `MachineCannot`."""
         if not counted and operator not in self._counting:
             return
         load(self._namespace(operator), counting.ruleset(counted), "count packets at a border router")
@@ -134,9 +141,9 @@ class Borders:
 
 
 def translate(net: EmulatedNetwork, network: Network) -> None:
-    """Have border routers translate the addresses of whom a carrier-grade NAT is for; raises `MachineCannot`.
+    """Makes border routers translate addresses for the groups behind a carrier-grade NAT; raises `MachineCannot`.
 
-    Segments that a DPI box forges, or that come after a forged end, are translated as well.
+    Segments forged by a DPI box, or following a forged end of a connection, are translated too.
     """
     for node in network.by_role(Role.BORDER):
         if rules := translation.ruleset(network, node):
@@ -146,7 +153,7 @@ def translate(net: EmulatedNetwork, network: Network) -> None:
 
 
 def join_translators(net: EmulatedNetwork, network: Network) -> None:
-    """Give those who are behind a NAT64, and their border routers, the interface of a translator, and routes to it.
+    """Gives subscribers behind a NAT64, and their border routers, a translator's interface and routes to it.
 
     The translators themselves are servers (`servers.translators`). Raises `MachineCannot`.
     """
@@ -155,7 +162,7 @@ def join_translators(net: EmulatedNetwork, network: Network) -> None:
         if not groups:
             continue
         blocks = [block for vantage, _ in groups for block in vantage.subnets if isinstance(block, IPv4Network)]
-        # A group's /24 is on its line's link, too: its halves are the narrower.
+        # The link has a route for the group's whole /24, so its halves take precedence.
         halves = [(str(half), None) for block in blocks for half in block.subnets(1)]
         _join(net.get(border.name).namespace, [], [*halves, (str(groups[0][1]), None)])
         for vantage, standing in groups:
@@ -170,7 +177,7 @@ def join_translators(net: EmulatedNetwork, network: Network) -> None:
 
 
 def _join(namespace: Namespace, addresses: Sequence[str], routes: Sequence[tuple[str, int | None]]) -> None:
-    """A translator's interface, with addresses and what is sent there, each with its MTU where that is less."""
+    """Makes a translator's interface with its addresses and routes, each with its MTU if that is smaller."""
     name = translators.INTERFACE
     try:
         with namespace.netlink() as netlink:
@@ -189,13 +196,13 @@ def _join(namespace: Namespace, addresses: Sequence[str], routes: Sequence[tuple
 
 
 def _routes(nulled: Nulled) -> Iterator[tuple[str, str]]:
-    """Its routes: `throw` sends what is spared on to the next table."""
+    """Yields the routes for a null-routed prefix: `throw` passes exceptions on to the next table."""
     yield str(nulled.prefix), "blackhole"
     yield from ((str(prefix), "throw") for prefix in nulled.spared)
 
 
 def load(namespace: Namespace, rules: str, need: str) -> None:
-    """Have the kernel take rules of nftables; raises `MachineCannot`, which says for what they are needed."""
+    """Loads nftables rules into the kernel; raises `MachineCannot`, which names the `need` for them."""
     try:
         process = namespace.spawn(
             ["nft", "-f", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True

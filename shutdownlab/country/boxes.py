@@ -1,4 +1,4 @@
-"""What watches, holds up and records packets in a country: DPI boxes, delay lines, the recorder; what each is told."""
+"""Starts what inspects, delays and records packets in a country: DPI boxes, delay lines, the recorder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shutdownlab.system.child_process import Forked
 
 
 def begin_recorder(plan: Plan, net: EmulatedNetwork) -> Forked:
-    """What writes the captures, at every switch."""
+    """Starts the process that writes the captures of every switch."""
     assert plan.pcap is not None
     taps = [
         Tap(
@@ -36,7 +36,7 @@ def begin_recorder(plan: Plan, net: EmulatedNetwork) -> Forked:
 
 
 def begin_relay(net: EmulatedNetwork, seed: int) -> Forked | None:
-    """What delays packets where the kernel can't; None where no line needs it."""
+    """Starts the process that delays packets where the kernel cannot; None if no line needs it."""
     lines = [
         DelayedLink(line.if_a, line.namespace.path, line.if_a, line.if_b, line.delay_ms, loss=line.loss, hops=line.hops)
         for line in net.delay_lines
@@ -47,7 +47,7 @@ def begin_relay(net: EmulatedNetwork, seed: int) -> Forked | None:
 def box_spec(
     plan: Plan, net: EmulatedNetwork, where: ControllerAddresses, trusted: Path, root: Path, operator: str
 ) -> BoxSpec:
-    """What an operator's DPI box is started with, once its node can reach controllers."""
+    """Returns the settings of an operator's DPI box, after connecting its node to the management network."""
     node: LabHost = net.get(plan.network.one(Role.DPI_BOX, operator).name)
     assert net.management is not None
     net.management.join(node.namespace)
@@ -66,6 +66,6 @@ def box_spec(
 
 
 def _controls(network: Network, operator: str) -> Iterator[Address]:
-    """The addresses of an operator's subscribers whose packets its box passes on unseen."""
+    """Yields the addresses of an operator's subscribers whose packets its box passes uninspected."""
     for _, vantage in network.vantages_of(operator):
         yield from network.control_addresses(vantage.id)

@@ -1,4 +1,4 @@
-"""What can break under a running country that is no mistake of the program's, and how it is told."""
+"""Failures of a running country that are no bug of the program, and how they are reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shutdownlab.system.child_process import ForkedError
 from shutdownlab.system.limits import limit_reached
 
 BREAKAGES = (ControlError, ServicesNotReady, ForkedError, AgentError, OSError)
-"""Processes that died or did not start, orders that nobody carried out, files that cannot be written."""
+"""Processes that died or did not start, orders that were not carried out, files that cannot be written."""
 
 _TRACEBACK = "Traceback (most recent call last):"
 _FRAME = re.compile(r' +File "(?P<file>[^"]+)", line (?P<line>\d+)')
@@ -26,7 +26,7 @@ _NOT_THE_USERS = (
 
 
 def lines_of(error: BaseException) -> list[str]:
-    """What broke, a line each; of a Python traceback only how it ended."""
+    """Returns the lines that describe an error; of a Python traceback only the last."""
     text = str(error) or repr(error)
     if isinstance(error, ServicesNotReady):
         text = "\n".join(error.problems)
@@ -37,14 +37,16 @@ def lines_of(error: BaseException) -> list[str]:
 
 
 def with_limit(text: str, error: BaseException | None) -> str:
-    """`text`, which tells of `error`, with the limit of this process that it comes from."""
+    """Returns `text`, which describes `error`, with the limit of this process that caused it, if one did."""
     limit = limit_reached(error) if isinstance(error, OSError) and error.errno != errno.ENOSPC else ""
     return f"{text} ({limit})" if limit else text
 
 
 def brief(text: str) -> str:
-    """`text` with every traceback in it cut down to its last line, and where in a file of the user's own it came to
-    that: the whole of it is in the logs."""
+    """Returns `text` with every traceback reduced to its last line and the user's own file and line that raised it.
+
+    The logs have the full tracebacks.
+    """
     kept: list[str] = []
     inside, where = False, ""
     for line in text.splitlines():

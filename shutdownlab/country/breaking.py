@@ -1,7 +1,7 @@
-"""Breaks a running country where a scenario says so, and mends it: real processes, interfaces and routes.
+"""Breaks a running country as its scenario demands, and repairs it: real processes, interfaces and routes.
 
-The kernel knows a cut cable by a port that is down, BGP by a session that is lost. A session's hold timer (30 s) is not
-waited for, as the clock of a scenario jumps from phase to phase: whoever still holds a lost one starts it again.
+The kernel detects a cut cable by a port that is down, BGP by a lost session. A session's hold timer (30 s) is not
+waited for, because scenario time jumps from phase to phase: a router that still holds a lost session restarts it.
 """
 
 from __future__ import annotations
@@ -52,26 +52,26 @@ _BLACKHOLE: Final = "blackhole"
 
 
 class BeyondMending(Exception):
-    """What has been broken can be had whole in another country only; says what it is."""
+    """Raised for damage that only another country can undo; the text names it."""
 
 
 @dataclass(slots=True)
 class Breaker:
-    """Keeps a country as broken as a phase wants it."""
+    """Keeps a country as broken as a phase requires."""
 
     country: Country
     network: Network
     _faults: dict[str, DeclaredFault] = field(default_factory=dict)
     _ports: set[tuple[str, str]] = field(default_factory=set)
-    """Switch and port: those that are down."""
+    """The ports that are down, as (switch, port)."""
     _told: Damage = NO_DAMAGE
-    """What BGP has been changed to."""
+    """The routing changes now in force in BGP."""
     _once_contested: frozenset[IpPrefix] = frozenset()
-    """Prefixes that somebody has hijacked, leaked or announced in parts, now or before."""
+    """Prefixes that have ever been hijacked, leaked or announced in parts."""
     _lies: dict[VantageId, Lies] = field(default_factory=dict)
-    """What resolvers say to whom."""
+    """The answers configured for each group in its resolver."""
     _muted: set[str] = field(default_factory=set)
-    """The controllers that nobody hears."""
+    """The controllers whose messages are dropped."""
     borders: Borders = field(init=False)
 
     lines: Lines = field(init=False)
@@ -84,9 +84,9 @@ class Breaker:
         self.late = LateResolvers(self.country.net, self.network, {each.name: each for each in self.country.others})
 
     def become(self, faults: Mapping[str, DeclaredFault], *, anew: bool = True) -> None:
-        """Mend what is broken no more, break what is, and wait until everybody knows it.
+        """Repairs faults that have ended, causes new ones, and waits until all routers and servers have adapted.
 
-        `anew`: what is to be started again is, too. Raises `BeyondMending`, and what starting and waiting raise.
+        `anew`: whether to carry out the faults' `restart`. Raises `BeyondMending`, and what starting and waiting raise.
         """
         gone = [fault for name, fault in self._faults.items() if name not in faults]
         if any(fault.dead.switches for fault in gone):
@@ -111,9 +111,10 @@ class Breaker:
         self.country.begin_watch()
 
     def carry_out(self, held: Callable[[str], Mapping[str, Policy]], apps: Mapping[str, App]) -> None:
-        """Have routers and resolvers do what the policies want that each operator carries out, and wait until all know.
+        """Makes routers and resolvers carry out each operator's policies, and waits until all have.
 
-        Raises what waiting does, `OSError` and `MachineCannot`.
+        `held`: the policies that an operator carries out, by its name. Raises what waiting does, `OSError` and
+        `MachineCannot`.
         """
         wanted = routing.route_changes(self.network, held)
         told = {v.id: lies_to(v, apps, held(v.id.operator)) for v in self.network.vantages}
@@ -131,7 +132,7 @@ class Breaker:
         self.late.become(told, self.country.damage)
 
     def reroute(self, wanted: Damage) -> None:
-        """Have operators announce, and pass on, just what is wanted, and wait until all routers have heard of it.
+        """Makes operators announce and pass on exactly what is wanted, and waits until all routers have converged.
 
         Raises what waiting does.
         """
@@ -148,14 +149,14 @@ class Breaker:
         for node in (self.network.one(Role.BORDER, name) for name in changed):
             daemon = self.country.services.find("bird", node.name)
             (daemon.directory / CONFIG_FILE).write_text(bird_config(self.network, node, wanted))
-            if node.name not in damage.routers:  # else it reads it when it starts
+            if node.name not in damage.routers:  # a stopped router reads it when it starts
                 assert daemon.control is not None, "every bird has one"
                 birdc.ask(daemon.control, "configure")
         self._let_routers_know(damage)
         self.country.services.wait_ready()
 
     def lie(self, wanted: Mapping[VantageId, Lies]) -> None:
-        """Have operators' resolvers say to each subscriber group what is wanted; one that hangs is not told.
+        """Configures resolvers' false answers to each subscriber group; skips a resolver that hangs.
 
         Raises `OSError`.
         """
@@ -184,10 +185,10 @@ class Breaker:
     def _mend(
         self, gone: Collection[DeclaredFault], staying: Collection[DeclaredFault], coming: Collection[DeclaredFault]
     ) -> None:
-        """Everything of faults that are gone is there again, but for what another fault has broken, or is about to.
+        """Restores what the ended faults broke, except what other faults still break or are about to.
 
-        A controller that is back learns of the latest order, and obeys it: before whoever gives orders can break. One
-        that another fault takes away at once is not back in between.
+        A controller that returns receives the latest order and obeys it before the authority can fail. A controller
+        that another fault removes at once is not restored in between.
         """
         others = [*staying, *coming]
         away = {name for fault in others for name in fault.lone_controllers}
@@ -210,7 +211,7 @@ class Breaker:
                     strike(pid, signal.SIGCONT)
                 for daemon in self._daemons(Parts(routers=parts.routers)):
                     assert daemon.control is not None, "every bird has one"
-                    birdc.ask(daemon.control, "configure")  # routes may have been withdrawn meanwhile
+                    birdc.ask(daemon.control, "configure")
         still = damage_of(self.network, gone) & damage_of(self.network, coming)
         damage = damage_of(self.network, staying) | still | self._told
         self.country.expect(damage)
@@ -219,7 +220,7 @@ class Breaker:
             self.country.authority.order_again(damage)
 
     def _start_again(self, parts: Parts) -> None:
-        """Whatever of these still lives is killed first."""
+        """Restarts these parts, after killing any that still run."""
         for pid in self._processes(parts):
             strike(pid, signal.SIGKILL)
         for name in sorted(parts.controllers, key=AUTHORITY.__ne__):
@@ -229,12 +230,12 @@ class Breaker:
         for daemon in list(self._daemons(parts)):
             self.country.services.processes[daemon].wait()
             self.country.services.start_again(daemon)
-            if daemon.name == "unbound":  # it knows of no lies
+            if daemon.name == "unbound":  # a new resolver has no lies configured
                 owner = self.network.nodes[daemon.node].owner
                 self._lies = {there: lies for there, lies in self._lies.items() if there.operator != owner}
 
     def _processes(self, parts: Parts) -> Iterator[int]:
-        """The processes of parts that can be started again, by id; those that have ended are left out."""
+        """Returns the ids of the running processes of these parts, of those that can be restarted."""
         running = self.country.services.processes
         pids = [running[daemon].pid for daemon in self._daemons(parts) if running[daemon].poll() is None]
         controllers = self.country.controllers.processes
@@ -257,9 +258,9 @@ class Breaker:
                 yield daemon
 
     def _mute(self, names: Iterable[str]) -> None:
-        """What these controllers, and no others, send to switches and boxes goes nowhere.
+        """Drops what exactly these controllers send to switches and boxes.
 
-        Other controllers and the run speak with them within the sandbox, which is another way.
+        Other controllers and the run still reach them, over another path within the sandbox.
         """
         wanted = set(names)
         for name in self._muted ^ wanted:
@@ -282,7 +283,7 @@ class Breaker:
     # -- cables -------------------------------------------------------------------------------------------------------
 
     def _set_ports(self, damage: Damage) -> None:
-        """The ports of what is cut are down, those of the rest are up."""
+        """Takes down the ports of links that are cut, and brings up those of the rest."""
         wanted = {end for link in self._dead_links(damage) for end in self._ends(link)}
         for node, port in self._ports ^ wanted:
             self._set_port(node, port, "down" if (node, port) in wanted else "up")
@@ -294,22 +295,22 @@ class Breaker:
                 yield link
 
     def _ends(self, link: Link) -> Iterator[tuple[str, str]]:
-        """Its ends at switches: whoever is at the other one loses the carrier, and keeps addresses and routes.
+        """Yields a link's ends at switches: the other end loses the carrier and keeps its addresses and routes.
 
-        Between two routers it is the first one's.
+        Between two routers it is the first one's end.
         """
         switches = [end for end in (link.a, link.b) if self.network.nodes[end.node].role in _SWITCHES]
         yield from ((end.node, end.port) for end in switches or (link.a,))
 
     def _set_port(self, node: str, port: str, state: str) -> None:
         interface = self.country.net.get(node).nameToIntf.get(port)
-        if interface is not None and hasattr(interface, "index"):  # else a patch port: both its switches are dark
+        if interface is not None and hasattr(interface, "index"):  # a patch port has none: both its switches are dark
             interface.ifconfig(state)
 
     # -- routing ------------------------------------------------------------------------------------------------------
 
     def _let_routers_know(self, damage: Damage) -> None:
-        """Sessions that cannot be up are started again where they still are, until they and their routes are gone."""
+        """Restarts sessions that cannot be up but still are, until they and their routes are gone."""
         if not damage and not self._once_contested:
             return
         alive = {n.name: n for n in routing.routers(self.network) if n.name not in damage.routers}
@@ -336,7 +337,7 @@ class Breaker:
                 for session in lost[name] & up:
                     birdc.ask(control, f"restart {session}")
                 there = birdc.best_routes(control, 4) | birdc.best_routes(control, 6)
-            except OSError as error:  # it has just been started
+            except OSError as error:  # bird has just been started
                 yield f"bird on {name}: {error}"
                 continue
             if lost[name] & up:
@@ -359,7 +360,7 @@ class Breaker:
                     yield f"bird on {name}: {found or 'no route'} to {prefix}, not {wanted}"
 
     def _route_wanted(self, routes: Routes, node: Node, prefix: IpPrefix) -> birdc.BestRoute | None:
-        """What a router should have of a prefix that is contested, or was, once all have heard of it."""
+        """Returns the route that a router should have to a prefix that is or was contested, after convergence."""
         heard = routes.selected(node.owner, prefix)
         if heard is None:
             return None
@@ -381,14 +382,14 @@ _SWITCHES: Final = {Role.ACCESS_SWITCH, Role.DPI_SWITCH, Role.GATEWAY_SWITCH, Ro
 
 
 def strike(pid: int, blow: int) -> None:
-    """Send a signal to a process and all that it has forked; those that are gone already are no matter."""
+    """Sends a signal to a process and all its descendants; ignores those that have ended."""
     for each in _tree(pid):
         with suppress(ProcessLookupError):
             os.kill(each, blow)
 
 
 def _tree(pid: int) -> list[int]:
-    """A process and its descendants, parents first."""
+    """Returns the ids of a process and its descendants, parents first."""
     found = [pid]
     for each in found:
         with suppress(OSError):

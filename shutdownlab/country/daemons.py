@@ -1,4 +1,4 @@
-"""The daemons of a country as this machine has them: their versions, and those that were tested."""
+"""The versions of the daemons on this machine, and those that were tested."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _ASK: Mapping[str, str] = {
     "kamailio": "-v",
     "openvpn": "--version",
 }
-"""What each daemon is asked for its version with; tayga tells none."""
+"""The option with which each daemon prints its version; tayga has none."""
 _PATIENCE_S = 10.0
 
 
 def versions() -> dict[str, str]:
-    """The version of every daemon that is installed and tells one, by its program's name."""
+    """Returns the version of every installed daemon that prints one, by its program's name."""
     found = {}
     for daemon, option in _ASK.items():
         program = shutil.which(daemon) or shutil.which(daemon, path=SYSTEM_PROGRAMS)
@@ -43,7 +43,7 @@ def versions() -> dict[str, str]:
 
 
 def tested_versions() -> dict[str, dict[str, str]]:
-    """By distribution, the versions of the daemons with which the tests have passed."""
+    """Returns the versions of the daemons with which the tests have passed, by distribution."""
     read: dict[str, dict[str, str]] = yaml.safe_load((files("shutdownlab.country") / "tested.yaml").read_text())
     return read
 

@@ -1,4 +1,4 @@
-"""What this machine offers the laboratory: kernel, namespaces, programs. Found by trying, for `shutdownlab doctor`."""
+"""What this machine offers the lab: kernel, namespaces, programs. Found by trying, for `shutdownlab doctor`."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _PROGRAMS = {
     "ping": "iputils-ping",
 }
 _ONLY_FOR = {"tayga": "countries with `nat64`"} | dict.fromkeys(("curl", "tcpdump", "iperf3"), "your own experiments")
-"""What most do without, and what it is for."""
+"""Optional programs, and what each is for."""
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked for. `verdict`: there, replaced by something else, or missing. `mend`: how to get it."""
+    """One item checked. `verdict`: present, replaced by an alternative, or missing. `mend`: how to get it."""
 
     what: str
     verdict: Literal["ok", "instead", "missing"]
@@ -40,7 +40,7 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """Look at everything; what is tried in a sandbox leaves nothing behind."""
+    """Checks everything; trials run in a sandbox and leave nothing behind."""
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding("Python", "ok", python)
     if words.COMPILED:
@@ -118,7 +118,7 @@ def _tried_inside() -> dict[str, Any]:
 
 
 def inside(_payload: Mapping[str, object]) -> int:
-    """In the sandbox: what its kernel lets it do, as JSON on standard output."""
+    """Runs in the sandbox: prints what its kernel permits, as JSON."""
     from shutdownlab.network.datapath import kernel_obstacle
     from shutdownlab.system.features import KernelFeatures
 

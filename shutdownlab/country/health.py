@@ -1,7 +1,7 @@
-"""Whether everything that the emulated country consists of is alive and at work: a fault of ours is no verdict.
+"""Checks that every process of the emulated country is alive and running: a failure of ours is no verdict.
 
-A process that was stopped for a moment and goes on leaves little trace. Of our own children the kernel remembers it
-(waitid(2)); what they have forked themselves is looked at again and again while a phase is measured.
+A process that is stopped for a moment and then continues leaves little trace. For our own children the kernel records
+it (waitid(2)); their children are sampled while a phase is measured.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from dataclasses import dataclass, field
 from typing import Final
 
 EVERY_S: Final = 0.1
-"""Between two looks. A pause shorter than this costs a probe nothing: the patience of its first try is far longer."""
+"""Sampling interval. A shorter pause does not matter to a probe: the timeout of its first try is far longer."""
 
 _STOPPED: Final = frozenset({b"T", b"t"})
 _ENDED: Final = frozenset({b"", b"Z", b"X"})
-"""States in /proc/PID/stat (proc(5)); "" of a process that is gone."""
+"""States in /proc/PID/stat (proc(5)) of stopped and of ended processes; "" if the process no longer exists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What has gone wrong since the last one, a sentence each.
+    """What has gone wrong since the last examination, a sentence each.
 
-    doubts: what is mended already; whatever was measured meanwhile says nothing and can be measured again.
-    lost: what cannot be mended while the country stands.
+    doubts: faults that are already repaired; measurements made meanwhile are void and can be repeated. lost: faults
+    that cannot be repaired in this country.
     """
 
     doubts: tuple[str, ...] = ()
@@ -35,16 +35,16 @@ class Examination:
 
     @property
     def found(self) -> tuple[str, ...]:
-        """All of it."""
+        """All of it, `lost` first."""
         return (*self.lost, *self.doubts)
 
 
 @dataclass(slots=True)
 class Watch:
-    """Notices processes of this sandbox that are stopped, or end, and lets stopped ones go on.
+    """Notices processes of this sandbox that are stopped or end, and resumes stopped ones.
 
-    titles: what to call our children, by process id. forking: those of them that fork a process for each client, whose
-    end is in order.
+    titles: names of our children, by process id. forking: those of them that fork a process for each client, whose end
+    is normal.
     """
 
     titles: Mapping[int, str]
@@ -54,7 +54,7 @@ class Watch:
     _next: float = 0.0
 
     def begin(self) -> None:
-        """From now on: let go on what is stopped, forget what was, and learn which processes there are."""
+        """Starts afresh: resumes stopped processes, forgets past stops, and learns which processes exist."""
         for pid in self._changed_children():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
@@ -63,7 +63,7 @@ class Watch:
         self.learn()
 
     def learn(self) -> None:
-        """Know of the processes that our children have forked since, too: an order may have a box start its proxy."""
+        """Adds the processes that our children have forked since: an order may make a box start its proxy."""
         own = os.getpid()
         for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):  # noqa: PTH208 - every phase
             name, _, parent = _stat(pid)
@@ -72,11 +72,11 @@ class Watch:
 
     @property
     def processes(self) -> dict[int, str]:
-        """All that is watched, by process id: what to call it."""
+        """Names of all watched processes, by process id."""
         return {**self.titles, **self._grandchildren}
 
     def look(self) -> None:
-        """See whether any process that our children have forked is stopped; at most every 0.1 s."""
+        """Samples whether any process that our children forked is stopped; at most every 0.1 s."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -86,7 +86,7 @@ class Watch:
                 self._stopped[pid] = title
 
     def examine(self) -> Examination:
-        """What was stopped since `begin` and goes on now, and which of the grandchildren have ended."""
+        """Returns which processes were stopped since `begin` (and resumes them), and which grandchildren have ended."""
         self._next = 0.0
         self.look()
         self._stopped |= self._changed_children()
@@ -99,7 +99,7 @@ class Watch:
         return Examination(doubts, lost)
 
     def _changed_children(self) -> dict[int, str]:
-        """Our children that were stopped, or were and go on, since this was last asked."""
+        """Returns our children that were stopped or resumed since the last call."""
         found: dict[int, str] = {}
         while True:
             try:
@@ -109,12 +109,12 @@ class Watch:
             if seen is None:
                 return found
             title = self.titles.get(seen.si_pid)
-            if title is not None:  # else a program that a user runs
+            if title is not None:  # other children are programs that a user runs
                 found[seen.si_pid] = title
 
 
 def _stat(pid: int) -> tuple[str, bytes, int]:
-    """A process's short name, its state, and its parent's id; no name and no state where there is none."""
+    """Returns a process's short name, state and parent's id; ("", b"", 0) if it does not exist."""
     try:
         descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
     except OSError:
@@ -125,6 +125,6 @@ def _stat(pid: int) -> tuple[str, bytes, int]:
         return "", b"", 0
     finally:
         os.close(descriptor)
-    name, _, rest = text.partition(b"(")[2].rpartition(b")")  # the name may have any bytes in it
+    name, _, rest = text.partition(b"(")[2].rpartition(b")")  # the name may contain any bytes
     state, parent, *_ = rest.split()
     return name.decode(errors="replace"), state, int(parent)

@@ -1,4 +1,4 @@
-"""A lab: an emulated country that a program has at hand. The program's end; the country itself is in a sandbox."""
+"""A lab: an emulated country that a program controls. This is the program's end; the country runs in a sandbox."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 
 _ANSWER_S: Final = 60.0
 _ORDER_S: Final = 3600.0
-"""An order is given up by the lab itself, once nobody gets on with it; until then it is waited for, be it a big one."""
+"""The lab itself gives up an order that makes no progress; until then it is waited for, however large it is."""
 _MEASURE_S: Final = 900.0
-"""A probe is tried four times, and waits for others and for a slow machine."""
+"""A probe is tried up to four times, and waits for other probes and for a slow machine."""
 _TAIL: Final = 4000
 _BY_HAND: Final = "by hand"
 
 
 class Lab:
-    """An emulated country, up and running, until `close` or the end of its `with` block. `shutdownlab.lab` makes one.
+    """An emulated country, running until `close` or the end of its `with` block. Made by `shutdownlab.lab`.
 
     Nodes are named as in the drawing (`shutdownlab check NAME --graph FILE.svg`): `retn-servers`; vantage points also
-    by their id: `kcell/almaty`, `kcell/almaty/government`. A name that is not there raises `BadInput`, which says what
-    was meant. Whatever asks the country raises `LabEnded`, with what ended it, when it is no more.
+    by their id: `kcell/almaty`, `kcell/almaty/government`. An unknown name raises `BadInput`, which suggests what was
+    meant. Every method that needs the country raises `LabEnded`, with the reason, once it has ended.
 
-    plan: what was brought up. datapath: Open vSwitch's, `kernel` or `userspace`, and why. Any thread may call.
+    plan: what was brought up. datapath: Open vSwitch's, `kernel` or `userspace`, and why. Thread-safe.
     """
 
     def __init__(self, plan: LabPlan, offered: int = -1) -> None:
-        """See `lab`. offered: the descriptor of a socket at which other terminals are let in."""
+        """See `lab`. offered: file descriptor of a socket at which other terminals may attach."""
         self.plan = plan
         self._at, self._active = plan.at, plan.active_in(plan.at)
         self._broken = self._broken_in(plan.at)
@@ -68,12 +68,12 @@ class Lab:
         return {str(v.id): self.nodes[network.subscriber(v.id).name] for v in network.vantages}
 
     def node(self, name: str) -> LabNode:
-        """A node by its name in the drawing, a vantage point also by its id."""
+        """Returns a node by its name in the drawing; a vantage point also by its id."""
         return self.nodes[lookup.node_named(self.plan.loaded.network, name, "node").name]
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """The scenario's phases, in order; none of a topology."""
+        """The scenario's phases, in order; empty for a topology."""
         return tuple(phase.phase for phase in self.plan.scenario.timeline) if self.plan.scenario else ()
 
     @property
@@ -93,12 +93,12 @@ class Lab:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What has broken since it is up: servers, controllers and DPI boxes that ended, what they complained of."""
+        """What has failed so far: servers, controllers and DPI boxes that ended, and errors that they reported."""
         return tuple(self._connection.faults)
 
     @property
     def door(self) -> socket.socket | None:
-        """Where other terminals' sessions are to be answered, if they are let in."""
+        """The socket at which other terminals' sessions are to be answered, if they may attach; else None."""
         return self._connection.door
 
     # --- programs ---
@@ -115,12 +115,13 @@ class Lab:
         check: bool = False,
         text: bool = True,
     ) -> subprocess.CompletedProcess[Any]:
-        """Run a program on a node to its end, and return what it wrote: `stdout` and `stderr`, text (UTF-8) or bytes.
+        """Runs a program on a node to its end and returns its output: `stdout` and `stderr`, as text (UTF-8) or bytes.
 
-        input: for its standard input, which is empty otherwise. timeout: seconds; then it is killed, with all that it
-        has started. env: added to its environment, which has the lab's certificates for curl, OpenSSL, Python, … to
-        trust. cwd: its working directory, the lab's by default. Raises subprocess.TimeoutExpired, with `check`
-        subprocess.CalledProcessError, and FileNotFoundError or PermissionError where there is no such program.
+        input: its standard input, empty by default. timeout: seconds, after which it is killed with all its children.
+        env: added to its environment, which makes curl, OpenSSL, Python, … trust the lab's certificates. cwd: its
+        working directory, by default this process's. Raises subprocess.TimeoutExpired; with `check`,
+        subprocess.CalledProcessError; and FileNotFoundError or PermissionError if the program does not exist or is not
+        executable.
         """
         stdin = subprocess.PIPE if input is not None else subprocess.DEVNULL
         pipe = subprocess.PIPE
@@ -156,10 +157,10 @@ class Lab:
         cwd: str | Path | None = None,
         text: bool = False,
     ) -> Program:
-        """Start a program on a node and return at once: the interface of `subprocess.Popen`.
+        """Starts a program on a node and returns at once, with the interface of `subprocess.Popen`.
 
-        stdin, stdout, stderr: PIPE, DEVNULL, STDOUT, an open file; None: nothing to read, and this process's own
-        outputs. The program is in a session of its own, away from the terminal. env, cwd, what is raised: see `exec`.
+        stdin, stdout, stderr: PIPE, DEVNULL, STDOUT or an open file; None: empty input, and this process's own outputs.
+        The program runs in a session of its own, detached from the terminal. For env, cwd and exceptions see `exec`.
         """
         number = self._connection.number()
         program = Program(self.node(node).name, _argv(argv), partial(self._connection.signal, number))
@@ -177,12 +178,13 @@ class Lab:
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
     ) -> Server:
-        """Start a server on a node; returns once it listens.
+        """Starts a server on a node; returns once it listens.
 
-        program: an argv, or the path of a directory: its files are then served over HTTP, at the node's own IPv4
-        address. ports: those it must listen on, `tcp/8080` or `udp/53`; of a directory the one, `tcp/80` by default.
-        timeout: seconds until it must. Raises `LabError` when it ends or does not listen by then; ValueError without
-        ports. Stop it by `stop`, a `with` block, or the lab's end; `output` is what it has written.
+        program: an argv, or the path of a directory, whose files are then served over HTTP at the node's own IPv4
+        address. ports: those on which it must listen, such as `tcp/8080` or `udp/53`; for a directory just one, by
+        default `tcp/80`. timeout: seconds until it must listen. Raises `LabError` if it ends or does not listen in
+        time; ValueError without ports. It runs until `stop`, the end of a `with` block, or the lab's end; `output` is
+        what it has written.
 
             with lab.serve("transit-one-servers", ["socat", "TCP-LISTEN:7,fork", "PIPE"], ports=["tcp/7"]) as echo:
                 lab.exec("northnet/coast", ["nc", str(lab.node(echo.node).addresses[0]), "7"], input="anybody?")
@@ -217,10 +219,10 @@ class Lab:
     # --- policies ---
 
     def phase(self, name: str) -> None:
-        """Bring the country to a phase of the scenario; returns when every switch and DPI box has confirmed it.
+        """Brings the country to a phase of the scenario; returns once every switch and DPI box has confirmed it.
 
-        Exactly that phase's policies are in force then, the clocks of the country show its time, and resolvers have
-        forgotten what they knew. Raises `LabError` when the order was not confirmed.
+        Exactly that phase's policies are then in force, the country's clocks show its time, and resolvers' caches are
+        empty. Raises `LabError` if the order was not confirmed.
         """
         lookup.known("phase", name, self.phases, "phase")
         with self._orders:
@@ -228,37 +230,37 @@ class Lab:
             self._at, self._broken = name, self._broken_in(name)
 
     def start(self, *policies: str) -> None:
-        """Start policies of the scenario; returns when all have confirmed it. Those in force already stay so."""
+        """Starts policies of the scenario; returns once all have confirmed. Policies in force stay in force."""
         self._known(policies)
         with self._orders:
             self._put_in_force(self._at, tuple(dict.fromkeys((*self._active, *policies))))
 
     def stop(self, *policies: str) -> None:
-        """Stop policies; returns when all have confirmed it. Those that are not in force stay so."""
+        """Stops policies; returns once all have confirmed. Ignores policies that are not in force."""
         self._known(policies)
         with self._orders:
             self._put_in_force(self._at, tuple(name for name in self._active if name not in policies))
 
     @property
     def broken(self) -> tuple[str, ...]:
-        """The faults of the scenario that are there: those of its phase, or thrown by hand."""
+        """The scenario's faults that are present: those of its phase, and those thrown by hand."""
         return self._broken
 
     def throw(self, *faults: str) -> None:
-        """Break what these faults of the scenario break; returns when everybody knows it. The others stay."""
+        """Adds these faults of the scenario to those present; returns once routers and servers have adapted."""
         with self._orders:
             self.put_in_force(self._active, (*self._broken, *faults), self._at)
 
     def mend(self, *faults: str) -> None:
-        """Have these faults mended. Raises `LabError` where that takes another country: of dead switches."""
+        """Repairs these faults. Raises `LabError` if only another country can undo them, such as dead switches."""
         self._known_faults(faults)
         with self._orders:
             self.put_in_force(self._active, [name for name in self._broken if name not in faults], self._at)
 
     def put_in_force(self, policies: Sequence[str], faults: Sequence[str] = (), at: str | None = None) -> None:
-        """Have exactly these policies in force, and these faults there; at: the phase whose time it is.
+        """Puts exactly these policies in force and causes exactly these faults; at: the phase whose time it is.
 
-        Returns when all have confirmed it. Raises `LabError` when the order was not confirmed.
+        Returns once all have confirmed. Raises `LabError` if the order was not confirmed.
         """
         self._known(policies)
         self._known_faults(faults)
@@ -298,14 +300,17 @@ class Lab:
             self._active = policies
 
     def routes(self) -> Mapping[str, frozenset[str]]:
-        """By transit router abroad, the prefixes of the country's operators that it has a route to, by BGP."""
+        """Returns the prefixes of the country's operators to which each transit router abroad has a BGP route."""
         tables = self._connection.ask(AskRoutes(self._connection.number()), _ANSWER_S).tables
         return {name: frozenset(prefixes) for name, prefixes in tables.items()}
 
     def boxes(self, recent: int = 0) -> Mapping[str, Mapping[str, Any]]:
-        """What each DPI box has counted, by its name: `packets`, `decisions`, …, and under `engine`, since its rules
-        were last changed, by rule, verdict and protocol. A box that does not answer is left out. recent: so many of its
-        latest decisions by rule, a hundred at most, are under that name, each with its `number`."""
+        """Returns the counters of each DPI box, by its name; leaves out boxes that do not answer.
+
+        They are `packets`, `decisions`, …, and, under `engine`, counts by rule, verdict and protocol since its rules
+        last changed. recent: how many of its latest decisions by rule to add, at most a hundred, under `recent`, each
+        with its `number`.
+        """
         asked = AskBoxes(self._connection.number(), recent)
         counters: Mapping[str, Mapping[str, Any]] = self._connection.ask(asked, _ANSWER_S).counters
         return counters
@@ -313,11 +318,11 @@ class Lab:
     # --- measuring ---
 
     def probe(self, vantage: str, target: str, family: str | None = None) -> LabMeasurement:
-        """Measure a target from a vantage point.
+        """Measures a target from a vantage point.
 
         target: a probe of the scenario by its name, an app of the catalogue, a site (a host name or a URL),
-        `ADDRESS:PORT`, or an address (a ping). family: `ipv4` or `ipv6`; by default the first that the target has. A
-        timeout is believed only when later, more patient tries confirm it. Several threads may measure at once.
+        `ADDRESS:PORT`, or an address (a ping). family: `ipv4` or `ipv6`; by default the target's first. A timeout is
+        believed only if further tries with longer timeouts confirm it. Several threads may measure at once.
         """
         asked = self._measure(vantage, target, family)
         return measured(self._connection.ask(asked, _MEASURE_S))
@@ -328,13 +333,13 @@ class Lab:
         hopeless: Collection[int] = (),
         tried: FirstTry = lambda *_: None,
     ) -> Measuring:
-        """Measure many at once: vantage point, target and address family of each, as for `probe`.
+        """Measures many targets at once: vantage point, target and address family of each, as for `probe`.
 
-            for place, found in lab.measure([("kcell/almaty", "whatsapp", "ipv4"), …]):  # as they come out certain
+            for place, found in lab.measure([("kcell/almaty", "whatsapp", "ipv4"), …]):  # as they become certain
 
-        hopeless: places of those that will likely fail; they are tried first, for the others can work while they wait.
-        tried: called, in another thread, with the place, outcome and failure of each whose first try has failed, which
-        is no verdict yet. `abandon()` of what is returned gives up the rest, from any thread.
+        hopeless: indices of those that will probably fail; they start first, so that others can work while they wait.
+        tried: called in another thread with the index, outcome and failure of each whose first try failed, which is no
+        verdict yet. `abandon()` of the returned object gives up the rest, from any thread.
         """
         requests = tuple(self._measure(*each, hopeless=place in hopeless) for place, each in enumerate(asked))
         return Measuring(self._connection, requests, tried)
@@ -350,12 +355,12 @@ class Lab:
     # --- the end ---
 
     def close(self) -> None:
-        """End the country and all that runs in it, within seconds, whatever it does. Once is enough."""
+        """Ends the country and everything in it, within seconds. Further calls do nothing."""
         self._connection.close()
 
     @property
     def closed(self) -> bool:
-        """Whether the country is no more."""
+        """Whether the country has ended."""
         return self._connection.why_ended is not None
 
     def __enter__(self) -> Lab:
@@ -388,22 +393,22 @@ def lab(
     *,
     trust: bool = False,
 ) -> Lab:
-    """Bring a country up in a sandbox of its own, and return it as a `Lab`; use it in a `with` block, or close it.
+    """Starts a country in a sandbox of its own and returns it as a `Lab`; use it in a `with` block, or close it.
 
         with sl.lab("first-shutdown", at="blackout") as lab:
             lab.exec("southcell/coast", ["curl", "-m", "5", "https://kaspi.kz/"]).returncode     # 28: timed out
             lab.probe("southcell/coast", "bridge-179").outcome                                  # ok
 
     name: a scenario or a topology, by name, by path, as a mapping, or from `load`. at: the phase whose policies are in
-    force first; without one none is. choose: where sources disagree, which version to follow. datapath: Open vSwitch's
-    (`auto`, `kernel`, `userspace`). trust: start the programs that it brings along (servers, controllers), in the
-    sandbox; without it a scenario or topology that brings any is refused. Takes some seconds. Works in any thread and
-    for any user; several at once in one program. The machine's files are read-only inside, but for the working
-    directory, and /tmp, /run, /var/tmp and /var/log, which are the lab's own: empty at first, but for what is installed
-    there and on the PATH, and gone at its end.
+    force first; None: no policy is. choose: which version to follow where sources disagree. datapath: Open vSwitch's
+    (`auto`, `kernel`, `userspace`). trust: start the programs (servers, controllers) that a scenario or topology brings
+    along, in the sandbox; without it, one that brings any is refused. Takes some seconds. Works in any thread and for
+    any user; a program may run several at once. Inside, the machine's files are read-only except for the working
+    directory; /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, except for what is installed there
+    and on the PATH, and deleted at its end.
 
-    Raises `BadInput` for what is wrong with the arguments or the files, `MachineCannot` where this machine cannot, and
-    `LabError` when the country did not come up.
+    Raises `BadInput` if the arguments or files are wrong, `MachineCannot` if this machine cannot run it, and `LabError`
+    if the country did not start.
     """
     return Lab(lab_plan(name, at, dict(choose or {}), datapath, trust=trust))
 

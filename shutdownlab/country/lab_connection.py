@@ -1,7 +1,7 @@
-"""A program's connection to the country in its sandbox: starts it, asks, hears what it tells, and ends it.
+"""A program's connection to the country in its sandbox: starts it, sends requests, receives messages, and ends it.
 
-One thread a connection starts the sandbox, for that ends with the thread that started it, and hears what comes out of
-it; any thread may ask. The other end is `country.lab_server`.
+A thread per connection starts the sandbox, which ends with the thread that started it, and receives its messages; any
+thread may send requests. The other end is `country.lab_server`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from shutdownlab.system.child_process import ending
 from shutdownlab.system.sandbox import Sandbox, start_sandbox
 
 _OPEN_S: Final = 300.0
-"""How long a step of building a country may take: a big one takes longer for each, on a busy machine the more so."""
+"""Timeout of each step of building a country: each takes longer for a large country, or on a busy machine."""
 _CLOSE_S: Final = 5.0
 _TAIL: Final = 4000
 
@@ -61,21 +61,21 @@ Streams = tuple[int | IO[Any] | None, int | IO[Any] | None, int | IO[Any] | None
 
 
 class LabError(RuntimeError):
-    """The country could not do what was asked: an order was not confirmed, a server does not listen, it is no more."""
+    """Raised if the country failed a request: an order was not confirmed, a server does not listen, or it has ended."""
 
 
 class LabEnded(LabError):
-    """The country has ended, or was closed, and can be asked nothing."""
+    """Raised once the country has ended or was closed, and so cannot answer."""
 
 
 class LabConnection:
-    """Open once it is made. `opened`: what the country said of itself then; `faults`: what has broken since.
+    """A connection, open once constructed. `opened`: the country's `Opened` message; `faults`: what has failed since.
 
-    door: where other terminals were `offered` to be let in, the socket at which their sessions are to be answered.
+    door: the socket at which other terminals' sessions are to be answered, if a socket was `offered` to them.
     """
 
     def __init__(self, plan: LabPlan, offered: int = -1) -> None:
-        """offered: a socket's descriptor. Raises `MachineCannot`, and `LabError` when the country does not come up."""
+        """offered: a socket's file descriptor. Raises `MachineCannot`, and `LabError` if the country does not start."""
         self.door: socket.socket | None = None
         self._offered = offered
         self.faults: list[str] = []
@@ -92,7 +92,7 @@ class LabConnection:
         self._sandbox: Sandbox | None = None
         self._ending = False
         self._began: tuple[float, str] = time.monotonic(), "starting its sandbox"
-        """The step of building that is under way, and since when."""
+        """When the current step of building began, and its name."""
         self._keeper = threading.Thread(target=self._keep, args=(theirs,), name=f"lab {plan.title}", daemon=True)
         self._keeper.start()
         try:
@@ -102,7 +102,7 @@ class LabConnection:
             raise
 
     def _wait_open(self, opening: Future[Opened]) -> Opened:
-        """Raises what `opening` does, and `LabError` where one step of building takes too long."""
+        """Waits until the country is up; raises what `opening` does, and `LabError` if one step takes too long."""
         while True:
             since, step = self._began
             try:
@@ -114,7 +114,7 @@ class LabConnection:
                     raise LabError(f"{self._plan.title} is not up: {step} took more than {_OPEN_S:g} s") from None
 
     def number(self) -> int:
-        """A request's, that no other has."""
+        """Returns a request number that no other request has."""
         return next(self._numbers)
 
     def ask(
@@ -123,16 +123,16 @@ class LabConnection:
         seconds: float,
         files: Sequence[int] = (),
     ) -> Any:
-        """Send a request and wait for its answer.
+        """Sends a request and waits for its answer.
 
-        Raises what was refused (`LabError`, `OSError`), `LabEnded`, and `LabError` without an answer in time.
+        Raises the refusal (`LabError`, `OSError`), `LabEnded`, and `LabError` if no answer comes in time.
         """
         future: Future[Any] = Future()
         with self._lock:
             if self.why_ended is not None:
                 raise self.ended()
             self._pending[request.number] = future
-        with suppress(OSError):  # it has just ended: the keeper will say so
+        with suppress(OSError):  # it has just ended: the keeper will report it
             self._link.send(request, files)
         try:
             return future.result(seconds)
@@ -145,10 +145,9 @@ class LabConnection:
     def ask_all(
         self, request: MeasureAll, heard: Callable[[int, Future[Any]], object], tried: Callable[[Tried], object]
     ) -> None:
-        """Send a request of many measurements; `heard` is called with each one's number and answer as it comes, `tried`
-        before that where its first try has failed.
+        """Sends a request for many measurements; calls `heard` with the number and answer of each as it arrives.
 
-        Raises `LabEnded`.
+        `tried` is called before that if the first try failed. Raises `LabEnded`.
         """
         with self._lock:
             if self.why_ended is not None:
@@ -161,21 +160,21 @@ class LabConnection:
             self._link.send(request)
 
     def abandon(self, number: int) -> None:
-        """Have what is left of many measurements given up."""
+        """Gives up what is left of a request for many measurements."""
         with suppress(OSError):
             self._link.send(Abandon(number))
 
     def ended(self) -> LabEnded:
-        """A new exception each time: raised in several threads, one would gather all their tracebacks."""
+        """Returns a new exception each time: one raised in several threads would gather all their tracebacks."""
         return LabEnded(str(self.why_ended))
 
     def signal(self, program: int, number: int) -> None:
-        """Send a signal to a program; nothing where it, or the country, has ended."""
+        """Sends a signal to a program; does nothing if it, or the country, has ended."""
         with suppress(OSError):
             self._link.send(SignalProgram(program, int(number)))
 
     def start(self, request: StartProgram, program: Program, streams: Streams, text: bool, seconds: float) -> None:
-        """Start a program; pipes to it become its file objects, of text or of bytes."""
+        """Starts a program; pipes to it become its file objects, of text or bytes."""
         with ExitStack() as sent, ExitStack() as on_failure:
             files: list[int] = []
             for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
@@ -200,13 +199,13 @@ class LabConnection:
                 self.ask(request, seconds, files)
             except BaseException as error:
                 self._programs.pop(request.number, None)
-                if not isinstance(error, OSError):  # it may have been started: no answer in time, Ctrl-C
+                if not isinstance(error, OSError):  # it may have started: the answer was late, or Ctrl-C
                     self.signal(request.number, signal.SIGKILL)
                 raise
             on_failure.pop_all()
 
     def close(self) -> None:
-        """End the country, within seconds; nothing in a fork of the process that made the connection."""
+        """Ends the country within seconds; does nothing in a fork of the process that made the connection."""
         if os.getpid() == self._owner:
             self._end(_CLOSE_S)
 
@@ -221,7 +220,7 @@ class LabConnection:
     # --- the keeper's thread ---
 
     def _keep(self, theirs: socket.socket) -> None:
-        """Start the sandbox, hear what it tells, and bury it."""
+        """Starts the sandbox, receives its messages, and waits for its end."""
         with tempfile.TemporaryFile() as said:
             try:
                 with theirs:
@@ -245,7 +244,7 @@ class LabConnection:
                 self._over(error)
 
     def _buried(self, sandbox: Sandbox, said: IO[bytes]) -> LabEnded:
-        """Wait until the sandbox has ended, for seconds; why it did. Raises `MachineCannot`."""
+        """Waits for the sandbox to end, killing it after some seconds; returns why it ended. Raises `MachineCannot`."""
         try:
             sandbox.gate.wait(_CLOSE_S)
         except subprocess.TimeoutExpired:
@@ -295,7 +294,7 @@ class LabConnection:
             future.set_result(answer)
 
     def _over(self, why: BaseException) -> None:
-        """Nobody waits any more for what is no more."""
+        """Fails all pending requests and ends all programs, because the country has ended."""
         with self._lock:
             self.why_ended = why
             pending, self._pending, self._trying = list(self._pending.values()), {}, {}
@@ -308,7 +307,7 @@ class LabConnection:
 
 
 def _pipe(to_program: bool, text: bool) -> tuple[IO[Any], int]:
-    """Our end of a pipe, as a file object, and the program's."""
+    """Makes a pipe; returns our end as a file object, and the program's end as a file descriptor."""
     read, write = os.pipe()
     own, other = (write, read) if to_program else (read, write)
     stream = os.fdopen(own, "wb" if to_program else "rb")

@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 
 
 FirstTry: TypeAlias = Callable[[int, Outcome, str | None], object]
-"""Told of a measurement whose first try has failed: its place among those asked, the outcome that is to be confirmed,
-and the failure."""
+"""Called after a measurement's first try has failed, with its index in the request, the outcome and the failure.
+
+That outcome is still to be confirmed.
+"""
 
 
 class Measuring:
-    """What was asked of a lab at once. Iterate over it, once: each one's place among those asked, and what was found.
+    """The measurements of one request. Iterate over it once to get the index and result of each.
 
-    It yields them as they come out certain; what was abandoned is left out. Iterating raises `LabEnded`, and `LabError`
-    for what could not be measured.
+    Yields results as they become certain; leaves out those that were abandoned. Iterating raises `LabEnded`, and
+    `LabError` for what could not be measured.
     """
 
     def __init__(self, connection: LabConnection, asked: Sequence[Measure], tried: FirstTry = lambda *_: None) -> None:
-        """Belongs to `Lab`. Asks at once; raises `LabEnded`."""
+        """Made by `Lab`. Sends the request at once; raises `LabEnded`."""
         self._connection = connection
         self._heard: queue.SimpleQueue[tuple[int, Future[Any]]] = queue.SimpleQueue()
         self._places = {each.number: place for place, each in enumerate(asked)}
@@ -53,11 +55,11 @@ class Measuring:
                     raise
 
     def abandon(self) -> None:
-        """Give up what has not come yet."""
+        """Gives up the measurements that have no result yet."""
         self._connection.abandon(self._number)
 
 
 def measured(found: ProbeAnswer) -> LabMeasurement:
-    """What came of one."""
+    """Converts a probe's answer to a `LabMeasurement`."""
     outcome, certainty = Outcome(found.outcome), found.certainty
     return LabMeasurement(outcome, found.failure, certainty, found.value, found.unit, found.runtime, found.record)

@@ -1,4 +1,4 @@
-"""A node of a lab, and what a measurement found, as a program sees them."""
+"""A lab's node and the result of a measurement, as a program sees them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LabMeasurement:
-    """What came of a measurement.
+    """The result of a measurement.
 
-    outcome: ok, blocked or throttled; error where the measurement itself failed, unknown where it stayed uncertain.
-    failure: OONI's failure string, None where nothing failed or the block shows otherwise. certainty: `certain`,
-    `confirmed` by further tries, or `unconfirmed`. value: what was measured, in `unit` (kbit/s, ms), where it is a
-    number. seconds: how long it took. record: the whole in OONI's data format.
+    outcome: ok, blocked or throttled; error if the measurement itself failed, unknown if it stayed uncertain. failure:
+    OONI's failure string; None if nothing failed or the block shows in another way. certainty: `certain`, `confirmed`
+    by further tries, or `unconfirmed`. value: the measured number in `unit` (kbit/s, ms), if there is one. seconds: its
+    duration. record: the whole result in OONI's data format.
     """
 
     outcome: Outcome
@@ -37,7 +37,7 @@ class LabMeasurement:
 
     @property
     def test_keys(self) -> Mapping[str, Any]:
-        """What was seen, step by step: OONI's `test_keys`."""
+        """What was observed, step by step: OONI's `test_keys`."""
         keys: Mapping[str, Any] = self.record["test_keys"]
         return keys
 
@@ -48,7 +48,7 @@ class _Options(TypedDict, total=False):
 
 
 class ExecOptions(_Options, total=False):
-    """Of `Lab.exec`."""
+    """Options of `Lab.exec`."""
 
     input: str | bytes | None
     timeout: float | None
@@ -57,7 +57,7 @@ class ExecOptions(_Options, total=False):
 
 
 class PopenOptions(_Options, total=False):
-    """Of `Lab.popen`."""
+    """Options of `Lab.popen`."""
 
     stdin: int | IO[Any] | None
     stdout: int | IO[Any] | None
@@ -66,7 +66,7 @@ class PopenOptions(_Options, total=False):
 
 
 class ServeOptions(_Options, total=False):
-    """Of `Lab.serve`."""
+    """Options of `Lab.serve`."""
 
     ports: Sequence[str]
     timeout: float
@@ -74,7 +74,7 @@ class ServeOptions(_Options, total=False):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabNode:
-    """A node of a lab: a vantage point, router, switch, DPI box or the servers of a network."""
+    """A node of a lab: a vantage point, a router, a switch, a DPI box, a network's servers, …"""
 
     lab: Lab
     node: Node
@@ -86,17 +86,17 @@ class LabNode:
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """Its name for human readers."""
         return self.node.title
 
     @property
     def role(self) -> str:
-        """subscriber, resolver, telephone, border, transit, servers, …"""
+        """Its role: subscriber, resolver, telephone, border, transit, servers, …"""
         return self.node.role.value
 
     @property
     def addresses(self) -> tuple[IPv4Address | IPv6Address, ...]:
-        """Its own addresses, then those of what it hosts."""
+        """Its own addresses, then those of the services it hosts."""
         own = [a.ip for port in self.node.ports.values() for a in port.addresses]
         return tuple(dict.fromkeys([*own, *self.lab.plan.loaded.network.hosted_on(self.name)]))
 

@@ -1,4 +1,4 @@
-"""What a lab brings up: which country, and the policies of which phase. Nothing here needs the emulation."""
+"""What a lab starts: which country, and the policies of which phase. Does not need the emulation."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _THROTTLED_BELOW = 512
 
 @dataclass(frozen=True, slots=True)
 class LabPlan:
-    """A country to look around in. `at`: the phase whose policies are in force first; None: no policy is.
+    """A country to explore. `at`: the phase whose policies are in force first; None: no policy is.
 
-    `keep`: the folders that the programs it brings along need to see in the sandbox.
+    `keep`: the folders that must be visible in the sandbox for the programs that it brings along.
     """
 
     loaded: Shutdown | LoadedTopology
@@ -43,7 +43,7 @@ class LabPlan:
 
     @property
     def scenario(self) -> Scenario | None:
-        """None where only a topology was given."""
+        """The scenario; None if only a topology was given."""
         return self.loaded.scenario if isinstance(self.loaded, Shutdown) else None
 
     @property
@@ -63,7 +63,7 @@ class LabPlan:
 
     @property
     def mode(self) -> Mode:
-        """Who carries orders out."""
+        """Whether the operators or the authority carry orders out."""
         return self.scenario.mode(self.choices) if self.scenario else Mode.OPERATORS
 
     @property
@@ -73,16 +73,16 @@ class LabPlan:
 
     @property
     def folder(self) -> Path:
-        """Where the scenario's file is, and its programs run; the working directory without a scenario."""
+        """The folder of the scenario's file, in which its programs run; the working directory without a scenario."""
         return self.loaded.folder if isinstance(self.loaded, Shutdown) else Path.cwd()
 
     @property
     def folders(self) -> list[Path]:
-        """What must stay visible inside: where the files are, for the programs that they name beside themselves."""
+        """The folders that must stay visible inside, for programs that files name by relative paths."""
         return [*self.keep, *([self.folder] if isinstance(self.loaded, Shutdown) else [])]
 
     def active_in(self, phase: str | None) -> tuple[str, ...]:
-        """The names of the policies that a phase of the scenario has in force."""
+        """Returns the names of the policies in force in a phase of the scenario."""
         if self.scenario is None or phase is None:
             return ()
         return tuple(self.scenario.active(phase, self.choices))
@@ -97,9 +97,9 @@ def lab_plan(
     *,
     trust: bool = False,
 ) -> LabPlan:
-    """Check what was asked for; raises `BadInput`.
+    """Checks the arguments and returns the plan; raises `BadInput`.
 
-    option: what a parameter is called where it was given. trust: whether programs that it brings may start.
+    option: returns the name under which the user gave a parameter. trust: whether programs that it brings may start.
     """
     lookup.known("datapath", datapath, _DATAPATHS, option("datapath"))
     loaded = _loaded(what)

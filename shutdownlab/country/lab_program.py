@@ -1,4 +1,4 @@
-"""A program on a node of a lab, seen from outside: the interface of `subprocess.Popen`, as far as it makes sense."""
+"""A program on a lab's node, seen from outside: the part of `subprocess.Popen`'s interface that makes sense here."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _CHUNK = 1 << 16
 
 
 class Program:
-    """A program that runs on a node. `Lab.popen` and `Lab.serve` start them.
+    """A program that runs on a node. Started by `Lab.popen` and `Lab.serve`.
 
-    args: its argv. node: where it runs. returncode: None while it runs, then as in `subprocess.Popen`: its exit status,
-    or -N where signal N ended it (also when the lab ended). stdin, stdout, stderr: file objects where PIPE was asked
-    for, else None.
+    args: its argv. node: where it runs. returncode: None while it runs, then as in `subprocess.Popen`: its exit code,
+    or -N if signal N ended it (also if the lab ended). stdin, stdout, stderr: file objects if PIPE was requested, else
+    None.
     """
 
     def __init__(self, node: str, args: Sequence[str], send_signal: Callable[[int], None]) -> None:
-        """Belongs to `Lab`. send_signal: sends one to the program."""
+        """Made by `Lab`. send_signal: sends a signal to the program."""
         self.node = node
         self.args = list(args)
         self.returncode: int | None = None
@@ -36,40 +36,40 @@ class Program:
         self._send_signal = send_signal
 
     def ended(self, status: int) -> None:
-        """Belongs to `Lab`: it has ended so."""
+        """Called by `Lab` when the program has ended with `status`."""
         if not self._over.is_set():
             self.returncode = status
             self._over.set()
 
     def poll(self) -> int | None:
-        """`returncode`, without waiting."""
+        """Returns `returncode` without waiting."""
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until it has ended, `timeout` seconds at most; its `returncode`. Raises subprocess.TimeoutExpired."""
+        """Waits at most `timeout` seconds for its end; returns `returncode`. Raises subprocess.TimeoutExpired."""
         if not self._over.wait(timeout):
             raise subprocess.TimeoutExpired(self.args, timeout or 0.0)
         assert self.returncode is not None
         return self.returncode
 
     def send_signal(self, number: int) -> None:
-        """Send a signal to it and to all that it has started; nothing where it has ended."""
+        """Sends a signal to it and all its children; does nothing if it has ended."""
         if self.returncode is None:
             self._send_signal(number)
 
     def terminate(self) -> None:
-        """SIGTERM."""
+        """Sends SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Sends SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
     def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:  # noqa: A002
-        """Write `input`, read both outputs to their ends, wait; (stdout, stderr), None for what is no pipe.
+        """Writes `input`, reads both outputs to their ends and waits; returns (stdout, stderr), None if not piped.
 
-        Raises subprocess.TimeoutExpired, with what was read until then, as bytes, in `output` and `stderr`; the program
-        goes on.
+        Raises subprocess.TimeoutExpired with the output so far, as bytes, in `output` and `stderr`; the program keeps
+        running.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         text = next((f for f in (self.stdin, self.stdout, self.stderr) if isinstance(f, io.TextIOBase)), None)
@@ -102,7 +102,7 @@ class Program:
 def _exchange(
     stdin: IO[Any] | None, given: bytes, outputs: Sequence[IO[Any]], deadline: float | None
 ) -> dict[IO[Any], bytes]:
-    """Write to one pipe and read the others to their ends, all at once; what was read. Closes those that are done."""
+    """Writes to one pipe while reading the others to their ends; returns what was read. Closes each when it is done."""
     read: dict[IO[Any], bytes] = dict.fromkeys(outputs, b"")
     with selectors.DefaultSelector() as selector:
         for output in outputs:
@@ -133,7 +133,7 @@ def _exchange(
 
 
 def _written(fd: int, given: bytes) -> bytes:
-    """Write what the pipe takes; what is left, nothing where its reader has gone."""
+    """Writes what the pipe accepts; returns the rest, which is empty if its reader has gone."""
     try:
         return given[os.write(fd, given) :]
     except BlockingIOError:
@@ -143,24 +143,24 @@ def _written(fd: int, given: bytes) -> bytes:
 
 
 class Server(Program):
-    """A program that listens. `Lab.serve` starts one; `ports` are those that it was seen to listen on."""
+    """A program that listens. Started by `Lab.serve`; `ports` are those on which it was seen to listen."""
 
     ports: tuple[str, ...] = ()
     _log: IO[bytes] | None = None
 
     def log_to(self, log: IO[bytes]) -> None:
-        """Belongs to `Lab`: the file that has what it writes."""
+        """Called by `Lab` with the file that gets the program's output."""
         self._log = log
 
     @property
     def output(self) -> str:
-        """What it has written to its standard output and error until now."""
+        """Its standard output and error so far."""
         if self._log is None:
             return ""
         return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode(errors="replace")
 
     def stop(self, timeout: float = 5.0) -> None:
-        """End it: SIGTERM, and after `timeout` seconds SIGKILL. Returns once it has ended."""
+        """Stops it: SIGTERM, then SIGKILL after `timeout` seconds. Returns once it has ended."""
         self.terminate()
         try:
             self.wait(timeout)

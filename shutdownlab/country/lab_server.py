@@ -1,4 +1,4 @@
-"""Does in the sandbox what a program outside asks of a lab, until that hangs up. The other end is `country.lab`."""
+"""Serves a program's requests to a lab in the sandbox, until the program hangs up. The other end is `country.lab`."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ from shutdownlab.system.child_process import ending
 
 _BESIDE: Final = ("What is done here is seen on the page.", "ends it all, in the terminal that began it")
 _TICK_S: Final = 1.0
-"""How often it is looked for what has broken."""
+"""How often faults are looked for."""
 _PATIENCE_S: Final = 0.02
-"""Seconds between two looks at whether a server listens: each reads a few files of /proc."""
+"""Seconds between two checks whether a server listens: each reads a few files of /proc."""
 
 
 def serve(payload: Mapping[str, Any]) -> int:
-    """Bring up the `plan`, say so over the `socket` (a descriptor), and serve; returns an exit code.
+    """Starts the `plan`'s country, reports it over the `socket` (a file descriptor), and serves; returns an exit code.
 
-    Other terminals are let in at the socket that is `offered` (a descriptor, or -1); their orders are the program's
-    outside to carry out, which is given the door that they come to.
+    Other terminals may attach at the `offered` socket (a file descriptor, or -1). Their orders are carried out by the
+    program outside, which receives the socket at which they arrive.
     """
     link = MessageSocket(socket.socket(fileno=payload["socket"]))
     os.set_inheritable(payload["socket"], False)
@@ -81,7 +81,7 @@ def serve(payload: Mapping[str, Any]) -> int:
 
 
 def _let_in(session: Session, offered: int) -> socket.socket:
-    """Let other terminals in; returns the door that their sessions come to. Before there are threads."""
+    """Lets other terminals attach; returns the socket for their sessions. Call it before any thread is started."""
     path = session.files / "terminals"
     door = door_at(path)
     command_line = partial(attached, session.plan, session.country, path, *_BESIDE)
@@ -91,7 +91,7 @@ def _let_in(session: Session, offered: int) -> socket.socket:
 
 @dataclass(frozen=True, slots=True)
 class _Starting:
-    """A server that does not listen everywhere yet. `before`: what the node listened on without it."""
+    """A server that does not listen on all its ports yet. `before`: what already listened on the node."""
 
     request: StartProgram
     process: subprocess.Popen[Any]
@@ -99,13 +99,13 @@ class _Starting:
     deadline: float
 
     def missing(self) -> list[str]:
-        """The ports that nobody new listens on."""
+        """Returns the ports on which no new process listens."""
         new = listening(self.process.pid) - self.before
         return [text for text in self.request.ports if not _is_open(text, new)]
 
 
 class _LabServer:
-    """Orders and programs are this thread's; measurements, which may take long, another's."""
+    """Handles orders and programs in this thread; measurements, which may take long, in another."""
 
     def __init__(self, session: Session, link: MessageSocket) -> None:
         self.session, self.link = session, link
@@ -114,15 +114,15 @@ class _LabServer:
         self.selector = selectors.DefaultSelector()
         self.asked: queue.SimpleQueue[Measure | MeasureAll] = queue.SimpleQueue()
         self.abandoned: set[int] = set()
-        """Numbers of those that nobody wants any more."""
+        """Numbers of the requests that were abandoned."""
         self.measuring = threading.Lock()
-        """Held while probes are under way: what forks must wait for them to end."""
+        """Held while probes are under way: anything that forks must wait for them to end."""
         self.measurer: threading.Thread | None = None
         self.faults_told: set[str] = set()
         self.looked_at = time.monotonic()
 
     def run(self) -> None:
-        """Serve until the program outside hangs up."""
+        """Serves until the program outside hangs up."""
         self.selector.register(self.link, selectors.EVENT_READ)
         try:
             while True:
@@ -161,7 +161,7 @@ class _LabServer:
                     self.link.send(Boxes(number, self.session.country.box_counters(_TICK_S, recent)))
                 except ControlError as error:
                     self.link.send(Refused(number, brief(str(error))))
-            case _:  # a signal that came too late
+            case _:  # a signal to a program that has ended
                 pass
 
     def _start(self, message: StartProgram) -> None:
@@ -226,7 +226,7 @@ class _LabServer:
             self.link.send(Done(message.number))
 
     def _tell_faults(self) -> None:
-        """What has broken; not while probes are under way, for a DPI box that died is forked anew."""
+        """Reports new faults; not while probes are under way, because a dead DPI box is forked again."""
         if not self.measuring.acquire(blocking=False):
             return
         try:
@@ -249,7 +249,7 @@ class _LabServer:
             self.measurer.start()
 
     def _measure_all(self) -> None:
-        """Measure what was asked, all at once that is there when the last ones are done; a `MeasureAll` by itself."""
+        """Measures all requests that have arrived by the time the last ones are done; each `MeasureAll` by itself."""
         while True:
             asked, many = [], deque([self.asked.get()])
             with suppress(queue.Empty):
@@ -265,7 +265,7 @@ class _LabServer:
                 return
 
     def _answered(self, asked: Sequence[Measure], number: int | None = None) -> bool:
-        """Measure all of these, until those of that number are abandoned; False: the program outside has gone."""
+        """Measures all of these until request `number` is abandoned; returns False if the program outside has gone."""
         waiting, refusal = {each.number for each in asked}, GIVEN_UP
 
         def tried(first: Tried) -> None:
@@ -280,7 +280,7 @@ class _LabServer:
                         self.link.send(measured)
             except BrokenPipeError:
                 return False
-            except Exception as error:  # whatever it is, the program outside waits for an answer
+            except Exception as error:  # the program outside waits for an answer in any case
                 refusal = f"{type(error).__name__}: {error}"
             for each in waiting:
                 self.link.send(Refused(each, refusal))

@@ -1,4 +1,4 @@
-"""Resolvers that are late, in a running country: questions of whom it is for are led to what holds them."""
+"""Late resolvers in a running country: the affected groups' queries are redirected to a process that delays them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from shutdownlab.system.child_process import Forked
 
 @dataclass(slots=True)
 class LateResolvers:
-    """What stands before resolvers, as it was last told. `processes`: by name."""
+    """The processes in front of resolvers, as last configured. `processes`: by name."""
 
     net: EmulatedNetwork
     network: Network
     processes: Mapping[str, Forked]
     _told: dict[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
-    """Of each operator, who waits for which names for how long."""
+    """By operator: the seconds by which each name is delayed, by client subnet."""
     _led: dict[str, str] = field(default_factory=dict)
-    """Of each operator, the rules by which questions are led there."""
+    """By operator: the rules that redirect queries."""
     _serial: int = 0
 
     def become(self, wanted: Mapping[VantageId, Lies], damage: Damage) -> None:
-        """Have every resolver be late for just those, and wait until it is. Where nobody listens any more, the kernel
-        says so itself. Raises `ServicesNotReady`, `MachineCannot`."""
+        """Makes every resolver late for exactly these groups and names, and waits until it is.
+
+        If a resolver is closed, its queries are not redirected, so the kernel rejects them itself. Raises
+        `ServicesNotReady`, `MachineCannot`.
+        """
         for operator in self.network.topology.operators:
             node = self.network.one(Role.RESOLVER, operator)
             process = self.processes.get(process_name(node.name))

@@ -1,4 +1,4 @@
-"""What a country needs of this machine, counted before anything of it is started."""
+"""What a country needs of this machine, estimated before any of it is started."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from shutdownlab.model.network import Network
 from shutdownlab.model.pages import DOWNLOADS
 from shutdownlab.system.limits import Room
 
-# Of two countries as they ran, 27 and 94 nodes: 119 and 234 open files in one process, but unbound wants room for 848
-# or does not start; 131 and 342 processes and threads; 1,250 and 1,716 MiB of address space in one process; 4 MiB of
-# configurations and logs. Here is half as much again.
+# Measured with countries of 27 and 94 nodes: 119 and 234 open files in one process, but unbound needs room for 848 or
+# does not start; 131 and 342 processes and threads; 1,250 and 1,716 MiB of address space in one process; 4 MiB of
+# configurations and logs. The values here are half as much again.
 _DESCRIPTORS, _DESCRIPTORS_A_NODE = 896, 3
 _PROCESSES, _PROCESSES_A_NODE = 96, 4
 _ADDRESSES, _ADDRESSES_A_NODE = 1536 << 20, 12 << 20
-# At rest, shared pages counted once: 390 MiB for 2 operators with 6 subscriber groups, 682 for 5 with 35, 2,819 for 40
+# At rest, counting shared pages once: 390 MiB for 2 operators with 6 subscriber groups, 682 for 5 with 35, 2,819 for 40
 # with 80. An operator has an Open vSwitch, a controller, a DPI box and four servers; a group has a probe agent, which
-# grows by up to 16 MiB while it measures. No more is asked for than it takes to come up: what then lacks is told.
+# grows by up to 16 MiB while it measures. Only what starting needs is required; later shortages are reported.
 _MEMORY, _MEMORY_AN_OPERATOR, _MEMORY_A_GROUP = 260 << 20, 56 << 20, 5 << 20
-# With its page, and probed all the while: 540 and 558 MiB of two with 2 operators and 6 groups each; 1,189 of one with
-# 5 operators and 35 groups.
+# With its web page and continuous probing: 540 and 558 MiB for two countries with 2 operators and 6 groups each; 1,189
+# for one with 5 operators and 35 groups.
 _MEMORY_OF_A_PAGE, _MEMORY_A_GROUP_PROBED = 56 << 20, 16 << 20
 _MANAGEMENT_PORTS = 1024
-"""Of a Linux bridge: an Open vSwitch instance and a DPI box of each operator, and the gateway, are on one."""
+"""Ports of a Linux bridge: each operator's Open vSwitch instance and DPI box, and the gateway, are on one."""
 _FILES = 16 << 20
 _RECORD_A_CELL = 16 << 10
-"""Bytes: a measurement with all its tries is half of it."""
+"""In bytes, twice the size of a measurement with all its tries."""
 
 
 def needed(network: Network, cells: int = 0) -> Room:
-    """What a country needs to run, and the record of so many measurements."""
+    """Returns what a country needs to run and to record `cells` measurements."""
     nodes = len(network.nodes)
     record = _FILES + cells * _RECORD_A_CELL
     return Room(
@@ -46,25 +46,25 @@ def needed(network: Network, cells: int = 0) -> Room:
 
 
 def check_room(network: Network, there: Room, cells: int = 0) -> None:
-    """Raises `BadInput` with everything of which there is too little for a country and so many measurements."""
+    """Raises `BadInput` with every resource that is too scarce for a country and `cells` measurements."""
     problems = lacks(network, there, cells)
     if problems:
         raise BadInput(problems)
 
 
 def lacks(network: Network, there: Room, cells: int = 0) -> list[Problem]:
-    """Everything of which there is too little for a country and so many measurements."""
+    """Returns a problem for every resource that is too scarce for a country and `cells` measurements."""
     what = f"the {len(network.nodes)} nodes of {network.topology.name}"
     return [*_too_little(needed(network, cells), there, what), *_too_many(network)]
 
 
 def memory_steered(network: Network) -> int:
-    """Bytes that a country takes which is steered from a page of its own, and probed all the while."""
+    """Returns the bytes of memory for a country with its own web page that is probed continuously."""
     return needed(network).memory_bytes + _MEMORY_OF_A_PAGE + _MEMORY_A_GROUP_PROBED * len(network.vantages)
 
 
 def check_room_for_each(network: Network, there: Room, students: int) -> None:
-    """Raises `BadInput` where there is too little for a country for each of so many students, side by side."""
+    """Raises `BadInput` if there is too little for a country for each of `students`, side by side."""
     each, processes = memory_steered(network), needed(network).processes
     most = min(there.memory_bytes // each, there.processes // processes)
     hint = (

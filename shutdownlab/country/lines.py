@@ -1,4 +1,4 @@
-"""Subscribers' lines in a running country: the userspace delay line is told what each is like from now on."""
+"""Subscribers' lines in a running country: configures the userspace delay line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shutdownlab.system.child_process import Forked
 
 @dataclass(slots=True)
 class Lines:
-    """The lines that the relay has, as it was last told. `relay`: its process; None where the country has none."""
+    """The relay's lines, as last configured. `relay`: its process; None if the country has none."""
 
     network: Network
     relay: Forked | None
@@ -25,7 +25,7 @@ class Lines:
     _serial: int = 0
 
     def become(self, wanted: Mapping[VantageId, LineQuality]) -> None:
-        """Have every group's line be like this, and wait until it is; raises `ServicesNotReady`."""
+        """Gives every group's line this quality, and waits until it has it; raises `ServicesNotReady`."""
         settings: dict[str, LineSetting] = {}
         by_node = {end: line for line in self.delay_lines for end in line.ends}
         for vantage, quality in wanted.items():
@@ -44,7 +44,7 @@ class Lines:
         self._told |= settings
 
     def _built(self, name: str) -> LineSetting:
-        """What a line was built like."""
+        """Returns the setting with which a line was built."""
         line = next(each for each in self.delay_lines if each.if_a == name)
         return LineSetting(line.delay_ms, 0.0, line.loss)
 

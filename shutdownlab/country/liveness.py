@@ -1,8 +1,8 @@
-"""Whether what is alive is at work too: everything of a country that can be asked is asked, all at once.
+"""Checks that live processes respond: asks everything in a country that can be asked, all at once.
 
-A process may live and answer nobody: it waits for a lock, a full disk, a peer. Open vSwitch is asked by its control
-sockets, a router for its BGP sessions, agents and delay lines for nothing at all. DPI boxes and controllers are asked
-by the authority (`AuthorityClient.counters`), servers by controls (`measure.controls`).
+A process may be alive and not respond because it waits for a lock, a full disk or a peer. Open vSwitch is asked over
+its control sockets, a router for its BGP sessions, and agents and delay lines with an empty request. DPI boxes and
+controllers are asked by the authority (`AuthorityClient.counters`), servers by controls (`measure.controls`).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from shutdownlab.system.child_process import Forked
 from shutdownlab.system.questions import SocketQuestion, ask_all
 
 SOON_S: Final = 3.0
-"""What an answer may take; after that whatever was measured meanwhile is doubted."""
+"""Seconds an answer may take; if it takes longer, measurements made meanwhile are doubted."""
 AT_LAST_S: Final = 12.0
-"""What it may take before a process is given up: a busy machine does keep one from answering for seconds."""
+"""Seconds before a process is given up: a busy machine can delay an answer for seconds."""
 _AGAIN_S: Final = 0.25
 _LEAST_BYTES: Final = 32 << 20
 _LEAST_DESCRIPTORS: Final = 32
@@ -46,7 +46,7 @@ class Liveness:
     files: Path
 
     def ask(self, others: Collection[Forked]) -> tuple[list[str], list[str]]:
-        """What did not answer at once, and what does not answer at all; a sentence each."""
+        """Returns which processes did not answer at once, and which do not answer at all; a sentence each."""
         end = time.monotonic() + AT_LAST_S
         late = mute = self._troubles(others, SOON_S)
         while mute and (left := end - time.monotonic()) > 0:
@@ -55,7 +55,7 @@ class Liveness:
         return list(late.values()), list(mute.values())
 
     def _troubles(self, others: Collection[Forked], seconds: float) -> dict[str, str]:
-        """Who does not answer as it should, each with what to say of it."""
+        """Returns the processes that do not answer as they should, each with a sentence for the user."""
         questions: dict[str, SocketQuestion] = {}
         for name, instance in self.instances.items():
             for program, question in instance.liveness_questions().items():
@@ -81,7 +81,7 @@ class Liveness:
         return found
 
     def shortages(self) -> Iterator[str]:
-        """What of the machine's there is too little of, a sentence each."""
+        """Yields a sentence for each resource of the machine that is nearly exhausted."""
         disk = os.statvfs(self.files)
         if disk.f_bavail * disk.f_frsize < _LEAST_BYTES:
             yield f"less than {_LEAST_BYTES >> 20} MB are free on the disk of {self.files}"
@@ -95,10 +95,10 @@ class Liveness:
 
 
 def missed_by(counted: Iterable[Counters], racers: Collection[str], before: dict[str, int]) -> Iterator[str]:
-    """Which on-path DPI boxes have not seen all that has passed them since the last time, a sentence each.
+    """Yields a sentence for each on-path DPI box that has missed frames since the last call.
 
-    The kernel drops copies of frames that a box is too slow for; whatever that box should have blocked gets through.
-    racers: the on-path boxes. before: how many frames each had missed by then, brought up to date.
+    The kernel drops copies of frames if a box is too slow; what that box should have blocked then gets through. racers:
+    the on-path boxes. before: how many frames each had missed by the last call; updated.
     """
     for message in counted:
         if message.where in racers and message.counters:

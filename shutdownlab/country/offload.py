@@ -1,6 +1,6 @@
-"""What senders finish themselves, where Open vSwitch's userspace datapath would pass it on as it is, or cut it wrong.
+"""Work that senders do themselves because Open vSwitch's userspace datapath omits it or does it wrong.
 
-In the laboratory TCP leaves its sender as on a machine whose card cuts it into packets and fills in the checksums.
+In the lab, TCP leaves its sender as on a machine whose network card segments it and fills in checksums.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.system.ethtool import CHECKSUMS, SEGMENTATION, Feature
 
 _LAST_WHOLE = 3, 1
-"""Open vSwitch with the newest of these versions passed on every checksum right; 3.5 did not."""
+"""The newest Open vSwitch version known to forward every checksum correctly; 3.5 did not."""
 
 
 def finished_by_senders(openvswitch: str, *, shorter: bool) -> Iterator[str]:
-    """The features to switch off on every host and router beside the userspace datapath of this version ("3.1.0").
+    """Yields the features to switch off on hosts and routers beside the userspace datapath of this version ("3.1.0").
 
-    From some version after 3.1 on (seen with 3.5.0) it looks into no packet whose port and protocol alone decide, does
-    not learn that the checksum is unfinished, and the receiver drops what was open. `shorter`: some line or cable
-    carries only packets that are shorter than Ethernet's; it cuts oversized TCP into 1,498 octets (seen with 3.1),
-    whatever the other end has asked for.
+    From some version after 3.1 on (seen with 3.5.0) it does not parse packets whose port and protocol alone decide, so
+    it misses that the checksum is incomplete, and the receiver drops the packet. `shorter`: some line or cable carries
+    only packets shorter than Ethernet's; it segments oversized TCP into 1,498 bytes (seen with 3.1), whatever the other
+    end has asked for.
     """
     if shorter:
         yield from SEGMENTATION
@@ -31,7 +31,7 @@ def finished_by_senders(openvswitch: str, *, shorter: bool) -> Iterator[str]:
 
 
 def finish_by_senders(net: EmulatedNetwork, network: Network, openvswitch: str) -> None:
-    """Switch off on every host and router what this version of Open vSwitch must not be left to do."""
+    """Switches off, on every host and router, the offloads that this version of Open vSwitch gets wrong."""
     if net.datapath != "netdev":
         return
     shorter = network.is_narrow or network.translates

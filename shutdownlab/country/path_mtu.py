@@ -1,4 +1,4 @@
-"""What hosts have learnt of how long packets may be on their ways, and that they forget it (RFC 1191, section 6.3)."""
+"""Makes hosts forget the path MTUs that they have learnt (RFC 1191, section 6.3)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from shutdownlab.network.net import EmulatedNetwork
 
 _HOSTS: Final = (Role.SUBSCRIBER, Role.SERVERS, Role.RESOLVER, Role.TELEPHONE, Role.CONTROL)
 _CLONED: Final = 0x200
-"""RTM_F_CLONED of rtnetlink(7): an exception to a route, such as by "packet too big"."""
+"""RTM_F_CLONED of rtnetlink(7): an exception to a route, such as from "packet too big"."""
 
 
 def forget(net: EmulatedNetwork, network: Network) -> None:
-    """Have every host forget what it was told of too long packets: scenario time has jumped by more than the ten
-    minutes for which Linux keeps it. Raises pyroute2.NetlinkError, OSError.
+    """Makes every host forget its path MTUs, because scenario time has jumped by more than Linux keeps them (10 min).
+
+    Raises pyroute2.NetlinkError, OSError.
     """
     if not network.is_narrow:
         return

@@ -1,4 +1,4 @@
-"""What a country is to be built as."""
+"""What a country is to be built from."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from shutdownlab.model.network import Network
 from shutdownlab.network.datapath import Wish
 
 KEY_LOG: Final = "keys-{}.log"
-"""Beside the captures: TLS secrets of an owner's nodes."""
+"""File name, beside the captures, of the TLS secrets of one owner's nodes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to build. `profiles`: the DPI boxes', `controllers`: apps of the user's own, both by operator.
+    """What to build. `profiles`: the DPI boxes' profiles; `controllers`: the user's own apps; both by operator.
 
-    `files`: where configurations and logs go (and stay); `datapath`: which of Open vSwitch's is wished for; `ryu`: the
-    Python to run controllers in, under Ryu (none: under os-ken, in this one); `degrades`: whether a policy may make
-    lines worse, which the userspace delay line does, whatever the kernel has; `late`: the operators whose resolvers may
-    be late by a policy.
+    `files`: where configurations and logs go (and stay). `datapath`: which of Open vSwitch's is requested. `ryu`: the
+    Python in which controllers run under Ryu (None: this one, under os-ken). `degrades`: whether a policy may degrade
+    lines, which needs the userspace delay line even if the kernel has netem. `late`: the operators whose resolvers a
+    policy may make late.
     """
 
     network: Network
@@ -35,13 +35,15 @@ class Plan:
     seed: int = 0
     pcap: Path | None = None
     keys: bool = False
-    """Whether the lab's clients write their TLS secrets beside the captures, to be put into them."""
+    """Whether the lab's clients write their TLS secrets beside the captures, to be embedded in them."""
     datapath: Wish = "auto"
     ryu: RyuPython | None = None
     degrades: bool = False
     late: frozenset[str] = frozenset()
 
     def key_log(self, owner: str) -> dict[str, str]:
-        """Where clients write their TLS secrets, in the form and by the variable that NSS gave its name to: a file an
-        owner of nodes, so that an operator's captures have those of its own subscribers alone."""
+        """Returns the environment variable (of NSS's key log format) that names the file for clients' TLS secrets.
+
+        There is one file per owner of nodes, so that an operator's captures contain only its own subscribers' secrets.
+        """
         return {"SSLKEYLOGFILE": str(self.pcap / KEY_LOG.format(owner))} if self.pcap and self.keys else {}

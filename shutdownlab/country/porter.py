@@ -1,8 +1,8 @@
-"""Lets other terminals into a country: the process in the sandbox that `shutdownlab attach` speaks with.
+"""Lets other terminals into a country: the process in the sandbox with which `shutdownlab attach` communicates.
 
-It is forked from the one that built the country as soon as that is up, and forks a process for each terminal: of the
-same country, with a command line of its own, or become the program that was asked for. Each is the leader of a session
-whose terminal is the one that it was given; where that goes, or the other end hangs up, the kernel ends it by SIGHUP.
+It is forked from the process that built the country once that is up, and forks a process for each terminal, which runs
+a command line of its own in the same country or executes the requested program. Each leads a session whose controlling
+terminal is the one it was given; if that closes, or the other end hangs up, SIGHUP ends it.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _SHELLS: Final = ("bash", "sh")
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
 CommandLine = Callable[[], int]
-"""Asks for commands at this process's terminal until there are no more; returns an exit code."""
+"""Reads commands at this process's terminal until there are no more; returns an exit code."""
 
 
 def start_porter(listener: socket.socket, network: Network, net: EmulatedNetwork, command_line: CommandLine) -> None:
-    """Fork the porter, which lets terminals in that connect to `listener`. From the main thread, before others start.
+    """Forks the porter, which lets in the terminals that connect to `listener`.
 
-    It ends with this process. `network`, `net`: the nodes, as planned and as they are; `command_line` is called in a
-    process of its own each time.
+    Call it from the main thread before others start. The porter ends with this process. `network`, `net`: the nodes as
+    planned and as emulated; `command_line` is called in a new process each time.
     """
     flush_standard_streams()
     parent = os.getpid()
@@ -53,7 +53,7 @@ def start_porter(listener: socket.socket, network: Network, net: EmulatedNetwork
         try:
             syscalls.die_with_parent(parent)
             syscalls.name_process("lab-porter")
-            os.setsid()  # Ctrl-C at the first terminal is not for this one
+            os.setsid()  # Ctrl-C at the first terminal must not reach this process
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             _Porter(listener, network, net, command_line).run()
@@ -69,7 +69,7 @@ class _Porter:
         self.listener, self.network, self.net, self.command_line = listener, network, net, command_line
         self.selector = selectors.DefaultSelector()
         self.inside: dict[int, tuple[MessageSocket, int]] = {}
-        """What terminals run: the connection and the process, by the descriptor that tells its end."""
+        """The connection and process of each terminal, by the process's pidfd."""
 
     def run(self) -> NoReturn:
         self.selector.register(self.listener, selectors.EVENT_READ)
@@ -85,7 +85,7 @@ class _Porter:
     def _take_in(self) -> None:
         connected, _ = self.listener.accept()
         link = MessageSocket(connected)
-        if peer_user(connected) != os.getuid():  # the socket's directory lets nobody else near it
+        if peer_user(connected) != os.getuid():  # the socket's directory keeps other users out
             link.close()
         else:
             self.selector.register(link, selectors.EVENT_READ, link)
@@ -100,7 +100,7 @@ class _Porter:
             self._hang_up(link)
 
     def _hang_up(self, link: MessageSocket) -> None:
-        """The terminal has gone: so does what it runs."""
+        """Closes the connection of a terminal that has gone, and sends SIGHUP to what it runs."""
         self.selector.unregister(link)
         link.close()
         for other, pid in self.inside.values():
@@ -142,7 +142,7 @@ class _Porter:
             link.send(Ended(0, status))
 
     def _be(self, asked: Attach, node: str | None, files: Sequence[int]) -> NoReturn:
-        """The process of one terminal. Never returns."""
+        """Runs in the process of one terminal. Never returns."""
         status = 1
         try:
             syscalls.die_with_parent()
@@ -168,7 +168,7 @@ class _Porter:
 
 
 def _become(node: Any, argv: Sequence[str]) -> int:
-    """Go on as a program on a node; returns, with an exit code, only where that can't be done."""
+    """Executes a program on a node in place of this process; returns an exit code only if that fails."""
     node.enter()()
     try:
         os.execvpe(argv[0], list(argv), {**os.environ, **node.environment()})
@@ -181,7 +181,7 @@ def _become(node: Any, argv: Sequence[str]) -> int:
 
 
 def _shell() -> tuple[str, ...]:
-    """The user's own shell if it is there, else bash or sh."""
+    """Returns the user's own shell if it exists, else bash or sh."""
     wished = os.environ.get("SHELL") or pwd.getpwuid(os.getuid()).pw_shell
     found = wished if Path(wished).is_file() else next(filter(None, map(shutil.which, _SHELLS)), "/bin/sh")
     return (found,)

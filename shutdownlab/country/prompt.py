@@ -1,6 +1,6 @@
-"""Mininet's command line for a country: its commands, made to work here, and what else there is to do in a country.
+"""Mininet's command line for a country: its commands, adapted to work here, and further ones for the country.
 
-No mistake ends it: whatever a command raises is told in a line, and the next is asked for.
+No error ends it: the exception of a command is printed in a line, and the next command is read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from shutdownlab.system.sandbox import Stopped
 from shutdownlab.system.streams import OutputLost
 
 _ASKED = (Role.SUBSCRIBER, Role.SERVERS)
-"""Between whose nodes `pingall` pings: those at the two ends of the Internet."""
+"""`pingall` pings between nodes of these roles: the two ends of the Internet."""
 _PING_S = "2"
 _IPERF_S = 3
 _IPERF_LIMIT_S = 30.0
@@ -47,23 +47,23 @@ _NO_DISPLAY = (
 
 
 class _ToItsStream(StreamHandlerNoNewline):  # type: ignore[misc]
-    """What commands have found goes to standard output, complaints to standard error; Mininet has one for both."""
+    """Writes commands' results to standard output and errors to standard error; Mininet uses one stream for both."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Raises `OutputLost` where it cannot be written, as `print` does."""
+        """Raises `OutputLost` if it cannot be written, as `print` does."""
         stream = sys.stdout if record.levelno == OUTPUT else sys.stderr
         stream.write(self.format(record))
         stream.flush()
 
 
 class Prompt(CLI):  # type: ignore[misc]
-    """The command line of a session. `failures`: how many commands could not be carried out."""
+    """The command line of a session. `failures`: how many commands failed."""
 
     identchars = f"{CLI.identchars}-"
     doc_header = "Commands of Mininet and of the country (type help COMMAND):"
 
     def __init__(self, session: Session | DistantSession, **options: Any) -> None:
-        """Ask for commands until there are no more; `options` as `mininet.cli.CLI` takes them."""
+        """Reads commands until there are no more; `options` are those of `mininet.cli.CLI`."""
         self.session = session
         self.failures = 0
         with suppress(ImportError):
@@ -76,7 +76,7 @@ class Prompt(CLI):  # type: ignore[misc]
         super().__init__(session.country.net, **options)
 
     def run(self) -> None:
-        """Ask for commands to the last. Ctrl-C ends one of them; what asks the lab itself to end (SIGTERM), ends it."""
+        """Reads commands to the end. Ctrl-C stops a command; a signal to the lab itself (SIGTERM) ends it."""
         while True:
             try:
                 for node in self.mn.values():
@@ -92,10 +92,10 @@ class Prompt(CLI):  # type: ignore[misc]
             except KeyboardInterrupt:
                 output("\nInterrupt\n")
 
-    # --- whatever is typed ---
+    # --- input ---
 
     def onecmd(self, line: str) -> bool:
-        """Carry out a line; what it raises is told, and counts as a failure."""
+        """Carries out a line; prints an exception and counts it as a failure."""
         try:
             return bool(super().onecmd(line))
         except BadInput as mistake:
@@ -105,10 +105,10 @@ class Prompt(CLI):  # type: ignore[misc]
             self._fail(str(broken))
         except (KeyboardInterrupt, OutputLost):
             raise
-        except Exception as bug:  # of a Mininet command given what it does not expect
+        except Exception as bug:  # a Mininet command with unexpected arguments
             self._fail(f"{line.split()[0]}: {type(bug).__name__}: {bug}")
         finally:
-            sys.stdout.flush()  # what is written to it directly, before what a node prints next
+            sys.stdout.flush()  # output written directly must precede what a node prints next
         return False
 
     def default(self, line: str) -> None:
@@ -121,12 +121,12 @@ class Prompt(CLI):  # type: ignore[misc]
             self._fail(f"what is to be run at {first}? For example: {first} ip address")
         else:
             command = " ".join(self._address_of(word) for word in arguments.split(" "))
-            source = "" if self.isatty() else " </dev/null"  # what comes there are the next commands
+            source = "" if self.isatty() else " </dev/null"  # its contents are the next commands
             self.mn[first].sendCmd(f"eval {shlex.quote(command)}{source}")
             self.waitForNode(self.mn[first])
 
     def waitForNode(self, node: Any) -> None:  # noqa: N802 - Mininet's name
-        """Print what the node's command prints until it ends; what is typed meanwhile is for it."""
+        """Prints a node's command's output until it ends; meanwhile forwards what is typed to it."""
         waiting, keys = select.poll(), self.stdin.fileno()
         waiting.register(node.stdout, select.POLLIN)
         waiting.register(node.shell_end, select.POLLIN)
@@ -149,7 +149,7 @@ class Prompt(CLI):  # type: ignore[misc]
                 node.sendInt()
 
     def completenames(self, text: str, *ignored: Any) -> list[str]:
-        """Commands, and nodes."""
+        """Completes commands and nodes."""
         return [*super().completenames(text, *ignored), *(name for name in self.mn if name.startswith(text))]
 
     def completedefault(self, text: str, *_ignored: Any) -> list[str]:
@@ -178,8 +178,8 @@ class Prompt(CLI):  # type: ignore[misc]
     # --- the country ---
 
     def do_phase(self, line: str) -> None:
-        """Go to a phase of the scenario: its policies are in force, its time is told.
-        Usage: phase [NAME]    (none: which there are)"""
+        """Bring the country to a phase of the scenario: its policies and its time.
+        Usage: phase [NAME]    (without NAME: list the phases)"""
         scenario = self.session.plan.scenario
         if scenario is None:
             self._fail("a topology has no phases; `shutdownlab lab SCENARIO` has")
@@ -193,12 +193,12 @@ class Prompt(CLI):  # type: ignore[misc]
             self._tell_policies()
 
     def do_policies(self, _line: str) -> None:
-        """The scenario's policies; a * is before those in force."""
+        """List the scenario's policies; a * marks those in force."""
         for name, policy in self.session.plan.policies.items():
             output(f"{'*' if name in self.session.active else ' '} {name:<24} {policy.title}\n")
 
     def do_start(self, line: str) -> None:
-        """Put policies of the scenario in force, beside those that are.
+        """Put policies of the scenario in force, in addition to the present ones.
         Usage: start POLICY..."""
         named = self._policies(line, "start")
         if named:
@@ -225,7 +225,7 @@ class Prompt(CLI):  # type: ignore[misc]
         self._tell_complaints()
 
     def do_why(self, line: str) -> None:
-        """Say why something comes out as it does in the phase that is in force: its way, hop by hop, by the model.
+        """Explain an outcome in the present phase: the path through the model, hop by hop.
         Usage: why OPERATOR/REGION[/GROUP] TARGET [ipv4|ipv6]"""
         from shutdownlab.verifier.explain import explain
         from shutdownlab.verifier.explained import explanation_lines
@@ -265,29 +265,29 @@ class Prompt(CLI):  # type: ignore[misc]
         scenario = self.session.plan.scenario
         return [phase.phase for phase in scenario.timeline] if scenario else []
 
-    # --- Mininet's, where they need to know more of the country ---
+    # --- Mininet's commands that need to know more of the country ---
 
     def do_net(self, _line: str) -> None:
-        """What each node is connected to."""
+        """List what each node is connected to."""
         for name in self.mn:
             ends = ((link.intf1, link.intf2) for link in self.mn.links)
             pairs = [(a, b) if a.node.name == name else (b, a) for a, b in ends if name in (a.node.name, b.node.name)]
             output(f"{name}: {' '.join(f'{own}--{far.node.name}' for own, far in pairs)}\n")
 
     def do_links(self, _line: str) -> None:
-        """The links, by their nodes and interfaces, and whether they are up."""
+        """List the links, by nodes and interfaces, and whether they are up."""
         for link in self.mn.links:
             ends = "--".join(f"{end.node.name}:{end}" for end in (link.intf1, link.intf2))
             output(f"{ends} {link.status()}\n")
 
     def do_dump(self, _line: str) -> None:
-        """What each node is, and its addresses."""
+        """List each node's role, title and addresses."""
         for node in self.session.plan.loaded.network.nodes.values():
             addresses = [str(address.ip) for port in node.ports.values() for address in port.addresses]
             output(f"{node.name}: {node.role.value}, {node.title}{': ' * bool(addresses)}{' '.join(addresses)}\n")
 
     def do_dpctl(self, line: str) -> None:
-        """Run an ovs-ofctl command on all switches that speak OpenFlow. Of one: sh ovs-ofctl dump-flows SWITCH
+        """Run an ovs-ofctl command on all OpenFlow switches. For one switch: sh ovs-ofctl dump-flows SWITCH
         Usage: dpctl COMMAND [ARGUMENT]..."""
         if not line:
             self._fail("usage: dpctl COMMAND [ARGUMENT]...; for example: dpctl dump-flows")
@@ -306,20 +306,20 @@ class Prompt(CLI):  # type: ignore[misc]
         self.mn.ping(self._ends()[:2], timeout=line or _PING_S)
 
     def do_pingallfull(self, line: str) -> None:
-        """The same as pingall, with times."""
+        """Like pingall, with times."""
         self.mn.pingFull(self._ends(), timeout=line or _PING_S)
 
     def do_pingpairfull(self, line: str) -> None:
-        """The same as pingpair, with times."""
+        """Like pingpair, with times."""
         self.mn.pingFull(self._ends()[:2], timeout=line or _PING_S)
 
     def do_iperf(self, line: str) -> None:
-        """TCP throughput from one node to another and back (iperf3, 3 s each; none named: the first two ends).
+        """Measure TCP throughput between two nodes, both ways (iperf3, 3 s each; default: the first two ends).
         Usage: iperf [NODE NODE]"""
         self._iperf(line.split(), [])
 
     def do_iperfudp(self, line: str) -> None:
-        """UDP throughput at a rate from one node to another and back.
+        """Measure UDP throughput between two nodes at a given rate, both ways.
         Usage: iperfudp RATE [NODE NODE]    (for example: iperfudp 10M)"""
         rate, *nodes = line.split() or [""]
         if not re.fullmatch(r"\d+[KMG]?", rate):
@@ -328,31 +328,31 @@ class Prompt(CLI):  # type: ignore[misc]
         self._iperf(nodes, ["--udp", "--bitrate", rate])
 
     def do_xterm(self, _line: str, term: str = "xterm") -> None:
-        """Needs a display, which the sandbox has not."""
+        """Not available: the sandbox has no display."""
         self.failures += 1
         error(_NO_DISPLAY.format(command=term))
 
     def do_gterm(self, line: str) -> None:
-        """Needs a display, which the sandbox has not."""
+        """Not available: the sandbox has no display."""
         self.do_xterm(line, "gterm")
 
     def do_x(self, line: str) -> None:
-        """Needs a display, which the sandbox has not."""
+        """Not available: the sandbox has no display."""
         self.do_xterm(line, "x")
 
     def do_py(self, line: str) -> None:
-        """Evaluate a Python expression in which nodes are called by name: py northnet-capital.IP()"""
+        """Evaluate a Python expression with nodes by name: py northnet-capital.IP()"""
         if not line:
             self._fail("usage: py EXPRESSION; for example: py northnet-capital.IP()")
         elif (result := eval(self._python(line), vars(cli), self.getLocals())) is not None:
             output(f"{result}\n" if isinstance(result, str) else f"{result!r}\n")
 
     def do_px(self, line: str) -> None:
-        """Execute a Python statement in which nodes are called by name: px print(northnet-capital.IP())"""
+        """Execute a Python statement with nodes by name: px print(northnet-capital.IP())"""
         exec(self._python(line), vars(cli), self.getLocals())
 
     def do_sh(self, line: str) -> None:
-        """Run a command of the machine's, in the sandbox, at no node.
+        """Run one of the machine's commands in the sandbox, outside all nodes.
         Usage: sh COMMAND"""
         subprocess.call(line, shell=True, stdin=None if self.isatty() else subprocess.DEVNULL)
 
@@ -371,7 +371,7 @@ class Prompt(CLI):  # type: ignore[misc]
             self.mn.configLinkStatus(*words)
 
     def do_switch(self, line: str) -> None:
-        """Start or stop a switch. A stopped one forwards nothing; started again, it asks its controller for its rules.
+        """Start or stop a switch. A stopped one forwards nothing; a restarted one gets its rules from its controller.
         Usage: switch SWITCH start|stop"""
         words = line.split()
         switches = {switch.name for switch in self.mn.switches if isinstance(switch, LabSwitch)}
@@ -385,7 +385,7 @@ class Prompt(CLI):  # type: ignore[misc]
             switch.batchStartup([switch])
 
     def _python(self, line: str) -> str:
-        """Names with a dash, where a node is called so, as Python can say them."""
+        """Rewrites node names with a dash so that Python can parse them."""
         names = sorted((name for name in self.mn if not name.isidentifier()), key=len, reverse=True)
         if not names:
             return line
@@ -393,7 +393,7 @@ class Prompt(CLI):  # type: ignore[misc]
         return re.sub(pattern, lambda found: f"net[{found[0]!r}]", line)
 
     def _address_of(self, word: str) -> str:
-        """Of a node that has one, so that `h1 ping h2` works; any other word as it is."""
+        """Returns the address of a node that has one, so that `h1 ping h2` works; any other word unchanged."""
         interface = self.mn[word].defaultIntf() if word in self.mn and self.mn[word].intfs else None
         return (interface and interface.updateIP()) or word
 
@@ -412,7 +412,7 @@ class Prompt(CLI):  # type: ignore[misc]
 
 
 def _throughput(client: Any, server: Any, options: list[str]) -> str:
-    """What an iperf3 client measures against a server that takes one connection."""
+    """Returns an iperf3 client's result against a server that takes one connection, or why there is none."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
     listening = server.spawn(["iperf3", "--server", "--one-off"], **quiet)
     try:

@@ -1,7 +1,7 @@
-"""Those who roam, in a running country: their nodes send everything through tunnels to their home.
+"""Roaming subscribers in a running country: their nodes send everything through tunnels to their home network.
 
-What a node has of the operator's it keeps, for the tunnels themselves: rules send what is from there by its line, all
-else goes into the tunnel.
+A node keeps its addresses from the visited operator for the tunnels themselves: rules route packets from those over its
+line, and everything else goes into the tunnel.
 """
 
 from __future__ import annotations
@@ -27,21 +27,23 @@ from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.system.namespace import Namespace
 
 INTERFACE: Final = "home"
-"""Of tunnels, on each node where some end."""
+"""The tunnels' interface, on each node where some end."""
 _TABLE: Final = 101
 _RULE_PRIORITY: Final = 101
 _FAMILIES: Final = {4: 2, 6: 10}
 _QUEUE: Final = 5_000
-"""Packets that may wait for the process: a burst must not be lost for a busy machine."""
+"""Packets that may wait for the process: a burst must not be lost because the machine is busy."""
 _KEPT: Final = 16_384
-"""Octets that a home's router keeps for each neighbour that it does not find."""
+"""Bytes that a home's router queues for each unresolved neighbour."""
 _TABLES_MISSING: Final = "use a kernel with CONFIG_IP_MULTIPLE_TABLES"
 _TUN_MISSING: Final = "sudo modprobe tun, and let ordinary users open /dev/net/tun"
 
 
 def begin_tunnels(net: EmulatedNetwork, network: Network) -> Forked | None:
-    """Give those who roam, and the routers of their homes, the ends of their tunnels, and start the process that
-    carries what is in them; None where nobody roams. Raises `MachineCannot`."""
+    """Sets up the tunnels of roaming subscribers and their home routers, and starts the process that carries them.
+
+    Returns None if nobody roams. Raises `MachineCannot`.
+    """
     guests = [vantage for vantage in network.vantages if vantage.home]
     if not guests:
         return None
@@ -55,15 +57,17 @@ def begin_tunnels(net: EmulatedNetwork, network: Network) -> Forked | None:
         routes = [str(ip_network(a)) for vantage in mine for bearer in vantage.bearers for a in bearer.inner]
         namespace: Namespace = net.get(router.name).namespace
         _make(namespace, network.tunnel_mtu, [], routes)
-        # Of what goes where nobody answers ARP, less than fills the tunnels' socket: others' packets leave by it, too.
+        # Packets queued for unresolved neighbours must not fill the tunnels' socket, which other packets use too.
         namespace.set_sysctls({f"net/ipv4/neigh/{port}/unres_qlen_bytes": _KEPT for port in router.ports})
         ends[router.name] = _end(net, router, mine, at_home=True)
     return start_tunnels(ends)
 
 
 def lost_by(process: Forked, seconds: float, before: int) -> int:
-    """How many packets the tunnels have lost since there were so many, for want of room; 0 where the process does not
-    answer within so long, which is another matter."""
+    """Returns how many packets the tunnels have lost to full queues since the total was `before`.
+
+    Returns 0 if the process does not answer within `seconds`, which is checked elsewhere.
+    """
     process.send(encode(CountersRequest()))
     process.flush(seconds)
     poller = select.poll()
@@ -74,7 +78,7 @@ def lost_by(process: Forked, seconds: float, before: int) -> int:
 
 
 def lost_in(counters: Mapping[str, Any]) -> int:
-    """How many packets the ends of tunnels have lost in all."""
+    """Returns how many packets the ends of tunnels have lost in total."""
     return sum(int(end["dropped"]) for end in counters.values())
 
 
@@ -108,7 +112,7 @@ def _join_guest(namespace: Namespace, vantage: Vantage, node: Node, mtu: int) ->
 
 
 def _make(namespace: Namespace, mtu: int, addresses: Sequence[tuple[Address, bool]], routes: list[str]) -> None:
-    """The interface, with addresses (spare ones, from which nothing is sent unasked) and what is sent there."""
+    """Makes the interface with its addresses and routes; spare addresses are never used as a default source."""
     try:
         with namespace.netlink() as netlink:
             netlink.link("add", ifname=INTERFACE, kind="tuntap", mode="tun")

@@ -1,4 +1,4 @@
-"""Which routes to the country's operators there are abroad: in the tables of the transits' routers."""
+"""The routes to the country's operators in the tables of the transit routers abroad."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shutdownlab.servers.start import Services
 def routes_abroad(
     network: Network, services: Services, down: Collection[str] = frozenset()
 ) -> dict[str, tuple[str, ...]]:
-    """By transit router, the prefixes within the operators' that it has a route to. Raises `OSError`.
+    """Returns the prefixes within the operators' to which each transit router has a route. Raises `OSError`.
 
     down: the routers that speak no BGP on purpose; they are left out.
     """

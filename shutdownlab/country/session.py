@@ -1,4 +1,4 @@
-"""A running country to look around in: policies are put in force and measured as they are asked for. In a sandbox."""
+"""A running country to explore: policies are put in force and measured on request. Runs in a sandbox."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Session:
     def __init__(
         self, plan: LabPlan, tell: Callable[[str], None] = lambda _: None, breaker: Breaker | None = None
     ) -> None:
-        """Build the country; `tell` hears which step is under way. Raises what `build` does, and `ControlError`.
+        """Builds the country; `tell` is called with each step. Raises what `build` does, and `ControlError`.
 
-        breaker: of a country that is up already, as the phase that the plan names has left it, instead.
+        breaker: of a country that is already up, as the plan's phase has left it, to use instead of building one.
         """
-        self.files = Path(tempfile.mkdtemp(prefix="shutdownlab-"))  # of the sandbox: gone with it
+        self.files = Path(tempfile.mkdtemp(prefix="shutdownlab-"))  # in the sandbox: deleted with it
         loaded = plan.loaded
         self.plan = plan
         if breaker is None:
@@ -69,23 +69,23 @@ class Session:
         self.country: Country = self.breaker.country
         self.phase, self.active = plan.at, plan.active_in(plan.at)
         self.broken: Mapping[str, DeclaredFault] = self._broken_in(plan.at, self._in_force())
-        """The faults of the scenario that are there now, by name."""
+        """The faults present now, by name: the scenario's, and those that policies cause."""
         self._by_hand = False
-        """Whether policies or faults are not all those of a phase."""
+        """Whether policies or faults differ from those of a phase."""
         self._obeyed: dict[str, tuple[str, ...]] = {}
         """By operator, the policies of the last order that reached it."""
         self.told: list[str] = []
-        """What was complained of that kept nothing from being done."""
+        """Complaints that did not prevent anything."""
         if breaker is None and (self.active or self.broken):
             self.put_in_force(self.phase or "", self.active)
 
     def put_in_force(
         self, phase: str, policies: Sequence[str], moved: bool = True, faults: Sequence[str] | None = None
     ) -> None:
-        """Put exactly these policies in force, and return when every switch and box has confirmed it.
+        """Puts exactly these policies in force; returns once every switch and box has confirmed it.
 
-        moved: time has jumped to the phase: what is broken then is, and resolvers forget. faults: what is broken
-        instead. Raises `ControlError`, also where what was broken cannot be mended in this country.
+        moved: time has jumped to the phase: its faults are caused and resolvers' caches flushed. faults: those to cause
+        instead. Raises `ControlError`, also if damage cannot be undone in this country.
         """
         plan, scenario = self.plan, self.plan.scenario
         named = {name: plan.policies[name] for name in policies}
@@ -112,7 +112,7 @@ class Session:
             self.country.jump()
 
     def _held(self, operator: str) -> Mapping[str, Policy]:
-        """The policies in force whose routes an operator withdraws: those of an order that reaches it."""
+        """Returns the policies that an operator carries out: those of the last order that reached it."""
         scenario, choices = self.plan.scenario, self.plan.choices
         if self.broken and self._by_hand:
             return {name: self.plan.policies[name] for name in self._obeyed.get(operator, ())}
@@ -124,7 +124,7 @@ class Session:
         return scenario.carried_out(phase, choices, operator, self._in_force())
 
     def _hearing(self) -> Iterator[str]:
-        """The operators whose switches the latest order reaches."""
+        """Yields the operators whose switches the latest order reaches."""
         lone = {name for fault in self.broken.values() for name in fault.lone_controllers}
         for operator in self.plan.loaded.topology.operators:
             commander = operator if self.plan.mode is Mode.OPERATORS else AUTHORITY
@@ -137,8 +137,10 @@ class Session:
     def _wanted(
         self, own: Mapping[str, DeclaredFault] | None, active: Mapping[str, Policy], faults: Sequence[str] | None
     ) -> dict[str, DeclaredFault]:
-        """What is to be broken: the `faults` by name; left out, the phase's `own`; without one, the faults that are
-        there; and what the policies themselves break."""
+        """Returns the faults to cause: those named, else the phase's `own`, else the scenario's that are present.
+
+        Adds the faults that the `active` policies cause; `own` already contains them.
+        """
         declared = self.plan.scenario.faults if self.plan.scenario is not None else {}
         if faults is None and own is not None:
             return dict(own)
@@ -146,7 +148,7 @@ class Session:
         return {name: declared[name] for name in there} | breakages(active)
 
     def _broken_in(self, phase: str | None, active: Mapping[str, Policy]) -> dict[str, DeclaredFault]:
-        """What is broken, in a phase while some policies are in force."""
+        """Returns the faults of a phase while the `active` policies are in force."""
         scenario = self.plan.scenario
         if scenario is None or phase is None:
             return breakages(active)
@@ -160,11 +162,11 @@ class Session:
         self.broken = faults
 
     def routes(self) -> dict[str, tuple[str, ...]]:
-        """By transit router, the prefixes within the operators' that it has a route to. Raises `OSError`."""
+        """Returns the prefixes within the operators' to which each transit router has a route. Raises `OSError`."""
         return routes_abroad(self.plan.loaded.network, self.country.services, self.country.damage.routers)
 
     def faults(self) -> Iterator[str]:
-        """What has broken, or was complained of, since the last call. A dead DPI box is started again meanwhile."""
+        """Yields faults and complaints since the last call; restarts dead DPI boxes."""
         told, self.told = self.told, []
         yield from told
         yield from self.country.faults()
@@ -175,9 +177,9 @@ class Session:
         wanted: Callable[[], bool] = lambda: True,
         tried: Callable[[Tried], None] = lambda _: None,
     ) -> Iterator[ProbeAnswer]:
-        """Measure all of them at once; yields each as its outcome is certain. Raises `BadInput` for unknown names.
+        """Measures all of them at once; yields each once its outcome is certain. Raises `BadInput` for unknown names.
 
-        wanted: asked now and then; once it says no, the rest is given up. tried: told of those whose first try failed.
+        wanted: polled; once it returns False, the rest is given up. tried: called for each whose first try failed.
         """
 
         def failed(request: ProbeRequest, found: Measurement) -> None:
@@ -230,7 +232,7 @@ class Session:
                 )  # fmt: skip
 
     def _record(self, vantage: Vantage, request: ProbeRequest, found: Measurement) -> dict[str, Any]:
-        """A measurement in OONI's format, at the scenario's time where a phase of it is in force."""
+        """Returns a measurement in OONI's format, at the scenario's time if a phase of it is in force."""
         topology, scenario = self.plan.loaded.topology, self.plan.scenario
         at = scenario.phase(self.phase).at if scenario and self.phase else datetime.fromtimestamp(found.started, UTC)
         operator = topology.operators[vantage.id.operator]

@@ -1,7 +1,7 @@
-"""One country for several terminals: what is in force is one process's, whose own terminal and others order it in turn.
+"""One country for several terminals: one process holds what is in force, and the terminals send it orders in turn.
 
 The process that built the country has a `SharedSession`; a command line in another process of the sandbox has a
-`DistantSession`, and asks it over a socket file.
+`DistantSession`, which sends requests over a socket file.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ class SharedSession(Session):
     """A session that one thread at a time uses: orders and measurements wait for each other."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        """As `Session`."""
+        """Takes the arguments of `Session`."""
         self._turn = threading.RLock()
         super().__init__(*arguments, **options)
 
     def put_in_force(
         self, phase: str, policies: Sequence[str], moved: bool = True, faults: Sequence[str] | None = None
     ) -> None:
-        """As `Session`'s, in turn."""
+        """Like `Session.put_in_force`, one caller at a time."""
         with self._turn:
             super().put_in_force(phase, policies, moved, faults)
 
     def faults(self) -> Iterator[str]:
-        """As `Session`'s, in turn."""
+        """Like `Session.faults`, one caller at a time."""
         with self._turn:
             return iter(list(super().faults()))
 
@@ -64,14 +64,14 @@ class SharedSession(Session):
         wanted: Callable[[], bool] = lambda: True,
         tried: Callable[[Tried], None] = lambda _: None,
     ) -> Iterator[ProbeAnswer]:
-        """As `Session`'s, in turn."""
+        """Like `Session.measure`, one caller at a time."""
         with self._turn:
             return iter(list(super().measure(asked, wanted, tried)))
 
     def serve(self, door: Path) -> None:
-        """Listen at a socket file for the sessions of other command lines, in a thread of its own, from now on."""
+        """Listens at a socket file for other command lines' sessions, in a thread of its own."""
         listener = door_at(door)
-        # One thread, which never ends: a DPI box that it starts again would end with it.
+        # One thread, which never ends: a DPI box that it restarts would end with it.
         threading.Thread(
             target=answer_all, args=(listener, self._answered), name="other terminals", daemon=True
         ).start()
@@ -94,7 +94,7 @@ class SharedSession(Session):
 
 
 def door_at(path: Path) -> socket.socket:
-    """A socket at a file, at which sessions of other command lines are listened for."""
+    """Returns a socket that listens at a file for the sessions of other command lines."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))
     listener.listen(_BACKLOG)
@@ -102,8 +102,10 @@ def door_at(path: Path) -> socket.socket:
 
 
 def answer_all(listener: socket.socket, answered: Callable[[Message], Message]) -> None:
-    """Answer the sessions of other command lines, one message after another, for ever. What `answered` raises is told
-    as what was refused."""
+    """Answers other command lines' sessions, one message after another, forever.
+
+    An exception of `answered` is sent as a refusal.
+    """
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         while True:
@@ -128,18 +130,18 @@ def _safely(message: Message, answered: Callable[[Message], Message]) -> Message
         return Refused(number, "\n".join(mistake.lines()))
     except (ControlError, OSError) as broken:
         return Refused(number, brief(str(broken)))
-    except Exception as bug:  # whatever it is, that terminal waits for an answer
+    except Exception as bug:  # that terminal waits for an answer in any case
         return Refused(number, f"{type(bug).__name__}: {bug}")
 
 
 class DistantSession:
     """The session of another process, as a command line needs it: `plan`, `country`, and what is in force.
 
-    `country`: as it was when this process was forked from that which built it.
+    `country`: its state when this process was forked from the one that built it.
     """
 
     def __init__(self, plan: LabPlan, country: Country, door: Path) -> None:
-        """Connect to the socket file of a `SharedSession`; raises OSError."""
+        """Connects to the socket file of a `SharedSession`; raises OSError."""
         self.plan, self.country = plan, country
         connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connected.connect(str(door))
@@ -148,7 +150,7 @@ class DistantSession:
 
     @property
     def phase(self) -> str | None:
-        """The phase that the country is in, if it is in one as a whole."""
+        """The phase of the last order; None if that was for no phase."""
         return self._in_force().phase
 
     @property
@@ -157,16 +159,16 @@ class DistantSession:
         return self._in_force().policies
 
     def put_in_force(self, phase: str, policies: Sequence[str], moved: bool = True) -> None:
-        """As `Session`'s; raises `ControlError`."""
+        """Like `Session.put_in_force`; raises `ControlError`."""
         self._ask(PutInForce(next(self._numbers), phase, tuple(policies), moved))
 
     def faults(self) -> Iterator[str]:
-        """As `Session`'s."""
+        """Like `Session.faults`."""
         told: Complaints = self._ask(AskComplaints(next(self._numbers)))
         return iter(told.texts)
 
     def measure(self, asked: Sequence[Measure]) -> Iterator[ProbeAnswer]:
-        """As `Session`'s; a name that is not there raises `ControlError`, which says what was meant."""
+        """Like `Session.measure`; an unknown name raises `ControlError`, which suggests what was meant."""
         for each in asked:
             yield self._ask(Measure(next(self._numbers), each.vantage, each.target, each.family))
 
@@ -180,7 +182,7 @@ class DistantSession:
             while True:
                 for answer in self._link.receive():
                     if getattr(answer, "number", None) != request.number:
-                        continue  # of a request that Ctrl-C broke off
+                        continue  # the answer to a request that Ctrl-C interrupted
                     if isinstance(answer, Refused):
                         raise ControlError(answer.text)
                     return answer

@@ -1,12 +1,12 @@
-"""Whether all that carries packets had a processor when it wanted one: else a try that failed meanwhile says nothing.
+"""Samples how long the processes that carry packets waited for a CPU: a try that failed meanwhile may be void.
 
-A switch, a delay line or a server that waits for its turn answers late, or its socket runs over; with several on a way
-a packet is later than a probe waits. Controls between two tries do not show it where it comes and goes. The kernel
-knows: it counts for how long each process could have run and did not.
+If a switch, a delay line or a server waits for a CPU, it answers late, or its socket buffer overflows; with several on
+a path, a packet arrives after the probe's timeout. Controls between two tries miss this if it comes and goes. The
+kernel counts for how long each process was runnable without running.
 
-Who ends a connection and begins another in its place (a TLS proxy) keeps what has come while it waits, and passes it on
-all at once: it makes a slow line look fast as well. And an on-path box that waits loses its race: what it blocks gets
-through.
+A process that terminates connections and opens others in their place (a TLS proxy) buffers bytes while it waits and
+then sends them all at once, so it can also make a slow line look fast. And an on-path box that waits loses its race:
+what it should block gets through.
 """
 
 from __future__ import annotations
@@ -24,20 +24,24 @@ from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes, had_non
 
 EVERY_S: Final = 0.1
 _OF_LEAD: Final = 0.75
-"""Of an on-path box's lead, how long it may have waited from one look to the next, and come in time: the rest is for
-its work. In a whole try it is more than that on any busy machine, and has lost no race."""
+"""Part of an on-path box's lead that it may have waited between two samples and still be in time.
+
+The rest is for its work. Over a whole try, it waits longer than that on any busy machine without losing a race.
+"""
 _LEAST_S: Final = 0.002
-"""So long any box may have waited: all wait for less now and then, and lose or win by other things."""
+"""Seconds that any box may have waited: shorter waits are common and do not decide a race."""
 _TURN_S: Final = 1.0
-"""For how long such a box is waited for that has not had its turn yet."""
+"""For how long to wait for such a box to run, if it is still waiting for a CPU."""
 _SHARE: Final = 0.5
-"""Of the patience of a step, how long a process may have waited for its turn. A machine with ten times as much to do
-as it can keeps one from that in 2 of 100 half seconds, as it was measured."""
+"""Part of a step's timeout for which a process may have waited for a CPU.
+
+On a machine with ten times as much to do as it can, a process waited longer in 2 of 100 measured half seconds.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Wait:
-    """A process that waited for so much (0 to 1) of the time from one look to another, by the looks' numbers."""
+    """A process that waited for a CPU for `share` (0 to 1) of the time between two samples, given by number."""
 
     first: int
     last: int
@@ -47,16 +51,17 @@ class _Wait:
 
 @dataclass(slots=True)
 class _Watch:
-    """The waits that matter to steps of one patience, as far as they have been looked for."""
+    """The waits that matter to steps with one timeout, as far as samples have been evaluated."""
 
     waits: list[_Wait] = field(default_factory=list)
-    until: int = 1  # the look that comes next
+    until: int = 1  # the next sample to evaluate
 
 
 class Starvation:
-    """Looks at processes, by process id, what to call them, again and again from now on until it is left.
+    """Samples how long each process waited for a CPU, from now until the context exits.
 
-    keepers: those of them that end connections and begin others, in threads.
+    processes: what to call each one, by process id. keepers: those of them that terminate connections and open others,
+    in several threads.
     """
 
     def __init__(self, processes: Mapping[int, str], keepers: Collection[int] = ()) -> None:
@@ -78,17 +83,18 @@ class Starvation:
         self._processes.__exit__(kind, e, trace)
 
     def look(self) -> None:
-        """See how long each has waited; at most every 0.1 s."""
+        """Samples how long each process has waited; at most every 0.1 s."""
         now = time.monotonic()
         if now >= self._times[-1] + EVERY_S:
             self._look(now)
 
     def between(self, began: float, ended: float, patience: float) -> str:
-        """Who waited for half of so many seconds or more somewhere between two moments: a sentence, "" of nobody.
+        """Returns a sentence naming a process that waited for a CPU for at least half of `patience` seconds, or "".
 
-        By the clock of `time.monotonic`; `ended` is not yet to come.
+        Considers any `patience` seconds between `began` and `ended`, by `time.monotonic`; `ended` is not in the future.
         """
-        patience = max(1, int(patience / EVERY_S)) * EVERY_S  # few of them, that each look is worked out for
+        # rounded, so that few different values must be evaluated for each sample
+        patience = max(1, int(patience / EVERY_S)) * EVERY_S
         if self._times[-1] < ended - EVERY_S / 2:
             self._look(time.monotonic())
         first = max(0, bisect_right(self._times, began) - 1)
@@ -103,23 +109,24 @@ class Starvation:
         return f"{self._titles[worst.process]} {had_none(worst.share)}"
 
     def held_up(self, began: float, ended: float, seconds: float, *, keepers: bool) -> str:
-        """Who waited for so many seconds or more in all between two moments: a sentence, "" of nobody.
+        """Returns a sentence naming a process that waited for `seconds` or more in total between two times, or "".
 
-        keepers: only those who keep what comes meanwhile. By the clock of `time.monotonic`; `ended` is not yet to come.
+        keepers: only processes that buffer bytes meanwhile. Times are by `time.monotonic`; `ended` is not in the
+        future.
         """
         waited = self._between(began, ended)
         from_ = self._first_keeper if keepers else 0
         longest = max(waited[from_:], default=0.0)
-        if longest < max(seconds, EVERY_S):  # as short a wait is nothing unusual, nor told to be of this very moment
+        if longest < max(seconds, EVERY_S):  # a wait that short is common, and may not have been in this interval
             return ""
         return f"{self._titles[waited.index(longest, from_)]} {had_none_for(longest)}"
 
     def came_late(self, process: int | None, lead: float | None, began: float, ended: float) -> str:
-        """That an on-path box waited for so long between two moments that it can have lost its race; "": it did not.
+        """Returns a sentence if an on-path box waited so long without a break that it may have lost its race, else "".
 
-        Many short waits lose none; one that is not over is waited for. process: its id, one that is looked at; None:
-        there is no such box. lead: seconds that it is ahead of whom it races (`compiler.races`); None: it races nobody.
-        By the clock of `time.monotonic`; `ended` is not yet to come.
+        Many short waits lose none. A wait that is not over is waited for. process: the box's id, one of those sampled;
+        None: there is no such box. lead: seconds by which it is ahead of its rival (`compiler.races`); None: it has
+        none. Times are by `time.monotonic`; `ended` is not in the future.
         """
         if process is None or lead is None:
             return ""
@@ -132,19 +139,19 @@ class Starvation:
         return f"{self._titles[place]} {had_none_for(longest)}" if late else ""
 
     def _between(self, began: float, ended: float) -> list[float]:
-        """How long each waited from the look before one moment to that after another."""
+        """Returns how long each waited from the sample before `began` to the sample after `ended`."""
         first, last = self._looks(began, ended)
         return list(map(sub, self._waited[last], self._waited[first]))
 
     def _looks(self, began: float, ended: float) -> tuple[int, int]:
-        """The numbers of the look before one moment and of that after another."""
+        """Returns the numbers of the sample before `began` and of the sample after `ended`."""
         if self._times[-1] < ended:
             self._look(time.monotonic())
         first = max(0, bisect_right(self._times, began) - 1)
         return first, min(bisect_left(self._times, ended), len(self._times) - 1)
 
     def _waits(self, patience: float) -> list[_Wait]:
-        """Whoever waited for long within a patience, in the order of its end: each look is worked out once."""
+        """Returns the long waits within one `patience`, ordered by their end; evaluates each sample once."""
         watch = self._watches[patience]
         for last in range(watch.until, len(self._times)):
             first = bisect_right(self._times, self._times[last] - patience) - 1
@@ -156,7 +163,7 @@ class Starvation:
         return watch.waits
 
     def _longest(self, first: int, last: int, patience: float) -> _Wait | None:
-        """Who waited longest from one look to another; None: there is nobody."""
+        """Returns the longest wait between two samples; None if no process waited."""
         waited = list(map(sub, self._waited[last], self._waited[first]))
         longest = max(waited, default=0.0)
         if not longest:

@@ -1,4 +1,4 @@
-"""A country at the user's terminal: Mininet's command line, or one command at a node. In a sandbox."""
+"""A country at the user's terminal: Mininet's command line, or one command on a node. Runs in a sandbox."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shutdownlab.system.inside import REPLACED
 from shutdownlab.system.sandbox import foreground_program, interactive
 
 EXIT_FAILED = 1
-"""What `lab` ends with where a command of a script, or of what is piped in, could not be carried out."""
+"""Exit code of `lab` if a command of a script, or of piped input, failed."""
 
 _GREETING = """\
 {count} nodes of {title} are up{policy}.
@@ -45,15 +45,15 @@ What transit, DPI box, vantage point and the like are: docs/glossary.md"""
 
 
 def command_line(payload: Mapping[str, Any]) -> int:
-    """Bring up the `plan` and hand over to Mininet's command line, or carry out the `script`; returns an exit code.
+    """Starts the `plan`'s country and runs Mininet's command line or the `script`; returns an exit code.
 
-    Other terminals are let in at the socket that is `offered`.
+    Other terminals may attach at the `offered` socket.
     """
     return _with_session(payload, partial(_command_line, script=payload["script"], offered=payload["offered"]))
 
 
 def keep_open(plan: LabPlan, breaker: Breaker, offered: Offered) -> None:
-    """Hand over to the command line in a country that is up, as a phase of the plan's has left it."""
+    """Runs the command line in a country that is up, as a phase of the plan has left it."""
     console = Console(stderr=True, highlight=False)
     session = SharedSession(plan, breaker=breaker)
     make_ready(session)
@@ -61,9 +61,9 @@ def keep_open(plan: LabPlan, breaker: Breaker, offered: Offered) -> None:
 
 
 def command(payload: Mapping[str, Any]) -> int:
-    """Bring up the `plan` and run the `argv` on the `node`, in the directory `cwd`; returns its exit code.
+    """Starts the `plan`'s country and runs `argv` on `node` in the directory `cwd`; returns its exit code.
 
-    In several `phases` it is run in one after another: returns what it ended with in the first in which it failed.
+    With several `phases` it is run in each in turn; returns the exit code of the first in which it failed.
     """
     phases: tuple[str, ...] = payload["phases"]
 
@@ -109,13 +109,13 @@ def _with_session(payload: Mapping[str, Any], then: Callable[[Session, Console],
 
 
 def make_ready(session: Session) -> None:
-    """What programs that this process starts find: the commands of switches and routers, and certificates."""
+    """Gives programs that this process starts the commands of switches and routers, and the lab's certificates."""
     add_tools(session.country.net, session.country.services, session.files / "bin")
     os.environ |= session.country.environment()
 
 
 def _teller(console: Console) -> Callable[[str], None]:
-    """Say what is going on where somebody watches; a script's standard error stays clean."""
+    """Prints progress at a terminal; keeps a script's standard error clean."""
     return (
         (lambda text: console.print(f"{text} …", style="dim", markup=False))
         if console.is_terminal
@@ -145,7 +145,7 @@ def attached(
     others: str = "What is done here is seen there.",
     end: str = "leaves it as it is",
 ) -> int:
-    """The command line of another terminal, in a process of its own."""
+    """Runs the command line of another terminal, in a process of its own."""
     session = DistantSession(plan, country, door)
     _greet(session, Console(stderr=True, highlight=False), others, end)
     with interactive():

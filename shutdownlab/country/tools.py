@@ -1,7 +1,7 @@
-"""Open vSwitch's and BIRD's own commands for a running country, whose daemons are not where they look for them.
+"""Makes Open vSwitch's and BIRD's own commands find the daemons of a running country, which use other sockets.
 
-A switch is named as the topology names it, whichever of the Open vSwitch instances has it; `birdc` at a router speaks
-to that router's.
+A switch is named as in the topology, whichever Open vSwitch instance has it; `birdc` on a router connects to that
+router's daemon.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ done
 _SPEAK = """\
 if [ "$version" ] && [ ! "$asked" ]; then set -- -O "$version" "$@"; fi
 """
-"""ovs-ofctl begins with OpenFlow 1.0, which these switches do not speak."""
+"""ovs-ofctl defaults to OpenFlow 1.0, which these switches do not speak."""
 _EACH = """\
 if [ "$found$OVS_RUNDIR" ]; then exec {program} "$@"; fi
 for instance in {instances}; do
@@ -55,7 +55,7 @@ exec {program} -s "${variable}" "$@"
 
 
 def add_tools(net: EmulatedNetwork, services: Services, folder: Path) -> None:
-    """Put the commands into `folder`, ahead of all others on this process's PATH."""
+    """Writes the commands into `folder` and puts it first on this process's PATH."""
     folder.mkdir()
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), SYSTEM_PROGRAMS])
     routers = []

@@ -1,7 +1,8 @@
-"""What a command in a lab sees of the machine's /tmp and /run, which the sandbox has of its own: what it needs of them.
+"""What a lab's command sees of the machine's /tmp and /run, in whose place the sandbox has its own.
 
-What it names, and where it is installed, stays visible inside, read-only; what it names there that does not exist yet
-would be written to the sandbox's own, and lost with it: that is said before anything starts.
+What the command names there, and where it is installed, stays visible inside, read-only. A file it names that does not
+exist yet would be written to the sandbox's own directory and be lost with it; the user is warned before anything
+starts.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final
 from shutdownlab.system.inside import REPLACED
 
 _INSTALLED_BY_NAME: Final = (Path("/tmp"), Path("/var/tmp"))
-"""Where everything below one name is somebody's, and below another another's."""
+"""Directories whose entries belong to different owners."""
 _NAMED: Final = re.compile(rf"(?<![\w./-])(?:{'|'.join(REPLACED)})(?![\w.-])(?:/[\w.+@%=~*?-]+)*")
 _SHEBANG_LIMIT: Final = 256
 
@@ -27,13 +28,13 @@ LASTING: Final = "/tmp, /run, /var/tmp and /var/log are the lab's own: empty at 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """`keep`: what must stay visible; `lost`: what is named there and is not there, so that it would be lost."""
+    """`keep`: what must stay visible; `lost`: files named there that do not exist yet, and would be lost."""
 
     keep: tuple[Path, ...] = ()
     lost: tuple[str, ...] = ()
 
     def note(self) -> str:
-        """What is to be said before it starts; nothing where nothing is lost."""
+        """Returns the warning to print before the start; "" if nothing would be lost."""
         here = Path.cwd()
         if str(here) in REPLACED:
             return f"{LASTING}, with all that is written here, in {here}; to keep anything, begin in another directory"
@@ -43,10 +44,10 @@ class Needs:
 
 
 def needs(texts: Iterable[str], argv: Sequence[str] = ()) -> Needs:
-    """What a command, an `argv`, needs, and lines of shell or of a command line (`texts`), whatever they run."""
+    """Returns what a command (`argv`) needs, and lines of shell or of a command line (`texts`)."""
     keep = [*on_path()]
     if argv:
-        keep += _installation(argv[0])  # wherever it is found
+        keep += _installation(argv[0])  # the program itself, wherever it is found
     lost: dict[str, None] = {}
     for text in (*argv, *texts):
         for name in _NAMED.findall(text):
@@ -63,15 +64,15 @@ def needs(texts: Iterable[str], argv: Sequence[str] = ()) -> Needs:
 
 
 def on_path() -> list[Path]:
-    """The directories of PATH that would be hidden, with what is installed beside them."""
+    """Returns the directories of PATH that would be hidden, with what is installed beside them."""
     places = (Path(place) for place in os.environ.get("PATH", os.defpath).split(os.pathsep) if place.startswith("/"))
     return [_root(place / "any") for place in places if _is_hidden(place) and _is(place.is_dir)]
 
 
 def _installation(program: str) -> Iterator[Path]:
-    """Where a program is, and the interpreter that its first line names: by their names and behind their links.
+    """Yields where a program and the interpreter of its first line are installed, by name and behind links.
 
-    Nothing where it is no program.
+    Yields nothing if it is no program.
     """
     found = shutil.which(program)
     for path in (Path(found).absolute(), _interpreter(Path(found))) if found else ():
@@ -90,7 +91,7 @@ def _interpreter(script: Path) -> Path | None:
 
 
 def _root(path: Path) -> Path:
-    """What has to stay for a program to find what is installed beside it."""
+    """Returns what must stay visible for a program to find what is installed beside it."""
     for place in _INSTALLED_BY_NAME:
         if path.is_relative_to(place):
             return place / path.relative_to(place).parts[0]
@@ -98,7 +99,7 @@ def _root(path: Path) -> Path:
 
 
 def _is(question: Callable[[], bool]) -> bool:
-    """The answer; no where the file may not be looked at, or the text is too long, or otherwise none, for a name."""
+    """Returns the answer; False if the file may not be accessed, or the text is no valid name."""
     with suppress(OSError, ValueError):
         return question()
     return False

@@ -309,7 +309,7 @@ class Classifier:
         if ours or 0 <= self._only_side != side:
             return self._match_trace(flow, packet, from_opener, side, now) if self._traced else FORWARD
         if flow.udp is None:
-            flow.udp = self._recognisers.udp(self._tolerance, flow.sport)
+            flow.udp = self._recognisers.udp(self._tolerance, flow.sport, self._datagrams)
         data = packet.data
         recognition = flow.udp.feed(data, from_opener, flow.dport)
         flow.inspected += 1

@@ -13,7 +13,13 @@ from typing import Final
 
 from shutdownlab.config.extensions import ExtensionError, Extensions
 from shutdownlab.config.problems import BadInput, Problem
-from shutdownlab.inspection.recognisers.recogniser import Recogniser, TcpRecogniser, UdpRecogniser, UdpSession
+from shutdownlab.inspection.recognisers.recogniser import (
+    MAX_DATAGRAMS,
+    Recogniser,
+    TcpRecogniser,
+    UdpRecogniser,
+    UdpSession,
+)
 from shutdownlab.inspection.recognisers.result import UNKNOWN, Recognition
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 
@@ -113,9 +119,12 @@ class Recognisers:
                     break
         return found
 
-    def udp(self, tolerance: Tolerance = TOLERANT, sport: int = 0) -> UdpSession:
-        """Returns a session that recognises one UDP flow from the client's port `sport`, to be fed its datagrams."""
-        return UdpSession(self._udp, tolerance, sport)
+    def udp(self, tolerance: Tolerance = TOLERANT, sport: int = 0, most: int = MAX_DATAGRAMS) -> UdpSession:
+        """Returns a session that recognises one UDP flow from the client's port `sport`, to be fed its datagrams.
+
+        `most`: datagrams inspected before the result is final; 0: unlimited.
+        """
+        return UdpSession(self._udp, tolerance, sport, 0, most)
 
 
 def _order(recogniser: Recogniser) -> int:

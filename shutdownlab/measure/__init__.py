@@ -1,1 +1,1 @@
-"""Measuring with all vantage points at once: agents, their supervisor, the schedule, and what is believed."""
+"""Measures from all vantage points at once: agents, their supervisor, the scheduler, and what is believed."""

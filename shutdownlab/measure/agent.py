@@ -1,8 +1,8 @@
-"""A probe agent: a forked process in its vantage point's network namespace, that runs probes as it is asked to.
+"""A probe agent: a forked process in its vantage point's network namespace that runs probes on request.
 
-It is asyncio on one thread, and answers each request as soon as it is done. A Python start per probe would cost more
-than the probe. Its messages are JSON like all others: measured over 10,000 measurements of 4.4 KB, encoding and
-decoding them takes 1.2 s of a processor, and pickle takes 1.1 s.
+It is asyncio on one thread and answers each request as soon as the probe is done. Starting Python for each probe would
+cost more than the probe. Messages are JSON, like all others: for 10,000 measurements of 4.4 KB, encoding and decoding
+takes 1.2 s of CPU time, against 1.1 s with pickle.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from shutdownlab.system.child_process import Child, Forked, fork
 
 
 def fork_agent(name: str, enter: Callable[[], None], hosts: Mapping[str, tuple[str, ...]]) -> Forked:
-    """Fork the agent `name`, which `enter` moves into its namespaces; it is ready once it takes `ProbeJob` messages.
+    """Forks the agent `name`, which calls `enter` to join its namespaces; once ready, it accepts `ProbeJob` messages.
 
-    `hosts`: addresses of the names that it need not look up.
+    `hosts`: addresses by name, for names that it need not look up.
     """
-    # All agents have one turn together: each by itself, they would take the switches' and the delay line's.
+    # All agents share one scheduling turn: with one each, they would starve the switches and the delay line.
     return fork(f"probe {name}", lambda child: asyncio.run(_serve(child, hosts)), enter, aside=False)
 
 
 async def _serve(child: Child, hosts: Mapping[str, tuple[str, ...]]) -> None:
-    """Run what is asked for until the child is told to stop, or its parent hangs up."""
+    """Runs the requested probes until the child is told to stop or its parent hangs up."""
     loop, lines = asyncio.get_running_loop(), child.lines
     over = asyncio.Event()
     equipment, running = Equipment(hosts), set[asyncio.Task[None]]()

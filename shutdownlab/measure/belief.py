@@ -1,13 +1,13 @@
-"""What is believed of a cell, given its tries and the controls beside them. Pure.
+"""Decides what is believed of a cell, from its tries and the controls measured beside them. Pure.
 
-A success is believed at once, and so is that the probe itself failed, or its agent was lost. Anything else takes two
-tries running with the same outcome, and between them, after the first had ended and before the second began, a success
-of every control that either of them needs: what was wrong with the testbed during both tries would have been wrong
-then. One of these controls that failed meanwhile refutes the tries before it; a try during which something of the
-country had no processor is void. What was expected plays no part.
+A success is believed at once unless it is `doubtful`, and so is an error of the probe itself or the loss of its agent.
+Any other outcome needs two consecutive tries that agree and, after the first ended and before the second began, a
+success of every control that either try needs: a fault of the testbed that lasted through both tries would have shown
+then. A control that fails meanwhile refutes the tries before it; a try is void if some process of the country was
+starved of CPU during it. The expected outcome plays no part.
 
-Where something known to all can have taken away what the cell needs (a fault of the scenario, or withdrawn routes),
-controls of just that which fail between the tries show that it has; those of anything else refute them, as ever.
+A known cause (a fault of the scenario, or withdrawn routes) can take away what the cell needs. Controls of exactly that
+need which fail between the tries confirm it; controls of any other need refute the tries as usual.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from shutdownlab.protocol.probing import Proof
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One try of a cell. `began`, `ended`: seconds by the clock of the controls. `doubtful`: load could have caused it.
+    """One try of a cell. `began`, `ended`: seconds on the controls' clock. `doubtful`: load may have caused it.
 
-    A `doubtful` success is one that only a second try makes sure of. `needs`: names of the controls that vouch for it.
-    `void`: it says nothing, for something of the country had no processor meanwhile.
+    A `doubtful` success needs a second try to be believed. `needs`: names of the controls that vouch for the try.
+    `void`: the try does not count, because some process of the country was starved of CPU during it.
     """
 
     outcome: Outcome
@@ -39,10 +39,10 @@ class Try:
 class Belief:
     """What follows from the tries so far.
 
-    believed: no further try is needed. missing: names of the controls that must succeed before the next one begins,
-    if there is to be one. proofs: the controls that vouch for the outcome; where it is not believed those that failed.
-    refuted: how many tries say nothing, as they are void, or as a control failed beside or after them. taken: what
-    is believed is that what it needs has been taken away; proofs are the controls that show it.
+    believed: no further try is needed. missing: names of the controls that must succeed before any further try begins.
+    proofs: the controls that vouch for the outcome or, if it is not believed, those that failed. refuted: the number of
+    tries that do not count, because they are void or a control failed during or after them. taken: the belief is that
+    what the cell needs has been taken away; `proofs` are then the controls that show it.
     """
 
     believed: bool
@@ -56,14 +56,14 @@ UNTRIED = Belief(False)
 
 
 def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]], *, excused: Collection[str] = ()) -> Belief:
-    """Judge a cell by its tries (at least one) and what controls have shown, each in order of time.
+    """Judges a cell by its tries (at least one) and the results of its controls, both in order of time.
 
-    excused: names of the controls of what can have been taken away.
+    excused: names of the controls whose target may have been taken away.
     """
     last = tries[-1]
     needed: Collection[str] = dict.fromkeys(name for each in tries[-2:] for name in each.needs)
     if last.outcome not in {Outcome.BLOCKED, Outcome.THROTTLED}:
-        needed = ()  # it is these that the testbed could have caused
+        needed = ()  # only these two can be the testbed's fault
         if not last.doubtful:
             return Belief(True)
     proofs = {name: history.get(name, ()) for name in needed}
@@ -86,14 +86,14 @@ def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]], *, excus
 
 
 def _agree(tries: Sequence[Try]) -> bool:
-    """Whether the last two say the same, and each says something: a test that could not tell says nothing."""
+    """Whether the last two tries have the same outcome and both count: `unknown` and void tries do not."""
     if len(tries) < 2 or tries[-1].outcome is Outcome.UNKNOWN:
         return False
     return tries[-2].outcome is tries[-1].outcome and not (tries[-2].void or tries[-1].void)
 
 
 def _excuse(tries: Sequence[Try], proofs: Mapping[str, Sequence[Proof]]) -> Belief | None:
-    """What follows where some control has failed since the last try, or between the last two; None: none has."""
+    """Returns the belief if an excused control failed between the last two tries or since the last one, else None."""
     last = tries[-1]
     if _agree(tries):
         between = [

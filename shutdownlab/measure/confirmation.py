@@ -1,10 +1,11 @@
-"""Measures with all agents of a run at once, and confirms what the testbed alone could have caused.
+"""Measures with all agents of a run at once, and confirms outcomes that the testbed alone could have caused.
 
-A probe that succeeds has succeeded. Whatever else comes out is tried again, with more patience, and in further rounds
-with less under way, until two tries running have the same outcome and all controls between them succeeded: for every
-cell alike (see `belief`). Where more than five probes, and a twentieth of those that succeeded, needed a second try,
-the machine was slow, and nothing of that round counts that load could have caused (a timeout above all); a line that a
-policy slows does that as well, and says nothing of the machine. What is not confirmed in the end is unknown.
+A success is final unless it is `doubtful`. Any other outcome is tried again with longer timeouts, and in further rounds
+with fewer probes at once, until two consecutive tries agree and all controls between them succeeded; the rule is the
+same for every cell (see `belief`). If more than five probes, and more than a twentieth of the certain ones, succeeded
+only on a second try, the machine was slow: outcomes of that round that load could have caused (above all timeouts) do
+not count. Probes on a line slowed by a policy are left out of that number, because the line explains their retries.
+Whatever stays unconfirmed is `unknown`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _FEW: Final = 5
 
 
 class Prober:
-    """Measures with the agents of a run. Start it from the main thread, before there are others; use it in one."""
+    """Measures with the agents of a run. Start it from the main thread before any other exists; use it from one."""
 
     def __init__(self, supervisor: Supervisor | None = None) -> None:
         self._supervisor = supervisor or Supervisor()
@@ -47,7 +48,7 @@ class Prober:
         return {name: agent.process.pid for name, agent in self._supervisor.agents.items()}
 
     def ended(self) -> dict[str, str]:
-        """The agents that are no more, each with how it ended."""
+        """Returns the agents that have ended, each with the reason."""
         return {name: agent.ended for name, agent in self._supervisor.agents.items() if agent.ended is not None}
 
     def start(
@@ -56,16 +57,16 @@ class Prober:
         hosts: Mapping[str, tuple[str, ...]] = NO_HOSTS,
         deadline_s: float = 20.0,
     ) -> None:
-        """Fork one agent a name; each calls its entrance, which moves it into its namespaces.
+        """Forks one agent per name; each calls its entrance, which moves it into its namespaces.
 
-        `hosts`: the addresses of the country's names, for controls that need not look them up.
-        Raises `AgentError` when one ends or is not ready in time.
+        `hosts`: addresses by name, for controls that need not look them up. `deadline_s`: how long each agent may take
+        to become ready after the previous one. Raises `AgentError` if an agent ends or is not ready in time.
         """
         prepare([CHECKS])
         self._supervisor.start(entrances, hosts, deadline_s)
 
     def mute(self, agents: Collection[str], seconds: float) -> frozenset[str]:
-        """Those of these agents that are there, asked for nothing, and do not answer within so many seconds."""
+        """Returns those of these agents that are running, are sent an empty job, and do not answer within `seconds`."""
         asked: dict[int, str] = {}
         for name in agents:
             if self._supervisor.agents[name].ended is None:
@@ -79,7 +80,7 @@ class Prober:
         return frozenset(name for name in asked.values() if self._supervisor.agents[name].ended is None)
 
     def stop(self, deadline_s: float = 5.0) -> None:
-        """End all agents; those that take longer than the deadline are killed."""
+        """Stops all agents; kills those that have not exited by the deadline."""
         self._supervisor.stop(deadline_s)
 
     def run(
@@ -94,22 +95,22 @@ class Prober:
         held_up: HeldUp = nobody_held_up,
         outrun: Callable[[str, float, float], str] = lambda *_: "",
     ) -> Iterator[Result]:
-        """Measure; yields (agent, request, measurement) as the verdicts become final.
+        """Measures the requests of each agent; yields (agent, request, measurement) as verdicts become final.
 
-        `hopeless`: ids of requests that will likely fail; they go first, for the others can work while they wait.
-        `controls`: which ones vouch for a request, by its id; `excused`: which of those fail because what they are
-        controls of was taken away: a measurement says so of itself then (`taken_away`). An agent that ended or hangs
-        makes the outcome of its probes `unknown`. `wanted`: asked now and then; once it says no, the rest is given up
-        within half a second. `tried`: told of each request whose first try has failed, which is no verdict yet.
-        `starved`: what of the country had no processor between two moments for long, of so much patience ("": nothing);
-        what failed meanwhile by what that can cause is void. `held_up`: who was kept from passing octets on for so long
-        that a speed may be by that. `outrun`: what may have come too late to block a request, between two moments.
+        `hopeless`: ids of requests that will probably fail; they start first, so that others can work while they wait.
+        `controls`: the controls that vouch for a request, by its id. `excused`: those of them that fail because their
+        target was taken away; the measurement then has `taken_away` set. If an agent ends or hangs, its probes are
+        `unknown`. `wanted`: polled; once it returns False, the remaining probes are abandoned within half a second.
+        `tried`: called for each request whose first try failed, which is no verdict yet. `starved`: given the two times
+        and the timeout of a try, names the process that was starved of CPU ("": none); a failure that starvation can
+        cause is then void. `held_up`: names a process that could not forward bytes for long enough to explain a speed.
+        `outrun`: given a request's id and two times, names what may have been too late to block it ("": nothing).
         Raises KeyError for an unknown agent.
         """
         for agent in requests:
             if agent not in self._supervisor.agents:
                 raise KeyError(f"no probe agent {agent}")
-        # One probe an agent in turn.
+        # Interleave the agents' probes.
         turns = zip_longest(*([Task(agent, r, r.id in hopeless) for r in own] for agent, own in requests.items()))
         todo = [task for task in chain.from_iterable(turns) if task is not None]
         vouching = Vouching(controls, excused)

@@ -1,16 +1,16 @@
-"""Which controls vouch for a cell: measurements beside it that no policy touches, of all that it needs. Pure.
+"""The controls that vouch for a cell: measurements beside it, free of any policy, of everything it needs. Pure.
 
-- The path: the vantage point's own agent sends an echo to the node of the server, from an address that every switch
-  and DPI box lets through (`compiler.controls`). It goes the way that the cell's own packets go, and is
-  as large as they may be.
-- The lookups: the same to the resolver, which the operator's control subscriber asks for the cell's names.
-- The server: the same probe is measured on its own node, where no packet meets a delay; a telephone service,
-  and what is spread over nodes, by a control subscriber.
+- Path: the vantage point's own agent pings the server's node from an address that every switch and DPI box
+  lets through (`compiler.controls`). The echo takes the same way as the cell's packets and is as large as they may be.
+- Lookup: the same to the resolver; and the operator's control subscriber asks the resolver for the cell's names.
+- Server: the same probe is run on the server's own node, where packets meet no delay; for a telephone service, or
+  a service spread over several nodes, a control subscriber runs it.
 
-A try that failed needs those of what it failed by: lookups that were answered need none of their own, and where no name
-was answered, neither the server nor the path to it had a part in it.
+A failed try needs the controls of the step it failed at: lookups that were answered need no control, and if no name was
+answered, neither the server nor the path to it was involved.
 
-Cells share controls: all of a vantage point its paths, all of an operator its resolver, all of the country the server.
+Cells share controls: the cells of a vantage point share paths, those of an operator the resolver, and all of the
+country the server.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shutdownlab.protocol.probing import Check, Measurement, ProbeRequest
 
 CHECKS = "shutdownlab.probes.checks:checks_test"
 _BEYOND_LOOKUPS = ("tcp_connect", "quic_handshakes", "network_events")
-"""What a record has (OONI's test keys) of whatever came after its lookups."""
+"""Keys of a record (OONI's test keys) that are filled by steps after the lookups."""
 
 
 Reason = TypeVar("Reason")
@@ -35,9 +35,9 @@ Reason = TypeVar("Reason")
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One control, measured by `agent`: a check, which goes with the agent's others, or a request of its own.
+    """One control, measured by `agent`: a check, sent together with the agent's other checks, or a request of its own.
 
-    `of`: what of the cell's needs it is a control of.
+    `of`: which of the cell's needs it tests.
     """
 
     name: str
@@ -48,14 +48,15 @@ class Control:
 
 
 def controls_of(probe: Probe, at: Surroundings, asked: ProbeRequest) -> tuple[Control, ...]:
-    """The controls of a cell: of `probe` from the vantage point `at`, which `asked` asks for."""
+    """Returns the controls of a cell: `probe` from the vantage point `at`, requested by `asked`."""
     return (*_paths(probe, at), *_lookups(probe, at, asked), *_server(probe, at, asked))
 
 
 def vouching_for(controls: Sequence[Control], found: Measurement) -> tuple[str, ...]:
-    """Names of those of a cell's controls that the outcome of one try needs, by what its record says of its steps.
+    """Returns the names of the controls that one try's outcome needs, judging by the steps in its record.
 
-    All of them where the record tells of no lookups, or not why it failed: the kind of probe may do them itself.
+    Returns all of them if the record has no lookups or no reason for the failure: some kinds of probe do their own
+    lookups.
     """
     queries = [query for query in found.test_keys.get("queries") or () if isinstance(query, dict)]
     failed = {query.get("hostname") for query in queries if query.get("failure")}
@@ -74,12 +75,12 @@ def vouching_for(controls: Sequence[Control], found: Measurement) -> tuple[str, 
 
 
 def excused_by(controls: Sequence[Control], taken: Mapping[Need, Reason]) -> dict[str, Reason]:
-    """Names of those of a cell's controls that fail because what they are controls of is taken away, and why it is."""
+    """Returns the names of the controls whose target has been taken away, each with the reason."""
     return {control.name: taken[control.of] for control in controls if control.of in taken}
 
 
 def checks_request(agent: str, checks: tuple[Check, ...], timeout: float) -> ProbeRequest:
-    """What makes an agent carry out checks, all at once."""
+    """Returns the request that makes an agent carry out all `checks` at once."""
     return ProbeRequest(f"control {agent}", "control", CHECKS, checks, timeout=timeout)
 
 
@@ -101,16 +102,19 @@ def _path(at: Surroundings, own: str, far: str, of: Need) -> Control:
 
 
 def _size(at: Surroundings) -> int:
-    """Octets of an echo that is as long as a cell's own packets may be; 0, a short one, of IPv4 where lines carry IPv6
-    alone: translators cut long ones up, and orders drop such parts whoever they are from."""
+    """Returns the bytes of an echo: as long as the cell's own packets may be, or 0 (short).
+
+    Short for IPv4 where lines carry IPv6 only: translators fragment long packets, and policies drop fragments whatever
+    their source.
+    """
     return 0 if at.family.version == 4 and at.network.translates else at.network.mtu(at.vantage)
 
 
 def _spared(network: Network, node: Node, version: int) -> str:
-    """The address of a node by which it is reached whatever is in force."""
+    """Returns the node's address that is exempt from all policies."""
     if node.vantage is None:
         return str(node.address(version))
-    if node.vantage.bearers:  # through a tunnel of its own, beside the other
+    if node.vantage.bearers:  # a second tunnel, beside the subscriber's
         return next(str(a) for a in node.vantage.bearers[1].inner if a.version == version)
     return next(str(a) for a in network.control_addresses(node.vantage.id) if a.version == version)
 
@@ -134,14 +138,14 @@ def _server(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Con
     there = len(own) == 1 and not control.of_operator
     if control.of_operator:
         name = f"server of {asked.name} of {operator}, {at.family}"
-    elif not there:  # any operator's subscriber may ask; which one asks for what is spread over all
+    elif not there:  # any operator's control subscriber will do; spread services over all
         operators = tuple(at.network.topology.operators)
         operator = operators[zlib.crc32(asked.name.encode()) % len(operators)]
     agent = own.pop() if there else at.network.one(Role.CONTROL, operator).name
     resolver = probe.resolver_address or ""
     if there and at.network.anycast_on(agent):
         name = f"{name}, on {agent}"
-        if resolver:  # what it asks others, policies may keep from them: it answers this by itself
+        if resolver:  # policies may block its upstream queries; it answers this name itself
             yield Control(name, agent, "server", Check(name, resolver, host=WITNESS))
             return
     if not there and not resolver:

@@ -1,4 +1,4 @@
-"""What a vantage point's probe agent is asked. Pure."""
+"""Builds the requests for vantage points' probe agents. Pure."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from shutdownlab.protocol.probing import ProbeRequest
 from shutdownlab.results.cells import Cell
 
 _ROUNDS: Final = 2.5
-"""Of packets there and back, in what a step may take besides: a first try, which has two fifths of its patience, can
-see one answer come."""
+"""Round trips added to a step's timeout: a first try, with two fifths of the timeout, then has time for one answer."""
 _SENT_AGAIN_S: Final = 3.0
-"""What a lost packet costs that TCP sends again: a second, then two (RFC 6298, 2)."""
+"""What a lost packet costs when TCP retransmits twice: 1 s, then 2 s (RFC 6298, 2)."""
 
 
 def surroundings(shutdown: Shutdown, cell: Cell) -> Surroundings:
-    """Where a vantage point's cell is measured."""
+    """Returns where and under which conditions a vantage point's cell is measured."""
     assert cell.vantage is not None, "what is seen from outside is no agent's to measure"
     limit = shutdown.scenario.throttled_below
     return Surroundings(shutdown.network, cell.vantage, cell.family, cell.phase, limit, shutdown.folder)
 
 
 def request_at(probe: Probe, name: str, at: Surroundings, ca: str) -> ProbeRequest:
-    """What to ask for a probe under the name `name`; `ca`: path of the lab authority's certificate (PEM)."""
+    """Returns the request for a probe, under the id `name`; `ca`: path of the lab authority's certificate (PEM)."""
     vantage = at.vantage
     resolver = at.network.resolver_of(vantage).address(at.family.version)
     return ProbeRequest(
@@ -60,9 +59,11 @@ def over_its_lines(
     held: Callable[[str], Mapping[str, Policy]],
     apps: Mapping[str, App],
 ) -> ProbeRequest:
-    """A request with what policies make of the lines on its way: whether they are slowed, the patience that the time
-    takes by which they are longer, or packets that are lost, or its resolver is late, and how long what it sends is
-    counted. `held`: what an operator carries out, by its name."""
+    """Adapts a request to what policies do to the lines on its way.
+
+    Sets whether its lines are slowed; adds time for longer lines, lost packets or a late resolver; and sets how long
+    what it sends keeps counting. `held`: returns the policies that an operator carries out, by the operator's name.
+    """
     own, links = at.vantage, at.network.topology.links
     slowing = [policy for policy in held(own.id.operator).values() if policy.slows and policy.concerns(own)]
     rates = [policy.rate(inbound=True) or 0 for policy in slowing]
@@ -74,8 +75,8 @@ def over_its_lines(
     more = _ROUNDS * longer + (_SENT_AGAIN_S if lossy else 0.0)
     lies = lies_to(own, apps, held(own.id.operator))
     late = max((lateness(host, lies) for host in probe.looked_up(at)), default=0.0)
-    # Tries have so much less patience than clients have that they end before what is later comes, wherever a busy
-    # machine does not stretch it.
+    # Tries have much shorter timeouts than clients, so they end before later answers arrive, unless a busy machine
+    # stretches them.
     more += _ROUNDS * late if late < GIVES_UP_S else 0.0
     concerning = [policy for policy in held(own.id.operator).values() if policy.concerns(own)] if probe.echoes else []
     counted = [policy.block_after.within for policy in concerning if policy.block_after is not None]

@@ -1,17 +1,17 @@
 """Spreads probes over the agents so that the machine is busy but never the cause of a verdict.
 
-- A probe holds a share of the machine only until it is done, or has been at work longer than its like usually takes:
-  from then on it waits for the network, and waiting costs nothing. So a blackout's hundreds of timeouts run out side by
-  side, while probes that succeed never queue deep. How many shares there are, `ConcurrencyLimit` learns.
-- Those that will likely have no answer go first: the others work while they wait.
-- A download has the line of its place to itself, and fills it: it waits until nothing is under way there, not even what
-  works no more, and nothing else begins meanwhile. It is the last first try of its place; on a line that a
-  policy slows it is the first of all, for its second one is made at the end.
-- On a line that a policy slows, the place's own probes may be what one fails by: second tries wait until the first ones
-  are done; where what any of them was sent kept the line busy for long, those that failed do not count, and have the
-  line to themselves the next time, with all patience.
-- Before a second try the controls are measured that vouch for the cell (see `belief`); those who fail at about the same
-  time share them.
+- A probe holds a share of the machine until it is done, or has worked longer than its kind usually takes: from then on
+  it waits for the network, which costs nothing. So a blackout's hundreds of timeouts expire side by side, while
+  successful probes never queue deep. `ConcurrencyLimit` learns the number of shares.
+- Probes that will probably have no answer start first: the others work while they wait.
+- A download needs the line of its place to itself: it starts once nothing is under way there, not even a probe that
+  only waits, and nothing else starts until it ends. It is the last first try of its place; on a line slowed by a
+  policy it is the first, because its second try is made at the end.
+- On a line slowed by a policy, a probe may fail because of the place's other probes. So second tries wait until the
+  first ones are done; if the traffic of any of them kept the line busy for long, the failures do not count, and the
+  next try has the line to itself and the longest timeout.
+- Before a second try, the controls that vouch for the cell are measured (see `belief`); cells that fail at about the
+  same time share them.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
 
 UNDER_WAY: Final = 64
-"""Probes of one agent that may be under way."""
-# An agent hangs that has not answered so long after all steps of a probe must have timed out.
+"""Probes that one agent may have under way."""
+# An agent counts as hung if it has not answered this long after all steps of a probe must have timed out.
 _HANG_S: Final = 30.0
 _MOST_STEPS: Final = 24
 _TICK_S: Final = 0.5
 _CONTROL_TICK_S: Final = 0.02
 _MOST_WAITS: Final = 4
-"""Controls that fail one after another, before what waits for them is left to the next round."""
+"""How often in a row a task waits for controls, which fail, before it is left to the next round."""
 _MORE_IF_REFUTED: Final = 2
-"""Further tries of a round where controls have refuted some."""
+"""Further tries in a round if controls have refuted some."""
 _SLOWED_PATIENCE: Final = PATIENCE[2]
 _BUSY: Final = 0.05
-"""Of the patience of a step, how long the others of a place may keep a slowed line busy and not be in its way."""
+"""The part of a step's timeout for which other probes may keep a slowed line busy without disturbing it."""
 _MOST_AT_ONCE: Final = 12.0
-_WAITER: Final = 0.4  # what one that will only wait takes of the credit
+_WAITER: Final = 0.4  # credit for a probe that will only wait
 
 
 @dataclass(slots=True)
 class _Attempt:
-    """A try under way. `then`: what waits for it, as a call does for its callee's registration."""
+    """A try under way. `then`: called when it ends, such as to start a call once its callee has registered."""
 
     task: Task
     agent: str
@@ -62,7 +62,7 @@ class _Attempt:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A further try on a slowed line, until all beside it are done."""
+    """A retry on a slowed line, held until all probes beside it are done."""
 
     task: Task
     found: Measurement
@@ -71,7 +71,7 @@ class _Held:
 
 
 class Scheduler:
-    """Spreads one round of probes over the agents, and gives them out as they come out certain."""
+    """Spreads one round of probes over the agents, and yields each as it becomes certain."""
 
     def __init__(
         self,
@@ -84,10 +84,11 @@ class Scheduler:
         held_up: HeldUp = nobody_held_up,
         outrun: Callable[[str, float, float], str] = lambda *_: "",
     ) -> None:
-        """tried: told of each probe whose first try has failed, while that is being confirmed.
+        """tried: called for each probe whose first try has failed, while it is being confirmed.
 
-        starved: told when a try began and ended, and its patience: what of the country had no processor; "": nothing.
-        outrun: told a request's id, and when a try of it began and ended: what may have come too late to block it.
+        starved: given a try's start, end and timeout, names the process that was starved of CPU ("": none). held_up:
+        see `HeldUp`. outrun: given a request's id and a try's start and end, names what may have been too late to block
+        it.
         """
         self.supervisor, self.round, self.limit, self.vouching = supervisor, this, limit, vouching
         self.tried, self.starved, self.held_up, self.outrun = tried, starved, held_up, outrun
@@ -96,21 +97,22 @@ class Scheduler:
         self.running: dict[int, _Attempt] = {}
         self.under_way: Counter[str] = Counter()
         self.there: Counter[str] = Counter()  # under way, by place
-        self.working: Counter[str] = Counter()  # of them
-        self.filled: Counter[str] = Counter()  # of them downloads, which fill the line
+        self.working: Counter[str] = Counter()  # working, by place
+        self.filled: Counter[str] = Counter()  # downloads under way, by place
         self.held: defaultdict[str, list[_Held]] = defaultdict(list)  # by place, until none is under way there
-        # By place: how many seconds its line was busy with what its probes were sent since none was under way.
+        # By place: seconds that its line was busy with its probes' traffic since it was last idle.
         self.busy_s: defaultdict[str, float] = defaultdict(float)
-        # By place: first tries before whose end none begins that wants to be alone.
+        # By place: the first tries that must end before a probe starts that needs quiet.
         self.first: Counter[str] = Counter()
-        self.working_until: dict[int, tuple[float, str, int]] = {}  # job number to (until when it works, place, shares)
+        # by job number: (until when it works, place, shares)
+        self.working_until: dict[int, tuple[float, str, int]] = {}
         self.shares = 0
         self.credit = 0.0
         self.credited_at = time.monotonic()
 
     def run(self, todo: Sequence[Task], wanted: Callable[[], bool] = lambda: True) -> Iterator[Task]:
-        """Yield the probes that came out certain; the others are left doubtful, all of them once nothing is wanted."""
-        # A download comes after the others of its place, whose line they share; so places with downloads begin.
+        """Yields the probes that become certain; leaves the rest doubtful. Stops early once `wanted` returns False."""
+        # A download starts after its place's other probes, which share its line; so places with downloads start first.
         downloading = {task.request.place for task in todo if task.request.alone}
         fresh = [task for task in todo if not task.tries]
         self.first.update(task.request.place for task in fresh if not task.waits_for_quiet)
@@ -137,7 +139,7 @@ class Scheduler:
                     self._vouched(served)
                     continue
                 attempt = self._came_back(done.number)
-                if attempt is None:  # the answer to an abandoned run
+                if attempt is None:  # the answer belongs to an abandoned run
                     continue
                 if done.measurement.outcome is Outcome.OK and attempt.then is None:
                     self.limit.succeeded(attempt.task.kind, done.measurement.runtime)
@@ -188,7 +190,7 @@ class Scheduler:
             yield from self._release(place)
 
     def _release(self, place: str) -> Iterator[Task]:
-        """None is under way at a place whose line is slowed: what failed while that was busy is void, once."""
+        """Learns the held tries of a slowed place that is idle again; failures on a busy line are void, once."""
         busy_s = self.busy_s.pop(place, 0.0)
         for held in self.held.pop(place, ()):
             crowded = busy_s > _BUSY * held.task.request.timeout
@@ -215,9 +217,10 @@ class Scheduler:
             self._again(task)
 
     def _speed_known(self, found: Measurement, began: float, ended: float) -> Measurement:
-        """The same, or what says nothing where whoever was kept from passing octets on may have made it what it is.
+        """Returns the measurement, marked as inconclusive if a delayed process on the path may explain the speed.
 
-        It is slow by whoever is on the way; and fast by whoever keeps what has come meanwhile, to pass it on at once.
+        A delayed forwarder makes a transfer slow; a delayed proxy makes it fast, because it buffers bytes and then
+        sends them all at once.
         """
         if found.margin is None:
             return found
@@ -228,7 +231,7 @@ class Scheduler:
         return found
 
     def _again(self, task: Task) -> None:
-        """Try it again, once the controls before it have succeeded; no more in this round if they do not."""
+        """Schedules another try once its missing controls have succeeded; none in this round if they do not."""
         task.judgement = self.vouching.judge(task.request.id, task.tries)
         missing = task.judgement.missing
         if missing and task.waits < _MOST_WAITS:
@@ -246,7 +249,7 @@ class Scheduler:
             self._again(task)
 
     def _launch_controls(self) -> None:
-        """Whatever controls are due go ahead of everything: probes wait for them."""
+        """Launches controls that are due, ahead of all probes, because probes wait for them."""
         now = time.monotonic()
         for run in self.vouching.due(now):
             number = self.supervisor.next_number()
@@ -256,9 +259,9 @@ class Scheduler:
                 self.supervisor.send(run.agent, ProbeJob(number, run.request))
 
     def _lost(self, heard_at: float) -> Iterator[Task]:
-        """Probes of agents that have ended, or that hang and are ended for it.
+        """Finishes the probes of agents that have ended, after ending agents that hang.
 
-        `heard_at`: until when all agents have been listened to: what is there and not read is not late.
+        `heard_at`: when all agents' messages had last been read: an answer that arrived but is unread is not late.
         """
         now, agents = time.monotonic(), self.supervisor.agents
         self._vouched(self.vouching.lost(heard_at, lambda agent: agents[agent].ended))
@@ -276,7 +279,7 @@ class Scheduler:
                 yield from self._learn(task, _lost(agents[task.agent].ended or ""), now, now)
 
     def _launch_all(self) -> None:
-        """Launch what there are shares for: second tries first, then in turn."""
+        """Launches probes while there are shares: retries first, then first tries in order."""
         now = time.monotonic()
         for number in [number for number, (until, _, _) in self.working_until.items() if until <= now]:
             self._waits_now(number)
@@ -294,14 +297,14 @@ class Scheduler:
             queue.extendleft(reversed(left))
 
     def _room_for(self, task: Task) -> bool:
-        """Whether there are shares for it: for the first always, and for what will only wait."""
+        """Whether there are enough shares: always for the first probe, and for probes that will only wait."""
         if not self.shares:
             return True
         within = self.shares + task.request.shares <= self.limit.window * self.round.part
         return self.credit > 0 and (within or (task.hopeless and not task.request.alone))
 
     def _may(self, task: Task) -> bool:
-        """Whether its agent takes one more, and its place is as quiet as it needs."""
+        """Whether its agent can take another probe and its place is as quiet as it needs."""
         place = task.request.place
         others = self.there if task.needs_the_line else self.working
         if self.filled[place] or task.rests:
@@ -315,7 +318,7 @@ class Scheduler:
             self.first[task.request.place] -= 1
 
     def _launch(self, task: Task) -> None:
-        """Its errand at another agent comes first: a call's callee registers."""
+        """Launches a task, after its errand at another agent if it has one: a call's callee registers first."""
         request, errand = task.request, task.request.errand
         if errand is not None and errand.node in self.supervisor.agents:
             first = replace(request, ask=errand.ask, errand=None)
@@ -325,11 +328,12 @@ class Scheduler:
 
     def _begin(self, task: Task, agent: str, request: ProbeRequest, then: Callable[[], None] | None = None) -> None:
         number, now = self.supervisor.next_number(), time.monotonic()
-        # More may stand than a round asks for: refuted ones stand again where controls then show what was taken away.
+        # There may be more valid tries than a round asks for: refuted tries become valid again if controls later show
+        # what was taken away.
         ordinary = PATIENCE[min(task.standing, len(PATIENCE) - 1)]
         task.share = max(ordinary, _SLOWED_PATIENCE if task.disturbed else 0.0)
         task.patience = patience = task.share * self.limit.patience(task.kind, request.timeout)
-        # What is sent over a slowed line is in the way of second tries until it has come.
+        # Traffic on a slowed line disturbs retries until it has arrived.
         is_first = request.slowed and not task.tries and not request.alone
         self.first[request.place] += is_first
         hangs_at = now + _HANG_S + _MOST_STEPS * patience + request.lasts
@@ -350,7 +354,7 @@ class Scheduler:
 
 
 def _line_busy_s(found: Measurement, rate: int) -> float:
-    """How long a line of so many kbit/s was busy with what came of a try; for ever where its record does not tell."""
+    """Returns how long a line of `rate` kbit/s was busy with a try's traffic; infinity if its record does not tell."""
     events = found.test_keys.get("network_events")
     if found.outcome is Outcome.OK or (not events and not found.doubtful):
         return math.inf

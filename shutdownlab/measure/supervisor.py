@@ -1,4 +1,4 @@
-"""The runner's hold on its probe agents: sends them jobs, receives their results, notices when one has ended."""
+"""Supervises the probe agents: sends them jobs, receives their results, and notices when one has ended."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _SEND_S: Final = 5.0
 
 
 class AgentError(RuntimeError):
-    """An agent could not be started."""
+    """Raised if an agent cannot be started."""
 
 
 @dataclass(slots=True)
 class Agent:
-    """One agent. `ended`: why it is no more; None as long as it is at work."""
+    """One agent. `ended`: why it has ended; None while it runs."""
 
     process: Forked
     ended: str | None = None
 
 
 class Supervisor:
-    """All agents of a run, and one wait for all of them."""
+    """All agents of a run, with one selector for all of them."""
 
     def __init__(self) -> None:
         self.agents: dict[str, Agent] = {}
@@ -39,14 +39,17 @@ class Supervisor:
         self._numbers = itertools.count(1)
 
     def next_number(self) -> int:
-        """A job number that no earlier job of the run had."""
+        """Returns a job number that no earlier job of the run had."""
         return next(self._numbers)
 
     def start(
         self, entrances: Mapping[str, Callable[[], None]], hosts: Mapping[str, tuple[str, ...]], deadline_s: float
     ) -> None:
-        """Fork the agents and wait until each is in place; raises `AgentError` where for so long none came to be."""
-        gc.freeze()  # what is there now is never garbage: not looking at it keeps its pages shared
+        """Forks the agents and waits until all are ready.
+
+        Raises `AgentError` if no further agent becomes ready for `deadline_s` seconds, or one ends.
+        """
+        gc.freeze()  # excludes existing objects from collection, which keeps their pages shared with the children
         for name, enter in entrances.items():
             process = fork_agent(name, enter, hosts)
             self.agents[name] = Agent(process)
@@ -65,13 +68,13 @@ class Supervisor:
             raise AgentError(f"probe agents did not start: {', '.join(failed)}; see their traceback above")
 
     def send(self, name: str, job: ProbeJob) -> None:
-        """Send an agent a job; one that does not take it has ended, or is ended now."""
+        """Sends an agent a job; ends an agent that does not accept it."""
         process = self.agents[name].process
         if not (process.send(encode(job)) and process.flush(_SEND_S)):
             self.end(name, "agent took no request")
 
     def receive(self, timeout_s: float) -> Iterator[tuple[str, ProbeResult]]:
-        """The results that are there, after waiting for the first of them at most so long."""
+        """Yields the results that have arrived, after waiting at most `timeout_s` for the first."""
         for key, _ in self._selector.select(timeout_s):
             name: str = key.data
             process = self.agents[name].process
@@ -82,7 +85,7 @@ class Supervisor:
                 self.end(name, "agent died")
 
     def end(self, name: str, why: str, grace_s: float = 1.0) -> None:
-        """Part with an agent: give it so long to end by itself, then SIGKILL."""
+        """Ends an agent: gives it `grace_s` seconds to exit, then sends SIGKILL."""
         agent = self.agents[name]
         if agent.ended is None:
             self._selector.unregister(agent.process)
@@ -90,7 +93,7 @@ class Supervisor:
             agent.process.close()
 
     def stop(self, deadline_s: float) -> None:
-        """End all agents: ask all at once, then kill those that take longer than the deadline."""
+        """Asks all agents to stop, then kills those that have not exited by the deadline."""
         for agent in self.agents.values():
             if agent.ended is None:
                 agent.process.finish()

@@ -1,4 +1,4 @@
-"""A probe on its way to a verdict: how its tries came out, and what is believed of them."""
+"""A probe on its way to a verdict: its tries and what is believed of them."""
 
 from __future__ import annotations
 
@@ -11,31 +11,33 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 
 PATIENCE: Final = (0.4, 0.5, 2.0, 3.0)
-"""Of each try; scales the requests' own, which the concurrency limit scales where the machine is slow.
+"""Timeout factors of the first, second, … try, applied to the request's own, which grows if the machine is slow.
 
-A second try need not be much more patient than the first one: the controls between the two, which have no more patience
-than a first try, have shown that the machine answers as fast as that.
+A second try needs hardly more time than the first: the controls between them, limited to a first try's timeout, have
+shown that the machine answers that fast.
 """
 
 REFUTED: Final = "unknown_failure: controls failed:"
-"""How the failure of a cell begins whose outcome its controls refute."""
+"""Start of the failure text of a cell whose outcome is refuted by its controls."""
 
 
 class HeldUp(Protocol):
-    """Who had no processor for so many seconds or more in all between two moments; `keepers`: of those only who end
-    connections and begin others in their place. A sentence, "" of nobody."""
+    """Returns a sentence naming a process that waited for a CPU for at least `seconds` in total between two times.
+
+    "" if none did. `keepers`: consider only processes that terminate connections and open others in their place.
+    """
 
     def __call__(self, began: float, ended: float, seconds: float, *, keepers: bool) -> str: ...
 
 
 def nobody_held_up(began: float, ended: float, seconds: float, *, keepers: bool) -> str:
-    """Where it is not known."""
+    """Returns "": the default where nothing is sampled."""
     return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Until so many tries of a probe stand; `part` of the concurrency limit's window is used."""
+    """A round of tries: each probe gets up to `tries` valid tries, within `part` of the concurrency limit's window."""
 
     tries: int
     part: float
@@ -43,7 +45,7 @@ class Round:
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A probe and how it came out so far. `hopeless`: likely to fail, so that it goes first."""
+    """A probe and its tries so far. `hopeless`: it will probably fail, and so starts first."""
 
     agent: str
     request: ProbeRequest
@@ -54,36 +56,36 @@ class Task:
     waits: int = 0
     """How often in a row it has waited for controls."""
     disturbed: bool = False
-    """Whether it has failed on a slowed line that carried something."""
+    """Whether it has failed on a slowed line that carried other traffic."""
     share: float = PATIENCE[0]
-    """Of the request's own patience, what its last try had."""
+    """The timeout factor of its last try (see `PATIENCE`)."""
     patience: float = 0.0
-    """That in seconds, of a step."""
+    """The timeout of a step of its last try, in seconds."""
     starved: str = ""
-    """What of the testbed had no processor during the last try, so that it says nothing; "" where nothing had."""
+    """The process that was starved of CPU during the last try, which is then void; "" if none was."""
 
     @property
     def kind(self) -> tuple[str, str, str, float, bool]:
-        """What takes the same time in every phase, as long as it succeeds: over lines that are as long and as fast.
+        """What determines a successful probe's duration in every phase: lines of equal length and speed.
 
-        On a worse line the same probe takes longer, which is no sign of a crowded machine.
+        On a worse line the same probe takes longer, which does not show that the machine is crowded.
         """
         request = self.request
         return self.agent, request.name, request.family, request.timeout, request.slowed
 
     @property
     def succeeded(self) -> bool:
-        """Whether it came out ok, and nothing else can have caused that."""
+        """Whether the outcome is ok and nothing else can have caused it."""
         return self.found is not None and self.found.outcome is Outcome.OK and not self.found.doubtful
 
     @property
     def standing(self) -> int:
-        """How many of its tries no control has refuted."""
+        """How many of its tries are not refuted."""
         return len(self.tries) - self.judgement.refuted
 
     @property
     def confirmed(self) -> bool:
-        """Whether enough is known to believe it (see `belief`)."""
+        """Whether the outcome is believed (see `belief`)."""
         return self.judgement.believed
 
     @property
@@ -94,32 +96,33 @@ class Task:
 
     @property
     def waits_for_quiet(self) -> bool:
-        """Whether it waits until its place is quiet, as a download does and a second try on a line that is slowed."""
+        """Whether it waits until its place is quiet, as downloads and retries on a slowed line do."""
         return self.request.alone or (bool(self.tries) and self.request.slowed)
 
     @property
     def opens(self) -> bool:
-        """Whether its first try comes before all others of its place: it takes a second one as long as the first.
+        """Whether its first try comes before all others of its place: it needs a second try, which takes as long.
 
-        Only on a line that is slowed: a box that blocks it may remember, and block what comes after it.
+        Only on a slowed line: a box that blocks it may remember it, and block what comes after it.
         """
         return self.hopeless and self.request.alone and self.request.slowed and not self.tries
 
     @property
     def needs_the_line(self) -> bool:
-        """Whether anything at all that is under way at its place would disturb it, even what works no more."""
+        """Whether anything under way at its place would disturb it, even a probe that only waits."""
         return self.request.alone or self.disturbed
 
     @property
     def rests(self) -> bool:
-        """Whether somebody on the way still counts what its last try has sent."""
+        """Whether a box on the way still counts what its last try sent."""
         return bool(self.tries) and time.monotonic() < self.tries[-1].ended + self.request.rests
 
     def learn(self, found: Measurement, needs: tuple[str, ...], began: float, ended: float) -> None:
-        """Another try has come out, for which controls of these names vouch.
+        """Adds a try, for which the controls named in `needs` vouch.
 
-        Where it bears out a failure that load cannot have caused, that one is what is told: it met the network as it
-        was, the next may meet what it has left behind (a residual block, a router's limit on ICMP errors).
+        If it confirms a block that load cannot have caused, the first measurement is the one reported: it met the
+        network undisturbed, while later tries may meet its after-effects (a residual block, a router's limit on ICMP
+        errors).
         """
         self.tries.append(Try(found.outcome, began, ended, found.doubtful, needs, void=bool(self.starved)))
         before = self.found
@@ -128,7 +131,7 @@ class Task:
         self.found = replace(found, passes=len(self.tries))
 
     def result(self, *, believed: bool = True) -> tuple[str, ProbeRequest, Measurement]:
-        """What came out. `believed`: no for what is still doubtful at the end, which is no verdict on the network."""
+        """Returns the result. `believed`: False for a task still doubtful at the end, which is then `unknown`."""
         assert self.found is not None, "it has been tried"
         found = replace(self.found, controls=self.judgement.proofs)
         if self.judgement.taken:

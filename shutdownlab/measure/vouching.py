@@ -1,7 +1,7 @@
-"""Controls under way: who waits for which, when each is measured, and what they have shown so far. No I/O.
+"""Controls under way: which tasks wait for which, when each is due, and their results so far. No I/O.
 
-A control is measured when a cell that needs it has failed; whoever has failed by then shares it. The next of the same
-kind begins a moment later: those that fail meanwhile share that one.
+A control is measured when a cell that needs it has failed; all cells that have failed by then share it. The next of the
+same kind begins a moment later, and cells that fail meanwhile share that one.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Check, Measurement, ProbeRequest, Proof
 
 _PAUSE_S: Final = 0.05
-"""From the beginning of one control to that of the next of its kind."""
+"""Minimum time between the starts of two controls of the same kind."""
 _GRACE_S: Final = 1.0
-"""What the way to an agent and back may take beside the patience of the steps."""
+"""Time allowed for messages to and from an agent, on top of the steps' timeouts."""
 _MOST_STEPS: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
 class RunningControl:
-    """A control on its way: its job, whom it is for, and until when it may take."""
+    """A control under way: its agent and request, the controls it covers, when it began and when it is overdue."""
 
     agent: str
     request: ProbeRequest
@@ -37,7 +37,7 @@ class RunningControl:
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """Someone who waits for controls that begin after `since`."""
+    """A waiter for controls that begin after `since`."""
 
     who: object
     names: set[str]
@@ -46,9 +46,9 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Vouching:
-    """The controls of one phase. `controls`: those of each cell, by the id of its request.
+    """The controls of one phase. `controls`: the controls of each cell, by the id of its request.
 
-    `excused`: names of the controls of a cell that fail because what they are controls of was taken away, if they do.
+    `excused`: the names of those controls of a cell that, if they fail, do so because their target was taken away.
     """
 
     controls: Mapping[str, tuple[Control, ...]]
@@ -60,35 +60,35 @@ class Vouching:
     _begun: dict[str, float] = field(default_factory=dict)
     """When the latest control of each kind began."""
     _mute: set[str] = field(default_factory=set)
-    """Agents that have left a control unanswered: no other is waited for."""
+    """Agents that have left a control unanswered; their other controls count as failed at once."""
     _wanted: dict[str, dict[str, float]] = field(default_factory=dict)
-    """The patience of each control, by kind and name, that somebody waits for and that is not on its way for them."""
+    """Timeouts (seconds) of the controls that are waited for but not yet running, by kind and name."""
 
     def __post_init__(self) -> None:
         self._named = {control.name: control for own in self.controls.values() for control in own}
 
     @property
     def busy(self) -> bool:
-        """Whether anybody waits."""
+        """Whether any task waits for a control."""
         return bool(self._waiting)
 
     def needed(self, cell: str, found: Measurement) -> tuple[str, ...]:
-        """Names of the controls that vouch for a try of a cell (the id of its request) that came out like this."""
+        """Returns the names of the controls that vouch for a try of a cell (its request's id) with this measurement."""
         return vouching_for(self.controls.get(cell, ()), found)
 
     def judge(self, cell: str, tries: Sequence[Try]) -> Belief:
-        """What is believed of a cell (the id of its request)."""
+        """Returns what is believed of a cell (its request's id)."""
         return judge(tries, self.history, excused=self.excused.get(cell, ()))
 
     def wait(self, who: object, names: Sequence[str], since: float, patience: float) -> None:
-        """`who` waits until controls of these names, begun after `since` with no more than `patience`, have ended."""
+        """Makes `who` wait for these controls, begun after `since` with a timeout of at most `patience` s, to end."""
         self._waiting.append(_Waiting(who, set(names), since))
         for name in names:
             wanted = self._wanted.setdefault(self._kind(name), {})
             wanted[name] = min(patience, wanted.get(name, patience))
 
     def due(self, now: float) -> Iterator[RunningControl]:
-        """The controls to begin now."""
+        """Yields the controls to start now."""
         under_way = {self._kind(run.names[0]) for run in self._running.values()}
         for kind in [kind for kind in self._wanted if kind not in under_way]:
             if kind in self._begun and now < self._begun[kind] + _PAUSE_S:
@@ -102,7 +102,7 @@ class Vouching:
             yield RunningControl(control.agent, request, tuple(patience), now, ends)
 
     def _kind(self, name: str) -> str:
-        """What is measured in one go: an agent's checks, or one request."""
+        """Returns what the control is measured together with: its agent's checks, or its own request alone."""
         control = self._named[name]
         return control.name if control.request is not None else control.agent
 
@@ -115,11 +115,14 @@ class Vouching:
         return checks_request(kind, tuple(check for check in checks if isinstance(check, Check)), timeout)
 
     def launched(self, number: int, run: RunningControl) -> None:
-        """A control that was due is on its way, as the job of this number."""
+        """Records that a control that was due now runs, as job `number`."""
         self._running[number] = run
 
     def came_back(self, number: int, measurement: Measurement, now: float) -> list[object] | None:
-        """What came of a job: those who wait for nothing more. None where it is no control's job."""
+        """Records a job's result; returns the tasks that no longer wait for any control.
+
+        Returns None if the job is not a control.
+        """
         run = self._running.pop(number, None)
         if run is None:
             return None
@@ -132,14 +135,15 @@ class Vouching:
         return self._served(run)
 
     def heard(self, agent: str) -> None:
-        """An agent has answered something: it is not mute, whatever it has left unanswered."""
+        """Records that an agent has answered, so it is not mute, even if an earlier control is unanswered."""
         self._mute.discard(agent)
 
     def lost(self, heard_at: float, ended: Callable[[str], str | None]) -> list[object]:
-        """Give up controls that take too long, or whose agent has `ended` (why, or None); who waits for nothing more.
+        """Gives up controls that are overdue or whose agent has ended; returns the tasks that no longer wait for any.
 
-        Neither says anything good: they have failed. An agent that has not answered one is not waited for again until
-        it answers something. `heard_at`: until when all agents have been listened to.
+        These controls count as failed. Further controls of an agent that left one unanswered fail at once until it
+        answers something. `heard_at`: when all agents' messages had last been read. `ended`: returns why an agent has
+        ended, or None.
         """
         served: list[object] = []
         self._mute |= {run.agent for run in self._running.values() if run.ends < heard_at}

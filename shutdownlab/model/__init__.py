@@ -1,1 +1,1 @@
-"""A country and its shutdown as typed, frozen data: topology, worked-out network, policies, scenario. Pure."""
+"""A country and its shutdown as typed, frozen data: topology, laid-out network, policies, scenario. Pure."""

@@ -1,4 +1,4 @@
-"""Whether what a scenario has operators announce and pass on by BGP can make a difference. Pure."""
+"""Checks that the BGP announcements, hijacks and leaks of a scenario can make a difference. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shutdownlab.model.scenario import Scenario
 
 
 def check_announcements(scenario: Scenario, network: Network, document: Document) -> None:
-    """Report prefixes that nobody has or that the operator has itself, and neighbours that there are not."""
+    """Reports prefixes that no network announces or that the operator holds itself, and unknown neighbours."""
     rerouting = {n: p for n, p in scenario.policies.items() if p.announce or p.hijack or p.leak}
     held = holders(network) if rerouting else {}
     for name, policy in rerouting.items():
@@ -81,7 +81,7 @@ def _leak(path: Path, given: Leak, network: Network, held: Mapping[IpPrefix, str
 
 
 def _customers(network: Network, provider: str) -> set[str]:
-    """An operator's customers, and theirs."""
+    """Returns an operator's customers, and their customers in turn."""
     found, waiting = set[str](), [provider]
     for name in waiting:
         new = [n for n, operator in network.topology.operators.items() if name in operator.transit and n not in found]

@@ -1,5 +1,5 @@
-"""What operators do with prefixes: withdraw theirs, announce parts of them, discard what comes for them, announce or
-pass on those of others. Pure."""
+"""What operators do with prefixes: withdraw them, announce parts of them, discard packets to them, announce or leak
+those of others. Pure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from shutdownlab.config.scalars import part
 
 
 class Whence(StrEnum):
-    """From whom prefixes are withdrawn: everybody, or (`abroad`) all but customers and the exchange's members."""
+    """From which neighbours prefixes are withdrawn: all, or (`abroad`) all but customers and the exchange's members."""
 
     EVERYWHERE = "everywhere"
     ABROAD = "abroad"
 
 
 class Whither(StrEnum):
-    """To whom prefixes are announced: everybody, or (`home`) customers and the exchange's members alone."""
+    """To which neighbours prefixes are announced: all, or (`home`) only customers and the exchange's members."""
 
     EVERYWHERE = "everywhere"
     HOME = "home"
@@ -50,27 +50,29 @@ def _meant(
 
 
 class Withdrawal(Record):
-    """Prefixes that operators announce no more, by BGP."""
+    """Prefixes that operators no longer announce by BGP."""
 
     prefixes: _Prefixes = ()
     """`all`, or some of those that the operators announce."""
     family: Literal["ipv4", "ipv6"] | None = None
     """Only those of one family; left out: both."""
     share: _Share = 1.0
-    """Of these, how many: the first ones, rounded up."""
+    """The share of these: the first ones, rounded up."""
     from_: Whence = Field(Whence.EVERYWHERE, alias="from")
-    """From whom: `everywhere`; or `abroad`, which leaves customers and the exchange's members their routes."""
+    """From which neighbours: `everywhere` is all of them; `abroad` leaves customers and the exchange's members their
+    routes."""
 
     def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
-        """Which of a router's prefixes it is about."""
+        """Returns those of a router's prefixes that it affects."""
         return _meant(announced, self.prefixes, self.family, self.share)
 
 
 class NullRoute(Record):
-    """Prefixes that operators go on announcing, and whose packets from the gateway their border routers discard.
+    """Prefixes that operators go on announcing while their border routers discard the packets to them that come from
+    the gateway.
 
-    The exchange is another way: what comes over it arrives. A table of null routes of its own, for what comes in from
-    the gateway, is how remote-triggered black holes are built (RFC 5635, section 3).
+    Packets that come over the exchange still arrive. A separate table of null routes for traffic from the gateway is
+    how remote-triggered black holes are built (RFC 5635, section 3).
     """
 
     prefixes: _Prefixes = ()
@@ -78,57 +80,58 @@ class NullRoute(Record):
     family: Literal["ipv4", "ipv6"] | None = None
     """Only those of one family; left out: both."""
     share: _Share = 1.0
-    """Of these, how many: the first ones, rounded up."""
+    """The share of these: the first ones, rounded up."""
     spare: tuple[Prefix, ...] = ()
-    """Addresses and prefixes within them that packets still reach."""
+    """Addresses and prefixes within them that stay reachable."""
 
     def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
-        """Which of a router's prefixes it is about."""
+        """Returns those of a router's prefixes that it affects."""
         return _meant(announced, self.prefixes, self.family, self.share)
 
 
 class Announcement(Record):
-    """Parts of their own prefixes that operators announce besides, by BGP.
+    """Parts of their own prefixes that operators announce in addition, by BGP.
 
-    The longest prefix counts, so that who announces the halves of a prefix gets its packets back from whoever else
-    announces the whole of it. Whatever is announced so goes where it went before.
+    The longest prefix wins: an operator that announces the halves of its prefix draws its packets back from anybody who
+    announces the whole of it. Packets to a part announced this way go where they went before.
     """
 
     prefixes: Annotated[tuple[Prefix, ...], Field(min_length=1)]
-    """More specific ones than the operators announce anyhow."""
+    """Prefixes that are more specific than those that the operators announce anyway."""
     to: Whither = Whither.EVERYWHERE
-    """To whom: `everywhere`; or `home`, customers and the exchange's members alone."""
+    """To which neighbours: `everywhere` is all of them; `home` is only customers and the exchange's members."""
 
     def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
-        """Which of them lie within a router's prefixes."""
+        """Returns those that lie within a router's prefixes."""
         own = tuple(announced)
         return tuple(p for p in self.prefixes if any(is_part(p, each) for each in own))
 
 
 class Hijack(Record):
-    """A prefix of somebody else's that an operator announces as its own, by BGP; what comes for it is discarded.
+    """Another network's prefix that an operator announces as its own by BGP; packets to it are discarded.
 
-    The same prefix as its holder's divides networks between the two, by relation and by the length of the AS path; a
-    more specific one has them all. So blocks by null route have left the country: of YouTube in 2008, of Twitter in
-    2021 and 2022.
+    If it equals the holder's prefix, networks choose between the two by business relation and AS path length; a more
+    specific one attracts them all. This is how blocks by null route have leaked out of a country: YouTube in 2008,
+    Twitter in 2021 and 2022.
     """
 
     prefix: Prefix
-    """One that another network announces, or a part of it."""
+    """A prefix that another network announces, or a part of one."""
     by: str
-    """The operator that announces it; none by satellite, which no order reaches."""
+    """The operator that announces it. It cannot be one by satellite, since orders do not reach its gateway abroad."""
     to: Whither = Whither.EVERYWHERE
-    """To whom: `everywhere`; or `home`, customers and the exchange's members alone."""
+    """To which neighbours: `everywhere` is all of them; `home` is only customers and the exchange's members."""
 
 
 class Leak(Record):
-    """A prefix whose route an operator learns from a provider or at the exchange, and passes on where it should not
-    (RFC 7908): its packets then go by way of that operator."""
+    """A route leak (RFC 7908): an operator learns a prefix's route from a provider or at the exchange and passes it on
+    where it should not; packets to the prefix then go through that operator."""
 
     prefix: Prefix
-    """One that another network announces."""
+    """A prefix that another network announces."""
     by: str
-    """The operator that passes the route on; none by satellite, which no order reaches."""
+    """The operator that leaks the route. It cannot be one by satellite, since orders do not reach its gateway abroad.
+    """
     to: str
-    """To whom: one of its providers, or `exchange`. With several, BGP has more than one stable state (Griffin and
-    Wilfong, 1999)."""
+    """The neighbour that receives the route: one of its providers, or `exchange`. With several leaks, BGP has more than
+    one stable state (Griffin and Wilfong, 1999)."""

@@ -1,4 +1,4 @@
-"""What is answered in another's place: by a resolver that lies, by a router that rejects. Pure."""
+"""Forged answers: those of a lying resolver and of a rejecting router. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shutdownlab.config.document import Expected, did_you_mean, one_of
 
 SILENCE: Final = "none"
 LIES: Final = ("nxdomain", "nodata", "refused", SILENCE)
-"""What a resolver can say of a name besides a false address; `none`: nothing at all."""
+"""A resolver's possible lies about a name besides a false address; `none`: no answer at all."""
 
 
 def _lie(value: object) -> object:
@@ -28,17 +28,17 @@ def _lie(value: object) -> object:
 Lie = Annotated[Address | str, BeforeValidator(_lie, json_schema_input_type=str)]
 
 GIVES_UP_S: Final = 10.0
-"""Seconds for which a client waits for a name: glibc asks twice, five seconds each (resolv.conf(5): timeout, attempts).
-"""
+"""Seconds for which a client waits for an answer: glibc asks twice, five seconds each (resolv.conf(5): timeout,
+attempts)."""
 WITNESS: Final = "instance.test"
-"""A name that each server of an anycast resolver answers for by itself, whomever it may ask (RFC 6761, 6.2)."""
+"""A name that each server of an anycast resolver answers itself, never by recursion (RFC 6761, 6.2)."""
 LATEST_S: Final = 60.0
-"""Nobody waits for an answer for longer."""
+"""The longest delay of an answer, in seconds; no client waits longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The truth, so many seconds after it was asked for."""
+    """The true answer, `seconds` after the query."""
 
     seconds: float
 
@@ -49,8 +49,9 @@ class Later:
 
 
 class Rejection(StrEnum):
-    """What a border router answers to what it rejects: ICMP's "communication administratively prohibited" (RFC 1812,
-    5.2.7.1; RFC 4443, 3.1), or, to TCP, a reset in the far end's name (`tcp-reset`; to all else ICMP)."""
+    """A border router's answer to packets that it rejects: ICMP's "communication administratively prohibited" (RFC
+    1812, 5.2.7.1; RFC 4443, 3.1), or, for TCP, a reset in the far end's name (`tcp-reset`; ICMP for everything else).
+    """
 
     ICMP = "icmp"
     TCP_RESET = "tcp-reset"

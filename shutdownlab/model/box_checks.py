@@ -1,4 +1,4 @@
-"""Whether what a scenario asks of DPI boxes can be asked of them: names they know, and actions their profiles allow."""
+"""Checks what a scenario asks of DPI boxes: names that they know, and actions that their profiles allow."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from shutdownlab.model.topology import Topology
 
 @cache
 def profile_named(name: str) -> Profile:
-    """A profile that ships, read once; raises `BadInput` if none has the name."""
+    """Returns a shipped profile, read once; raises `BadInput` if there is none of that name."""
     return shipped_profile(name)
 
 
 def profiles_of(
     scenario: Scenario, topology: Topology, apps: Collection[str], document: Document
 ) -> Mapping[str, Profile]:
-    """The profile of every operator's DPI box: one that ships, or one of the user's own from a file.
+    """Returns the profile of every operator's DPI box, by operator: a shipped one, or the user's own from a file.
 
-    What there is not is reported to `document`, and left out.
+    Unknown profiles and operators are reported to `document` and left out.
     """
     found: dict[str, Profile | None] = {}
 
@@ -56,7 +56,7 @@ def profiles_of(
 
 
 def _check_names(scenario: Scenario, found: Mapping[str, Profile | None], document: Document) -> None:
-    """Profiles are told apart by their names, in messages to boxes as in what is written of a run."""
+    """Reports profiles that share a name, since messages to boxes and result files identify a profile by its name."""
     first: dict[str, str] = {}
     for file, profile in found.items():
         if profile is not None and first.setdefault(profile.name, file) != file:
@@ -72,7 +72,8 @@ def check_boxes(
     profiles: Mapping[str, Profile],
     document: Document,
 ) -> None:
-    """Report to `document` all that DPI boxes, of these profiles by operator, would not understand or could not do."""
+    """Reports to `document` everything that the DPI boxes would not understand or could not do; `profiles`: by
+    operator."""
     _Checker(scenario, topology, apps, profiles, document).check()
 
 
@@ -103,7 +104,7 @@ class _Checker:
                     self._can(path, policy, operator, profile)
 
     def _concerned(self, policy: Policy) -> Iterator[tuple[str, Profile]]:
-        """Whose boxes carry it out, the first operator of each profile."""
+        """Yields the operators whose boxes carry out a policy, but only the first operator of each profile."""
         seen: set[str] = set()
         for vantage in self.topology.vantages():
             operator = vantage.id.operator
@@ -150,6 +151,6 @@ class _Checker:
 
 
 def _beyond_on_path(verdict: Verdict) -> str:
-    """What of a verdict a box beside the path cannot do."""
+    """Returns the part of a verdict that an on-path box cannot carry out; "" if there is none."""
     kind = action_kinds().get(verdict.action)
     return "" if kind is None else kind.beyond_on_path(verdict)

@@ -1,4 +1,4 @@
-"""How a person names a cable: by what it joins, such as `northnet to gateway`. Pure."""
+"""Names of cables: what they join, such as `northnet to gateway`. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CableName = Annotated[str, BeforeValidator(_link)]
 
 
 def ends_of(text: str, topology: Topology) -> tuple[str, str]:
-    """The two names in the order (operator or transit, the other); raises `Expected`."""
+    """Returns the two names in the order (operator or transit, the other); raises `Expected`."""
     a, b = (part.strip() for part in text.split(TO))
     operators, transits = topology.operators, topology.transits
     for one, other in ((a, b), (b, a)):

@@ -1,4 +1,4 @@
-"""What every router of a country holds once BGP has converged, worked out once for all of them. Pure."""
+"""The converged BGP state of a country: what every router holds, computed once for all of them. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from shutdownlab.model.routing import BgpSession, Relation, announcements, route
 
 @dataclass(frozen=True, slots=True)
 class Convergence:
-    """All by the names of routers. `sessions`: as `routing.sessions`; `originated`: as `routing.originated`.
+    """The converged state, by router name. `sessions`: as `routing.sessions`; `originated`: as `routing.originated`.
 
-    To ask `routing` of one router costs as much as all of this: who asks of every router asks here.
+    Asking `routing` about one router costs as much as all of this, so a caller that asks about every router asks here.
     """
 
     sessions: Mapping[str, tuple[BgpSession, ...]]
@@ -37,11 +37,13 @@ class Convergence:
         )
 
     def expected(self, node: Node) -> frozenset[IpPrefix]:
-        """What its table holds: everybody's prefixes; the route server's, those of the exchange's members."""
+        """Returns the prefixes in the router's table: all that are announced; for the route server, those of the
+        exchange's members."""
         return self._at_the_exchange if node.role is Role.ROUTE_SERVER else self._everywhere
 
     def at_the_exchange(self, node: Node) -> dict[IpPrefix, str]:
-        """What a member reaches over the exchange: other members' prefixes, each with the session's name."""
+        """Returns the prefixes that a member reaches over the exchange, those of the other members, each with the
+        session's name."""
         over = {s.version: s.name for s in self.sessions[node.name] if s.relation is Relation.EXCHANGE}
         if not over:
             return {}

@@ -1,4 +1,4 @@
-"""Blocks that begin once a client has sent too much: how many packets pass before, and who is blocked after. Pure."""
+"""Blocks that begin once a client has sent too much: how many packets pass first, and what is blocked then. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from shutdownlab.config.scalars import Seconds, Whole
 class BlockAfter(Record):
     """How many echo requests of each client (an address) pass the border router before it drops the rest.
 
-    Each phase begins with nothing counted.
+    Counters start from zero in each phase.
     """
 
     packets: Annotated[Whole, Field(ge=1, le=1000)]
-    """How many pass, whomever they are for."""
+    """How many pass, counted over all destinations together."""
     within: Annotated[Seconds, Field(ge=1)]
-    """How long they count, from the first one on; then so many pass again."""
+    """How long the count lasts, from the first packet on; then the same number passes again."""
     then: Literal["echoes", "client"] = "echoes"
-    """What is dropped after them: further echo requests; or, for as long, all that the client sends."""
+    """What is dropped after them: further echo requests (`echoes`), or everything that the client sends, for the same
+    time (`client`)."""
 
     @property
     def text(self) -> str:
-        """Such as `after 3 packets in 60 s`."""
+        """Returns a text such as `after 3 packets in 60 s`."""
         return f"after {self.packets} packet{'s' * (self.packets > 1)} in {self.within:g} s"

@@ -1,4 +1,4 @@
-"""Lines made worse by order: slower, longer, lossy, or what an older generation of mobile network gives. Pure."""
+"""Lines degraded by order: slower, longer, lossy, or like those of an older generation of mobile network. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from shutdownlab.config.scalars import Kbit, Number, Seconds
 
 
 class Generation(StrEnum):
-    """A generation of mobile networks, by what users got of it: the connection profiles of WebPageTest
-    (`connectivity.ini` of its agents), 2G 280/256 kbit/s with 800 ms there and back, 3G 1,600/768 kbit/s with 300 ms,
-    4G 9/9 Mbit/s with 170 ms."""
+    """A generation of mobile networks, with the quality that its users got, as WebPageTest's connection profiles have
+    it (`connectivity.ini` of its agents): 2G 280/256 kbit/s with 800 ms there and back, 3G 1,600/768 kbit/s with 300
+    ms, 4G 9/9 Mbit/s with 170 ms."""
 
     G2 = "2G"
     G3 = "3G"
@@ -26,7 +26,7 @@ _Delay = Annotated[Seconds, Field(le=_LONGEST_S)]
 
 
 class Rates(Record):
-    """What each direction has. One that is left out stays as it is."""
+    """The rate of each direction. A direction that is left out stays as it is."""
 
     down: Kbit | None = None
     """To subscribers."""
@@ -41,18 +41,18 @@ class Rates(Record):
 
 
 class Degradation(Record):
-    """How lines are made worse, on top of what the topology says of them."""
+    """How lines are degraded, on top of what the topology says about them."""
 
     generation: Generation | None = None
-    """What mobile lines fall back to. What is said beside it counts in its place."""
+    """The generation that mobile lines fall back to. Values given beside it replace the generation's."""
     rate: Rates | None = None
-    """What a line, or the traffic under `only`, is held to."""
+    """The rate that a line, or the traffic under `only`, is held to."""
     delay: _Delay | None = None
-    """How much longer a packet travels, one way; at most 1.5s."""
+    """The added one-way delay of a packet; at most 1.5s."""
     jitter: Seconds | None = None
-    """By how much that varies, more or less; at most the delay."""
+    """By how much the delay varies, up or down; at most the delay."""
     loss: Annotated[Number, Field(gt=0, le=0.5)] | None = None
-    """The share of packets that are lost besides, up to 0.5."""
+    """The share of packets that are lost in addition, up to 0.5."""
 
     @model_validator(mode="after")
     def _sound(self) -> Degradation:
@@ -64,7 +64,7 @@ class Degradation(Record):
         return self
 
     def rate_of(self, *, inbound: bool) -> int | None:
-        """The rate of a direction in kbit/s; None: as it is."""
+        """Returns the rate of a direction in kbit/s; None if it is not limited."""
         given = None if self.rate is None else self.rate.down if inbound else self.rate.up
         if given is None and self.generation is not None:
             down, up, _ = _GENERATIONS[self.generation]
@@ -73,17 +73,17 @@ class Degradation(Record):
 
     @property
     def slows(self) -> bool:
-        """Whether it holds traffic to a rate."""
+        """Whether it limits traffic to a rate."""
         return self.rate is not None or self.generation is not None
 
     @property
     def stretches(self) -> bool:
-        """Whether it makes lines longer or lossier, not slower alone."""
+        """Whether it adds delay or loss to lines, rather than only slowing them."""
         return bool(self.line_delay or self.loss)
 
     @property
     def line_delay(self) -> float:
-        """How much longer, in seconds, one way."""
+        """The added one-way delay, in seconds."""
         if self.delay is None and self.generation is not None:
             return _GENERATIONS[self.generation][2] / 2
         return self.delay or 0.0
@@ -94,4 +94,5 @@ _GENERATIONS: Final = {
     Generation.G3: (1_600, 768, 0.3),
     Generation.G4: (9_000, 9_000, 0.17),
 }
-"""kbit/s to and from subscribers, and seconds there and back: WebPageTest's profiles of these names."""
+"""Rates to and from subscribers in kbit/s, and the round-trip time in seconds: WebPageTest's profiles of these names.
+"""

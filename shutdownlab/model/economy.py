@@ -1,4 +1,4 @@
-"""What a shutdown's cost is worked out from: the size of an economy, as people estimate it, with their sources."""
+"""The inputs to the cost of a shutdown: estimates of the size of an economy, with their sources."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from shutdownlab.config.scalars import Number
 
 
 class Estimate(Record):
-    """A number that nobody knows exactly: the one to go by, and from what to what it may be."""
+    """An estimate: the value to use, and the range in which the true one may lie."""
 
     value: Annotated[Number, Field(gt=0)]
-    """What to go by."""
+    """The value to use."""
     low: Annotated[Number, Field(gt=0)] | None = None
-    """The least that it may be; left out: it is `value`."""
+    """The lowest plausible value; left out: `value`."""
     high: Annotated[Number, Field(gt=0)] | None = None
-    """The most that it may be; left out: it is `value`."""
+    """The highest plausible value; left out: `value`."""
     source: str
-    """Who says so."""
+    """Where the estimate comes from."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Estimate:
@@ -45,33 +45,33 @@ def _share(value: Any) -> Any:
 
 
 class Published(Record):
-    """What somebody else has worked out that it cost."""
+    """A published estimate of a shutdown's cost."""
 
     by: str
-    """Who has worked it out."""
+    """Who made the estimate."""
     amount: Annotated[Number, Field(gt=0)]
     """How much it cost, in millions of US dollars."""
     hours: Annotated[Number, Field(gt=0)] | None = None
-    """How long they say that it lasted, in hours."""
+    """How long the shutdown lasted according to them, in hours."""
     at_least: bool = False
     """Whether they say that it cost more than `amount`."""
     source: str
-    """Where they say so."""
+    """Where it is published."""
 
 
 class Economy(Record):
-    """What of an economy hangs on the Internet."""
+    """How much of an economy depends on the Internet."""
 
     gdp: Estimate | None = None
     """The gross domestic product of the year, in thousands of millions of US dollars."""
     internet_share: Annotated[Estimate, BeforeValidator(_share)] | None = None
-    """The share of GDP that hangs on the Internet, 0 to 1."""
+    """The share of GDP that depends on the Internet, 0 to 1."""
     users: Estimate | None = None
-    """How many use the Internet, in millions."""
+    """The number of Internet users, in millions."""
 
 
 class ShutdownCost(Economy):
-    """The same for one shutdown, where its year or its sources are others; and what others found that it cost."""
+    """The same for one shutdown, where its year or sources differ; and published estimates of its cost."""
 
     published: tuple[Published, ...] = ()
-    """What others have worked out."""
+    """Published estimates of its cost."""

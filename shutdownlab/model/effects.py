@@ -1,6 +1,6 @@
-"""What a scenario orders that can have no effect, and why. Pure.
+"""Finds the orders of a scenario that can have no effect, with the reasons. Pure.
 
-It is no mistake: nothing of it is refused. But who wrote it expects something, and will measure nothing.
+Such an order is no mistake and nothing is refused, but its author expects something and will measure nothing.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _NEEDS = {
     "esni": _HELLO,
     "version": _HELLO,
 }
-"""Conditions, and the protocols that have what they are about."""
+"""Conditions, and the protocols that have the field they test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Something without effect: where it stands, and the reason."""
+    """An order without effect: where it is written, and why it has none."""
 
     file: str
     line: int
@@ -54,10 +54,10 @@ class Idle:
 def without_effect(
     scenario: Scenario, network: Network, profiles: Mapping[str, Profile], document: Document
 ) -> Iterator[Idle]:
-    """All that can have none, in the file's order. profiles: of the operators' DPI boxes, by operator.
+    """Yields all orders that can have no effect, in the file's order. `profiles`: of the DPI boxes, by operator.
 
-    Of policies of another file than the timeline's, as of a scenario that is varied, those that no phase starts are
-    one: such a file is taken for what it has, and nothing in it is to be mended.
+    Unused policies of a file other than the timeline's (one that the scenario extends or includes) are reported
+    together, one `Idle` a file: such a file is used for what it offers, and nothing in it needs fixing.
     """
     unused: dict[str, list[str]] = {}
     timeline = document.locate(("timeline",))[0].file
@@ -126,7 +126,7 @@ def _reasons(
 
 
 def _spares_all_targets(policy: Policy) -> bool:
-    """Whether each of the things that a policy names is also one of its exceptions."""
+    """Returns whether each target of a policy is also one of its exceptions."""
     targets, spared = policy.targets, policy.except_
     if targets.voice or targets.sms:  # which no exception names
         return False
@@ -147,14 +147,14 @@ def _spares_all_targets(policy: Policy) -> bool:
 
 
 def _fastest_line(network: Network, vantages: list[Vantage]) -> int:
-    """What the fastest line of these groups carries, in kbit/s; 0 where one carries all it is given."""
+    """Returns the rate of the fastest line of these groups, in kbit/s; 0 if any line is unlimited."""
     used = {vantage.access.value for vantage in vantages}
     carried = [link.bandwidth for kind, link in network.topology.links.items() if kind in used]
     return max(rate or 0 for rate in carried) if len(carried) == len(used) and all(carried) else 0
 
 
 def _met_before(rules: Sequence[InspectionRule], rule: InspectionRule) -> str:
-    """The first of some rules that meets whatever another one does, for certain; nothing where there is none."""
+    """Returns the name of the first rule that certainly matches whatever `rule` matches; "" if there is none."""
     for earlier in rules:
         if earlier.when in (rule.when, Conditions()) and earlier.when.probability == 1:
             return earlier.name
@@ -162,7 +162,7 @@ def _met_before(rules: Sequence[InspectionRule], rule: InspectionRule) -> str:
 
 
 def _phases_of(scenario: Scenario, policy: str) -> list[Phase]:
-    """Those that it is in force in, under some choice of accounts."""
+    """Returns the phases in which a policy is in force under some choice of accounts."""
     found: list[Phase] = []
     active = False
     for phase in scenario.timeline:
@@ -177,7 +177,7 @@ def _has(vantages: list[Vantage], operator: str) -> bool:
 
 
 def _is_about_dns(policy: Policy) -> bool:
-    """Whether all that it can meet are questions of DNS in the clear."""
+    """Returns whether a policy can match nothing but DNS queries in cleartext."""
     if policy.inspect:
         return all(_is_dns_rule(rule) for rule in policy.inspect)
     return policy.needs_boxes and policy.inspect is None and policy.targets.protocols == ("dns",)
@@ -193,7 +193,8 @@ def _is_dns_rule(rule: InspectionRule) -> bool:
 
 
 def _asks_abroad(scenario: Scenario, vantages: list[Vantage]) -> bool:
-    """Whether a probe of one of these asks a resolver of its own choice; what programs ask nobody knows."""
+    """Returns whether a probe from one of these vantage points uses a resolver of its own choice, or may, as programs
+    do."""
     return any(
         (probe.resolver_address is not None or probe.programs) and any(probe.from_.covers(each) for each in vantages)
         for probe in scenario.probes.values()
@@ -219,7 +220,7 @@ def _is_within(scenario: Scenario, phase: Phase, when: Conditions) -> bool:
 
 
 def _unseen(rule: InspectionRule, profile: Profile) -> str:
-    """Why a box of this profile never meets a rule; nothing where it may."""
+    """Returns why a box with this profile never matches a rule; "" if it may."""
     when = rule.when
     for key, protocols in _NEEDS.items():
         given = getattr(when, key)
@@ -246,7 +247,7 @@ def _unseen(rule: InspectionRule, profile: Profile) -> str:
 
 
 def _keywords_alone(boxes: Mapping[str, Profile]) -> Iterator[str]:
-    """Of boxes that look for keywords in some protocols alone, in which."""
+    """Yields the protocols outside which keywords are ignored, for the first box that parses only some protocols."""
     for operator, profile in boxes.items():
         if profile.protocols:
             seen = ", ".join(profile.protocols)

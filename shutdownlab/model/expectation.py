@@ -1,4 +1,4 @@
-"""What should be seen, and by which fact: expectations of a scenario."""
+"""Expectations of a scenario: what should be observed, and the fact that says so."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from shutdownlab.model.topology import Vantage
 
 
 class Outcome(StrEnum):
-    """What became of a probe.
+    """The outcome of a probe.
 
-    `down`: not reached, for a fault of the scenario (`faults`), which is no block. `error`: the probe itself failed.
-    `unknown`: the testbed did, or may have. Neither of these two is a verdict on the network, and neither can be
-    expected.
+    `down`: not reached because of a fault of the scenario (`faults`), which is not blocking. `error`: the probe itself
+    failed. `unknown`: the testbed failed, or may have. Neither `error` nor `unknown` is a verdict on the network, and
+    neither can be expected.
     """
 
     OK = "ok"
@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 
     @cached_property
     def is_measured(self) -> bool:
-        """Whether it says anything about the network."""
+        """Whether it is a verdict on the network."""
         return self not in {Outcome.ERROR, Outcome.UNKNOWN}
 
     @cached_property
@@ -62,47 +62,46 @@ _Reach = Annotated[
 
 
 class Expectation(Narrowing):
-    """Which outcome the cells of a phase should have, and the fact that says so.
+    """The outcome that the cells of a phase should have, and the fact that says so.
 
-    A cell is a probe from a vantage point, or an observation of an operator. Where neither `probes` nor `observations`
-    are given, all are meant; where one of them is, only those. What is seen from outside is an operator's as a whole:
-    it is covered where `who` tells no subscribers of one operator apart.
-    Within a phase the last expectation that covers a cell counts. Tools (`shutdownlab matrix`) have expectations of
-    their own, by `tools`.
+    A cell is a probe from a vantage point, or an observation of an operator. An expectation without `probes` and
+    `observations` covers all of both; with either, only those named. Observations are of an operator as a whole: they
+    are covered if `who` does not distinguish between subscribers of one operator. If several expectations of a phase
+    cover a cell, the last one counts. Tools (`shutdownlab matrix`) have expectations of their own, by `tools`.
     """
 
     who: Scope = Scope()
-    """The subscribers it is about; left out: all."""
+    """The subscribers that it covers; left out: all."""
     probes: _Reach = None
-    """The names of probes that it is about, or `all`."""
+    """The names of the probes that it covers, or `all`."""
     observations: _Reach = None
-    """The names of observations that it is about, or `all`."""
+    """The names of the observations that it covers, or `all`."""
     tools: _Reach = None
-    """The names of tools that it is about, or `all`: what `shutdownlab matrix` should find. It is about nothing else
-    then."""
+    """The names of the tools that it covers, or `all`: what `shutdownlab matrix` should find. It then covers nothing
+    else."""
     outcome: Annotated[
         Outcome, BeforeValidator(_expectable, json_schema_input_type=Literal["ok", "blocked", "throttled", "down"])
     ]
-    """What should be seen."""
+    """The expected outcome."""
     source: str
-    """Who says so."""
+    """The source of the fact."""
     given: dict[str, str] = {}
-    """Counts only where the user has chosen so: options by account (see `accounts`)."""
+    """Makes it count only under these choices of the user: options by account (see `accounts`)."""
 
     @property
     def everything(self) -> bool:
         return self.probes is None and self.observations is None and self.tools is None
 
     def covers(self, vantage: Vantage, probe: str) -> bool:
-        """Whether it is about a probe from a vantage point."""
+        """Returns whether it covers a probe from a vantage point."""
         return self.is_about(probe) and self.who.covers(vantage)
 
     def is_about(self, probe: str) -> bool:
-        """Whether it is about a probe, from whatever vantage point."""
+        """Returns whether it covers a probe from any vantage point."""
         return self.everything or _reaches(self.probes, probe)
 
     def covers_outside(self, operator: str, observation: str) -> bool:
-        """Whether it is about an observation of an operator."""
+        """Returns whether it covers an observation of an operator."""
         return (self.everything or _reaches(self.observations, observation)) and self.who.covers_operator(operator)
 
 
@@ -117,4 +116,4 @@ def _expectation_or_name(value: object) -> object:
 
 
 Expectations = tuple[Annotated[str | Expectation, BeforeValidator(_expectation_or_name)], ...]
-"""Expectations, and names of some under `expectations`."""
+"""Expectations, and names of lists under `expectations`."""

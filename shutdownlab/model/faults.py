@@ -1,7 +1,8 @@
-"""What breaks on purpose in a scenario, and what that takes away: a fact of the scenario, not a fault of the run. Pure.
+"""Declared faults: what a scenario breaks on purpose, and what that takes away. They are facts of the scenario, not
+failures of the run. Pure.
 
-While a phase has a fault, the parts that it names are dead, mute, cut off or without power; with the phase they are
-mended. What cannot be reached for it is `down`, which is no block: nobody ordered it.
+While a phase has a fault, the parts that it names are dead, hung, cut off or without power; they are repaired when the
+phase ends. What cannot be reached because of it is `down` rather than blocked, since nobody ordered it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ AUTHORITY = "authority"
 
 
 def fault_text(name: str, *, ordered: bool = False) -> str:
-    """The failure of a cell that is down for the fault, or the order to break something, of this name."""
+    """Returns the failure text of a cell that is down because of the fault, or the order to break something, of this
+    name."""
     return f"order: {name}" if ordered else f"fault: {name}"
 
 
@@ -31,22 +33,22 @@ class Parts(Record):
     """Parts of the country, by their owners' names."""
 
     controllers: tuple[str, ...] = ()
-    """The controllers of these operators, and `authority`: the one that gives the orders."""
+    """The controllers of these operators; `authority` is the one that gives the orders."""
     boxes: tuple[str, ...] = ()
     """The DPI boxes of these operators."""
     switches: tuple[str, ...] = ()
-    """All switches of these operators, or of `gateway` or another gateway: Open vSwitch, and with it every port."""
+    """All switches of these operators, or of `gateway` or another gateway: Open vSwitch, and every port with it."""
     routers: tuple[str, ...] = ()
     """The BGP routers of these operators and transits, or of `exchange`: its route server."""
     resolvers: tuple[str, ...] = ()
     """The DNS resolvers of these operators."""
     servers: tuple[str, ...] = ()
-    """All servers behind these transits, or of these operators' subscribers: web, HTTP/3, VPN and own ones."""
+    """All servers behind these transits, or of these operators' subscribers: web, HTTP/3, VPN and the user's own."""
     telephones: tuple[str, ...] = ()
     """The telephone services of these operators."""
 
     def without(self, others: Iterable[Parts]) -> Parts:
-        """Those that are not among others."""
+        """Returns the parts that are not among `others`."""
         there = list(others)
         left = {
             key: tuple(n for n in getattr(self, key) if not any(n in getattr(o, key) for o in there))
@@ -56,17 +58,17 @@ class Parts(Record):
 
 
 class Partitioned(Record):
-    """Parts that can be cut off from what they command."""
+    """Controllers that are cut off from what they command."""
 
     controllers: tuple[str, ...]
     """The controllers of these operators."""
 
 
 class Powerless(Narrowing):
-    """Where something is switched off: the power, or mobile sites."""
+    """Where the power, or mobile sites, are switched off."""
 
     regions: tuple[str, ...]
-    """In these regions."""
+    """The regions."""
     operators: tuple[str, ...] = ()
     """Only the equipment of these operators; left out: everybody's."""
 
@@ -83,25 +85,26 @@ _VERBS = ("kill", "stop", "restart", "partition", "cut", "power_off", "switch_of
 
 
 class DeclaredFault(Record):
-    """Something that breaks. One of `kill`, `stop`, `restart`, `partition`, `cut`, `power_off` and `switch_off`."""
+    """Something that breaks. Exactly one of `kill`, `stop`, `restart`, `partition`, `cut`, `power_off` and `switch_off`
+    says what."""
 
     title: str
     """What happens, in a few words."""
     kill: Parts | None = None
-    """These end at once, and stay away."""
+    """These are killed, and stay dead."""
     stop: Parts | None = None
-    """These live on, but do nothing and answer nobody."""
+    """These hang: they stay alive but do nothing and answer nobody."""
     restart: Parts | None = None
-    """These end, and are started again before anything is measured."""
+    """These are killed, and restarted before anything is measured."""
     partition: Partitioned | None = None
-    """These live, but their switches, boxes and clients do not reach them."""
+    """These stay alive, but their switches, boxes and clients cannot reach them."""
     cut: tuple[CableName, ...] = ()
     """These cables are cut. `A to B`: operators, transits, gateways, `exchange`, or one end a region of an operator
     (`northnet to northnet/coast`)."""
     power_off: Powerless | None = None
-    """Access switches there are without power, and subscribers' lines with them."""
+    """Access switches there lose power, and subscribers' lines with them."""
     switch_off: Powerless | None = None
-    """Mobile sites there are off: lines of mobile subscribers carry nothing, those of fixed ones do."""
+    """Mobile sites there are off: mobile subscribers' lines carry nothing, fixed ones still do."""
     source: str
     """Who reported it: codes that `sources` explains, or free text."""
 
@@ -122,24 +125,24 @@ class DeclaredFault(Record):
 
     @property
     def dead(self) -> Parts:
-        """What ends or does nothing while the fault lasts."""
+        """The parts that are dead or hang while the fault lasts."""
         return self.kill or self.stop or Parts()
 
     @property
     def lone_controllers(self) -> tuple[str, ...]:
-        """The controllers whose switches do not hear of them."""
+        """The controllers that are cut off from their switches."""
         return (*self.dead.controllers, *(self.partition.controllers if self.partition else ()))
 
 
 class OrderedBreakage(DeclaredFault):
-    """What is broken by order: of a policy that is in force."""
+    """The parts that a policy breaks by order while it is in force."""
 
 
 _SINGULAR = {"boxes": "DPI box", "switches": "owner of switches", "servers": "owner of servers"}
 
 
 def check_fault(path: Path, fault: DeclaredFault, topology: Topology, document: Document) -> None:
-    """Report names that the topology does not have, and mobile sites that nobody has there."""
+    """Reports names that the topology does not have, and `switch_off` where there are no mobile subscribers."""
     operators, transits = tuple(topology.operators), tuple(topology.transits)
     known = {
         "controllers": (*operators, AUTHORITY),
@@ -176,7 +179,7 @@ def check_fault(path: Path, fault: DeclaredFault, topology: Topology, document: 
 
 
 class Withdrawn(NamedTuple):
-    """A prefix that an operator announces no more: to nobody, or (`abroad`) to customers and the exchange alone."""
+    """A prefix that an operator no longer announces: to nobody, or (`abroad`) only to customers and the exchange."""
 
     operator: str
     prefix: IpPrefix
@@ -184,8 +187,8 @@ class Withdrawn(NamedTuple):
 
 
 class Announced(NamedTuple):
-    """A prefix that an operator announces besides its own ones: a part of one of them, or (`foreign`) of somebody
-    else's. To everybody, or (`home`) to customers and the exchange alone."""
+    """A prefix that an operator announces beside its usual ones: a part of one of them, or (`foreign`) of another
+    network's; to everybody, or (`home`) only to customers and the exchange."""
 
     operator: str
     prefix: IpPrefix
@@ -194,7 +197,7 @@ class Announced(NamedTuple):
 
 
 class Leaked(NamedTuple):
-    """A prefix whose route an operator passes on to a provider, or to the `exchange`, that should not have it."""
+    """A prefix whose route an operator leaks to a provider, or to the `exchange`."""
 
     operator: str
     prefix: IpPrefix
@@ -202,7 +205,7 @@ class Leaked(NamedTuple):
 
 
 class Nulled(NamedTuple):
-    """A prefix whose packets from the gateway an operator's border router discards, but for what is spared in it."""
+    """A prefix whose packets from the gateway an operator's border router discards, except those to `spared`."""
 
     operator: str
     prefix: IpPrefix
@@ -211,15 +214,14 @@ class Nulled(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What is broken in a network, and what has become of its routes.
+    """What is broken in a network, and how its routes have changed.
 
-    links: cables and lines that carry nothing. dark: switches that forward nothing. routers: nodes that speak no BGP.
-    silent: hosts of which no server answers, and `closed` those of them whose servers are dead: of the others, which
-    hang, the kernel still takes connections. boxes: DPI boxes that are gone, and (`mute_boxes`) that take packets and
-    give none out. leaderless: owners of switches whose controller does not reach them; `authority` among them.
-    switchless: owners of whom no switch is alive. withdrawn: prefixes that are announced no more.
-    nulled: those whose packets are discarded on arrival. announced: those that are announced besides. leaked: those
-    whose routes are passed on where they should not be.
+    links: cables and lines that carry nothing. dark: switches that forward nothing. routers: nodes that do not speak
+    BGP. silent: hosts on which no server answers; `closed`: those of them whose servers are dead (on the others servers
+    hang, and the kernel still accepts connections). boxes: dead DPI boxes; `mute_boxes`: those that take packets in and
+    send none out. leaderless: owners of switches that their controller cannot reach, `authority` included. switchless:
+    owners whose switches are all dead. withdrawn: prefixes that are no longer announced. nulled: prefixes whose packets
+    are discarded on arrival. announced: additional announcements. leaked: routes passed on where they should not be.
     """
 
     links: frozenset[Link] = frozenset()
@@ -247,22 +249,22 @@ class Damage:
 
     @property
     def told(self) -> Damage:
-        """What of it BGP tells other routers of."""
+        """The part of it that other routers learn by BGP."""
         return Damage(withdrawn=self.withdrawn, announced=self.announced, leaked=self.leaked)
 
     @property
     def contested(self) -> frozenset[IpPrefix]:
-        """The prefixes that somebody announces who does not otherwise, or passes on."""
+        """The prefixes that are hijacked, leaked or announced in addition."""
         return frozenset(each.prefix for each in self.announced) | frozenset(each.prefix for each in self.leaked)
 
     def breaks(self, a: Node, b: Node) -> bool:
-        """Whether nothing passes between two nodes that a link joins."""
+        """Returns whether nothing passes between two nodes that a link joins."""
         if not self.dark.isdisjoint((a.name, b.name)):
             return True
         return any({link.a.node, link.b.node} == {a.name, b.name} for link in self.links)
 
     def discards(self, operator: str, address: Address) -> bool:
-        """Whether an operator's border router discards what comes from the gateway for an address."""
+        """Returns whether an operator's border router discards packets from the gateway to an address."""
         return any(
             address in each.prefix and not any(address in spared for spared in each.spared)
             for each in self.nulled
@@ -270,7 +272,8 @@ class Damage:
         )
 
     def is_off(self, network: Network, owner: str, lan: str) -> bool:
-        """Whether an operator or transit has lost its gateway's or the exchange's LAN (`gateway`, `exchange`)."""
+        """Returns whether an operator or transit is cut off from its gateway's or the exchange's LAN (`gateway`,
+        `exchange`)."""
         nodes, operators = network.nodes, network.topology.operators
         if owner in network.topology.by_satellite and lan == GATEWAY:
             ground = network.one(Role.TRANSIT, operators[owner].transit[0])
@@ -287,7 +290,7 @@ NO_DAMAGE = Damage()
 
 
 def damage_of(network: Network, faults: Iterable[DeclaredFault]) -> Damage:
-    """What all of these faults break."""
+    """Returns the damage that these faults do together."""
     found = NO_DAMAGE
     for fault in faults:
         found |= _damage(network, fault)
@@ -320,14 +323,14 @@ def _damage(network: Network, fault: DeclaredFault) -> Damage:
 
 
 def routers_of(network: Network, owners: Iterable[str]) -> Iterator[Node]:
-    """The BGP routers of operators, transits and the `exchange`."""
+    """Yields the BGP routers of operators, transits and the `exchange`."""
     for owner in owners:
         for role in (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER):
             yield from network.by_role(role, owner)
 
 
 def hosts_of(network: Network, owners: Iterable[str]) -> Iterator[Node]:
-    """The hosts of transits and of operators' subscribers on which servers run."""
+    """Yields the hosts of transits, and of operators' subscribers, on which servers run."""
     hosting = {hosted.node for hosted in network.served}
     for owner in owners:
         for role in (Role.SERVERS, Role.SUBSCRIBER):
@@ -342,7 +345,7 @@ def _access_switches(network: Network, where: Powerless) -> Iterator[Node]:
 
 
 def _mobile_lines(network: Network, where: Powerless) -> Iterator[Link]:
-    """Between mobile subscribers, roaming ones too, of some regions and their access switches."""
+    """Yields the lines of mobile (and roaming) subscribers of some regions to their access switches."""
     for link in network.links:
         for end in (link.a, link.b):
             vantage = network.nodes[end.node].vantage
@@ -357,7 +360,7 @@ def _is_mobile_there(vantage: Vantage, where: Powerless) -> bool:
 
 
 def _links_between(network: Network, one: str, other: str) -> Iterator[Link]:
-    """The cable between an operator or transit and what it is joined to."""
+    """Yields the links between an operator or transit and what it is joined to."""
     nodes = network.nodes
     if one in network.topology.transits:
         far = network.one(Role.TRANSIT, other) if other in network.topology.transits else network.gateway_of(one)

@@ -1,4 +1,4 @@
-"""Whether what joins networks holds together: gateways, and single cables."""
+"""Checks the junctions between networks: gateways, and single cables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from shutdownlab.model.topology import Operator, Topology, Transit
 
 
 def check_gateways(topology: Topology, document: Document) -> None:
-    """Each has a name of its own and a foreign transit; networks are at one that there is, as is whom they buy from."""
+    """Checks that each gateway has a unique name and a foreign transit, and that each network is at an existing
+    gateway, the one where its providers are."""
     networks: dict[str, Mapping[str, Operator | Transit]] = {
         "operators": topology.operators, "transits": topology.transits
     }  # fmt: skip
@@ -33,7 +34,8 @@ def check_gateways(topology: Topology, document: Document) -> None:
 
 
 def _check_providers(topology: Topology, document: Document, name: str) -> None:
-    """Whom an operator buys transit from is met at its own gateway; who is on a satellite has none in the country."""
+    """Checks that an operator's providers are at its own gateway; one by satellite must have no gateway in the
+    country."""
     operator, path = topology.operators[name], ("operators", name)
     if name in topology.by_satellite:
         if operator.gateway in topology.gateways:
@@ -45,7 +47,7 @@ def _check_providers(topology: Topology, document: Document, name: str) -> None:
         if there is None or there.gateway == operator.gateway or carrier in topology.by_satellite:
             continue
         if not {operator.gateway, there.gateway} <= topology.all_gateways.keys():
-            continue  # which is told of already
+            continue  # reported already
         found = f"{quoted(carrier)}, which is at {there.gateway}"
         expected = f"a network at {operator.gateway}, as {name} is"
         document.report(
@@ -57,7 +59,7 @@ def _check_providers(topology: Topology, document: Document, name: str) -> None:
 
 
 def check_cables(topology: Topology, document: Document) -> None:
-    """Each is one that the topology has, between two networks, and is named once."""
+    """Checks that each cable exists in the topology, joins two networks and is named once."""
     named: dict[frozenset[str], str] = {}
     for name in topology.cables:
         path: Path = ("cables", name)

@@ -1,4 +1,4 @@
-"""What people call things in a topology or a scenario: names that others refer to, and text that tables show."""
+"""Names and labels in topologies and scenarios: names that others refer to, and text for tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Name = Annotated[str, BeforeValidator(_name)]
 
 
 def _country(value: object) -> str:
-    """ISO 3166-1's two letters, or ZZ (user-assigned) for a country that isn't."""
+    """ISO 3166-1's two letters, or ZZ (user-assigned) for a fictitious country."""
     text = written(value)
     if not (len(text) == 2 and text.isascii() and text.isalpha() and text.isupper()):
         raise Expected("a country code of two capital letters such as KZ", "ZZ for a country that does not exist")
@@ -40,7 +40,7 @@ def _label(value: object) -> str:
 
 
 Label = Annotated[str, BeforeValidator(_label)]
-"""What is free text but for its length: it stands in tables."""
+"""Free text of limited length, for tables."""
 _LONGEST_SHORT = 5
 
 
@@ -52,4 +52,4 @@ def _short_label(value: object) -> str:
 
 
 ShortLabel = Annotated[str, BeforeValidator(_short_label), Field(json_schema_extra={"maxLength": _LONGEST_SHORT})]
-"""What stands in tables on narrow terminals; empty where there is none."""
+"""A heading for tables on narrow terminals; "" if there is none."""

@@ -11,7 +11,8 @@ from shutdownlab.config.scalars import Kbit, Number, Seconds, Whole
 
 _LONGEST_DELAY = 10.0
 MOST_HOPS = 24
-"""On one link: on two, with the operators' routers between, there are fewer than the 64 that a packet begins with."""
+"""The maximum on one link: on two, with the operators' routers between, there are fewer than the 64 of a packet's
+initial TTL."""
 
 
 def _delay(value: float) -> float:
@@ -25,22 +26,22 @@ Mtu = Annotated[Whole, Field(ge=1280, le=1500)]
 
 
 class LinkClass(Record):
-    """What a kind of link does to packets. In seconds, kbit/s and shares of 1."""
+    """What a kind of link does to packets: delays in seconds, rates in kbit/s, shares of 1."""
 
     delay: Annotated[Seconds, AfterValidator(_delay)] = 0.0
-    """How long a packet travels over such a link, one way; at most 10s."""
+    """The one-way delay of such a link; at most 10s."""
     bandwidth: Kbit | None = None
     """The rate of each direction; left out: unlimited."""
     loss: Annotated[Number, Field(ge=0, le=0.5)] = 0.0
     """The share of packets that are lost, 0 to 0.5."""
     hops: Annotated[Whole, Field(ge=0, le=MOST_HOPS)] = 0
-    """How many routers such a link has on its way, beside those that the topology names: each takes one off a packet's
-    TTL, and answers when it ends, so that traceroute and TTL-limited probes find what they find on real paths; at most
-    24. A DPI box of an operator is behind those of the subscriber's line and the border router."""
+    """How many routers such a link has on its way, beside those that the topology names; at most 24. Each decrements a
+    packet's TTL and answers when it expires, so that traceroute and TTL-limited probes find what they find on real
+    paths. An operator's DPI box is behind the routers of the subscriber's line and the border router."""
     mtu: Mtu = 1500
-    """The octets of the longest packet that such a link carries. A subscriber's line: its ends ask their peers for
-    shorter TCP segments, and the border router tells senders of longer packets so (ICMP "fragmentation needed"; IPv6
-    "packet too big"). PPPoE leaves 1492, tunnels of mobile cores less. `transit`: as with `cables`."""
+    """The octets of the longest packet that such a link carries. On a subscriber's line, the ends ask their peers for
+    shorter TCP segments, and the border router reports the MTU to senders of longer packets (ICMP "fragmentation
+    needed"; IPv6 "packet too big"). PPPoE leaves 1492, tunnels of mobile cores less. `transit`: as with `cables`."""
 
 
 class Cable(Record):
@@ -48,8 +49,8 @@ class Cable(Record):
 
     mtu: Mtu
     """The octets of the longest packet that it carries: a tunnel has less than the 1500 of Ethernet (1476 by GRE, RFC
-    2784). The routers at both ends, and those that send through the one behind it, tell senders of longer packets so
-    (ICMP "fragmentation needed", RFC 1191; IPv6 "packet too big", RFC 8201). They learn it of no TCP handshake: who
-    does not get these messages waits for ever."""
+    2784). The routers at both ends, and the hosts that send through the one behind it, report the MTU to senders of
+    longer packets (ICMP "fragmentation needed", RFC 1191; IPv6 "packet too big", RFC 8201). TCP handshakes do not
+    convey it: a sender that does not get these messages waits for ever."""
     source: str = ""
-    """Where these facts come from."""
+    """The source of these facts."""

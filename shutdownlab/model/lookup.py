@@ -1,7 +1,7 @@
 """Finds what a user names: phases, accounts, policies, vantage points, nodes and targets. Pure.
 
-`where` is what a mistake is told of: an option (`--at`) or a parameter (`at`). All raise `BadInput`, with the nearest
-name that there is.
+`where` is the option (`--at`) or parameter (`at`) that an error message blames. All functions raise `BadInput`, with
+the nearest known name.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _TARGET = "a probe of the scenario, an app, a site (a host name or a URL) or ADD
 
 
 def refuse(where: str, found: str, expected: str, hint: str = "") -> NoReturn:
-    """Raise `BadInput` with one problem that is in no file."""
+    """Raises `BadInput` with one problem that is in no file."""
     raise BadInput([Problem(where, 0, "", found, expected, hint)])
 
 
 def known(kind: str, name: str, names: Collection[str], where: str) -> str:
-    """`name`, which must be one of `names`."""
+    """Returns `name`, which must be one of `names`."""
     if name not in names:
         refuse(where, f"unknown {kind} {quoted(name)}", one_of(names), did_you_mean(name, names))
     return name
 
 
 def a_share(given: object, where: str, hint: str) -> float:
-    """`given`, which must be a number from 0 to 1."""
+    """Returns `given`, which must be a number from 0 to 1."""
     expected = "a share from 0 to 1"
     if isinstance(given, bool) or not isinstance(given, int | float):
         refuse(where, quoted(given), expected, hint)
@@ -48,7 +48,7 @@ def a_share(given: object, where: str, hint: str) -> float:
 
 
 def phase_named(scenario: Scenario, name: str, where: str) -> Phase:
-    """A phase of the timeline."""
+    """Returns a phase of the timeline."""
     phases = {phase.phase: phase for phase in scenario.timeline}
     if name not in phases:
         refuse(where, f"unknown phase {quoted(name)}", f"one of {', '.join(phases)}", did_you_mean(name, phases))
@@ -56,7 +56,7 @@ def phase_named(scenario: Scenario, name: str, where: str) -> Phase:
 
 
 def choices_of(scenario: Scenario, given: Mapping[str, str], where: str) -> dict[str, str]:
-    """An option for every account of the scenario: the given ones, else its defaults."""
+    """Returns an option for every account of the scenario: the given one, or else its default."""
     choices = scenario.default_choices()
     for account, option in given.items():
         known("account", account, scenario.accounts, where)
@@ -69,7 +69,8 @@ def choices_of(scenario: Scenario, given: Mapping[str, str], where: str) -> dict
 
 
 def vantage_point(topology: Topology, name: str, where: str) -> Vantage:
-    """`kcell/almaty` or `kcell/almaty/government`; without a group the ordinary one, or the first."""
+    """Returns the vantage point `kcell/almaty/government`, or `kcell/almaty`: its ordinary group, or else its first
+    one."""
     found = vantage_named(topology, name)
     if found is None:
         ids = [str(vantage.id) for vantage in topology.vantages()]
@@ -79,7 +80,7 @@ def vantage_point(topology: Topology, name: str, where: str) -> Vantage:
 
 
 def node_named(network: Network, name: str, where: str) -> Node:
-    """Any node by its name in the drawing (`retn-servers`), a vantage point's also by its id (`kcell/almaty`)."""
+    """Returns a node by its name in the drawing (`retn-servers`), or a vantage point's by its id (`kcell/almaty`)."""
     if name in network.nodes:
         return network.nodes[name]
     vantage = vantage_named(network.topology, name)
@@ -91,11 +92,11 @@ def node_named(network: Network, name: str, where: str) -> Node:
 
 
 def target_named(network: Network, probes: Mapping[str, Probe], text: str, where: str) -> tuple[str, Probe]:
-    """What to measure of a target, and what to call it.
+    """Returns a label and the probe for a target.
 
-    text: the name of one of `probes` (the scenario's; none without one), an app of the catalogue that the network
-    hosts, a site that it hosts (a URL, or a host name: its front page), `ADDRESS:PORT`, `[ADDRESS]:PORT` or `HOST:PORT`
-    (a TCP connection), or a bare address (a ping).
+    `text`: the name of one of `probes` (the scenario's; empty without a scenario), an app of the catalogue that the
+    network hosts, a site that it hosts (a URL, or a host name: its front page), `ADDRESS:PORT`, `[ADDRESS]:PORT` or
+    `HOST:PORT` (a TCP connection), or a bare address (a ping).
     """
     if text in probes:
         return text, probes[text]
@@ -119,7 +120,7 @@ def target_named(network: Network, probes: Mapping[str, Probe], text: str, where
 
 
 def port(text: str, where: str) -> Ports:
-    """A single port: `tcp/8080`, `udp/53`, or `8080` of TCP."""
+    """Parses a single port: `tcp/8080`, `udp/53`, or `8080` for TCP."""
     try:
         found = ports(text)
     except Expected:
@@ -130,7 +131,7 @@ def port(text: str, where: str) -> Ports:
 
 
 def _site(hosted: Hosted, host: str) -> Probe:
-    """The front page of a site; what has none answers pings."""
+    """Returns a probe of a site's front page, or a ping of a host that has none."""
     kinds = {service.kind: service.port for service in hosted.services}
     for scheme, usual in (("https", 443), ("http", 80)):
         if scheme in kinds:
@@ -157,7 +158,7 @@ def _connection(network: Network, endpoint: re.Match[str], where: str) -> Probe:
 
 
 def _spelt(host: str) -> str:
-    """A host's name or address in its one spelling; what is neither stays as it is, and is unknown."""
+    """Returns a host name or address in canonical form; anything else unchanged, which is then unknown."""
     try:
         return host_of(host)
     except Expected:
@@ -174,7 +175,7 @@ def _hosted(network: Network, host: str, where: str) -> Hosted:
 
 
 def _families(addresses: Iterable[object]) -> tuple[Family, ...]:
-    """The address families that these addresses are of, IPv4 first."""
+    """Returns the address families of these addresses, IPv4 first."""
     texts = [str(address) for address in addresses]
     found = [Family.IPV4] if any(":" not in text for text in texts) else []
     return (*found, Family.IPV6) if any(":" in text for text in texts) else tuple(found)

@@ -1,8 +1,8 @@
-"""The timeline of a scenario with the phases that what recurs (`repeats`) makes. Pure: it changes the document.
+"""Expands what recurs (`repeats`) into phases of a scenario's timeline. Pure: it changes the document.
 
-A phase that is written at the very time at which one would be made takes its place, and has its orders besides. One
-that is written with the name of a made phase (`night-3`) says what is different about that one; with its time and with
-orders it is the whole of it, as a scenario that is written out has it.
+A written phase at exactly the time of a made one replaces it, and takes its orders in addition to its own. A written
+phase with the name of a made one (`night-3`) overrides only the keys that it gives; with `at` and orders it replaces
+the made phase altogether, as in a scenario that is written out.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from shutdownlab.model.recurrence import MOST, Window
 from shutdownlab.model.repeats import Repeat
 
 _ALTERED = ("phase", "at", "title", "expect", "source", "faults")
-"""What may be different about one of the phases that are made."""
+"""The keys of a made phase that a written one of its name may override."""
 
 _Placed = list[tuple[Any, Path]]
-"""Names, or expectations, each with where it is written."""
+"""Names, or expectations, each with the path where it is written."""
 
 
 @dataclass(slots=True)
 class _Made:
-    """A phase that is made. path: of what makes it. orders: what it starts and stops."""
+    """A made phase. `path`: where it is made. `orders`: what it starts and stops."""
 
     name: str
     kind: Literal["begin", "end", "step"]
@@ -41,19 +41,19 @@ class _Made:
     phase: dict[str, Any]
     orders: dict[str, _Placed]
     expect: _Placed | None
-    """None: what was expected before it began."""
+    """None: what was expected before the repeat began."""
     altered: dict[Path, Path] = field(default_factory=dict)
-    """What is different about this one: the place in the phase, and where that is written."""
+    """The overridden keys of this phase: the path in the phase, and the path where the override is written."""
     before: _Placed = field(default_factory=list)
-    """Of a `begin`: what was expected until then."""
+    """For a `begin`: what was expected until then."""
     disturbed: str = ""
-    """Of a `begin`: another phase that comes before its end."""
+    """For a `begin`: the name of another phase that comes before its end."""
 
 
 def make_phases(document: Document) -> None:
-    """Put what recurs into the timeline, as phases; mistakes are reported to the document.
+    """Puts what recurs into the timeline, as phases; reports mistakes to the document.
 
-    What cannot be read is left to the models, and phases that only alter made ones are then left out.
+    What cannot be parsed is left to the models, and phases that only override made ones are then dropped.
     """
     repeats, timeline = document.data.get("repeats"), document.data.get("timeline")
     if not isinstance(repeats, dict) or not repeats:
@@ -73,7 +73,7 @@ def make_phases(document: Document) -> None:
 
 
 def _span(data: dict[str, Any]) -> tuple[datetime, datetime, int] | None:
-    """When the scenario begins and ends, and its offset from UTC; None where that cannot be read."""
+    """Returns when the scenario begins and ends, and its offset from UTC in seconds; None if they cannot be parsed."""
     with suppress(Expected, IndexError, KeyError):
         times = [instant(item["at"]) for item in data["timeline"] if "at" in item]
         offset = utc_offset(data["utc_offset"]) if "utc_offset" in data else 0
@@ -89,7 +89,7 @@ def _read(value: Any) -> Repeat | None:
 
 
 def _kind(phase: dict[str, Any]) -> str:
-    """`night` of `night-3`; nothing of a name without a number."""
+    """Returns `night` for `night-3`; "" for a name without a number."""
     found = re.fullmatch(r"(.+)-[0-9]+", str(phase.get("phase")))
     return found[1] if found else ""
 
@@ -112,7 +112,7 @@ def _made(
 def _within(
     document: Document, path: Path, repeat: Repeat, since: datetime, until: datetime, offset: int
 ) -> Iterator[Window]:
-    """The times between the first phase and the end; those that were asked for and lie outside are mistakes."""
+    """Yields the windows between the first phase and the end; reports those outside that were explicitly asked for."""
     before: Window | None = None
     found = 0
     for window in repeat.windows(since, until, offset):
@@ -133,7 +133,7 @@ def _within(
 
 
 def _asked_for(path: Path, repeat: Repeat, *, early: bool) -> Path | None:
-    """Where a time that lies outside the scenario was asked for; None where it only follows from the rest."""
+    """Returns where a time outside the scenario was asked for; None if it only follows from the rest."""
     if repeat.every is None:
         return (*path, "flapping" if repeat.flapping else "ramp", "from" if early or repeat.ramp else "to")
     if repeat.every.dates:
@@ -182,7 +182,8 @@ def _placed(items: Any, path: Path) -> _Placed:
 
 
 class Woven(NamedTuple):
-    """A phase of the whole timeline, where it is written, and where parts of it are that stand elsewhere."""
+    """A phase of the complete timeline, where it is written, and where those of its parts are that are written
+    elsewhere."""
 
     phase: dict[str, Any]
     path: Path
@@ -190,7 +191,7 @@ class Woven(NamedTuple):
 
 
 class _Weaving:
-    """Made phases among those that are written."""
+    """Merges made phases into the written timeline."""
 
     def __init__(self, document: Document, repeats: dict[str, Repeat], made: list[_Made]) -> None:
         self.document = document
@@ -199,7 +200,7 @@ class _Weaving:
         self.made = made
         self.now: _Placed = []
         self.open: dict[str, _Made] = {}
-        """What recurs and has begun, by its name."""
+        """The repeats that have begun and not ended, by name."""
         self.woven: list[Woven] = []
 
     def weave(self) -> None:
@@ -220,7 +221,7 @@ class _Weaving:
         replace_timeline(self.document, self.woven)
 
     def _written(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The phases that are no alterations; what alters made ones is taken to them."""
+        """Yields the written phases that are not overrides; applies overrides to the made phases."""
         by_name = {each.name: each for each in self.made}
         for index, item in enumerate(self.timeline):
             made = by_name.get(str(item.get("phase")))
@@ -263,7 +264,7 @@ class _Weaving:
                 self.document.report(("timeline", index, "at"), instant_text(made.at), expected)
 
     def _put_made(self, place: int) -> int:
-        """Add the phase, or the phases of one moment; returns the place of the next."""
+        """Adds the made phase, or all those of one time, as one; returns the index of the next."""
         here = [each for each in self.made[place:] if each.at == self.made[place].at]
         named = next((each for each in here if each.kind != "end"), here[0])
         for other in here:
@@ -299,7 +300,7 @@ class _Weaving:
         self.woven.append(Woven(item | added, ("timeline", index), _places(lists)))
 
     def _expected(self, named: _Made, here: Sequence[_Made]) -> _Placed:
-        """What is expected in a made phase."""
+        """Returns what is expected in a made phase."""
         for each in here:
             if each.kind == "end":
                 self._end(each)
@@ -326,7 +327,7 @@ class _Weaving:
 
 
 def _orders(made: Sequence[_Made]) -> dict[str, _Placed]:
-    """What the phases of one moment start and stop."""
+    """Returns what the phases of one time start and stop."""
     return {key: [each for phase in made for each in phase.orders[key]] for key in ("start", "stop")}
 
 
@@ -339,7 +340,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def replace_timeline(document: Document, woven: Sequence[Woven]) -> None:
-    """Make these the timeline."""
+    """Makes these phases the document's timeline."""
     before = Document(document.file, dict(document.data), document.lines, included=dict(document.included))
     document.data["timeline"] = [each.phase for each in woven]
     document.lines = {

@@ -1,4 +1,4 @@
-"""Whether the regions of a topology are where its map can show them."""
+"""Checks that a topology's map can show its regions."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from shutdownlab.model.topology import Topology
 
 
 def check_map(topology: Topology, document: Document) -> None:
-    """Report outlines that do not ship or that two regions have, and places that are not in the country.
+    """Reports outlines that do not ship or that two regions share, and places outside the country.
 
-    In a country without outlines a place says where a region's tile goes.
+    For a country without outlines, `place` gives the position of a region's tile.
     """
     drawn = {name: region for name, region in topology.regions.items() if region.outlines or region.place is not None}
     known = outlines_of(topology.country)

@@ -1,4 +1,4 @@
-"""Which way, by which means, with what effect and where a policy is carried out. Pure."""
+"""The direction, means, action and place of a policy. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Direction(StrEnum):
-    """Which packets suffer, seen from the subscriber: `outbound` leaves for the Internet, `inbound` comes from it."""
+    """Which packets are affected, as seen from the subscriber: `outbound` to the Internet, `inbound` from it."""
 
     BOTH = "both"
     INBOUND = "inbound"
@@ -14,7 +14,7 @@ class Direction(StrEnum):
 
 
 class Means(StrEnum):
-    """How apps, sites and protocols are told apart: by DPI boxes, which read packets, by addresses, or (`dns`) by
+    """How apps, sites and protocols are recognised: by DPI boxes, which read packets, by addresses, or (`dns`) by
     operators' own resolvers, which lie about names."""
 
     DPI = "dpi"
@@ -23,7 +23,8 @@ class Means(StrEnum):
 
 
 class BlockAction(StrEnum):
-    """What happens to what is blocked. By `profile`: whatever the DPI box's own does to what it blocks (switches drop).
+    """What happens to blocked traffic. `profile`: whatever the DPI box's profile does to blocked traffic (switches drop
+    it).
 
     Or it is dropped silently, or answered with TCP resets (by DPI boxes only), or rejected: the operator's border
     router answers what subscribers send, as `reject_with` says.
@@ -36,7 +37,7 @@ class BlockAction(StrEnum):
 
 
 class Point(StrEnum):
-    """Which switches enforce it: the operators', or (`gateway`) the gateways', which have foreign traffic only."""
+    """Which switches enforce it: the operators', or (`gateway`) the gateways', which carry foreign traffic only."""
 
     ACCESS = "access"
     GATEWAY = "gateway"

@@ -1,9 +1,8 @@
-"""What the nodes of a network are called: no two alike, whatever a user's names are.
+"""Names the nodes of a network uniquely, whatever the user's names are.
 
-Names are made of the user's own, with hyphens between (`kcell-almaty`), as people expect. Where two nodes would so be
-called alike, both have a formal name instead: dots between the user's names, and for a node of ours an underscore and
-its role (`north.net-capital`, `kcell_border`). No user's name has dots or underscores, so no formal name
-is like any other.
+Names are made of the user's own, joined by hyphens (`kcell-almaty`), as people expect. Nodes whose names would collide
+get formal names instead: dots between the user's names, and for a node of ours an underscore and its role
+(`north.net-capital`, `kcell_border`). The user's names have no dots or underscores, so formal names never collide.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from shutdownlab.model.roles import Role
 from shutdownlab.model.topology import Topology
 
 Key = tuple[Role, tuple[str, ...]]
-"""A node's role, and the user's names that tell it from others of its role."""
+"""A node's role, and the user's names that distinguish it from others of its role."""
 
 _SUFFIXES = {
     Role.BORDER: "border",
@@ -29,11 +28,11 @@ _SUFFIXES = {
 }
 _ALONE = {Role.GATEWAY_SWITCH: "gateway", Role.EXCHANGE_SWITCH: "exchange", Role.ROUTE_SERVER: "route-server"}
 ORDINARY = "ordinary"
-"""The group of subscribers that goes without saying."""
+"""The default group of subscribers, which node names leave out."""
 
 
 def names_of(topology: Topology) -> dict[Key, str]:
-    """The name of every node of a topology's network."""
+    """Returns the name of every node of a topology's network."""
     keys = list(_keys(topology))
     usual = [_usual(key) for key in keys]
     often = Counter(usual)

@@ -1,7 +1,7 @@
-"""A topology worked out: every node, link, address and port number, as data.
+"""The laid-out network of a topology: every node, link, address and port number, as data.
 
-Emulation builds it, the compiler writes rules for its switches, routing and name services are configured from it.
-Which node has which address is the address plan's (`address_plan`).
+Emulation builds it; the compiler writes rules for its switches; routing and name services are configured from it. The
+address plan (`address_plan`) says which node has which address.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class End(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """An interface. `number` is its OpenFlow port on a switch; `purpose` is what the compiler knows it by; `mtu`: of a
-    host's or router's, in octets."""
+    """An interface. `number`: its OpenFlow port on a switch; `purpose`: the compiler's name for it; `mtu`: a host's or
+    router's, in octets."""
 
     name: str
     mac: str
@@ -50,7 +50,8 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`prefix` through `via`, or on the link itself (None). `mtu`: of what goes there, in octets; None: the link's."""
+    """A route to `prefix` through the next hop `via`, or directly on the link (None). `mtu`: of the route, in octets;
+    None: the link's."""
 
     prefix: IpPrefix
     via: Address | None
@@ -60,7 +61,7 @@ class Route:
 
 @dataclass(slots=True)
 class Node:
-    """A host, router, switch or box. `owner`: an operator, a transit, a gateway or `exchange`."""
+    """A host, router, switch or box. `owner`: an operator, a transit, a gateway, `exchange` or the observatory."""
 
     name: str
     role: Role
@@ -72,7 +73,7 @@ class Node:
     routes: list[Route] = field(default_factory=list)
 
     def port_for(self, purpose: str) -> Port:
-        """The port of a purpose; raises `KeyError`."""
+        """Returns the port with a purpose; raises `KeyError` if there is none."""
         for port in self.ports.values():
             if port.purpose == purpose:
                 return port
@@ -80,12 +81,12 @@ class Node:
 
     @property
     def addresses(self) -> tuple[Address, ...]:
-        """Those of all its interfaces."""
+        """The addresses of all its interfaces."""
         return tuple(own.ip for port in self.ports.values() for own in port.addresses)
 
     def address(self, version: int) -> Address:
-        """The first address of an IP version, by which the world knows it: of one who roams, that of his home. Raises
-        `StopIteration` where there is none."""
+        """Returns its public address of an IP version: the first one; for a roaming subscriber, the first one from its
+        home network. Raises `StopIteration` if there is none."""
         own = self.addresses
         if self.vantage is not None and self.vantage.bearers:
             own = self.vantage.bearers[0].inner
@@ -94,7 +95,8 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """`routers`: the addresses of each that is on the link, from a to b; `local`: the link's own subnets."""
+    """A link. `routers`: the addresses of each router emulated on the link, from a to b; `local`: the link's own
+    subnets."""
 
     a: End
     b: End
@@ -105,10 +107,10 @@ class Link:
 
 @dataclass(frozen=True)
 class Hosted:
-    """An endpoint of an app as it lives in this network: on `node`, under these names and addresses.
+    """An endpoint of an app as this network hosts it: on `node`, under these names and addresses.
 
-    `blocks`: the app's own prefixes that hold the addresses, where the catalogue has both. `program`: the user's own
-    that answers there, in place of an app's services; `app` is its name then.
+    `blocks`: the app's own prefixes that contain the addresses, if the catalogue has both. `program`: the user's own
+    server program that answers there instead of an app's services; `app` is then its name.
     """
 
     app: str
@@ -122,19 +124,19 @@ class Hosted:
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
-        """Its addresses as they are written."""
+        """Its addresses as text."""
         return tuple(map(str, self.addresses))
 
     @property
     def site_name(self) -> str:
-        """What its web site is called: the first host name, or the first address."""
+        """The name of its web site: the first host name, or else the first address."""
         return self.names[0] if self.names else str(self.addresses[0])
 
 
 @dataclass(slots=True)
 class Network:
-    """Build one with `lay_out`. `subnets` are the /24 and /64 of each subscriber group. `instances`: what is hosted
-    once more, at the same addresses (anycast); `hosted` has it abroad."""
+    """A laid-out network; build one with `lay_out`. `subnets`: the /24 and /64 of each subscriber group. `instances`:
+    further hosts of services abroad, at the same addresses (anycast); `hosted` has the one abroad."""
 
     topology: Topology
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -160,7 +162,7 @@ class Network:
             self._vantage_places[vantage.id] = place
 
     def add(self, node: Node) -> None:
-        """Take a new node in."""
+        """Adds a new node."""
         self._places[node.name] = len(self.nodes)
         self.nodes[node.name] = node
         for owner in (None, node.owner):
@@ -169,97 +171,97 @@ class Network:
             self._subscribers[node.vantage.id] = node.name
 
     def by_role(self, role: Role, owner: str | None = None) -> Iterator[Node]:
-        """The nodes of a role, of everybody or of one owner, in the order in which they were added."""
+        """Returns the nodes of a role, all or one owner's, in the order in which they were added."""
         return iter(self._by_role.get((role, owner), ()))
 
     def place(self, node: str) -> int:
-        """Which node it is, in that order, from 0."""
+        """Returns the index of a node, in the order in which nodes were added, from 0."""
         return self._places[node]
 
     def one(self, role: Role, owner: str) -> Node:
         return next(self.by_role(role, owner))
 
     def gateway_of(self, network: str) -> Node:
-        """The switch of the gateway at which an operator or transit is."""
+        """Returns the switch of the gateway to which an operator or transit is connected."""
         return self.one(Role.GATEWAY_SWITCH, self.topology.gateway_of(network))
 
     def subscriber(self, vantage: VantageId) -> Node:
         return self.nodes[self._subscribers[vantage]]
 
     def mtu(self, vantage: Vantage) -> int:
-        """Octets of the longest packet that its line carries."""
+        """Returns the MTU of a vantage point's line, in octets."""
         if vantage.home:
             return self.tunnel_mtu
         return self.topology.links.get(vantage.access.value, PLAIN).mtu
 
     @property
     def tunnel_mtu(self) -> int:
-        """Octets of the longest packet in a tunnel of those who roam, so that it comes whole through all that is on
-        whichever way home."""
+        """The MTU inside roaming subscribers' tunnels, in octets: small enough to need no fragmentation on any way
+        home."""
         kinds = (kind.mtu for kind in self.topology.links.values())
         return min(PLAIN.mtu, *self.topology.mtus.values(), *kinds) - plan.TUNNEL_HEADERS
 
     def resolver_of(self, vantage: Vantage) -> Node:
-        """Whom a subscriber group asks for names: its operator's resolver, or that of its home."""
+        """Returns the resolver of a subscriber group: its operator's, or that of its home network."""
         return self.one(Role.RESOLVER, vantage.home or vantage.id.operator)
 
     @property
     def translates(self) -> bool:
-        """Whether some line carries IPv6 alone: what is IPv4 at its end, or at the other, is longer on the way."""
+        """Whether some line carries IPv6 only, so that packets which are IPv4 at either end are longer on the way."""
         return any(vantage.nat64 is not None for vantage in self.vantages)
 
     @property
     def is_narrow(self) -> bool:
-        """Whether some line, cable or tunnel carries only packets that are shorter than Ethernet's."""
+        """Whether some line, cable or tunnel has an MTU below Ethernet's."""
         if self.topology.homes:
             return True
         kinds = (kind.mtu for kind in self.topology.links.values())
         return any(mtu < PLAIN.mtu for mtu in (*self.topology.mtus.values(), *kinds))
 
     def place_of(self, vantage: VantageId) -> int:
-        """Which of all subscriber groups it is, from 0."""
+        """Returns the index of a subscriber group among all, from 0."""
         return self._vantage_places[vantage]
 
     def vantages_of(self, operator: str) -> Sequence[tuple[int, Vantage]]:
-        """The subscriber groups of an operator, each with its place among all."""
+        """Returns the subscriber groups of an operator, each with its index among all."""
         return self._of_operator.get(operator, ())
 
     def control_addresses(self, vantage: VantageId) -> tuple[Address, ...]:
-        """Where a subscriber group's controls come from and go to: in its subnets, but no policy is about them."""
+        """Returns the addresses of a subscriber group's controls: in its subnets, but exempt from every policy."""
         return tuple(subnet.network_address + plan.SUBSCRIBER_CONTROL for subnet in self.subnets[vantage])
 
     def hosted_as(self, name: str) -> Hosted | None:
-        """What answers under a host name or an address, if anything of this network does."""
+        """Returns what is hosted at a host name or an address, or None."""
         if not self._by_name:
-            for hosted in reversed(self.hosted):  # the first one that bears a name counts
+            for hosted in reversed(self.hosted):  # the first one with a name wins
                 self._by_name |= dict.fromkeys((*hosted.names, *hosted.texts), hosted)
         return self._by_name.get(name)
 
     @property
     def served(self) -> Iterator[Hosted]:
-        """All that is hosted anywhere, the further instances of it, too."""
+        """Everything that is hosted anywhere, further anycast instances included."""
         return itertools.chain(self.hosted, self.instances)
 
     def elsewhere(self, hosted: Hosted) -> tuple[str, ...]:
-        """The nodes where there are further instances of what is hosted."""
+        """Returns the nodes with further anycast instances of what is hosted."""
         there = (each.node for each in self.instances if each.addresses == hosted.addresses)
         return tuple(dict.fromkeys(node for node in there if node != hosted.node))
 
     def anycast_on(self, node: str) -> tuple[Address, ...]:
-        """The addresses of a node that other nodes have, too."""
+        """Returns the addresses of a node that other nodes have too."""
         shared = {address for each in self.instances for address in each.addresses}
         return tuple(address for address in self.hosted_on(node) if address in shared) if shared else ()
 
     def names_hosted(self) -> frozenset[str]:
-        """Every host name that is served."""
+        """Returns every host name that is served."""
         return frozenset(name for hosted in self.hosted for name in hosted.names)
 
     def addresses_hosted(self) -> frozenset[Address]:
-        """Every address that something is served at."""
+        """Returns every address at which something is served."""
         return frozenset(address for hosted in self.hosted for address in hosted.addresses)
 
     def hosted_on(self, node: str) -> tuple[Address, ...]:
-        """The addresses that a node has for what it hosts, besides its own."""
+        """Returns the addresses that a node has for what it hosts, beside its own."""
         return tuple(dict.fromkeys(a for h in self.served if h.node == node for a in h.addresses))
 
     def addresses_of(self, app: str) -> tuple[Address, ...]:
@@ -280,10 +282,10 @@ class _Builder:
         self.switches = itertools.count(1)
         self.lans = dict(zip(topology.all_gateways, (plan.GATEWAY_LAN, *plan.FURTHER_LANS), strict=False))
         self.abroad = plan.backbone_links()
-        """Of links between routers abroad."""
+        """Subnets for links between routers abroad."""
 
     def node(self, role: Role, named: tuple[str, ...], owner: str, title: str, vantage: Vantage | None = None) -> Node:
-        """`named`: the user's names that tell it from others of its role."""
+        """Adds a node. `named`: the user's names that distinguish it from others of its role."""
         dpid = next(self.dpids) if role.is_openflow else 0
         node = Node(self.names[role, named], role, owner, title, vantage, dpid)
         self.network.add(node)
@@ -293,10 +295,11 @@ class _Builder:
         self, a: tuple[Node, str, list[Interface]], b: tuple[Node, str, list[Interface]], kind: LinkClass = PLAIN,
         hops: Pair = (), first_hop: int = 0, local: Pair = (), mtu: int = PLAIN.mtu,
     ) -> None:  # fmt: skip
-        """Join two nodes; each end is (node, purpose, addresses). Ports of switches are named across the country.
+        """Joins two nodes; each end is (node, purpose, addresses). Switch ports get names that are unique in the
+        country.
 
-        hops: the subnets in which the routers on the link have addresses, those at b the place `first_hop`. mtu: of the
-        interfaces of routers at its ends.
+        `hops`: the subnets from which the routers on the link have addresses, starting at b with host number
+        `first_hop`. `mtu`: of router interfaces at its ends.
         """
         ends = [End(node.name, self._port_name(node, purpose)) for node, purpose, _ in (a, b)]
         for (node, purpose, addresses), own, peer in zip((a, b), ends, reversed(ends), strict=True):
@@ -309,7 +312,7 @@ class _Builder:
         self.network.links.append(Link(ends[0], ends[1], kind, tuple(reversed(routers)), local if routers else ()))
 
     def _port_name(self, node: Node, purpose: str) -> str:
-        """At most 15 characters (IFNAMSIZ), unique where several switches share a namespace."""
+        """Returns a port name of at most 15 characters (IFNAMSIZ), unique where several switches share a namespace."""
         if node.role.is_openflow or node.role is Role.EXCHANGE_SWITCH:
             return f"s{self.network.place(node.name)}p{len(node.ports) + 1}"
         return purpose if purpose.isalnum() and len(purpose) <= 15 else f"eth{len(node.ports)}"
@@ -360,7 +363,7 @@ class _Builder:
                 router.routes += [Route(ipaddress.ip_network(a), via[a.version], "servers") for a in own]
 
     def _home(self, name: str) -> None:
-        """The resolver of a transit's own customers, whom those of them ask who roam in the country."""
+        """Adds the resolver of a transit's own customers, which those roaming in the country use."""
         transit, router = self.topology.transits[name], self.network.one(Role.TRANSIT, name)
         host = self.node(Role.RESOLVER, (name,), name, f"{transit.title} {Role.RESOLVER}")
         ours, theirs = plan.home_resolver(plan.guests(next(plan.subnets(transit.prefixes))))
@@ -368,7 +371,7 @@ class _Builder:
         host.routes += [Route(everywhere(a.version), a.ip, "eth0") for a in theirs]
 
     def _backbone(self) -> None:
-        """The transits reach each other abroad: a link between each pair."""
+        """Joins each pair of transits by a link abroad."""
         routers = list(self.network.by_role(Role.TRANSIT))
         for (a, b), subnet in zip(itertools.combinations(routers, 2), self.abroad, strict=False):
             ends = (a, f"to{b.name}", hosts(subnet, 1)), (b, f"to{a.name}", hosts(subnet, 2))
@@ -414,7 +417,7 @@ class _Builder:
                 line = host, "eth0", hosts(subnet, plan.SUBSCRIBER)
                 self.link(line, (access, str(vantage.id), []), kind, infrastructure, plan.FIRST_HOP, subnet)
                 mtu = kind.mtu if kind.mtu < PLAIN.mtu else None
-                if not vantage.home:  # else all goes into the tunnel
+                if not vantage.home:  # otherwise all traffic goes into the tunnel
                     host.routes += _default(subnet, "eth0", mtu, but_ipv4=vantage.nat64 is not None)
                 if mtu is not None:
                     host.routes += [Route(block, None, "eth0", mtu) for block in subnet]
@@ -426,7 +429,7 @@ class _Builder:
                 self._host_again(host, groups[vantage.id.group].anycast)
 
     def _point_to_point(self, name: str, role: Role, place: Mapping[int, int]) -> None:
-        """A host of an operator's infrastructure, beside its border router."""
+        """Adds a host to an operator's infrastructure, beside its border router."""
         operator, border = self.topology.operators[name], self.network.one(Role.BORDER, name)
         host = self.node(role, (name,), name, f"{operator.title} {role}")
         ours, theirs = plan.point_to_point(next(plan.subnets(operator.prefixes)), place)
@@ -436,7 +439,7 @@ class _Builder:
     def _host(
         self, node: Node, serves: tuple[str | ServerProgram, ...], fresh: Iterator[list[Address]], *, domestic: bool
     ) -> None:
-        """Give every endpoint of the apps and every program that `node` serves its addresses."""
+        """Assigns addresses to every app endpoint and program that `node` serves."""
         for app in serves:
             if isinstance(app, ServerProgram):
                 addresses = tuple(next(fresh))
@@ -456,7 +459,7 @@ class _Builder:
                 ]
 
     def _host_again(self, node: Node, apps: tuple[str, ...]) -> None:
-        """Have `node` serve, too, what apps have abroad at addresses of their own."""
+        """Makes `node` another host of what apps have abroad at addresses of their own."""
         for app in apps:
             own = {prefix.network_address for endpoint in self.apps[app].endpoints for prefix in endpoint.addresses}
             abroad = (each for each in self.network.hosted if each.app == app and own.issuperset(each.addresses))
@@ -464,18 +467,18 @@ class _Builder:
 
 
 def lay_out(topology: Topology, apps: Mapping[str, App]) -> Network:
-    """Work out the whole network of a checked topology; pure and deterministic."""
+    """Lays out the whole network of a checked topology; pure and deterministic."""
     with nothing_is_garbage():
         return _Builder(topology, apps).build()
 
 
 def mac_of(number: int) -> str:
-    """A locally administered address (IEEE 802, bit 0x02) of a number that is an interface's alone."""
+    """Returns a locally administered MAC address (IEEE 802, bit 0x02) from a number that is unique to an interface."""
     return (0x02 << 40 | number).to_bytes(6, "big").hex(":")
 
 
 def _default(subnet: Pair, port: str, mtu: int | None = None, *, but_ipv4: bool = False) -> list[Route]:
-    """but_ipv4: of IPv6 alone, where the link carries no IPv4."""
+    """Returns default routes to the subnet's router. `but_ipv4`: for IPv6 only, if the link carries no IPv4."""
     return [
         Route(everywhere(block.version), block.network_address + plan.ROUTER, port, mtu)
         for block in subnet
@@ -484,7 +487,8 @@ def _default(subnet: Pair, port: str, mtu: int | None = None, *, but_ipv4: bool 
 
 
 def _by_ipv6_alone(subnet: Pair, standing: ipaddress.IPv6Network) -> tuple[IpPrefix, Address]:
-    """What a subscriber group's IPv4 addresses are on its line, and the IPv6 address behind which they are."""
+    """Returns the IPv6 prefix of a subscriber group's IPv4 addresses on its line, and the IPv6 address that is their
+    next hop."""
     v4, v6 = sorted(subnet, key=lambda block: block.version)
     return plan.as_ipv6(standing, v4), v6.network_address + plan.SUBSCRIBER
 

@@ -1,4 +1,4 @@
-"""How unsteady outsiders' signals are: of most, nobody reads the same twice."""
+"""The noise of outsiders' signals: most do not give the same reading twice."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from shutdownlab.model.signal import KnownSignal, Percent
 
 
 class Noise(Record):
-    """What makes signals unsteady: each of their values is drawn around what it would be, the same for the same seed.
+    """The noise of signals: each value is drawn around its noiseless value, the same for the same seed.
 
-    Alerts are raised over what comes of that; `below` and `above` in `signals` go by what lies beneath.
+    Alerts are raised on the noisy values; `below` and `above` in `signals` go by the noiseless ones.
     """
 
     spread: Annotated[dict[KnownSignal, Percent], Field(min_length=1)]
-    """Of each signal, the relative standard deviation of its values. Signals that are left out are steady."""
+    """The relative standard deviation of each signal's values. Signals that are left out have no noise."""
     seed: Annotated[Whole, Field(ge=0)] = 0
-    """Another one draws other values."""
+    """Another seed draws other values."""

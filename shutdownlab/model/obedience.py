@@ -1,4 +1,4 @@
-"""How an operator carries out what it is ordered: late, in part, not at all, or still when it should no more. Pure."""
+"""How an operator departs from its orders: it obeys late, in part, not at all, or for too long. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shutdownlab.model.topology import Access
 
 
 class Leniency(Record):
-    """Which of its own subscribers an operator leaves alone, beside those that the order spares."""
+    """The subscribers that an operator leaves alone, beside those that the order spares."""
 
     regions: tuple[str, ...] = ()
-    """Those in these regions."""
+    """Subscribers in these regions."""
     access: tuple[Access, ...] = ()
-    """Those who are connected so."""
+    """Subscribers with this kind of connection."""
     subscribers: tuple[str, ...] = ()
-    """Those of these classes."""
+    """Subscribers of these classes."""
 
     @model_validator(mode="after")
     def _somebody(self) -> Leniency:
@@ -30,7 +30,7 @@ class Leniency(Record):
         return self
 
     def of(self, policy: Policy) -> Policy:
-        """The policy as it is carried out."""
+        """Returns the policy as the operator carries it out."""
         spared = policy.except_
         wider = Exceptions.model_construct(
             **{name: getattr(spared, name) for name in Exceptions.model_fields}
@@ -40,17 +40,17 @@ class Leniency(Record):
 
 
 class Obedience(Record):
-    """How one operator departs from what is in force in one phase. With the next phase it obeys, unless that says so
-    too."""
+    """How one operator departs from the orders in force in one phase. From the next phase on it obeys, unless that
+    phase says so too."""
 
     ignores: tuple[str, ...] = ()
     """Policies in force that it does not carry out."""
     keeps: tuple[str, ...] = ()
-    """Policies that are no more in force, and that it still carries out: it comes back late."""
+    """Policies that are no longer in force but that it still carries out: it comes back late."""
     spares: dict[str, Leniency] = {}
-    """Policies that it carries out halfway, by name: whom it leaves alone."""
+    """Policies that it carries out only in part, by name: whom it leaves alone."""
     after: Seconds | None = None
-    """How long it takes to obey in this phase, in the scenario's time; left out: as ever (`delays`)."""
+    """How long it takes to obey in this phase, in the scenario's time; left out: as usual (`delays`)."""
 
     @model_validator(mode="after")
     def _otherwise(self) -> Obedience:
@@ -60,13 +60,13 @@ class Obedience(Record):
         return self
 
     def carries_out(self, active: Mapping[str, Policy], known: Mapping[str, Policy]) -> dict[str, Policy]:
-        """What is carried out of the policies in force; `known`: all that there are."""
+        """Returns the policies that it carries out. `active`: those in force; `known`: all that exist."""
         left = {name: policy for name, policy in active.items() if name not in self.ignores}
         left |= {name: known[name] for name in self.keeps if name in known}
         return {n: self.spares[n].of(p) if n in self.spares else p for n, p in left.items()}
 
     def named(self) -> Iterator[tuple[str, int | str, str]]:
-        """The policies that it names: the key, the place under it, the name."""
+        """Yields the policies that it names: the key, the place under it, the name."""
         yield from (("ignores", index, name) for index, name in enumerate(self.ignores))
         yield from (("keeps", index, name) for index, name in enumerate(self.keeps))
         yield from (("spares", name, name) for name in self.spares)
@@ -80,6 +80,6 @@ class _Obeyed(Protocol):
 def carried_out(
     phase: _Obeyed, owner: str, active: Mapping[str, Policy], known: Mapping[str, Policy]
 ) -> Mapping[str, Policy]:
-    """What an operator carries out in a phase of the policies in force."""
+    """Returns what an operator carries out in a phase, out of the policies in force."""
     how = phase.obey.get(owner)
     return active if how is None else how.carries_out(active, known)

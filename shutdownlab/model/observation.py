@@ -1,7 +1,9 @@
-"""What outsiders see of a country's operators: measured from no subscriber's line, one result an operator.
+"""Observations: what outsiders see of a country's operators. They use no subscriber's line, and give one result an
+operator.
 
 A kind is a subclass of `Observation`, registered under the entry point group `shutdownlab.observers` by the name that
-scenarios give as `observer:`. As with probes, its module stays light: what observing needs is in the one `runs` names.
+scenarios give as `observer:`. As with probes, its module must stay light: `runs` names the module that imports what
+observing needs.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from shutdownlab.model.probe import Family
 from shutdownlab.model.registered import Registered
 
 UNREACHABLE: Final = "network_unreachable"
-"""The failure where there is no route."""
+"""The failure if there is no route."""
 WRONG_ORIGIN: Final = "unexpected_origin"
-"""The failure where an AS announces a prefix that is not its own; OONI has no name for it."""
+"""The failure if an AS announces a prefix that is not its own; OONI has no name for it."""
 
 
 class Observation(Registered):
@@ -24,9 +26,9 @@ class Observation(Registered):
     observer: str
     """The kind of observation."""
     families: tuple[Family, ...] = (Family.IPV4,)
-    """The address families that are looked at, each an observation of its own."""
+    """The address families that are observed, each as an observation of its own."""
     column: str = ""
-    """The heading that tables show it under; left out: its own name."""
+    """Its heading in tables; left out: its own name."""
     short: ShortLabel = ""
     """A heading of at most 5 characters, for terminals that are too narrow for the whole one."""
     operators: tuple[str, ...] = ()
@@ -37,11 +39,11 @@ class Observation(Registered):
     group: ClassVar[str] = "shutdownlab.observers"
     named_by: ClassVar[str] = "observer"
     runs: ClassVar[str] = ""
-    """`package.module:function`, of this record and the running country; see docs/extending.md."""
+    """`package.module:function`, called with this record and the running country; see docs/extending.md."""
     unaffected: ClassVar[bool] = False
-    """Whether no policy changes what is seen: `verify` takes it to be ok."""
+    """Whether no policy changes its result: `verify` assumes that it is ok."""
 
     @property
     def by_origin(self) -> bool:
-        """Whether routes count that are there, and start from somebody who does not hold the prefix."""
+        """Whether a route originated by an AS that does not hold the prefix counts as a failure."""
         return False

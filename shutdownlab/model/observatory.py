@@ -1,8 +1,8 @@
-"""The observatory: where a route collector stands, abroad, with networks that send it all they know. Pure.
+"""The observatory: a route collector abroad, with peers that send it their full tables. Pure.
 
-It is a node that has a link with every transit and carries nobody's traffic. On it are a collector, as RIPE RIS and
-Route Views have them, and the routers of its peers: networks abroad that announce nothing, buy transit, and pass their
-whole table on (a "full feed"). They differ by the transits through which they see the country.
+It is a node with a link to every transit, and it carries no traffic of others. On it run a collector like those of RIPE
+RIS and Route Views, and the routers of its peers: networks abroad that announce nothing, buy transit, and pass on their
+whole table (a "full feed"). They differ in the transits through which they see the country.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from shutdownlab.model.routing import BgpSession, Relation
 from shutdownlab.model.topology import Topology
 
 NAME = "country_observatory"
-"""A name that no user's can be like (`model.naming`)."""
+"""A name that no node made from the user's names can have (`model.naming`)."""
 PEERS = 8
 """Fewer would make IODA's rule, "seen by more than half of them", a coarse one."""
 _TRANSIT, _PEER = 1, 2
 _FEEDS, _COLLECTORS = 16, 32
 _DOCUMENTATION = range(65536, 65552)
-"""AS numbers for documentation (RFC 5398), of which topologies may have some themselves; private ones follow."""
+"""AS numbers for documentation (RFC 5398), some of which a topology may use itself; private ones follow."""
 _PRIVATE = range(4_200_000_000, 4_294_967_295)
-"""RFC 6996."""
+"""Private AS numbers (RFC 6996)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A network abroad with a full feed for the collector. `number`: from 0; `homes`: whom it buys transit from."""
+    """A network abroad that sends the collector a full feed. `number`: from 0; `homes`: the transits it buys from."""
 
     number: int
     asn: int
@@ -40,12 +40,13 @@ class Peer:
 
 
 def collector_asn(topology: Topology) -> int:
-    """The AS number of the collector."""
+    """Returns the collector's AS number."""
     return next(_free_numbers(topology))
 
 
 def peers(topology: Topology) -> tuple[Peer, ...]:
-    """The collector's peers: one transit after the other is a home of one, then each of one that has two homes."""
+    """Returns the collector's peers: in turn, each transit is the home of a peer, then the first home of one with two
+    homes."""
     transits = list(topology.transits)
     numbers = itertools.islice(_free_numbers(topology), 1, None)
     return tuple(
@@ -54,7 +55,8 @@ def peers(topology: Topology) -> tuple[Peer, ...]:
 
 
 def observed(network: Network) -> Network:
-    """The same network with an observatory; what was there is as it was, but for a port more at each transit."""
+    """Returns the same network with an observatory; nothing else changes, except that each transit gets one more
+    port."""
     nodes = {name: _with_room(node) for name, node in network.nodes.items()}
     there = Node(NAME, Role.OBSERVATORY, NAME, "observatory: route collector and its peers")
     found = Network(
@@ -72,7 +74,7 @@ def observed(network: Network) -> Network:
         router = found.one(Role.TRANSIT, transit)
         own = End(router.name, f"eth{len(router.ports)}")
         theirs = End(NAME, f"eth{place}")
-        # A subnet for each session: bird has no two with the same address.
+        # A subnet for each session: bird does not allow two sessions with the same address.
         at_home = [next(subnets) for peer in peers(network.topology) if transit in peer.homes]
         ours = [each for subnet in at_home for each in hosts(subnet, _TRANSIT)]
         router.ports[own.port] = _port(own, next(macs), ours, len(router.ports) + 1, theirs)
@@ -83,12 +85,12 @@ def observed(network: Network) -> Network:
 
 
 def observatory(network: Network) -> Node | None:
-    """The observatory of a network that has one."""
+    """Returns the network's observatory; None if it has none."""
     return network.nodes.get(NAME)
 
 
 def feeds(network: Network, transit: Node) -> list[BgpSession]:
-    """A transit's sessions with the collector's peers, which are its customers."""
+    """Returns a transit's sessions with the collector's peers, which are its customers."""
     return [
         BgpSession(f"peer_{peer.number}_{own.version}", Relation.CUSTOMER, own.ip, theirs, peer.asn)
         for peer in peers(network.topology)
@@ -97,7 +99,7 @@ def feeds(network: Network, transit: Node) -> list[BgpSession]:
 
 
 def homes_of(network: Network, peer: Peer) -> list[BgpSession]:
-    """A peer's sessions with the transits that it buys from."""
+    """Returns a peer's sessions with the transits that it buys from."""
     return [
         BgpSession(f"home_{peer.number}_{place}_{own.version}", Relation.PROVIDER, theirs, own.ip, transit.asn)
         for place, name in enumerate(peer.homes)
@@ -107,12 +109,13 @@ def homes_of(network: Network, peer: Peer) -> list[BgpSession]:
 
 
 def collector_address(peer: Peer, version: int) -> Address:
-    """Where the collector listens for a peer."""
+    """Returns the address at which the collector listens for a peer."""
     return _loopback(version, _COLLECTORS + peer.number)
 
 
 def feed_address(peer: Peer, version: int) -> Address:
-    """Where a peer's session with the collector comes from; it is how tables and updates name the peer."""
+    """Returns the source address of a peer's session with the collector, by which tables and updates identify the
+    peer."""
     return _loopback(version, _FEEDS + peer.number)
 
 
@@ -128,7 +131,7 @@ def _homes(transits: list[str], number: int) -> tuple[str, ...]:
 
 
 def _sessions(network: Network, transit: Node, peer: Peer) -> Iterator[tuple[Interface, Address]]:
-    """The transit's interface on the link, and the peer's address there, in each address family."""
+    """Yields the transit's interface on the link and the peer's address there, for each address family."""
     port = next((port for port in transit.ports.values() if port.peer.node == NAME), None)
     if port is None or transit.owner not in peer.homes:
         return
@@ -145,7 +148,8 @@ def _free_numbers(topology: Topology) -> Iterator[int]:
 
 
 def _with_room(node: Node) -> Node:
-    """A transit that may get another port, without the network that it is from noticing."""
+    """Returns a copy of a transit that can get another port without changing the original network; other nodes as they
+    are."""
     return replace(node, ports=dict(node.ports)) if node.role is Role.TRANSIT else node
 
 

@@ -1,4 +1,5 @@
-"""What the laboratory's web sites say: a page per site, told apart by title and length, and downloads of known size."""
+"""The content of the laboratory's web sites: a page per site, distinct in title and length, and downloads of known
+size."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import random
 from functools import cache
 
 DOWNLOADS = (10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
-"""Sizes (bytes) of what every site offers at `/bytes/SIZE`; zeros, in files that take no room."""
+"""Sizes (bytes) of the downloads that every site offers at `/bytes/SIZE`: zeros, in sparse files."""
 
 _WORDS = (
     "after against border bridge cable capital carrier city coast country court day election exchange family fibre "
@@ -20,7 +21,7 @@ _WORDS = (
 
 @cache
 def page(name: str, app: str) -> str:
-    """A site's page: 2 to 12 kB, the same in every run; its title is the site's name."""
+    """Returns a site's page: 2 to 12 kB, the same in every run; its title is the site's name."""
     source = random.Random(hashlib.sha256(name.encode()).digest())
     paragraphs = [_paragraph(source) for _ in range(source.randint(5, 30))]
     title = html.escape(name)

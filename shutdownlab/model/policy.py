@@ -1,4 +1,5 @@
-"""What an authority orders: what is blocked, slowed or inspected, for whom, except whom, and by which means."""
+"""Policies: an authority's orders. What is blocked, slowed or inspected, for whom, with which exceptions, by which
+means."""
 
 from __future__ import annotations
 
@@ -52,7 +53,7 @@ _Rules = Annotated[tuple[InspectionRule, ...], BeforeValidator(_rules), OrElse({
 ROUTING: Final = ("withdraw", "null_route", "announce", "hijack", "leak")
 BREAKING: Final = ("cut", "power_off", "switch_off")
 VERBS: Final = ("block", "throttle", "degrade", "inspect", *ROUTING, *BREAKING)
-"""What a policy does; each has one of them."""
+"""The verbs of a policy; each policy has exactly one."""
 _ALL_BUT_PINGS: Final = frozenset({"tcp", "udp"})
 
 
@@ -62,68 +63,69 @@ class Policy(Record):
     `cut`, `power_off` or `switch_off` what carries packets."""
 
     title: str
-    """What it does, in a few words; it stands in results and messages."""
+    """What it does, in a few words; shown in results and messages."""
     block: _Targets | None = None
-    """What is blocked. Each kind of target adds to the others."""
+    """What is blocked: the union of all kinds of target."""
     throttle: Kbit | None = None
-    """Slows traffic down instead, each subscriber group's, to this rate in each direction."""
+    """Slows traffic down, instead of blocking it, to this rate in each direction for each subscriber group."""
     degrade: Degradation | None = None
-    """Makes lines worse: slower, longer, lossy. With `only`, or with traffic under `except`, a `rate` for that."""
+    """Makes lines worse: slower, longer, lossy. With `only`, or with traffic under `except`, it can only be a `rate`,
+    for the traffic concerned."""
     inspect: _Rules | None = None
     """Rules for the DPI boxes themselves, or the path of a file that has them under `rules`. Over all such policies in
     force, in the order in which they were started, the first rule that matches counts; then what is blocked or
-    throttled by name. With no rule at all ([]) connections meet just what the boxes' profiles do by nature."""
+    throttled by name. With no rule at all ([]) connections meet only what the boxes' profiles do anyway."""
     withdraw: Withdrawal | None = None
-    """Routes that are withdrawn by BGP: packets to these prefixes find no way, and networks abroad see it. `{}`: all
+    """Routes that are withdrawn by BGP: packets to these prefixes have no route, and networks abroad see it. `{}`: all
     that the operators under `where` announce."""
     null_route: NullRoute | None = None
-    """Prefixes whose routes stay announced, while border routers discard what comes for them over the gateway. `{}`:
-    all that the operators under `where` announce."""
+    """Prefixes whose routes stay announced while border routers discard the packets to them that come over the gateway.
+    `{}`: all that the operators under `where` announce."""
     announce: Announcement | None = None
-    """Parts of their own prefixes that the operators under `where` announce besides: the longest prefix counts."""
+    """Parts of their own prefixes that the operators under `where` announce in addition: the longest prefix wins."""
     hijack: Hijack | None = None
-    """A prefix of somebody else's that an operator announces as its own, and what comes for it is discarded."""
+    """Another network's prefix that an operator announces as its own; packets to it are discarded."""
     leak: Leak | None = None
-    """A route that an operator passes on where it should not, so that packets go by way of it."""
+    """A route that an operator passes on where it should not, so that packets go through it."""
     cut: Cut | None = None
-    """Cables that are cut by order. What it takes away is `down`."""
+    """Cables that are cut by order. What can no longer be reached is `down`."""
     power_off: Powerless | None = None
-    """Where the power is switched off by order, access switches with it. What it takes away is `down`."""
+    """Where the power is switched off by order, access switches included. What can no longer be reached is `down`."""
     switch_off: Powerless | None = None
-    """Where mobile sites are switched off: lines of mobile subscribers there carry nothing, those of fixed ones do.
-    What it takes away is `down`."""
+    """Where mobile sites are switched off: mobile subscribers' lines there carry nothing, fixed ones still do. What can
+    no longer be reached is `down`."""
     only: _Targets = Targets(everything=True)
-    """With `throttle` or `degrade`: what is slowed down; left out: everything."""
+    """With `throttle` or `degrade`: which traffic is slowed down; left out: all of it."""
     where: Scope = Scope()
-    """For whom it is in force; left out: for all."""
+    """The subscribers for whom it is in force; left out: all."""
     except_: Exceptions = Field(Exceptions(), alias="except")
-    """Who and what it leaves alone."""
+    """The subscribers and traffic that it leaves alone."""
     allow: tuple[Allowance, ...] = ()
-    """What it lets through besides, by whom, where to and by which name together; `except` spares whatever one of its
-    keys names."""
+    """What else it lets through, as combinations of subscribers, destinations and names; `except` instead spares
+    whatever any one of its keys names."""
     by: Means = Means.DPI
     answer: Lie = "nxdomain"
-    """With `by: dns`: what resolvers say of the names: nxdomain, nodata (there is the name, but no address), refused,
-    none (nothing at all), or an address."""
+    """With `by: dns`: what resolvers answer for the names: nxdomain, nodata (the name exists, but has no address),
+    refused, none (no answer at all), or an address."""
     slow: Seconds | None = None
-    """With `by: dns`, in place of `answer`: resolvers answer with the truth, so much later, at most a minute. Clients
-    give up after 10 s (resolv.conf(5)): what comes sooner they use."""
+    """With `by: dns`, in place of `answer`: resolvers give the true answer after this delay, at most a minute. Clients
+    give up after 10 s (resolv.conf(5)), and use an answer that comes sooner."""
     freeze_after: Size | None = None
-    """With `block`: what it names is let through until the far end has sent so many bytes of a connection, then nothing
-    of that passes any more. DPI boxes count, by whatever it is told apart."""
+    """With `block`: each connection is let through until the far end has sent this many bytes, and then nothing more of
+    it passes. DPI boxes count, however the traffic is recognised."""
     block_after: BlockAfter | None = None
-    """With `block: {protocols: [icmp]}`: border routers count each client's echo requests, let so many pass, and drop
+    """With `block: {protocols: [icmp]}`: border routers count each client's echo requests, let this many pass, and drop
     what comes after them."""
     residual: ResidualSpec | None = None
-    """With `block` by DPI: what stays blocked once a connection has been, and how long; left out: what the box's
-    profile says, where that has the `action` too."""
+    """With `block` by DPI: what stays blocked after a connection was blocked, and for how long; left out: as the box's
+    profile says with `action: profile`, otherwise nothing."""
     action: BlockAction = BlockAction.PROFILE
     reject_with: Rejection = Rejection.ICMP
-    """With `action: reject`: what the border router answers."""
+    """With `action: reject`: the border router's answer."""
     direction: Direction = Direction.BOTH
     at: Point = Point.ACCESS
-    """At the gateway there is no DPI box: apps and sites are blocked `by: address` there. Of several gateways each has
-    its own part, for those who are at it; `where: {gateways: […]}` is about one alone."""
+    """At the gateway there is no DPI box: apps and sites are blocked `by: address` there. Each of several gateways
+    enforces it for the operators connected to it; `where: {gateways: […]}` picks single ones."""
     source: str
     """Who reported it: codes that `sources` explains, or free text."""
 
@@ -175,7 +177,7 @@ class Policy(Record):
             raise Expected("one of them", hint, found="none of " + ", ".join(f"`{verb}`" for verb in VERBS))
 
     def _lies(self) -> None:
-        """Resolvers are asked for names, by everybody alike."""
+        """Checks `by: dns`: resolvers see only names, and treat all queries alike."""
         if self.block is None or self.block != Targets(apps=self.block.apps, sites=self.block.sites):
             hint = "such as `block: {apps: [facebook], sites: [twitter.com]}`"
             raise Expected("`block` with apps or sites alone", hint, found="`by: dns`", key="by")
@@ -196,7 +198,7 @@ class Policy(Record):
             raise Expected("subscribers alone", "leave names out of `block`", found="traffic excepted", key="except")
 
     def _routes(self, verb: str) -> None:
-        """Routes are an operator's, and what switches and boxes are told has no place beside them."""
+        """Checks a verb about routes: a route is an operator's, so keys about switches and boxes do not fit."""
         hint = "routes are withdrawn by BGP" if verb == "withdraw" else "border routers carry it out"
         self._alone(verb, hint)
         if verb in ("hijack", "leak"):
@@ -209,7 +211,7 @@ class Policy(Record):
             raise Expected("`operators` alone", found="more than operators spared", key="except")
 
     def _breaks(self, verb: str) -> None:
-        """It says itself where."""
+        """Checks a verb that breaks something: it names its place itself."""
         self._alone(verb, "whoever has the equipment carries it out")
         self._names_whom(verb, "it names its links" if verb == "cut" else "it names its regions and operators")
 
@@ -224,7 +226,7 @@ class Policy(Record):
                 raise Expected(f"`{verb}` without it", hint, found=f"`{key}` beside `{verb}`", key=key)
 
     def _inspects(self) -> None:
-        """What the rules say themselves has no place beside them."""
+        """Checks `inspect`: what the rules say themselves must not be given beside them."""
         beside = {
             "by": "" if self.by is Means.DPI else "only DPI boxes inspect",
             "at": "" if self.at is Point.ACCESS else "DPI boxes are the operators'",
@@ -243,7 +245,7 @@ class Policy(Record):
             raise Expected("subscribers alone: " + ", ".join(_SUBSCRIBER_FIELDS), hint, found=found, key="except")
 
     def _freezes(self) -> None:
-        """Only a DPI box counts what a connection has carried."""
+        """Checks `freeze_after`: only DPI boxes count what a connection has carried."""
         if self.freeze_after is None:
             return
         if self.block is None or self.by is not Means.DPI or self.at is Point.GATEWAY:
@@ -257,7 +259,7 @@ class Policy(Record):
             raise Expected("what has connections", hint, found=beyond, key="block")
 
     def _counts(self) -> None:
-        """Border routers count echo requests, which are told apart by their headers."""
+        """Checks `block_after`: border routers count echo requests, which they recognise by headers."""
         if self.block_after is None:
             return
         protocols = self.block.protocols if self.block is not None else ()
@@ -271,7 +273,7 @@ class Policy(Record):
                 raise Expected("`block_after` without it", hint, found=f"`{key}`", key=key)
 
     def _stays_blocked(self) -> None:
-        """What is blocked by name or by its looks is known by some packet of it, and others follow that."""
+        """Checks `residual`: it needs a DPI box that recognises one packet of a flow and goes on blocking after it."""
         if self.residual is None:
             return
         boxes = self.block is not None and self.block == self.block.for_boxes
@@ -285,7 +287,7 @@ class Policy(Record):
             raise Expected("`residual` without it", "" if self.freezes else hint, found=f"`{key}`", key=key)
 
     def _within_its_means(self) -> None:
-        """What only DPI boxes can do is asked of DPI boxes."""
+        """Checks that the means fit the targets: some only DPI boxes can block."""
         targets = self.targets
         resets = self.action is BlockAction.RESET
         if resets and not (self.by is Means.DPI and self.block and self.block == self.block.for_boxes):
@@ -312,7 +314,7 @@ class Policy(Record):
             raise Expected(f"`by: dpi` and `at: access` for the protocol {hidden}", hint, found=found, key=key)
 
     def _degrades(self) -> None:
-        """A line is long and lossy for all that it carries; a rate can be that of some traffic."""
+        """Checks `degrade`: delay and loss affect everything on a line; only a rate can apply to some traffic."""
         if self.degrade is None:
             return
         keys = ("action", "direction") if self.degrades_traffic else ("action", "direction", "by", "at")
@@ -327,7 +329,8 @@ class Policy(Record):
             raise Expected("`rate` alone", hint, found=found, key="degrade")
 
     def _rejects(self) -> None:
-        """Border routers tell packets apart by their headers, and hear only what subscribers send."""
+        """Checks `action: reject`: border routers distinguish packets by headers, and see only what subscribers
+        send."""
         if self.action is not BlockAction.REJECT:
             if "reject_with" in self.model_fields_set:
                 raise Expected("it with `action: reject`", "nothing else is answered so", found="it", key="reject_with")
@@ -345,7 +348,7 @@ class Policy(Record):
 
     @property
     def names_what_it_blocks(self) -> bool:
-        """Whether it takes away nothing but what it names: no blackout, no routes, nothing that is switched off."""
+        """Whether it affects only what it names: no blackout, no routes, nothing that is switched off."""
         if any(getattr(self, verb) is not None for verb in (*ROUTING, *BREAKING)):
             return False
         blocked = self.block or NOTHING
@@ -354,30 +357,30 @@ class Policy(Record):
 
     @property
     def targets(self) -> Targets:
-        """What is blocked or throttled; rules that inspect, routes and cables have none."""
+        """What is blocked or throttled; policies of rules, routes and cables have no targets."""
         if self.block is not None:
             return self.block
         return self.only if self.throttle is not None or (self.degrade and self.degrade.slows) else NOTHING
 
     @property
     def says(self) -> Lie | Later:
-        """What resolvers make of the names that it blocks by DNS."""
+        """How resolvers answer for the names that it blocks by DNS."""
         return self.answer if self.slow is None else Later(self.slow)
 
     @property
     def slows(self) -> bool:
-        """Whether it makes lines slower, or some of what they carry."""
+        """Whether it slows lines, or some of their traffic."""
         return self.throttle is not None or self.degrade is not None
 
     @property
     def degrades_traffic(self) -> bool:
-        """Whether it is some of what lines carry that is slowed, by switches and boxes; else it is whole lines."""
+        """Whether it slows only some of the traffic on lines, by switches and boxes, rather than whole lines."""
         subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
         some = not self.only.everything or self.except_ != subscribers or not all(a.is_whole for a in self.allow)
         return self.degrade is not None and some
 
     def rate(self, *, inbound: bool) -> int | None:
-        """What it holds the traffic of a direction to, in kbit/s; None: to nothing."""
+        """Returns the rate that it limits a direction to, in kbit/s; None if it does not limit it."""
         if self.degrade is not None:
             return self.degrade.rate_of(inbound=inbound)
         one_way = self.direction is not Direction.BOTH and (self.direction is Direction.INBOUND) != inbound
@@ -390,17 +393,17 @@ class Policy(Record):
 
     @property
     def at_border(self) -> bool:
-        """Whether border routers carry out what it blocks, so that switches let it pass."""
+        """Whether border routers carry out its block, so that switches let the traffic pass."""
         return self.rejects or self.block_after is not None
 
     @property
     def routes(self) -> bool:
-        """Whether it changes which way packets find, or none."""
+        """Whether it changes the routes that packets take, or removes them."""
         return any(getattr(self, verb) is not None for verb in ROUTING)
 
     @property
     def breakage(self) -> OrderedBreakage | None:
-        """What is broken while it is in force."""
+        """What it breaks while it is in force; None if it breaks nothing."""
         given = {verb: getattr(self, verb) for verb in BREAKING if getattr(self, verb) is not None}
         if "cut" in given:
             given["cut"] = given["cut"].links
@@ -408,7 +411,7 @@ class Policy(Record):
 
     @property
     def needs_boxes(self) -> bool:
-        """Whether DPI boxes carry it out, or some of it."""
+        """Whether DPI boxes carry out all or part of it."""
         if self.inspect is not None:
             return True
         if self.by is not Means.DPI or self.at is not Point.ACCESS:
@@ -419,47 +422,48 @@ class Policy(Record):
 
     @property
     def freezes(self) -> bool:
-        """Whether it lets some of each connection through."""
+        """Whether it lets the first part of each connection through."""
         return self.freeze_after is not None
 
     @property
     def cuts_off(self) -> bool:
-        """Whether it drops all that it does not spare."""
+        """Whether it drops everything that it does not spare."""
         return self.block is not None and self.block.everything and not self.freezes
 
     @property
     def boxed(self) -> Targets:
-        """What of its targets DPI boxes carry out, where they are asked at all."""
+        """The part of its targets that DPI boxes carry out, if it needs them at all."""
         if self.freezes:
             return self.targets
         return NOTHING if self.targets.everything else self.targets.for_boxes
 
     @property
     def switched(self) -> Targets:
-        """What of its targets switches and border routers carry out, by headers."""
+        """The part of its targets that switches and border routers carry out, by headers."""
         if not self.needs_boxes:
             return self.targets
         return NOTHING if self.freezes else self.targets.for_switches
 
     def is_told(self, operator: str) -> bool:
-        """Whether an operator is among those whose routes it is about, or who changes those of others."""
+        """Returns whether the order is addressed to an operator: one whose routes it is about, or the one that hijacks
+        or leaks."""
         if (by := self.hijack or self.leak) is not None:
             return operator == by.by
         return self.where.covers_operator(operator) and operator not in self.except_.operators
 
     def concerns(self, vantage: Vantage) -> bool:
-        """Whether it is about a vantage point, or about some of its traffic."""
+        """Returns whether it affects a vantage point, or some of its traffic."""
         spared = self.except_.spares(vantage) or any(a.is_whole and a.who.covers(vantage) for a in self.allow)
-        heard = self.by is not Means.DNS or not vantage.home  # who roams asks no resolver of the country's
+        heard = self.by is not Means.DNS or not vantage.home  # roaming subscribers use no resolver of the country
         reached = vantage.access is not Access.SATELLITE or self.jams
         return self.where.covers(vantage) and not spared and heard and reached
 
     @property
     def jams(self) -> bool:
-        """Whether it makes satellite lines worse: no other order reaches them."""
+        """Whether it degrades satellite lines: no other order reaches them."""
         names_them = Access.SATELLITE in self.where.access
         return names_them and self.degrade is not None and not self.degrades_traffic
 
     def allowed(self, vantage: Vantage) -> tuple[Allowance, ...]:
-        """What of a vantage point's traffic is let through besides."""
+        """Returns the allowances for part of a vantage point's traffic."""
         return tuple(a for a in self.allow if not a.is_whole and a.who.covers(vantage))

@@ -1,8 +1,9 @@
-"""A measurement made from subscribers' lines: what all kinds of probes share, and what each kind declares of itself.
+"""Probes: measurements from subscribers' lines. What all kinds share, and what each kind declares about itself.
 
 A kind is a subclass of `Probe`, registered under the entry point group `shutdownlab.probes` by the name that scenarios
-give as `test:`. Its fields are what a scenario may say of it. Checking a scenario imports the modules of the kinds it
-uses, so these stay light: what needs a network library is in the module that `runs` names, which only agents import.
+give as `test:`. Its fields are the keys that a scenario may give. Checking a scenario imports the modules of the kinds
+it uses, so these must stay light: code that needs a network library is in the module that `runs` names, which only
+agents import.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Topology, Vantage
 
 MOST_PATIENCE: Final = 4.0
-"""How many times its patience a step has at most: what a busy machine took of it can be given back only so often."""
+"""The limit to extending a step's timeout, as a multiple of it: time that a busy machine took is given back up to
+this."""
 
 Need = Literal["way", "lookup", "server"]
-"""What takes part in a probe beside its own machine: its paths, its resolver, its servers."""
+"""What a probe depends on beside its own machine: its paths, its resolver, its servers."""
 
 
 class Family(StrEnum):
@@ -46,10 +48,11 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where a probe is about to run: the network, the vantage point, the address family to use, the phase if any.
+    """The context in which a probe is about to run: network, vantage point, address family, and phase if any.
 
-    `throttled_below`: kbit/s below which the scenario calls a line throttled. `folder`: where the scenario's file is.
-    `nearest`: which node what is hosted is reached at from here, where that is known: an anycast address is several's.
+    `throttled_below`: kbit/s below which the scenario calls a line throttled. `folder`: the folder of the scenario's
+    file. `nearest`: returns the node that serves something hosted as seen from here, if known; an anycast address has
+    several.
     """
 
     network: Network
@@ -61,15 +64,15 @@ class Surroundings:
     nearest: Callable[[Hosted], str] | None = field(default=None, compare=False)
 
     def node_of(self, hosted: Hosted) -> str:
-        """The node at which what is hosted is reached from here; the one abroad, where that is not known."""
+        """Returns the node at which something hosted is reached from here; the one abroad if that is not known."""
         return hosted.node if self.nearest is None else self.nearest(hosted)
 
     def hosted(self, host: str | None) -> Hosted | None:
-        """What answers for a host name or address in this country."""
+        """Returns what is hosted at a host name or address in this country, or None."""
         return self.network.hosted_as(host) if host else None
 
     def addresses(self, host: str | None) -> tuple[str, ...]:
-        """The true addresses of a host, in this family; none where nothing has that name."""
+        """Returns the true addresses of a host in this family; () if no host has that name."""
         hosted = self.hosted(host)
         if hosted is not None and host in hosted.names:
             return tuple(str(a) for a in hosted.addresses if a.version == self.family.version)
@@ -82,7 +85,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What the agent of another vantage point, at `node`, does before a probe: the same function, with this `ask`."""
+    """A task for the agent at `node`, another vantage point, before a probe: the probe's function, with this `ask`."""
 
     node: str
     ask: Any
@@ -90,9 +93,9 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class ServerControl:
-    """What vouches for a server: a probe's function and its `ask`, measured on the server's own node.
+    """A control of a server: a probe's function and its `ask`, run on the server's own node.
 
-    `of_operator`: a server of the operator at hand is asked, by the operator's control subscriber.
+    `of_operator`: the server is the operator's own, and its control subscriber measures it.
     """
 
     runs: str
@@ -104,117 +107,120 @@ class Probe(Registered):
     """A measurement repeated in every phase from every vantage point that `from` selects."""
 
     test: str
-    """The kind of measurement."""
+    """The kind of probe."""
     families: tuple[Family, ...] = (Family.IPV4,)
-    """The address families that it is made over, each a measurement of its own."""
+    """The address families that it is made over, each as a measurement of its own."""
     column: str = ""
-    """The heading that tables show it under, together with others of the same; left out: its own name."""
+    """Its heading in tables, which probes with the same heading share; left out: its own name."""
     short: ShortLabel = ""
     """A heading of at most 5 characters, for terminals that are too narrow for the whole one."""
     from_: Scope = Scope()
-    """The subscribers who run it; left out: all."""
+    """The subscribers from whose lines it runs; left out: all."""
     during: tuple[str, ...] = ()
-    """The phases in which it is run; left out: all."""
+    """The phases in which it runs; left out: all."""
 
     model_config = Registered.model_config | {"alias_generator": lambda name: name.rstrip("_")}
 
     group: ClassVar[str] = "shutdownlab.probes"
     named_by: ClassVar[str] = "test"
     runs: ClassVar[str] = ""
-    """`package.module:function`, a coroutine function of a session and of what `ask` returns; see docs/extending.md."""
+    """`package.module:function`: a coroutine function, called with a session and what `ask` returns; see
+    docs/extending.md."""
     follows: ClassVar[str] = ""
-    """`package.module:function`, a function of a line on paper (`verifier.line.ModelledLine`) and of what `ask`
-    returns: what `runs` would find. Without, `verify` cannot say what comes of it."""
+    """`package.module:function`: a function, called with a modelled line (`verifier.line.ModelledLine`) and what `ask`
+    returns, that returns what `runs` would find. Without it, `verify` cannot predict the outcome."""
     ooni_test: ClassVar[str] = "x_probe"
-    """OONI's name for the test, with `x_` before it where OONI has none."""
+    """OONI's name for the test, prefixed with `x_` if OONI has none."""
     shares: ClassVar[int] = 1
-    """Processor time it takes while it works (client, servers and switches together), compared to a ping's."""
+    """Processor time it takes while it runs (client, servers and switches together), relative to a ping's."""
     answered_by: ClassVar[Literal["host", "port", "program"]] = "program"
-    """What of its server has to work: the host alone, whose kernel answers; a port that is open, on which the kernel
-    takes connections even for a program that hangs; or the program."""
+    """What must work on its server: only the host, whose kernel answers; an open port, on which the kernel accepts
+    connections even if the program hangs; or the program."""
     alone: ClassVar[bool] = False
-    """Whether it measures a line's speed, and waits until nothing else of its place is under way."""
+    """Whether it measures a line's speed, and so waits until nothing else is running at its place."""
 
     @property
     def host_name(self) -> str | None:
-        """The host it talks to, where it has one: its addresses are in the request."""
+        """The host it talks to, or None; the host's addresses are part of the request."""
         return None
 
     @property
     def hosts(self) -> dict[str, str]:
-        """Whatever the topology must have for this to be measured, by the key that names it."""
+        """The hosts that the topology must have for this probe, by the key that names them."""
         return {}
 
     @property
     def resolver_address(self) -> str | None:
-        """Whom name questions go to, if not the operator's resolver."""
+        """The resolver it queries, if not the operator's."""
         return None
 
     @property
     def waits_for(self) -> Literal["host", "port", "program"]:
-        """What of its server has to work, as `answered_by` says of its kind."""
+        """What must work on its server: by default, what `answered_by` says for its kind."""
         return self.answered_by
 
     @property
     def echoes(self) -> int:
-        """ICMP echo requests that it sends, where nothing is lost."""
+        """The number of ICMP echo requests that it sends if none is lost."""
         return 0
 
     @property
     def lasts(self) -> float:
-        """Seconds that it may take by itself, beside the waits for each of its steps."""
+        """Seconds that it may take by itself, beside the timeouts of its steps."""
         return 0.0
 
     @property
     def programs(self) -> tuple[tuple[str, ...], ...]:
-        """The programs that it starts, each as its arguments: what a user must trust."""
+        """The programs that it starts, each as its argv: what a user must trust."""
         return ()
 
     def mistakes(self, topology: Topology, apps: Mapping[str, App]) -> Iterator[Mistake]:
-        """What it asks for that this topology has not; paths begin at the probe."""
+        """Yields what it asks for that the topology does not have; paths are relative to the probe."""
         yield from ()
 
     def ask(self, at: Surroundings) -> Any:
-        """What the agent's function is given, worked out for one vantage point: the probe itself, unless it needs more.
+        """Returns the argument of the agent's function for one vantage point: by default the probe itself.
 
         It must be picklable.
         """
         return self
 
     def errand(self, at: Surroundings) -> Errand | None:
-        """What must happen at another vantage point first."""
+        """Returns what must happen at another vantage point first, or None."""
         return None
 
     def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
-        """The paths to its servers, as the nodes at their ends: controls go along them. The first is a subscriber's.
+        """Returns the paths to its servers, as pairs of end nodes, along which controls go. The first end is a
+        subscriber's.
 
-        The one to the operator's resolver, where it has names `looked_up`, goes without saying.
+        The path to the operator's resolver is implied if there are names `looked_up`.
         """
         own, hosted = at.network.subscriber(at.vantage.id).name, at.hosted(self.host_name)
         return ((own, at.node_of(hosted)),) if hosted is not None else ()
 
     def looked_up(self, at: Surroundings) -> tuple[str, ...]:
-        """The names that it asks the operator's resolver for: controls ask for them too."""
+        """Returns the names that it asks the operator's resolver for; controls ask for them too."""
         return ()
 
     def control(self, at: Surroundings) -> ServerControl | None:
-        """What is asked of the same server where no policy is, on its own node: by default the very same.
+        """Returns the control of its server, on the server's own node, where no policy applies: by default the same
+        request.
 
-        None where there is no server to ask, or what controls ask the operator's resolver is all there is to it.
+        None if there is no server, or if the controls that ask the operator's resolver cover all of it.
         """
         return ServerControl(self.runs, self.ask(at))
 
     def ooni_name(self) -> str:
-        """The `test_name` of its OONI records."""
+        """Returns the `test_name` of its OONI records."""
         return self.ooni_test
 
     def ooni_input(self, at: Surroundings) -> str | None:
-        """The `input` of its OONI records."""
+        """Returns the `input` of its OONI records."""
         return None
 
 
 def probe(test: str, **fields: Any) -> Probe:
-    """A probe of an installed kind; raises pydantic's `ValidationError`."""
+    """Returns a probe of an installed kind; raises pydantic's `ValidationError`."""
     return Probe.model_validate({"test": test, **fields})
 
 
@@ -228,10 +234,10 @@ SinglePort = Annotated[Port, AfterValidator(_single)]
 
 
 class HostProbe(Probe):
-    """One that goes to `host`, a name or an address of the topology."""
+    """A probe of `host`, a name or an address in the topology."""
 
     host: Host
-    """A host name that the topology's servers have, or an address."""
+    """A host name that the topology serves, or an address."""
 
     @property
     def host_name(self) -> str | None:
@@ -243,17 +249,17 @@ class HostProbe(Probe):
 
 
 class PortProbe(HostProbe):
-    """One that goes to a port of a host."""
+    """A probe of a port of a host."""
 
     port: SinglePort
-    """One port with its transport."""
+    """The port, with its transport."""
 
 
 class UrlProbe(Probe):
-    """One that fetches `url`, from a host of the topology."""
+    """A probe that fetches `url` from a host of the topology."""
 
     url: Url
-    """Of a host that the topology serves."""
+    """The URL, of a host that the topology serves."""
 
     @property
     def host_name(self) -> str | None:

@@ -1,6 +1,7 @@
-"""Programs that a scenario or topology brings along: data may come from a stranger, programs only from whom one trusts.
+"""Programs that a scenario or topology brings along. Data may come from a stranger, but programs only from a trusted
+source.
 
-They run inside the sandbox, which shows the machine's files read-only and has no way to its network, but they run.
+They run inside the sandbox, where the machine's files are read-only and its network is out of reach, but they do run.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from shutdownlab.config.wording import because
 
 @dataclass(frozen=True, slots=True)
 class OwnProgram:
-    """A program that would be started: `what` it is, its argv, and where which file says so."""
+    """A program that would be started: a label (`what`), its argv, and the file, line and key that name it."""
 
     what: str
     command: tuple[str, ...]
@@ -30,7 +31,7 @@ class OwnProgram:
 
     @property
     def needs(self) -> tuple[FilePath, ...]:
-        """The folder of the file that brings it, for what it has beside it, and the files among its arguments."""
+        """The paths that it needs: the folder of the file that brings it, and the files among its arguments."""
         whole = (FilePath(argument) for argument in self.command if argument.startswith("/"))
         return (FilePath(self.file).parent.resolve(), *whole)
 
@@ -39,15 +40,15 @@ class OwnProgram:
 
 
 def own_program(document: Document, path: Path, what: str, command: Iterable[str]) -> OwnProgram:
-    """The program that `document` names at `path`."""
+    """Returns the program that `document` names at `path`."""
     holder, place = document.locate(path)
     return OwnProgram(what, tuple(command), holder.file, document.line(path), dotted(place))
 
 
 def allowed(programs: Iterable[OwnProgram], *, trust: bool) -> tuple[FilePath, ...]:
-    """What must stay visible in the sandbox for these programs to start.
+    """Returns the paths that must stay visible in the sandbox for these programs to start.
 
-    Without trust raises `BadInput`, with a problem for each.
+    Raises `BadInput`, with a problem for each program, unless they are trusted.
     """
     brought = tuple(programs)
     if brought and not trust:
@@ -58,9 +59,9 @@ def allowed(programs: Iterable[OwnProgram], *, trust: bool) -> tuple[FilePath, .
 
 
 def own_controllers(document: Document, operators: Iterable[str]) -> dict[str, tuple[Path, FilePath]]:
-    """The controller apps of a scenario's own, by operator: where it says so, and the file.
+    """Returns a scenario's own controller apps, by operator: the path of the key, and the file.
 
-    What is not there is reported to `document`; what is no text, or no mapping, is left to the models.
+    Missing files are reported to `document`; values of the wrong type are left to the models.
     """
     common, known = document.data.get("controller"), list(operators)
     given: list[tuple[str, Path, Any]] = [(operator, ("controller",), common) for operator in known]
@@ -86,7 +87,7 @@ def own_controllers(document: Document, operators: Iterable[str]) -> dict[str, t
 
 
 def _no_python(file: FilePath) -> str:
-    """Why a file is none in Python, with the line; nothing if it is one. Nothing in it is carried out."""
+    """Returns why a file is not Python, with the line; "" if it is. Nothing in it is executed."""
     try:
         ast.parse(file.read_bytes())
     except SyntaxError as error:
@@ -99,9 +100,9 @@ def _no_python(file: FilePath) -> str:
 
 
 def resolve_paths(document: Document, at: Path, command: Any) -> None:
-    """Make whole what begins with `./` or `../` in a command: it is relative to the file that says it.
+    """Resolves arguments of a command that begin with `./` or `../`, relative to the file that contains it.
 
-    `command`: the plain data at `at`, changed in place. What is not there is reported to `document`.
+    `command`: the plain data at `at`, changed in place. Missing files are reported to `document`.
     """
     for index, argument in enumerate(command if isinstance(command, list) else ()):
         if isinstance(argument, str) and argument.startswith(("./", "../")):
@@ -114,7 +115,7 @@ def resolve_paths(document: Document, at: Path, command: Any) -> None:
 
 
 def commands_in(document: Document) -> Iterator[tuple[Path, Any]]:
-    """The command of every server of a topology's own, as plain data, with its place."""
+    """Yields the command of every server program of a topology, as plain data, with its path."""
     data = document.data
     for name, transit in _items(data.get("transits")):
         yield from _served(("transits", name), transit)

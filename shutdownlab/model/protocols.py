@@ -1,4 +1,4 @@
-"""The names of protocols that policies may use: some a switch can tell apart, some take a DPI box. Pure."""
+"""The protocols that policies may name: some a switch can recognise, others only a DPI box. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _one_of_the_protocols(value: object, known: Iterable[str]) -> str:
 
 
 WITHOUT_A_BOX = (*PROTOCOL_NUMBERS, "quic")
-"""Protocols that a switch can tell apart; QUIC as udp/443."""
+"""Protocols that a switch can recognise; QUIC as udp/443."""
 
 Protocol = Annotated[str, BeforeValidator(lambda value: _one_of_the_protocols(value, WITHOUT_A_BOX))]
 AnyProtocol = Annotated[

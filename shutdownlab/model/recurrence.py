@@ -1,7 +1,7 @@
-"""When something recurs: by the clock (`every`), in bouts (`flapping`), or step by step (`ramp`). Pure.
+"""Recurrence: by the clock (`every`), in bouts (`flapping`), or step by step (`ramp`). Pure.
 
-Clocks in a country jump twice a year: a time that a jump leaves out is the moment at which the clock would have shown
-it, one that comes twice is its first coming (PEP 495, `fold=0`).
+A country's clocks jump twice a year: a local time that a jump skips is the moment at which the clock would have shown
+it, and one that occurs twice is its first occurrence (PEP 495, `fold=0`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shutdownlab.config.document import Expected, Record, did_you_mean
 from shutdownlab.config.scalars import Instant, Number, Seconds, text_like, written
 
 MOST = 900
-"""Times that something recurs in one scenario: a timeline has at most a thousand phases."""
+"""The most occurrences in one scenario: a timeline has at most a thousand phases."""
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -27,7 +27,7 @@ _MINUTE_S = 60
 
 
 class Window(NamedTuple):
-    """When it is so, once: up to `end`, or for good."""
+    """One occurrence, until `end`, or for good (None)."""
 
     begin: datetime
     end: datetime | None
@@ -66,7 +66,7 @@ def _zone(value: Any) -> str:
 
 @cache
 def zone_named(name: str) -> ZoneInfo:
-    """A time zone of the IANA database. Raises what `ZoneInfo` raises."""
+    """Returns a time zone of the IANA database. Raises what `ZoneInfo` raises."""
     return ZoneInfo(name)
 
 
@@ -89,21 +89,21 @@ class Every(Record):
     """By the clock: on some days, from one time of day to another."""
 
     days: tuple[Weekday, ...] = ()
-    """On which days of the week it begins; left out: on all of them."""
+    """The days of the week on which it begins; left out: all."""
     dates: tuple[Date, ...] = ()
-    """On which dates it begins, in place of `days`, `first` and `last`: those of exams, for example."""
+    """The dates on which it begins, in place of `days`, `first` and `last`: those of exams, for example."""
     but_not: tuple[Date, ...] = ()
-    """On which dates it does not."""
+    """The dates on which it does not begin."""
     first: Date | None = None
     """The first date on which it may begin; left out: the day of the timeline's first phase."""
     last: Date | None = None
     """The last date on which it may begin; left out: the day on which the scenario ends."""
     from_: Clock = Field(alias="from")
-    """When it begins, by clocks in the country."""
+    """When it begins, in local time."""
     to: Clock
-    """When it ends; of the next day where that is no later than `from`."""
+    """When it ends: on the next day if that is not later than `from`."""
     zone: Zone | None = None
-    """The country's time zone, with its summer time; left out: what `utc_offset` says, all the year."""
+    """The country's time zone, with daylight saving time; left out: `utc_offset`, all the year."""
 
     @model_validator(mode="after")
     def _one_way_to_say_when(self) -> Every:
@@ -117,7 +117,7 @@ class Every(Record):
         return self
 
     def windows(self, since: datetime, until: datetime, utc_offset: int) -> Iterator[Window]:
-        """When it is so, in a scenario that lasts from `since` to `until`."""
+        """Yields the occurrences in a scenario that lasts from `since` to `until`; `utc_offset` in seconds."""
         zone = zone_named(self.zone) if self.zone else timezone(timedelta(seconds=utc_offset))
         for day in self._dates(since.astimezone(zone).date(), until.astimezone(zone).date()):
             end_day = day if self.to > self.from_ else day + timedelta(days=1)
@@ -139,13 +139,13 @@ class Flapping(Record):
     """Off and on again, for a share of each period."""
 
     period: Seconds
-    """From the beginning of one bout to that of the next; whole minutes."""
+    """The time from the beginning of one bout to that of the next; whole minutes."""
     share: Annotated[Number, Field(gt=0, lt=1)]
-    """How much of each period it lasts, more than 0 and less than 1; rounded to minutes."""
+    """The share of each period that a bout lasts, more than 0 and less than 1; rounded to minutes."""
     from_: Instant = Field(alias="from")
     """When the first bout begins."""
     to: Instant
-    """When it is over; a bout under way ends then."""
+    """When it is over; a bout in progress ends then."""
 
     @model_validator(mode="after")
     def _in_minutes(self) -> Flapping:
@@ -158,12 +158,12 @@ class Flapping(Record):
 
     @property
     def lasts(self) -> timedelta:
-        """How long one bout is: at least a minute, and a minute less than the period at most."""
+        """How long one bout lasts: at least a minute, and at most a minute less than the period."""
         minutes = round(self.period / _MINUTE_S)
         return timedelta(minutes=min(minutes - 1, max(1, round(minutes * self.share))))
 
     def windows(self) -> Iterator[Window]:
-        """When it is so."""
+        """Yields the bouts."""
         begin = self.from_
         while begin < self.to:
             yield Window(begin, min(begin + self.lasts, self.to))

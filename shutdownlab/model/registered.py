@@ -1,4 +1,4 @@
-"""Records whose kind one of their keys names: the class that packages have registered under that name reads them."""
+"""Records of several kinds: one key names the kind, whose class packages register under that name."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ _MOVED = {"routes": "it is no probe any more: `observations: {routes: {observer:
 
 
 class Registered(Narrowing):
-    """A record of one of several kinds. A direct subclass says where kinds are registered, theirs are the kinds.
+    """A record of one of several kinds. A direct subclass says where its kinds are registered; its subclasses are the
+    kinds.
 
-    The class that has a `group` of its own stands for all kinds: what it reads becomes an instance of the kind named.
+    A class with a `group` of its own stands for all kinds: validating it returns an instance of the kind that is named.
     """
 
     group: ClassVar[str] = ""
-    """The entry point group that kinds are registered under."""
+    """The entry point group in which kinds are registered."""
     named_by: ClassVar[str] = ""
     """The key that names the kind."""
 
@@ -44,7 +45,7 @@ class Registered(Narrowing):
 
     @classmethod
     def variant(cls, value: Any) -> type[Registered]:
-        """The class that reads a value."""
+        """Returns the class that validates a value."""
         name = value.get(cls.named_by) if isinstance(value, Mapping) else None
         if not cls._is_any_kind() or not isinstance(name, str):
             return cls
@@ -55,7 +56,7 @@ class Registered(Narrowing):
 
     @classmethod
     def own_fields(cls) -> dict[str, bool]:
-        """The keys that this kind has and not every kind, and whether it needs them."""
+        """Returns the keys that this kind adds to the common ones, and whether each is required."""
         common = next(base for base in cls.__mro__ if issubclass(base, Registered) and base._is_any_kind()).model_fields
         return {i.alias or n: i.is_required() for n, i in cls.model_fields.items() if n not in common}
 
@@ -66,7 +67,7 @@ class Registered(Narrowing):
 
 @cache
 def kinds_of(base: type[Kind]) -> Extensions[Kind]:
-    """Every installed kind of `base`, by name."""
+    """Returns every installed kind of `base`, by name."""
     return Extensions(base.group, base)
 
 
@@ -82,7 +83,7 @@ def _kind_named(base: type[Registered], name: object) -> type[Registered]:
 
 
 def _check_keys(base: type[Registered], kind: type[Registered], value: Mapping[str, Any]) -> None:
-    """Tell keys that another kind has, and those that this one lacks, at once. Misspelt keys are pydantic's to tell."""
+    """Reports keys of other kinds and missing keys of this one together; misspelt keys are left to pydantic."""
     own = kind.own_fields()
     given = [str(key) for key in value if key in own or key not in _keys(base)]
     missing = [key for key, needed in own.items() if needed and key not in given]
@@ -110,11 +111,11 @@ def _keys(kind: type[Registered]) -> set[str]:
 
 
 def _keys_of_all(base: type[Registered]) -> set[str]:
-    """The keys that any kind has."""
+    """Returns the keys of all kinds."""
     found: set[str] = set()
     for name in kinds_of(base):
         try:
             found |= _keys(kinds_of(base)[name])
         except ExtensionError:
-            continue  # told when it is asked for
+            continue  # reported when that kind is used
     return found

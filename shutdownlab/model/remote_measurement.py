@@ -1,8 +1,8 @@
-"""Whom remote measurement asks for what: servers in the country, for names that are not theirs. Pure.
+"""Remote measurement: which servers in the country are asked for which names of other sites. Pure.
 
 Hyperquack (Sundara Raman et al., "Measuring the Deployment of Network Censorship Filters at Global Scale", NDSS 2020)
-asks web servers, Quack (VanderSloot et al., USENIX Security 2018) echo servers (RFC 862), from abroad. A run asks with
-packets, `verify` by the model: both ask the same servers for the same.
+sends requests from abroad to web servers, Quack (VanderSloot et al., USENIX Security 2018) to echo servers (RFC 862). A
+run sends packets and `verify` uses the model, with the same servers and names.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ ServiceName = Literal["http", "https", "echo"]
 PORTS: Final[Mapping[ServiceName, int]] = {"http": 80, "https": 443, "echo": 7}
 _WEB: Final[tuple[ServiceName, ...]] = ("http", "https")
 TRIES: Final = 2
-"""How often a name is asked for before it counts as not answered."""
+"""How often a name is requested before it counts as unanswered."""
 _MOST_SERVERS: Final = 6
 _MOST_NAMES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server in the country that is asked: a vantage point, as Censored Planet calls it."""
+    """A server in the country that receives requests: a vantage point, as Censored Planet calls it."""
 
     vantage: VantageId
     node: str
@@ -40,9 +40,10 @@ class Server:
 
 
 def servers_asked(network: Network) -> tuple[Server, ...]:
-    """At most six servers in the country: of as many operators as there are before a second one of any.
+    """Returns at most six servers in the country, round-robin over the operators, so that each has one before any has
+    two.
 
-    Where there is a web server, an echo server is on the same machine.
+    Each machine with a web server also has an echo server.
     """
     by_operator: dict[str, list[Server]] = {}
     for hosted in network.hosted:
@@ -63,9 +64,10 @@ def servers_asked(network: Network) -> tuple[Server, ...]:
 def names_asked(
     network: Network, blocked: Iterable[str], probes: Iterable[Probe], others: Iterable[str]
 ) -> tuple[str, ...]:
-    """At most three names of sites abroad: those that policies block, else those that probes ask for, else `others`.
+    """Returns at most three names of sites abroad: those that policies block, else those that probes request, else
+    `others`.
 
-    A box that acts by its nature blocks names that no policy says: then the scenario's own probes are about them.
+    A box's profile may block names that no policy names: the names that the scenario's own probes request then matter.
     """
     return _first(blocked) or _first(_abroad(network, probes)) or _first(others)
 
@@ -75,7 +77,7 @@ def _first(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _abroad(network: Network, probes: Iterable[Probe]) -> Iterator[str]:
-    """Names of web sites abroad that probes go to."""
+    """Yields the names of web sites abroad that probes go to."""
     for probe in probes:
         hosted = network.hosted_as(probe.host_name) if probe.host_name else None
         if hosted is None or hosted.domestic or probe.host_name not in hosted.names:
@@ -85,5 +87,5 @@ def _abroad(network: Network, probes: Iterable[Probe]) -> Iterator[str]:
 
 
 def request_for(name: str) -> bytes:
-    """What is sent of a name: over HTTP, once TLS is there over HTTPS, and to be echoed."""
+    """Returns the request for a name: sent over HTTP, over TLS for HTTPS, and to echo servers."""
     return f"GET / HTTP/1.1\r\nHost: {name}\r\nUser-Agent: Mozilla/5.0\r\nConnection: close\r\n\r\n".encode()

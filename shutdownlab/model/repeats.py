@@ -1,4 +1,4 @@
-"""What recurs in a scenario: nights, exams, bouts, steps. The program makes phases of it (`made_phases`)."""
+"""What recurs in a scenario: nights, exams, bouts, steps. `made_phases` turns them into phases."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class Step(Record):
     """What happens at one step of a ramp."""
 
     title: str = ""
-    """What happens, in a few words; left out: the title of all."""
+    """What happens, in a few words; left out: the repeat's title."""
     start: tuple[str, ...] = ()
     """The policies that are in force from now on."""
     stop: tuple[str, ...] = ()
     """The policies that end now."""
     expect: Expectations = ()
-    """What is seen besides: added to what was expected before this step."""
+    """What is expected in addition to what was expected before this step."""
 
 
 class Ramp(Record):
-    """Step by step: one after another, as far apart."""
+    """A series of steps at equal intervals."""
 
     from_: Instant = Field(alias="from")
-    """When the first step is taken."""
+    """When the first step happens."""
     apart: Seconds = 86_400
-    """How long after it the next one is, and so on: whole minutes; left out: a day."""
+    """The interval between steps: whole minutes; left out: a day."""
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MOST)]
     """The steps, in order."""
 
@@ -49,35 +49,36 @@ class Ramp(Record):
         return self
 
     def windows(self) -> Iterator[Window]:
-        """When each step is taken."""
+        """Yields a window, without an end, for each step."""
         for number in range(len(self.steps)):
             yield Window(self.from_ + timedelta(seconds=self.apart * number), None)
 
 
 class After(Record):
-    """The phases that follow: from the end of each time to the next phase."""
+    """The phases that follow each occurrence, from its end to the next phase."""
 
     phase: Name | None = None
-    """What they are called, with numbers: `day` makes `day-1`. Left out: the name of what recurs, and `-over`."""
+    """Their name, which gets a number: `day` makes `day-1`. Left out: the repeat's name and `-over`."""
     title: str = ""
     """What happens then, in a few words."""
     expect: Expectations | None = None
-    """What should be seen then. Left out: what was expected before it began."""
+    """What is expected then. Left out: what was expected before the occurrence began."""
     source: str = ""
-    """Who says so."""
+    """The source of these phases."""
 
 
 class Repeat(Record):
-    """Something that recurs. One of `every`, `flapping` and `ramp` says when."""
+    """Something that recurs. Exactly one of `every`, `flapping` and `ramp` says when."""
 
     every: Every | None = None
     """By the clock: every night, or on the mornings of exams."""
     flapping: Flapping | None = None
     """In bouts, for a share of each period."""
     ramp: Ramp | None = None
-    """Step by step: one a day, for example, each with policies of its own."""
+    """Step by step: one a day, for example, each with its own policies."""
     title: str
-    """What happens, in a few words; `{number}` stands for which time it is, `{of}` for how many there are."""
+    """What happens, in a few words; `{number}` is replaced by the number of the occurrence, `{of}` by how many there
+    are."""
     start: tuple[str, ...] = ()
     """The policies that are in force each time, and end with it."""
     stop: tuple[str, ...] = ()
@@ -85,9 +86,9 @@ class Repeat(Record):
     faults: tuple[str, ...] = ()
     """What is broken each time."""
     expect: Expectations = ()
-    """What is seen each time: added to what was expected before it began."""
+    """What is expected each time, in addition to what was expected before."""
     source: str = ""
-    """Who says so."""
+    """The source of this."""
     after: After = After()
     """The phases that follow."""
 
@@ -104,11 +105,11 @@ class Repeat(Record):
         return self
 
     def phases_of(self, name: str) -> tuple[str, ...]:
-        """What its phases are called, without their numbers, where it is called `name`."""
+        """Returns the names of its phases, without their numbers, for a repeat named `name`."""
         return (name,) if self.ramp is not None else (name, self.after.phase or f"{name}-over")
 
     def windows(self, since: datetime, until: datetime, utc_offset: int) -> Iterator[Window]:
-        """When it is so, in a scenario that lasts from `since` to `until`."""
+        """Yields the occurrences in a scenario that lasts from `since` to `until`; `utc_offset` in seconds."""
         if self.every is not None:
             yield from self.every.windows(since, until, utc_offset)
         for other in (self.flapping, self.ramp):

@@ -1,4 +1,4 @@
-"""What a node of the network is."""
+"""The roles of nodes in the network."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ class Role(StrEnum):
     RESOLVER = "resolver"
     TELEPHONE = "telephone"
     CONTROL = "control"
-    """An operator's control subscriber: beside its border router, where no policy is about it."""
+    """An operator's control subscriber: beside its border router, where no policy applies to it."""
     BORDER = "border"
     TRANSIT = "transit"
     SERVERS = "servers"
     ROUTE_SERVER = "route-server"
     OBSERVATORY = "observatory"
-    """Where those stand who watch the country from abroad; only of a network that is observed (`model.observatory`)."""
+    """Where outsiders observe the country from, abroad; only in an observed network (`model.observatory`)."""
     DPI_BOX = "dpi-box"
     ACCESS_SWITCH = "access-switch"
     DPI_SWITCH = "dpi-switch"

@@ -1,10 +1,11 @@
-"""Who speaks BGP with whom, which prefixes each router announces, and what it should hear. Pure.
+"""The country's BGP: the sessions, the prefixes each router announces, and the routes it should receive. Pure.
 
-Who tells whom what follows Gao and Rexford ("Stable Internet routing without global coordination", 2001): customers'
-routes go to everyone, those of peers and providers to customers only. The exchange is a peer, and what is reachable
-through it is preferred, so that domestic traffic stays at home. Every border router and transit sits on the gateway's
-peering LAN: a route bought from another operator carries that operator in its AS path, while its next hop stays the
-router that owns it (RFC 4271, 5.1.3: third-party next hop), so packets go straight there.
+Routes are exported after Gao and Rexford ("Stable Internet routing without global coordination", 2001): customers'
+routes go to everyone, those of peers and providers to customers only. The exchange is a peer, and routes over it are
+preferred, so that domestic traffic stays at home. Border routers and transits are on their gateway's peering LAN,
+except operators by satellite, which have a link to their transit. A route bought from another operator carries that
+operator in its AS path, while its next hop stays the router that owns it (RFC 4271, 5.1.3: third-party next hop), so
+packets go straight there.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from shutdownlab.model.topology import Operator, Transit
 ROUTER_ROLES = (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER)
 
 _SYMBOL = str.maketrans({"-": "_", ".": "D", "_": "U"})
-"""A node's name as a symbol of bird's, no two alike: node names have no capitals."""
+"""Maps node names to bird symbols, one to one: node names have no capitals."""
 
 COVER = {4: 24, 6: 48}
-"""The longest prefixes that the world's routers accept (MANRS); no served address is announced in a longer one, unless
-two networks share it."""
+"""The longest prefixes that the world's routers accept (MANRS), by IP version; a served address is announced in a
+longer one only if two networks share it."""
 
 
 class Relation(Enum):
@@ -45,7 +46,8 @@ class Relation(Enum):
 
     @property
     def hears_everything(self) -> bool:
-        """Customers pay for every route; peers, providers and the exchange get our own and our customers'."""
+        """Whether it receives every route: customers pay for that; peers, providers and the exchange get our own routes
+        and our customers'."""
         return self in {Relation.CUSTOMER, Relation.CLIENT}
 
 
@@ -59,7 +61,7 @@ class BgpSession:
     neighbour: Address
     asn: int
     owner: str = ""
-    """The neighbour's: an operator, a transit or `exchange`."""
+    """The neighbour's owner: an operator, a transit or `exchange`."""
 
     @property
     def version(self) -> int:
@@ -67,19 +69,19 @@ class BgpSession:
 
 
 def routers(network: Network) -> Iterator[Node]:
-    """Every node that runs bird."""
+    """Returns every node that runs bird."""
     return (node for role in ROUTER_ROLES for node in network.by_role(role))
 
 
 def asn(network: Network, node: Node) -> int:
-    """The AS number of a router's owner."""
+    """Returns the AS number of a router's owner."""
     if node.role is Role.ROUTE_SERVER:
         return network.topology.exchange.asn
     return _holder(network, node).asn
 
 
 def sessions(network: Network, node: Node) -> list[BgpSession]:
-    """Every session of a router, IPv4 and IPv6 each."""
+    """Returns every session of a router, IPv4 and IPv6 separately."""
     found: list[BgpSession] = []
     if node.role is Role.ROUTE_SERVER:
         for member in network.by_role(Role.BORDER):
@@ -108,7 +110,8 @@ def sessions(network: Network, node: Node) -> list[BgpSession]:
 
 
 def narrower(network: Network, node: Node) -> dict[Address, int]:
-    """The neighbours of a router on its LANs whose cable carries only shorter packets than its own: how many octets."""
+    """Returns the neighbours of a router on its LANs whose cable has a smaller MTU than its own, with that MTU in
+    octets."""
     kinds, found = network.topology.links, dict[Address, int]()
     if not network.topology.cables and kinds.get("transit", PLAIN).mtu == PLAIN.mtu:
         return found
@@ -122,16 +125,17 @@ def narrower(network: Network, node: Node) -> dict[Address, int]:
 
 
 def originated(network: Network, node: Node) -> tuple[IpPrefix, ...]:
-    """The prefixes a router announces as its own: see `announcements`."""
+    """Returns the prefixes that a router announces as its own: see `announcements`."""
     return announcements(network)[node.name]
 
 
 def announcements(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
-    """The prefixes each router announces as its own: its owner's, and those around each foreign address served there.
+    """Returns the prefixes that each router announces as its own: its owner's, and those around each foreign address
+    served there.
 
-    A served address is announced in its app's own prefix, else in its /24 or /48; and where two networks have addresses
-    in the same one, each goes on to the next longer, in the end the address alone. Where an address is served in the
-    country as well, its operator announces the same prefix: see `anycast`.
+    A served address is announced in its app's own prefix, else in its /24 or /48; if two networks have addresses in the
+    same one, each goes on to the next longer, in the end the address alone. If an address is served in the country as
+    well, its operator announces the same prefix: see `anycast`.
     """
     blocks = {block for hosted in network.hosted for block in hosted.blocks}
     served = {
@@ -155,8 +159,8 @@ def announcements(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
 
 
 def anycast(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
-    """The prefixes of services abroad that a router announces because some of their servers are there: by its name, of
-    those that do. Customers and the exchange's members alone are told."""
+    """Returns the prefixes of foreign services that a router announces because some of their servers are there, by
+    router; routers without any are left out. They are announced only to customers and the exchange's members."""
     return _anycast(network, announcements(network)) if network.instances else {}
 
 
@@ -172,8 +176,8 @@ def _anycast(network: Network, announced: Mapping[str, tuple[IpPrefix, ...]]) ->
 
 
 def systems(network: Network) -> dict[int, tuple[IpPrefix, ...]]:
-    """The prefixes that each autonomous system announces on a quiet day, by its number; what is anycast is the
-    system's abroad."""
+    """Returns the prefixes that each autonomous system normally announces, by AS number; an anycast prefix is listed
+    under the system abroad."""
     found: dict[int, tuple[IpPrefix, ...]] = {}
     for name, own in _held(network).items():
         number = asn(network, network.nodes[name])
@@ -182,24 +186,25 @@ def systems(network: Network) -> dict[int, tuple[IpPrefix, ...]]:
 
 
 def holders(network: Network) -> dict[IpPrefix, str]:
-    """Every prefix that is announced on a quiet day, and whose it is; one that is anycast is its holder's abroad."""
+    """Returns every prefix that is normally announced, with its owner; for an anycast prefix, the one abroad."""
     return {prefix: network.nodes[name].owner for name, own in _held(network).items() for prefix in own}
 
 
 def _held(network: Network) -> dict[str, tuple[IpPrefix, ...]]:
-    """What each router announces, without what others hold."""
+    """Returns what each router announces, without anycast prefixes of others."""
     announced, others = announcements(network), anycast(network)
     return {name: tuple(p for p in own if p not in others.get(name, ())) for name, own in announced.items()}
 
 
 def holder_of(prefix: IpPrefix, held: Mapping[IpPrefix, str]) -> str | None:
-    """Whose a prefix is, by the longest one around it that is announced on a quiet day; held: `holders`."""
+    """Returns the owner of the longest normally announced prefix that contains `prefix`, or None. `held`: as
+    `holders`."""
     around = [each for each in held if is_part(prefix, each)]
     return held[max(around, key=lambda each: each.prefixlen)] if around else None
 
 
 def _ways_to_announce(address: IpPrefix, blocks: Iterable[IpPrefix]) -> list[IpPrefix]:
-    """From the shortest on."""
+    """Returns the prefixes in which an address can be announced, shortest first."""
     cover = _cover(address)
     around = [b for b in blocks if b.prefixlen < cover.prefixlen and _within(cover, [b])]
     return [*sorted(around, key=lambda block: block.prefixlen), cover, address]
@@ -210,7 +215,7 @@ def _within(inner: IpPrefix, prefixes: Iterable[IpPrefix]) -> bool:
 
 
 def served_routes(network: Network, node: Node) -> list[Route]:
-    """Routes to the served addresses that lie outside their host's own subnet, through that host."""
+    """Returns routes to the served addresses that lie outside their host's own subnet, through that host."""
     return _served_routes(network, node, network.served)
 
 
@@ -245,25 +250,25 @@ def _holder(network: Network, node: Node) -> Operator | Transit:
 
 
 def router_of(network: Network, name: str) -> Node:
-    """The border router of an operator, or a transit's router."""
+    """Returns the border router of an operator, or a transit's router."""
     role = Role.TRANSIT if name in network.topology.transits else Role.BORDER
     return network.one(role, name)
 
 
 def _meeting(network: Network, node: Node, other: Node) -> tuple[str, str]:
-    """The ports by which two networks meet: on the gateway's LAN, or where a satellite's gateway is."""
+    """Returns the ports by which two networks meet: on the gateway's LAN, or at a satellite's gateway."""
     return ground_port(network, node, other).name, ground_port(network, other, node).name
 
 
 def ground_port(network: Network, node: Node, other: Node) -> Port:
-    """A router's port towards another one, of which one buys from the other, or both are on the gateway's LAN."""
+    """Returns a router's port towards another; one of the two buys from the other, or both are on the gateway's LAN."""
     if node.role is Role.TRANSIT:
         return node.port_for(f"to {other.owner}" if other.owner in network.topology.by_satellite else "gateway")
     return node.port_for("intl")
 
 
 def _leads_to(network: Network, peer: str, host: Node) -> bool:
-    """Whether a router's link ends at a host, or at the access switch the host is on."""
+    """Returns whether a router's link ends at a host, or at the host's access switch."""
     at_switch = network.nodes[peer].role is Role.ACCESS_SWITCH
     return peer == host.name or (at_switch and any(p.peer.node == peer for p in host.ports.values()))
 
@@ -273,8 +278,12 @@ def _cover(host: IpPrefix) -> IpPrefix:
 
 
 def route_changes(network: Network, held: Callable[[str], Mapping[str, Policy]]) -> Damage:
-    """What operators announce no more, announce besides, pass on, or announce and discard. `held`: the policies that an
-    operator carries out, by its name. Groups' control addresses are spared what is discarded: they prove the way."""
+    """Returns the changes that policies make to routes: withdrawn, announced in addition, leaked, or announced but
+    discarded.
+
+    `held`: returns the policies that an operator carries out, by its name. Groups' control addresses are never
+    discarded, since controls prove that the path works.
+    """
     every = cache(lambda: announcements(network))
     withdrawn, nulled, announced, leaked = set[Withdrawn](), set[Nulled](), set[Announced](), set[Leaked]()
     for node in network.by_role(Role.BORDER):
@@ -301,14 +310,14 @@ def route_changes(network: Network, held: Callable[[str], Mapping[str, Policy]])
 
 
 def _spared(network: Network, owner: str, prefix: IpPrefix, spare: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
-    """What lies within a prefix of what is spared, and of its subscribers' control addresses."""
+    """Returns the spared prefixes, and the owner's subscribers' control addresses, that lie within a prefix."""
     mine = (v.id for v in network.vantages if v.id.operator == owner)
     controls = (ipaddress.ip_network(a) for each in mine for a in network.control_addresses(each))
     return tuple(sorted((p for p in (*spare, *controls) if is_part(p, prefix)), key=str))
 
 
 def lost_sessions(network: Network, node: Node, damage: Damage) -> frozenset[str]:
-    """The names of a router's sessions that cannot be up while a network has some damage."""
+    """Returns the names of a router's sessions that cannot be up with this damage."""
     if node.name in damage.routers:
         return frozenset(session.name for session in sessions(network, node))
     holders = {

@@ -1,7 +1,7 @@
-"""Rules of DPI boxes in files of their own, of the form that `shutdownlab inspect --policy` takes.
+"""Rules of DPI boxes in separate files, in the format that `shutdownlab inspect --policy` takes.
 
-A scenario's policy takes the file's `rules`. What else such a file says is for captures (`inside`, `classes`, `asns`)
-or the scenario's to say (`profile`, and `utc_offset`, which must not differ).
+A scenario's policy takes the file's `rules`. The file's other keys are for captures (`inside`, `classes`, `asns`) or
+are the scenario's to set (`profile`, and `utc_offset`, which must not differ).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from shutdownlab.model.targets import LISTS
 
 
 def include_files(document: Document, apps: Collection[str], classes: Collection[str], asns: Collection[int]) -> None:
-    """Put the rules of every `inspect: FILE` of a scenario's policies in its place, and what is in lists where they are
-    named. classes: of subscribers, and asns: of autonomous systems, that rules may name.
+    """Replaces every `inspect: FILE` of a scenario's policies with the file's rules, and list files with their
+    contents.
 
-    What is wrong with the files is reported to `document`.
+    `classes` (of subscribers) and `asns`: those that rules may name. Problems of the files are reported to `document`.
     """
     policies = document.data.get("policies")
     for name, policy in policies.items() if isinstance(policies, dict) else ():
@@ -40,18 +40,18 @@ def include_files(document: Document, apps: Collection[str], classes: Collection
             if part is not None and _are_sound(part, document, apps, classes, asns):
                 document.include(path, part, ("rules",))
             else:
-                policy["inspect"] = []  # told already
+                policy["inspect"] = []  # reported already
 
 
 def forget_files(policy: object) -> None:
-    """Leave out the lists that a policy names, where they are not read."""
+    """Drops the list files that a policy names, when they are not read."""
     for _, targets in _with_lists(policy):
         for listing in LISTS:
             targets.pop(listing, None)
 
 
 def _with_lists(policy: object) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The parts of a policy, as plain data, that may name sites and addresses, and where they stand in it."""
+    """Yields the parts of a policy, as plain data, that may name sites and addresses, with their path in it."""
     for key in ("block", "only", "except"):
         targets = policy.get(key) if isinstance(policy, dict) else None
         if isinstance(targets, dict):
@@ -65,7 +65,7 @@ def _with_lists(policy: object) -> Iterator[tuple[Path, dict[str, Any]]]:
 def _are_sound(
     part: Document, document: Document, apps: Collection[str], classes: Collection[str], asns: Collection[int]
 ) -> bool:
-    """Whether a file is one of rules; what keeps it from being one is reported to `document`."""
+    """Returns whether a file is a valid file of rules; its problems are reported to `document`."""
     if is_another(part, "policy"):
         document.problems.take(part.problems)
         return False
@@ -77,7 +77,7 @@ def _are_sound(
     if "utc_offset" in part.data and own != offset:
         found = f"{quoted(own)}, while clocks in the scenario show {quoted(offset)}"
         part.report(("utc_offset",), found, "the same `utc_offset` in both", "leave it out here")
-    with suppress(BadInput):  # reported to `part`, as all else
+    with suppress(BadInput):  # reported to `part`, like everything else
         part.validate_as(InspectionPolicy)
     document.problems.take(part.problems)
     return not part.problems

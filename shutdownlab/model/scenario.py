@@ -1,4 +1,4 @@
-"""A shutdown as data: policies, a timeline of phases that start and stop them, probes, and what is expected."""
+"""A shutdown as data: policies, a timeline of phases that start and stop them, probes, and expectations."""
 
 from __future__ import annotations
 
@@ -29,44 +29,44 @@ from shutdownlab.model.topology import Topology, Vantage, VantageId
 
 
 class Mode(StrEnum):
-    """Who carries orders out: the operators, each after its delay, or (`direct`) the authority on their switches."""
+    """Who carries out orders: the operators, each after its delay, or (`direct`) the authority on their switches."""
 
     OPERATORS = "operators"
     DIRECT = "direct"
 
 
 def breakages(active: Mapping[str, Policy]) -> dict[str, DeclaredFault]:
-    """What policies break while they are in force, by their names."""
+    """Returns what policies break while they are in force, by policy name."""
     return {name: each for name, policy in active.items() if (each := policy.breakage) is not None}
 
 
 class Phase(Record):
-    """From `at` on, until the next phase: what is started and stopped, and what is expected then."""
+    """From `at` on, until the next phase: what is started and stopped, and what is expected."""
 
     phase: Name
-    """Its name: `--until`, `--at` and `during` take it. One that `repeats` makes (`night-3`) stands here only where
-    something is different about it: `at`, `title`, `expect`, `source`, `faults`."""
+    """Its name, as `--until`, `--at` and `during` take it. A phase that `repeats` makes (`night-3`) is listed here only
+    to override its `at`, `title`, `expect`, `source` or `faults`."""
     at: Instant
-    """When it begins; it lasts until the next one. Needed, but for one that `repeats` makes."""
+    """When it begins; it lasts until the next one. Required, except for one that `repeats` makes."""
     title: str
-    """What happens, in a few words. Needed, but for one that `repeats` makes."""
+    """What happens, in a few words. Required, except for one that `repeats` makes."""
     start: tuple[str, ...] = ()
     """The policies that are in force from now on."""
     stop: tuple[str, ...] = ()
     """The policies that end now."""
     stagger: Stagger | None = None
-    """Operators obey one after another, and the phase becomes as many: its name, and `-2`, `-3` … behind it."""
+    """Makes operators obey one after another: the phase becomes several, with its name and then `-2`, `-3` …
+    appended."""
     obey: dict[str, Obedience] = {}
-    """Operators that do not do as ordered in this phase, by name: that ignore, spare, lag, or come back late. Where the
-    authority commands their switches itself (`command: direct`) nobody asks them."""
+    """Operators that depart from their orders in this phase, by name: they ignore, spare, lag, or come back late. If
+    the authority commands their switches itself (`command: direct`), operators have no say."""
     faults: tuple[str, ...] = ()
-    """What is broken in this phase, and whole again in the next one, unless that names it too. It breaks before the
-    phase's orders are given: who cannot hear them keeps the rules it has."""
+    """What is broken in this phase; it is repaired in the next one, unless that names it too. It breaks before the
+    phase's orders are given: a controller that cannot receive them leaves its switches with the rules they have."""
     expect: Expectations = ()
-    """What should be seen: expectations, and names of some under `expectations`. Of those that cover a measurement the
-    last one counts."""
+    """The expectations, or names of lists under `expectations`. If several cover a measurement, the last one counts."""
     source: str = ""
-    """Who says that it happened then."""
+    """The source that says it happened then."""
 
 
 class Option(Record):
@@ -75,11 +75,11 @@ class Option(Record):
     says: str
     """This version, in one sentence."""
     source: str
-    """Who says so."""
+    """The source of this version."""
     without: tuple[str, ...] = ()
-    """The policies and faults that are left out under it."""
+    """The policies and faults that this version leaves out."""
     command: Mode | None = None
-    """Left out: as the scenario says."""
+    """Who carries out orders in this version; left out: as the scenario says."""
 
 
 class Account(Record):
@@ -94,18 +94,18 @@ class Account(Record):
 
 
 class LeftOut(Record):
-    """A fact that the scenario does not have."""
+    """A documented fact that the scenario does not include."""
 
     fact: str
-    """What is documented."""
+    """The fact."""
     source: str
-    """Who says so."""
+    """The source of the fact."""
     why: str
-    """Why it is not there."""
+    """Why it is not included."""
 
 
 _FEW = Field(max_length=1_000)
-"""Far more than anybody can wait for."""
+"""Far more than anybody would wait for."""
 
 
 class Scenario(Record):
@@ -114,73 +114,72 @@ class Scenario(Record):
     format: Literal[1]
     """The version of this file format."""
     name: Name
-    """What commands call it, where it ships; run directories are named after it."""
+    """Its name in commands, if it ships; run directories are named after it."""
     title: str
     """The heading of its output."""
     extends: str = ""
-    """The scenario that this one is but for what it says itself: the name of one that ships, or the path of a file
-    beside this one. Mappings are taken key by key (one that is null is taken away), lists as a whole."""
+    """The scenario that this one is based on: the name of one that ships, or the path of a file beside this one. This
+    file's keys override it: mappings are merged key by key (null removes a key), lists are replaced as a whole."""
     include: tuple[str, ...] = ()
-    """Files in this one's folder whose `policies`, `expectations` and `sources` are its own too."""
+    """Files in this one's folder whose `policies`, `expectations` and `sources` are included."""
     summary: str = ""
-    """A few sentences for those who read the file."""
+    """A few sentences for readers of the file."""
     topology: str
     """The country: the name of one that ships, or the path of a file, relative to this one."""
     sources: dict[str, str] = {}
-    """What the codes in `source` stand for. Where there are any, a code in capitals that is missing here is a
-    mistake."""
+    """What the codes in `source` stand for. If there are any, a code in capitals that is missing here is an error."""
     apps: tuple[str, ...] = ()
-    """Files of apps of your own, relative to this one; the topology's are known too."""
+    """Files of your own apps, relative to this one; the topology's apps are known too."""
     command: Mode = Mode.OPERATORS
     delays: dict[str, Seconds] = {}
-    """How long operators take to carry out an order, in the scenario's time, by operator; the others as the topology
-    says (`obeys_after`)."""
+    """How long operators take to carry out an order, in the scenario's time, by operator; for others, the topology says
+    it (`obeys_after`)."""
     profile: str = "perfect"
-    """What DPI boxes work by: a profile that ships (`shutdownlab profiles`), or the path of an own one's file, relative
-    to this one."""
+    """The profile of DPI boxes: one that ships (`shutdownlab profiles`), or the path of your own, relative to this
+    file."""
     profiles: dict[str, str] = {}
-    """The same for the DPI boxes of some operators; the others' is `profile`."""
+    """The profile of some operators' DPI boxes, by operator; for others, `profile`."""
     controller: str | None = None
-    """The operators' controller app, where it is one of your own: the path of a Python file. Needs `--trust`."""
+    """The operators' controller app, if it is your own: the path of a Python file. Needs `--trust`."""
     controllers: dict[str, str] = {}
-    """The same for some operators; the others' is `controller`."""
+    """The controller app of some operators, by operator; for others, `controller`."""
     utc_offset: UtcOffset = 0
-    """What clocks in the country show, as an offset from UTC, in quotes. The `hours` of rules are local time; times of
-    phases carry their own zone."""
+    """The country's offset from UTC, in quotes. The `hours` of rules are local time; times of phases carry their own
+    zone."""
     throttled_below: Kbit = 512
     """A download that is slower counts as throttled."""
     left_out: Annotated[tuple[LeftOut, ...], _FEW] = ()
-    """Facts that it does not have, and why: what this program cannot say, or nobody knows."""
+    """Facts that it does not include, and why: this program cannot express them, or nobody knows the details."""
     accounts: dict[Name, Account] = {}
-    """Where sources disagree: the questions, and the versions to choose from with `--choose NAME=OPTION`."""
+    """Questions on which sources disagree, with the versions to choose from with `--choose NAME=OPTION`."""
     parameters: Annotated[dict[Label, Parameter], _FEW] = {}
     """What is meant to be varied, by name: `--set NAME=VALUE`. Any other value can be set by its path."""
     policies: Annotated[dict[Name, Policy], _FEW]
     """What an authority can order, by name; phases start and stop them."""
     faults: Annotated[dict[Name, DeclaredFault], _FEW] = {}
-    """What can break, by name; phases name what is broken. Cells that it takes away are `down`."""
+    """What can break, by name; phases name what is broken. Cells that this makes unreachable are `down`."""
     cost: ShutdownCost | None = None
-    """What its cost is worked out from, where the topology says otherwise or nothing; and what others found that it
+    """The inputs to its cost, where they differ from the topology's or that has none; and published estimates of the
     cost."""
     probes: Annotated[dict[Label, SerializeAsAny[Probe]], _FEW]
     """What is measured from subscribers' lines, by name."""
     observations: Annotated[dict[Label, SerializeAsAny[Observation]], _FEW] = {}
-    """What the world outside sees of each operator, by name."""
+    """What outsiders see of each operator, by name."""
     tools: Annotated[dict[Label, SerializeAsAny[Probe]], _FEW] = {}
     """Circumvention tools that `shutdownlab matrix` measures beside those it knows, by name: kinds of tools, with a
-    port of their own for example, or any other kind of probe. No run measures them. A tool without a `host` gets a
+    port of their own for example, or any other kind of probe. Runs do not measure them. A tool without a `host` gets a
     server abroad."""
     expectations: Annotated[dict[Name, tuple[Expectation, ...]], _FEW] = {}
     """Lists of expectations that several phases share, by name."""
     signals: Annotated[tuple[SignalExpectation, ...], _FEW] = ()
-    """What signals that are watched from abroad should show of it, and the facts that say so."""
+    """What signals observed from abroad should show, and the facts that say so."""
     noise: Noise | None = None
-    """How unsteady signals are; left out: not at all."""
+    """The noise of signals; left out: none."""
     timeline: Annotated[tuple[Phase, ...], Field(min_length=1, max_length=1_000)]
     """The phases, in the order of their times."""
     repeats: Annotated[dict[Name, Repeat], _FEW] = {}
-    """What recurs: phases that the program makes and puts into the timeline, by the name that they have: `night` makes
-    `night-1`, `night-2` and so on."""
+    """What recurs: phases that the program makes and adds to the timeline, by their name: `night` makes `night-1`,
+    `night-2` and so on."""
     ends: Instant
     """When the last phase ends."""
 
@@ -188,7 +187,7 @@ class Scenario(Record):
         return next(phase for phase in self.timeline if phase.phase == name)
 
     def end_of(self, phase: Phase) -> Instant:
-        """When a phase ends: as the next one begins."""
+        """Returns when a phase ends: when the next one begins."""
         later = self.timeline[self.timeline.index(phase) + 1 :]
         return later[0].at if later else self.ends
 
@@ -196,7 +195,8 @@ class Scenario(Record):
         return {name: account.default for name, account in self.accounts.items()}
 
     def active(self, phase_name: str, choices: Mapping[str, str]) -> dict[str, Policy]:
-        """The policies in force in a phase, by name, under a choice of accounts."""
+        """Returns the policies in force in a phase, by name, under a choice of accounts. Raises `KeyError` for an
+        unknown phase."""
         active: dict[str, Policy] = {}
         left_out = self._without(choices)
         for phase in self.timeline:
@@ -208,26 +208,28 @@ class Scenario(Record):
         raise KeyError(phase_name)
 
     def _without(self, choices: Mapping[str, str]) -> frozenset[str]:
-        """The policies and faults that are left out under a choice of accounts."""
+        """Returns the policies and faults that a choice of accounts leaves out."""
         chosen = (self.accounts[name].options[option] for name, option in choices.items())
         return frozenset(name for option in chosen for name in option.without)
 
     def broken(
         self, phase: Phase, choices: Mapping[str, str], active: Mapping[str, Policy] | None = None
     ) -> dict[str, DeclaredFault]:
-        """What is broken in a phase, by name, under a choice of accounts: faults, and what policies in force break.
+        """Returns what is broken in a phase, by name, under a choice of accounts: faults, and what policies in force
+        break.
 
-        active: the policies in force, where they are not the phase's own.
+        `active`: the policies in force, if they are not the phase's own.
         """
         left_out = self._without(choices)
         found = {name: self.faults[name] for name in phase.faults if name not in left_out}
         return found | breakages(self.active(phase.phase, choices) if active is None else active)
 
     def held(self, phase_name: str, choices: Mapping[str, str], owner: str) -> dict[str, Policy]:
-        """The policies that an operator's switches, or the `gateway`'s, have rules of in a phase, by name.
+        """Returns the policies for which an operator's switches, or the `gateway`'s, have rules in a phase, by name.
 
-        They are those of the last phase in which whoever commands them was there: the authority, and where operators
-        carry orders out the operator's controller. One that comes back has been told the authority's latest order.
+        They are those of the last phase in which their commander was alive and reachable: the authority, and if
+        operators carry out orders, the operator's controller. One that comes back has received the authority's latest
+        order.
         """
         if not self.faults:
             return self.carried_out(self.phase(phase_name), choices, owner, self.active(phase_name, choices))
@@ -244,7 +246,8 @@ class Scenario(Record):
     def carried_out(
         self, phase: Phase, choices: Mapping[str, str], owner: str, active: Mapping[str, Policy]
     ) -> dict[str, Policy]:
-        """What an operator, or the `gateway`, does of the policies in force in a phase that hears its orders."""
+        """Returns what an operator, or the `gateway`, carries out of the policies in force in a phase whose orders it
+        receives."""
         if self.mode(choices) is Mode.DIRECT:
             return dict(active)
         left_out = self._without(choices)
@@ -252,16 +255,16 @@ class Scenario(Record):
         return dict(carried_out(phase, owner, active, known))
 
     def hears(self, phase: Phase, choices: Mapping[str, str], owner: str) -> bool:
-        """Whether a phase's orders reach the switches of an operator, or of the `gateway`."""
+        """Returns whether a phase's orders reach the switches of an operator, or of the `gateway`."""
         return self.lone_controllers(phase, choices).isdisjoint({AUTHORITY, self._commander(owner, choices)})
 
     def _commander(self, owner: str, choices: Mapping[str, str]) -> str:
-        """Whose controller an owner's switches obey."""
+        """Returns the owner of the controller that an owner's switches obey."""
         return owner if self.mode(choices) is Mode.OPERATORS and owner != GATEWAY else AUTHORITY
 
     def lone_controllers(self, phase: Phase, choices: Mapping[str, str]) -> frozenset[str]:
-        """The controllers that nobody hears in a phase: operators, and `authority`."""
-        faults = self.broken(phase, choices, active={}).values()  # no order breaks a controller
+        """Returns the controllers that are cut off in a phase: operators, and `authority`."""
+        faults = self.broken(phase, choices, active={}).values()  # policies never break controllers
         return frozenset(name for fault in faults for name in fault.lone_controllers)
 
     def mode(self, choices: Mapping[str, str]) -> Mode:
@@ -270,28 +273,29 @@ class Scenario(Record):
 
     @property
     def recurring(self) -> dict[str, str]:
-        """What phases are called that the program makes, without their numbers, to what recurs."""
+        """Maps the names of made phases, without their numbers, to the repeats that make them."""
         return {each: name for name, repeat in self.repeats.items() for each in repeat.phases_of(name)}
 
     def repeat_of(self, phase_name: str) -> str:
-        """What recurs in a phase that the program has made, or has just ended; nothing for one that is written."""
+        """Returns the repeat that made a phase, for an occurrence or for what follows it; "" for a written phase."""
         name, _, number = phase_name.rpartition("-")
         return self.recurring.get(name, "") if number.isdecimal() else ""
 
     def is_during(self, during: tuple[str, ...], phase_name: str) -> bool:
-        """Whether what is limited to some phases (none: it is not) is made in one: `night` are all of its nights."""
+        """Returns whether something limited to the phases in `during` (empty: not limited) is made in a phase; `night`
+        means all of its nights."""
         if not during or phase_name in during:
             return True
         base = phase_name.rpartition("-")[0]
         return base in during and bool(self.repeat_of(phase_name) or self._takes_turns(base, phase_name))
 
     def _takes_turns(self, name: str, phase_name: str) -> bool:
-        """Whether a phase is one of those that a phase of this name has become."""
+        """Returns whether a phase is one of those into which the phase `name` was split."""
         found = next((phase.stagger for phase in self.timeline if phase.phase == name), None)
         return found is not None and phase_name in found.names(name)
 
     def probes_of(self, phase_name: str, vantage: Vantage) -> dict[str, Probe]:
-        """The probes that a vantage point runs in a phase."""
+        """Returns the probes that a vantage point runs in a phase."""
         return {
             name: probe
             for name, probe in self.probes.items()
@@ -299,7 +303,7 @@ class Scenario(Record):
         }
 
     def observations_of(self, phase_name: str, operator: str) -> dict[str, Observation]:
-        """What is observed of an operator in a phase."""
+        """Returns the observations of an operator in a phase."""
         return {
             name: observation
             for name, observation in self.observations.items()
@@ -309,14 +313,14 @@ class Scenario(Record):
 
     @property
     def headings(self) -> tuple[str, ...]:
-        """The columns of tables, in order."""
+        """The column headings of tables, in order."""
         probes = [probe.column or name for name, probe in self.probes.items()]
         observations = [observation.column or name for name, observation in self.observations.items()]
         return tuple(dict.fromkeys((*probes, *observations)))
 
     @property
     def short_columns(self) -> dict[str, str]:
-        """Short headings for narrow terminals, by those that have one: the first that is given."""
+        """Short headings for narrow terminals, by heading; the first one given counts."""
         found: dict[str, str] = {}
         every: list[tuple[str, Probe | Observation]] = [*self.probes.items(), *self.observations.items()]
         for name, each in every:
@@ -331,31 +335,33 @@ class Scenario(Record):
                     yield expectation
 
     def signals_given(self, choices: Mapping[str, str]) -> tuple[SignalExpectation, ...]:
-        """What is expected of outsiders' signals under a choice of accounts."""
+        """Returns the expectations of outsiders' signals under a choice of accounts."""
         return tuple(each for each in self.signals if _is_chosen(each.given, choices))
 
     def expected(self, phase: Phase, choices: Mapping[str, str], vantage: Vantage, probe: str) -> Expectation | None:
-        """The expectation that counts for a probe from a vantage point: the last one of the phase that covers it."""
+        """Returns the expectation that counts for a probe from a vantage point: the last one of the phase that covers
+        it, or None."""
         found = (each for each in self.expectations_of(phase, choices) if each.covers(vantage, probe))
         return next(iter(deque(found, maxlen=1)), None)
 
     def expected_outside(
         self, phase: Phase, choices: Mapping[str, str], operator: str, observation: str
     ) -> Expectation | None:
-        """The expectation that counts for an observation of an operator: the last one of the phase that covers it."""
+        """Returns the expectation that counts for an observation of an operator: the last one of the phase that covers
+        it, or None."""
         found = (each for each in self.expectations_of(phase, choices) if each.covers_outside(operator, observation))
         return next(iter(deque(found, maxlen=1)), None)
 
     def profile_of(self, operator: str) -> str:
-        """What the operator's DPI box works by: a profile that ships, or the path of an own one's file."""
+        """Returns the profile of an operator's DPI box: a shipped one's name, or the path of the user's own file."""
         return self.profiles.get(operator, self.profile)
 
     def local_time(self, phase: Phase) -> float:
-        """When it begins, as seconds since 1970 of the clocks in the country."""
+        """Returns when a phase begins, in local time: seconds since 1970 as the country's clocks show them."""
         return phase.at.timestamp() + self.utc_offset
 
     def delay_of(self, operator: str, topology: Topology, phase: Phase | None = None) -> float:
-        """Seconds of scenario time until `operator` has carried out an order, of a phase."""
+        """Returns the seconds of scenario time until `operator` has carried out an order, by default or in a phase."""
         how = phase.obey.get(operator) if phase is not None else None
         if how is not None and how.after is not None:
             return how.after
@@ -367,7 +373,8 @@ def _is_chosen(given: Mapping[str, str], choices: Mapping[str, str]) -> bool:
 
 
 def vantage_named(topology: Topology, text: str) -> Vantage | None:
-    """`kcell/almaty` or `kcell/almaty/government`; without a group the ordinary one, or the first."""
+    """Returns the vantage point `kcell/almaty/government`, or `kcell/almaty`: its ordinary group, or else its first
+    one; None if there is none."""
     parts = text.split("/")
     found = [v for v in topology.vantages() if list(v.id)[: len(parts)] == parts]
     ordinary = [v for v in found if v.id.group == "ordinary"]

@@ -1,4 +1,4 @@
-"""What can be wrong with a scenario beside its topology, told with its lines."""
+"""Checks a scenario against its topology, and reports problems with their lines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOBILE = frozenset({Access.MOBILE, Access.ROAMING})
 
 
 class ScenarioChecker:
-    """What no single field shows: names that must exist, times that must ascend, cells that must be probed."""
+    """Checks what single fields cannot show: that names exist, times ascend, and cells with expectations are probed."""
 
     def __init__(self, scenario: Scenario, topology: Topology, apps: Mapping[str, App], document: Document) -> None:
         self.scenario, self.topology, self.apps, self.document = scenario, topology, apps, document
@@ -37,9 +37,9 @@ class ScenarioChecker:
         self.misdirected: set[str] = set()
         self.selected: dict[Scope, tuple[Vantage, ...]] = {}
         self.started: set[str] = set()
-        """The policies that phases have had in force so far."""
+        """The policies that have been in force in the phases checked so far."""
         self.used: dict[str, list[str]] = defaultdict(list)
-        """The phases that expect what has a name."""
+        """The phases that use a list of expectations, by the list's name."""
         for phase in scenario.timeline:
             for expected in dict.fromkeys(item for item in phase.expect if isinstance(item, str)):
                 self.used[expected].append(phase.phase)
@@ -74,7 +74,7 @@ class ScenarioChecker:
             self._signal(("signals", index), signal)
 
     def _names(self, path: Path, kind: str, given: object, known: object) -> None:
-        """`given`: a tuple (its indexes extend the path) or a mapping (its keys do)."""
+        """Reports unknown names. `given`: a tuple (its indexes extend the path) or a mapping (its keys do)."""
         for index, name in enumerate(given):  # type: ignore[arg-type,var-annotated]
             if name not in known:  # type: ignore[operator]
                 place = name if isinstance(given, dict) else index
@@ -139,7 +139,7 @@ class ScenarioChecker:
         self._sources((*path, "source"), policy.source)
 
     def _reaches_satellites(self, path: Path, policy: Policy) -> None:
-        """Who orders something of satellite lines alone is told that nobody there obeys."""
+        """Reports an order to satellite lines only: their operators are out of the country's reach."""
         meant = self._select(policy.where) if policy.where != Scope() and policy.breakage is None else ()
         above = [vantage for vantage in meant if vantage.access is Access.SATELLITE]
         if above and len(above) == len(meant) and not policy.jams:
@@ -148,7 +148,7 @@ class ScenarioChecker:
             document.report((*path, "where"), found, "somebody whom the country's orders reach", hint)
 
     def _is_heard_by_guests(self, path: Path, policy: Policy) -> None:
-        """Who has resolvers lie to roaming subscribers alone is told that they ask others."""
+        """Reports lying resolvers for roaming subscribers only: they use the resolvers of their homes."""
         meant = self._select(policy.where) if policy.by is Means.DNS and policy.where != Scope() else ()
         if meant and all(vantage.home for vantage in meant):
             found = f"roaming subscribers alone, such as {meant[0].id}"
@@ -156,7 +156,7 @@ class ScenarioChecker:
             self.document.report((*path, "where"), found, "somebody who asks the operator's resolver", hint)
 
     def _announced(self, path: Path, policy: Policy) -> None:
-        """Prefixes that nobody meant announces can be neither withdrawn nor null-routed."""
+        """Reports prefixes to withdraw or null-route that none of the policy's operators announces."""
         reached = {n: each for n, each in self.topology.operators.items() if n not in self.topology.by_satellite}
         meant = [operator for name, operator in reached.items() if policy.is_told(name)]
         announced = {str(prefix): prefix for operator in meant for prefix in operator.prefixes}
@@ -180,7 +180,7 @@ class ScenarioChecker:
 
     @cached_property
     def _anycast(self) -> dict[str, tuple[IpPrefix, ...]]:
-        """The prefixes that each operator announces because some servers of services abroad are there."""
+        """The prefixes that each operator announces because servers of foreign services are in its network."""
         if not any(self.topology.anycast()):
             return {}
         network = lay_out(self.topology, self.apps)
@@ -198,7 +198,7 @@ class ScenarioChecker:
             self._sources(("cost", "published", index, "source"), published.source)
 
     def _degraded(self, path: Path, policy: Policy) -> None:
-        """Only lines that have a delay can be given another, and only mobile ones have a generation."""
+        """Checks that degraded lines have a delay or loss to change, and that only mobile ones get a generation."""
         if policy.degrade is None or policy.degrades_traffic:
             return
         concerned = [vantage for vantage in self.vantages if policy.concerns(vantage)]
@@ -257,7 +257,7 @@ class ScenarioChecker:
         self._names((*path, "during"), "phase", observation.during, self.phases)
 
     def _short_columns(self) -> None:
-        """A column has one short name, and none has another's."""
+        """Checks that each column has one short name, and that no two columns share one."""
         scenario, of_column = self.scenario, self.scenario.short_columns
         shown: dict[str, str] = {}
         for column in sorted(scenario.headings, key=lambda column: column in of_column):
@@ -309,7 +309,7 @@ class ScenarioChecker:
             self._sources((*path, "source"), phase.source)
 
     def _obedience(self, path: Path, phase: Phase, active: set[str], before: set[str]) -> None:
-        """Who does not do as ordered departs from an order that is there, and is his to carry out."""
+        """Checks that operators depart only from orders that exist and that are theirs to carry out."""
         scenario, document = self.scenario, self.document
         if phase.obey and scenario.command is Mode.DIRECT:
             hint = "`command: operators`"
@@ -350,9 +350,10 @@ class ScenarioChecker:
         )
 
     def _comes_back(self, path: Path, phase: Phase, before: Phase | None) -> None:
-        """Controllers come back, or start again, while there is an authority to tell them what is in force."""
+        """Checks that controllers come back, or restart, only while the authority is there to tell them what is in
+        force."""
         if not {*phase.faults, *(before.faults if before else ())} <= self.scenario.faults.keys():
-            return  # told already
+            return  # reported already
         lone = self.scenario.lone_controllers(phase, {})
         if AUTHORITY not in lone:
             return
@@ -398,7 +399,7 @@ class ScenarioChecker:
                 self.document.report_unknown((*path, key), key, name, known)
 
     def _reaches_something(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
-        """What is expected of probes and observations that the scope has in none of the phases is a mistake."""
+        """Reports an expectation of a probe or observation that nobody in its scope makes in any of the phases."""
         who, scenario = self._select(expectation.who), self.scenario
         if expectation.observations is not None and not expectation.who.is_of_operators:
             found = "a scope of some of an operator's subscribers"
@@ -415,7 +416,7 @@ class ScenarioChecker:
                 self.document.report((*path, "observations", index), found, "one that is made there", hint)
         for index, name in enumerate(_named(expectation.probes)):
             if name in self.misdirected:
-                continue  # told already, and who runs it is not known
+                continue  # reported already, and its vantage points are unknown
             probe = scenario.probes[name]
             probed = self._some(probe.during, phases) and any(map(probe.from_.covers, who))
             if phases and not probed:
@@ -424,7 +425,8 @@ class ScenarioChecker:
                 self.document.report((*path, "probes", index), found, "a probe that is run there", hint)
 
     def _some(self, during: tuple[str, ...], phases: list[str]) -> bool:
-        """Whether what is limited to some phases (none: it is not) is made in one of these."""
+        """Returns whether something limited to the phases in `during` (empty: not limited) is made in one of
+        `phases`."""
         return any(self.scenario.is_during(during, phase) for phase in phases)
 
 

@@ -1,4 +1,4 @@
-"""A scenario's file: parsed, and checked against its topology."""
+"""Scenario files: parsing, and checking against the topology."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOTHING_SET: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App]) -> Scenario:
-    """Check a parsed scenario file against its topology; raises `BadInput` with all its problems."""
+    """Checks a parsed scenario file against its topology; raises `BadInput` with all its problems."""
     include_files(document, apps, topology.class_names, topology.as_numbers)
     scenario = document.validate_as(Scenario, go_on=True)
     ScenarioChecker(scenario, topology, apps, document).check()
@@ -34,7 +34,7 @@ def load_scenario(document: Document, topology: Topology, apps: Mapping[str, App
 
 
 def report_structure(document: Document) -> None:
-    """Report what is wrong with a scenario's file whatever its topology is: of use where that cannot be read."""
+    """Reports what is wrong with a scenario file regardless of its topology; useful if that cannot be read."""
     policies = document.data.get("policies")
     for policy in policies.values() if isinstance(policies, dict) else ():
         if isinstance(policy, dict) and "inspect" in policy:
@@ -47,9 +47,9 @@ def report_structure(document: Document) -> None:
 def parse_scenario(
     text: bytes | Mapping[str, Any], file: str, read: Read, settings: Mapping[str, Any] = NOTHING_SET
 ) -> tuple[Document, str | Mapping[str, Any]]:
-    """A scenario file's document, and the topology it names (or, made by a program, contains); raises `BadInput`.
+    """Returns a scenario file's document, and the topology that it names (or, made by a program, contains).
 
-    `read`: finds the scenario that it extends. settings: values that are set from outside, by path.
+    `read`: finds the scenario that it extends. `settings`: values set from outside, by path. Raises `BadInput`.
     """
     document = parse(text, file)
     if is_another(document, "scenario"):

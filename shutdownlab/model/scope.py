@@ -1,4 +1,4 @@
-"""Whom something is about: subscribers by what tells them apart."""
+"""Scopes: sets of subscribers, selected by their properties."""
 
 from __future__ import annotations
 
@@ -15,36 +15,38 @@ from shutdownlab.model.topology import Access, Vantage
 
 
 class Scope(Narrowing):
-    """Whom something concerns. An empty field means all; the fields that are given must all hold."""
+    """A set of subscribers. An empty field means all; the fields that are given must all hold."""
 
     operators: tuple[str, ...] = ()
     """Only subscribers of these operators."""
     gateways: tuple[str, ...] = ()
-    """Only subscribers of operators that are at these gateways: the national one is called `gateway`."""
+    """Only subscribers of operators at these gateways; the national one is called `gateway`."""
     regions: tuple[str, ...] = ()
     """Only subscribers in these regions."""
     access: tuple[Access, ...] = ()
-    """Only subscribers who are connected so."""
+    """Only subscribers with this kind of connection."""
     subscribers: tuple[str, ...] = ()
     """Only subscribers of these classes: every country's, or the topology's own."""
     groups: tuple[str, ...] = ()
     """Only the groups of these names, whatever their class: the keys below an operator's regions in the topology."""
     prefixes: tuple[Prefix, ...] = ()
-    """Only the groups that have their addresses in one of these: all that they do, over the other IP version too."""
+    """Only the groups with addresses in one of these prefixes; then all of their traffic, over the other IP version
+    too."""
     share: Annotated[float, BeforeValidator(part)] = 1.0
-    """Of each operator's groups, which have as many addresses each, how many: the first ones, rounded up."""
+    """The share of each operator's groups, which have as many addresses each: the first ones, rounded up."""
     not_: Scope | None = Field(alias="not", default=None)
-    """Nobody whom this is about."""
+    """Excludes the subscribers that this scope covers."""
     any_: tuple[Scope, ...] = Field(alias="any", default=())
-    """Only those whom at least one of these is about."""
+    """Only subscribers that at least one of these scopes covers."""
     all_: tuple[Scope, ...] = Field(alias="all", default=())
-    """Only those whom each of these is about."""
+    """Only subscribers that all of these scopes cover."""
 
     def covers(self, vantage: Vantage) -> bool:
         return self._itself_covers(vantage) and self._holds(lambda scope: scope.covers(vantage))
 
     def _holds(self, covered: Callable[[Scope], bool]) -> bool:
-        """Whether what it says by other scopes is so, given whether each of them covers somebody."""
+        """Returns whether its `not`, `any` and `all` hold; `covered`: whether one of those scopes covers the
+        subject."""
         return (
             (self.not_ is None or not covered(self.not_))
             and (not self.any_ or any(map(covered, self.any_)))
@@ -53,7 +55,7 @@ class Scope(Narrowing):
 
     @property
     def parts(self) -> Iterator[tuple[tuple[str | int, ...], Scope]]:
-        """The scopes that it is made of, by where they stand in it."""
+        """Yields the scopes nested in it, with their path."""
         if self.not_ is not None:
             yield ("not",), self.not_
         for key, scopes in (("any", self.any_), ("all", self.all_)):
@@ -74,12 +76,12 @@ class Scope(Narrowing):
 
     @property
     def is_of_operators(self) -> bool:
-        """Whether it says nothing that tells one subscriber of an operator from another."""
+        """Whether it covers operators as a whole, without distinguishing between subscribers of one."""
         own = self.gateways or self.regions or self.access or self.subscribers or self.groups or self.prefixes
         return not own and self.share == 1 and all(part.is_of_operators for _, part in self.parts)
 
     def covers_operator(self, operator: str) -> bool:
-        """Whether an operator as a whole is meant, as it is seen from outside."""
+        """Returns whether it covers an operator as a whole, as seen from outside."""
         itself = self.is_of_operators and (not self.operators or operator in self.operators)
         return itself and self._holds(lambda scope: scope.covers_operator(operator))
 

@@ -1,8 +1,9 @@
 """Values of a scenario that are set from outside (`--set PATH=VALUE`), and the parameters that it declares. Pure.
 
 A path leads from the file's keys to a value: `policies.blackout.throttle`, `timeline.window-1.at`,
-`repeats.night.every.to`. Shorter ones: a name under `parameters`, the name of a policy, fault, probe, phase or the like
-in place of the section that it is in, and `POLICY.start` and `POLICY.stop`, when the phase begins that first does so.
+`repeats.night.every.to`. Shorter forms: a name under `parameters`; the name of a policy, fault, probe, phase or the
+like without its section; and `POLICY.start` and `POLICY.stop`, the beginning of the first phase that starts or stops
+the policy.
 """
 
 from __future__ import annotations
@@ -23,27 +24,27 @@ NAMED: Final = ("policies", "faults", "repeats", "probes", "observations", "tool
 """The sections whose keys are names."""
 _PHASES: Final = "timeline"
 _FIXED: Final = ("format", "extends", "parameters")
-"""What decides how a file is read."""
+"""Keys that decide how a file is read."""
 _ORDERS: Final = ("start", "stop")
 
 Value = str | Whole | Number | bool | tuple[Any, ...] | dict[str, Any] | None
 
 
 class Parameter(Record):
-    """Something of a scenario that is meant to be varied."""
+    """A parameter of a scenario: something that is meant to be varied."""
 
     title: str
     """What it is, in a few words."""
     sets: Annotated[tuple[str, ...], Field(min_length=1)]
-    """The paths of the values that it is put in: `policies.blackout.throttle`, `timeline.window-1.at`."""
+    """The paths of the values that it sets: `policies.blackout.throttle`, `timeline.window-1.at`."""
     default: Value = None
-    """What it is unless another value is set; left out: what stands there."""
+    """Its value unless another is set; left out: the value at its paths in the file."""
     least: str | Whole | Number | None = None
-    """The least that it may be: a number, a duration, a rate or a time."""
+    """Its minimum: a number, a duration, a rate or a time."""
     most: str | Whole | Number | None = None
-    """The most that it may be."""
+    """Its maximum."""
     values: tuple[Value, ...] = ()
-    """What it may be, where that is not a range."""
+    """Its possible values, if they are not a range."""
 
     @model_validator(mode="after")
     def _can_be(self) -> Parameter:
@@ -54,7 +55,7 @@ class Parameter(Record):
         return self
 
     def refuses(self, value: Any) -> str:
-        """What it would have to be instead; nothing where it may be that."""
+        """Returns what the value would have to be instead; "" if it is allowed."""
         value = tuple(value) if isinstance(value, list) else value
         if self.values and value not in self.values:
             return one_of([str(each) for each in self.values])
@@ -66,7 +67,7 @@ class Parameter(Record):
 
 
 def _in_order(one: Any, other: Any) -> bool:
-    """Whether one is not more than the other; not so where they are of different kinds."""
+    """Returns whether `one` is at most `other`; False if they are of different kinds."""
     kinds: tuple[Callable[[Any], Any], ...] = (_number, duration, rate, instant)
     for kind in kinds:
         with suppress(Expected):
@@ -81,7 +82,7 @@ def _number(value: Any) -> float:
 
 
 def value_of(text: str, where: str) -> Any:
-    """A value as it would be written in a file: `[179]`, `512kbit`, `2022-01-05T10:30Z`; raises `BadInput`."""
+    """Parses a value as written in a file: `[179]`, `512kbit`, `2022-01-05T10:30Z`; raises `BadInput`."""
     try:
         return parse(f"value: {text}\n".encode(), where).data["value"]
     except BadInput as error:
@@ -96,9 +97,9 @@ def value_of(text: str, where: str) -> Any:
 
 
 def settle(document: Document, given: Mapping[str, Any]) -> None:
-    """Put what is set from outside, and the defaults of parameters, into a scenario's document.
+    """Applies values set from outside, and the defaults of parameters, to a scenario's document.
 
-    given: values by path. Mistakes are reported to the document: `--set`'s own by its name.
+    `given`: values by path. Mistakes are reported to the document, those of `--set` under its name.
     """
     told = Document(OPTION, {}, {}, problems=document.problems)
     raw = document.data.get("parameters")
@@ -123,7 +124,7 @@ def settle(document: Document, given: Mapping[str, Any]) -> None:
 
 
 def _parameters(raw: Mapping[str, Any]) -> Iterator[tuple[str, Parameter]]:
-    """Those that can be read; the others are left to the model."""
+    """Yields the valid parameters; the others are left to the model."""
     for name, value in raw.items():
         with suppress(ValueError):
             yield name, Parameter.model_validate(value)
@@ -132,7 +133,7 @@ def _parameters(raw: Mapping[str, Any]) -> Iterator[tuple[str, Parameter]]:
 def _place(
     document: Document, path: str, told: Document, at: Path, parameters: Mapping[str, Parameter] | None = None
 ) -> Path | None:
-    """Where a path leads; None where it leads nowhere, which is told."""
+    """Returns the place to which a path leads; None if there is none, which is reported to `told`."""
     data, (first, *rest) = document.data, path.split(".")
     phases = {str(each.get("phase")): index for index, each in enumerate(_phases(data)) if isinstance(each, dict)}
     if first in _FIXED:
@@ -171,7 +172,7 @@ def _place(
 
 
 def _named(data: Mapping[str, Any], section: str) -> Mapping[str, Any]:
-    """What a section names; nothing where it is not there, or no mapping, which the model tells."""
+    """Returns the named items of a section; {} if it is missing, or not a mapping, which the model reports."""
     found = data.get(section)
     return {key: value for key, value in found.items() if isinstance(key, str)} if isinstance(found, dict) else {}
 
@@ -182,7 +183,7 @@ def _phases(data: Mapping[str, Any]) -> list[Any]:
 
 
 def _order(document: Document, policy: str, order: str, path: str, told: Document, at: Path) -> Path | None:
-    """Where it stands when the phase begins that first starts or stops a policy."""
+    """Returns the place of the time of the first phase that starts or stops a policy."""
     for index, phase in enumerate(_phases(document.data)):
         ordered = phase.get(order) if isinstance(phase, dict) else None
         if isinstance(ordered, list) and policy in ordered and "at" in phase:
@@ -192,7 +193,7 @@ def _order(document: Document, policy: str, order: str, path: str, told: Documen
 
 
 def _inside(document: Document, start: Path, rest: list[str], path: str, told: Document, at: Path) -> Path | None:
-    """The rest of a path, from a place that is there: mappings by key, lists by number."""
+    """Follows the rest of a path from an existing place: mappings by key, lists by index."""
     if not rest:
         told.report(at, f"{quoted(path)}, which is all of it", f"{path}.KEY")
         return None

@@ -1,4 +1,4 @@
-"""What a scenario says outsiders' signals should show: a claim about one of them, with its source."""
+"""Expectations of outsiders' signals: each is a claim about one signal, with its source."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_PERCENT = 10_000
 
 
 def _percent(value: Any) -> float:
-    """`"20%"` as 0.2."""
+    """Parses `"20%"` as 0.2."""
     if isinstance(value, float):
         return value
     found = re.fullmatch(r"([0-9]{1,5}(?:\.[0-9]{1,6})?) ?%", written(value))
@@ -42,7 +42,7 @@ def _percent(value: Any) -> float:
 
 
 def percent_text(share: float) -> str:
-    """`"20%"`."""
+    """Returns a text such as `"20%"` for 0.2."""
     return f"{round(100 * share, 6):g}%"
 
 
@@ -64,36 +64,36 @@ KnownSignal = Annotated[SignalName, BeforeValidator(_signal, json_schema_input_t
 
 
 class SignalExpectation(Narrowing):
-    """What outsiders should see: of one `signal`, how high it is or which alert it raises; or which one falls `first`.
+    """What outsiders should see: how high one `signal` is or which alert it raises; or which signal falls `first`.
 
-    `verify` judges it by the model, a run by what it has observed.
+    `verify` judges it by the model, a run by its observations.
     """
 
     signal: KnownSignal | None = None
-    """The signal that it is about."""
+    """The signal."""
     first: KnownSignal | None = None
-    """The signal that raises an alert before all others do, and earlier than the phase `before` begins."""
+    """The signal that raises an alert before all others do, and before the phase `before` begins."""
     before: str = ""
-    """With `first`: the phase."""
+    """The phase before which `first` must raise its alert."""
     below: Percent | None = None
     """The signal is lower than this in each of the phases; 100% is a quiet day."""
     above: Percent | None = None
     """The signal is higher than this in each of the phases."""
     alert: Literal["none", "warning", "critical"] | None = None
-    """`none`: its detector raises no alert that touches one of the phases. `warning`, `critical`: one of at least that
-    level is there in each of the phases; where `during` is left out, at some time."""
+    """`none`: its detector raises no alert that overlaps any of the phases. `warning`, `critical`: an alert of at least
+    that level overlaps each of the phases; if `during` is left out, there is one at any time."""
     during: tuple[str, ...] = ()
     """The phases; left out: all."""
     operator: str = ""
-    """Of this operator alone; left out: of the country."""
+    """Only this operator's signal; left out: the country's."""
     region: str = ""
-    """Of this region alone."""
+    """Only this region's signal."""
     family: Literal["ipv4", "ipv6"] | None = None
-    """Of one address family; left out: of both together, or of IPv4 where the signal has the two apart."""
+    """Only this address family; left out: both together, or IPv4 if the signal has the two apart."""
     source: str
-    """Who says so."""
+    """The source of the claim."""
     given: dict[str, str] = {}
-    """Counts only where the user has chosen so: options by account (see `accounts`)."""
+    """Makes it count only under these choices of the user: options by account (see `accounts`)."""
 
     @model_validator(mode="after")
     def _one_claim(self) -> SignalExpectation:
@@ -125,14 +125,14 @@ class SignalExpectation(Narrowing):
 
     @property
     def phases(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """The phases that it names, each with where."""
+        """Yields the phases that it names, each with its path."""
         if self.before:
             yield ("before",), self.before
         yield from ((("during", place), name) for place, name in enumerate(self.during))
 
     @property
     def text(self) -> str:
-        """What it says, in a few words."""
+        """The claim, in a few words."""
         of = f" of {self.operator or self.region}" if self.operator or self.region else ""
         family = f" ({self.family})" if self.family else ""
         if self.first is not None:

@@ -1,4 +1,4 @@
-"""Operators that obey one after another: a phase that becomes several, one for each who obeys. Pure."""
+"""Operators that obey one after another: a phase that is split into several, one for each turn. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MINUTES_APART = 300.0
 
 
 def _together(value: Any) -> Any:
-    """Each place of the order as a list of those who obey together."""
+    """Returns each place of the order as a list of operators that obey together."""
     return [[item] if isinstance(item, str) else item for item in value] if isinstance(value, list | tuple) else value
 
 
@@ -31,19 +31,19 @@ _Order = Annotated[
 class Stagger(Record):
     """The order in which operators carry out what a phase starts and stops.
 
-    The phase becomes one phase for each place of the order: `dark`, `dark-2`, `dark-3`. Who has not obeyed yet does
-    what was ordered before, and what was expected then is expected of its subscribers. Operators that are not named
-    obey with the first.
+    The phase becomes one phase for each place of the order: `dark`, `dark-2`, `dark-3`. Until its turn an operator
+    follows the orders of the phase before, and that phase's expectations hold for its subscribers. Operators that are
+    not named obey with the first.
     """
 
     order: _Order
-    """Operators, one after another; a list within it: those who obey together."""
+    """Operators, one after another; a list within it: operators that obey together."""
     apart: Seconds = _MINUTES_APART
-    """How long after one the next one obeys, at least; left out: five minutes."""
+    """The minimum interval between turns; left out: five minutes."""
     jitter: Seconds = 0.0
-    """How much longer it may take, at most, each time: drawn by `seed`, in whole seconds."""
+    """The maximum that is added to each interval: drawn by `seed`, in whole seconds."""
     seed: Whole = 0
-    """Another one draws other times, the same for all who load the scenario."""
+    """Another seed draws other times; the same seed always draws the same."""
 
     @model_validator(mode="after")
     def _one_after_another(self) -> Stagger:
@@ -56,7 +56,7 @@ class Stagger(Record):
         return self
 
     def times(self, first: datetime) -> list[datetime]:
-        """When each place of the order obeys, the first one `first`."""
+        """Returns when each place of the order obeys; `first`: when the first one does."""
         drawn = random.Random(self.seed)
         found = [first]
         for _ in self.order[1:]:
@@ -64,10 +64,10 @@ class Stagger(Record):
         return found
 
     def names(self, phase: str) -> list[str]:
-        """What the phases are called."""
+        """Returns the names of the phases."""
         return [phase, *(f"{phase}-{number}" for number in range(2, len(self.order) + 1))]
 
     def waiting(self) -> Iterator[Sequence[str]]:
-        """Of each of the phases, the operators that have not obeyed yet."""
+        """Yields, for each of the phases, the operators that have not obeyed yet."""
         for number in range(1, len(self.order) + 1):
             yield [name for place in self.order[number:] for name in place]

@@ -1,4 +1,4 @@
-"""How subscribers are connected, and what every country calls them. Pure."""
+"""Kinds of connection, and the classes of subscribers that every country has. Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from enum import StrEnum
 
 
 class Access(StrEnum):
-    """How subscribers are connected; each is a link class."""
+    """A kind of connection; each is a link class."""
 
     FIXED = "fixed"
     MOBILE = "mobile"
     SATELLITE = "satellite"
-    """By a gateway of its operator's own, abroad, so that no order of the country's reaches it."""
+    """Through its operator's own gateway, abroad, so that no order of the country reaches it."""
     ROAMING = "roaming"
-    """By a network abroad whose guests they are here: all that they send goes to it through a tunnel."""
+    """As a guest, with a network abroad as home: all traffic goes home through a tunnel."""
 
 
 class SubscriberClass(StrEnum):
-    """Whom a shutdown treats alike: the classes that every country has."""
+    """A class of subscribers that a shutdown treats alike: the classes that every country has."""
 
     ORDINARY = "ordinary"
     GOVERNMENT = "government"

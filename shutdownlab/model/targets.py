@@ -1,4 +1,4 @@
-"""What a policy is about and what it leaves alone: subscribers by scope, traffic by what tells it apart."""
+"""The targets and exceptions of a policy: subscribers by scope, traffic by what distinguishes it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _OF_SCOPES = ("operators", "gateways", "regions", "access", "subscribers", "grou
 
 
 LISTS: Final = {"site_file": "sites", "address_file": "addresses"}
-"""The keys of targets that name files, each with the key that has what they hold."""
+"""The keys of targets that name files, each with the key to which their contents belong."""
 
 
 class _Listed(Record):
-    """What may name files of sites and addresses. What they hold is among these before they are checked."""
+    """A record that may name files of sites and addresses; their contents are merged in before validation."""
 
     @model_validator(mode="after")
     def _is_resolved(self) -> Self:
@@ -37,15 +37,15 @@ class _Listed(Record):
 
 
 class Targets(_Listed):
-    """What a policy is about: all that any of these keys names."""
+    """The targets of a policy: everything that any of these keys names."""
 
     everything: bool = False
-    """All traffic of the Internet. `block: everything` is short for it."""
+    """All Internet traffic. `block: everything` is short for it."""
     apps: tuple[str, ...] = ()
-    """Apps of the catalogue (`shutdownlab apps`) or of `apps` files. By DPI: their names, their own protocols, and
-    those addresses that no other app shares. By address: all their prefixes."""
+    """Apps of the catalogue (`shutdownlab apps`) or of `apps` files. By DPI: their names, their own protocols, and the
+    addresses that no other app shares. By address: all their prefixes."""
     sites: Domains = ()
-    """Domain names, each with everything below it. By address: the addresses that the topology's servers have for
+    """Domain names, each with all of its subdomains. By address: the addresses that the topology's servers have for
     them."""
     site_file: Names = ()
     """Files of domain names, relative to this one, one a line; added to `sites`."""
@@ -56,7 +56,7 @@ class Targets(_Listed):
     ports: tuple[Port, ...] = ()
     """Ports at the far end."""
     protocols: tuple[AnyProtocol, ...] = ()
-    """IP's own (tcp, udp, icmp, icmp6, gre, esp), quic (as udp/443, where no DPI box is asked), or any that DPI boxes
+    """IP's own (tcp, udp, icmp, icmp6, gre, esp), quic (as udp/443, if no DPI box is involved), or any that DPI boxes
     recognise (openvpn, wireguard, tor …; see rules)."""
     voice: bool = False
     """Telephone calls: the operators' telephone service, not the Internet."""
@@ -65,29 +65,29 @@ class Targets(_Listed):
 
     @property
     def recognised(self) -> tuple[str, ...]:
-        """The protocols that a DPI box tells apart by what they look like."""
+        """The protocols that a DPI box recognises by their payload."""
         return tuple(name for name in self.protocols if name not in PROTOCOL_NUMBERS)
 
     @property
     def without_connections(self) -> str:
-        """What of it has no connections; empty where all has."""
+        """The targets without connections, as text; "" if all have some."""
         told = [name for name in self.protocols if name in PROTOCOL_NUMBERS and name not in ("tcp", "udp")]
         told += [name for name in ("voice", "sms") if getattr(self, name)]
         return ", ".join(told)
 
     @property
     def for_boxes(self) -> Targets:
-        """What DPI boxes tell apart: apps and sites by their names, protocols by their looks."""
+        """The targets that DPI boxes recognise: apps and sites by their names, protocols by their payload."""
         return NOTHING.model_copy(update={"apps": self.apps, "sites": self.sites, "protocols": self.recognised})
 
     @property
     def tell_by_boxes(self) -> bool:
-        """Whether there is anything of that."""
+        """Whether there are any of those."""
         return bool(self.apps or self.sites or self.recognised)
 
     @property
     def for_switches(self) -> Targets:
-        """The rest, which headers tell apart."""
+        """The other targets, which headers suffice to recognise."""
         plain = tuple(name for name in self.protocols if name not in self.recognised)
         return self.model_copy(update={"apps": (), "sites": (), "protocols": plain})
 
@@ -96,21 +96,21 @@ NOTHING: Final = Targets()
 
 
 class Exceptions(_Listed):
-    """Who and what a policy leaves alone: subscribers by scope, and traffic by target."""
+    """The exceptions of a policy: subscribers by scope, and traffic by target."""
 
     operators: tuple[str, ...] = ()
     """All subscribers of these operators are left alone."""
     regions: tuple[str, ...] = ()
     """All subscribers in these regions are left alone."""
     access: tuple[Access, ...] = ()
-    """All subscribers who are connected so are left alone."""
+    """All subscribers with this kind of connection are left alone."""
     subscribers: tuple[str, ...] = ()
     """All subscribers of these classes are left alone."""
     apps: tuple[str, ...] = ()
-    """Traffic with these apps passes: as a DPI box tells them apart, where one blocks; else by the addresses that they
-    have."""
+    """Traffic with these apps passes: as a DPI box recognises them, if one enforces the policy; else by their
+    addresses."""
     sites: Domains = ()
-    """Traffic with these domain names and what is below them passes, told apart likewise."""
+    """Traffic with these domain names and their subdomains passes, recognised likewise."""
     site_file: Names = ()
     """Files of domain names, relative to this one, one a line; added to `sites`."""
     addresses: tuple[Prefix, ...] = ()
@@ -123,7 +123,7 @@ class Exceptions(_Listed):
     """Traffic of these protocols passes: IP's own, or quic (as udp/443)."""
 
     def spares(self, vantage: Vantage) -> bool:
-        """Whether a vantage point is left alone altogether: any one field that names it is enough."""
+        """Returns whether a vantage point is left alone altogether: one field that names it is enough."""
         return (
             vantage.id.operator in self.operators
             or vantage.id.region in self.regions
@@ -136,20 +136,20 @@ _TRAFFIC = ("inside", "addresses", "apps", "sites", "ports", "protocols")
 
 
 class Allowance(_Listed, Narrowing):
-    """What is let through: what all of its keys say at once. Of what one key lists, any will do."""
+    """Traffic that is let through: it must match every key that is given, and any one item of a key's list."""
 
     who: Scope = Scope()
-    """For which of those whom the policy is about; left out: for all."""
+    """The subscribers concerned, among those of the policy; left out: all."""
     inside: tuple[Prefix, ...] = ()
-    """Only from and to these addresses of theirs: single ones, where not whole networks are allowed."""
+    """Only from and to these addresses of the subscribers: single ones, if not whole networks are allowed."""
     addresses: tuple[Prefix, ...] = ()
     """Only with these prefixes at the far end."""
     address_file: Names = ()
     """Files of addresses and prefixes, relative to this one, one a line; added to `addresses`."""
     apps: tuple[str, ...] = ()
-    """Only these apps: as a DPI box tells them apart, where one blocks; else by the addresses that they have."""
+    """Only these apps: as a DPI box recognises them, if one enforces the policy; else by their addresses."""
     sites: Domains = ()
-    """Only these domain names and what is below them, told apart likewise."""
+    """Only these domain names and their subdomains, recognised likewise."""
     site_file: Names = ()
     """Files of domain names, relative to this one, one a line; added to `sites`."""
     ports: tuple[Port, ...] = ()
@@ -166,7 +166,7 @@ class Allowance(_Listed, Narrowing):
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is about all traffic of those whom it is about."""
+        """Whether it lets through all traffic of its subscribers."""
         return not any(getattr(self, key) for key in _TRAFFIC)
 
     def __str__(self) -> str:

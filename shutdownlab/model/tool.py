@@ -1,8 +1,8 @@
-"""A circumvention tool as a probe: a client at the subscriber, a server somewhere else, a page fetched through both.
+"""Circumvention tools as probes: a client at the subscriber, a server elsewhere, and a page fetched through both.
 
 A kind of tool is a subclass of `Tool`, registered like every kind of probe; its server is registered under the same
 name, as a kind of service (`ports: [shadowsocks/8388]` of an app). Those that ship are in `shutdownlab.tools`, a module
-each. A tool that names no `host` is one of a scenario's `tools:`, or of `shutdownlab matrix`, which gives it a server.
+each. A tool without a `host` is one of a scenario's `tools:`, or of `shutdownlab matrix`, which gives it a server.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from shutdownlab.model.topology import Topology
 
 @dataclass(frozen=True, slots=True)
 class ToolUse:
-    """One use of a tool. `host`, `port` and `transport` are its server's, `url` the page that is fetched, of `site` (an
+    """One use of a tool. `host`, `port` and `transport` are its server's; `url` is the page to fetch, from `site` (an
     address).
 
-    `user`: whose keys it uses, of those that the server knows. `timeout`: seconds until the page must begin to come,
-    `works`: seconds that its client works, before it but waits.
-    `throttled_below`: kbit/s. `by_chance`: see `Tool.by_chance`.
+    `user`: whose keys it uses, among those that the server knows. `timeout`: seconds until the page must begin to
+    arrive. `works`: seconds for which its client computes before it only waits. `throttled_below`: kbit/s. `by_chance`:
+    see `Tool.by_chance`.
     """
 
     tool: str
@@ -49,7 +49,7 @@ class ToolUse:
 
 @dataclass(frozen=True, slots=True)
 class StrategyUse:
-    """The use of a tool that changes packets by a strategy."""
+    """The use of a tool that modifies packets by a strategy."""
 
     use: ToolUse
     strategy: str
@@ -57,7 +57,7 @@ class StrategyUse:
 
 _LONGEST_S = 300.0
 _TURN_S = 60.0
-"""What a client may wait for its turn."""
+"""The longest time that a client may wait for its turn, in seconds."""
 
 
 def _patience(value: float) -> float:
@@ -67,49 +67,51 @@ def _patience(value: float) -> float:
 
 
 class Tool(Probe):
-    """A circumvention tool, used as a subscriber would: started anew, connected, and a page fetched through it."""
+    """A circumvention tool, used as a subscriber would: started, connected, and a page fetched through it."""
 
     host: Host | None = None
-    """Its server: a host name of the topology. Under `tools:` it may be left out: `matrix` puts one abroad."""
+    """Its server: a host name of the topology. Under `tools:` it may be left out: `matrix` then puts a server
+    abroad."""
     port: SinglePort | None = None
     """The port that the server listens on; left out: the usual one."""
     url: Url | None = None
-    """What is fetched through it, of a site on the server's own node. Under `tools:` it may be left out."""
+    """The page to fetch through it, from a site on the server's own node. Under `tools:` it may be left out."""
     timeout: Annotated[Seconds, AfterValidator(_patience)] | None = None
-    """Until the page must begin to come; left out: what the tool usually needs, many times over. Further tries have
+    """The time until the page must begin to arrive; left out: many times what the tool usually needs. Retries have
     more."""
 
     title: ClassVar[str] = ""
-    """What people call it."""
+    """Its name."""
     usual_port: ClassVar[str] = ""
-    """Where its server listens if nothing else is said, with the transport: `tcp/8388`."""
+    """The port on which its server listens by default, with the transport: `tcp/8388`."""
     aids: ClassVar[tuple[str, ...]] = ()
-    """Services that its server's host must offer besides, as app catalogues write them."""
+    """Other services that its server's host must offer, as app catalogues write them."""
     needs: ClassVar[Mapping[str, str]] = {}
-    """The programs of client and server, and the Debian package that has each."""
+    """The programs that client and server need, and the Debian package of each."""
     modules: ClassVar[tuple[str, ...]] = ()
-    """Packages of Python's that it needs beside those of shutdownlab itself."""
+    """Python packages that it needs beside those of shutdownlab itself."""
     serves_page: ClassVar[bool] = False
-    """Whether what is fetched is a site at `host` itself."""
+    """Whether it fetches a site at `host` itself."""
     patience: ClassVar[float] = 6.0
     """Seconds that suffice to connect on a slow line and a busy machine."""
     works: ClassVar[float] = 0.4
-    """Seconds that its client works at first, before it but waits for the network: few clients do so at once."""
+    """Seconds for which its client computes at first, before it only waits for the network: few clients do so at
+    once."""
     by_chance: ClassVar[bool] = False
     """Whether a firewall that blocks it lets some of its connections through by chance, as the Great Firewall's rule
-    does with what looks like noise (a shadowsocks packet of 73 octets is exempt in 1 to 2 of 100 cases; Wu et al.,
-    USENIX Security 2023): a page that came once is then no proof that the tool works, one that came twice is."""
+    against random-looking traffic does (a shadowsocks packet of 73 octets is exempt in 1 to 2 of 100 cases; Wu et al.,
+    USENIX Security 2023): a page that arrived once is then no proof that the tool works; one that arrived twice is."""
     shares = 6
     ooni_test = "x_tool"
 
     @property
     def listens(self) -> SinglePort:
-        """Where its server listens."""
+        """The port on which its server listens."""
         return self.port or ports(self.usual_port)
 
     @property
     def services(self) -> tuple[str, ...]:
-        """What its server's host must offer, as app catalogues write it."""
+        """The services that its server's host must offer, as app catalogues write them."""
         return (f"{self.test}/{self.listens.first}", *self.aids)
 
     @property
@@ -127,11 +129,11 @@ class Tool(Probe):
 
     @property
     def budget(self) -> float:
-        """Seconds until the page must begin to come, once it is the client's turn to start."""
+        """Seconds until the page must begin to arrive, from the client's turn to start on."""
         return self.timeout or self.patience
 
     def mistakes(self, topology: Topology, apps: Mapping[str, App]) -> Iterator[Mistake]:
-        """Among `probes:` it must say where its server is, and what to fetch."""
+        """Yields a mistake if it is among `probes:` without a server or a page to fetch."""
         for key, given in (("host", self.host), ("url", self.url)):
             if given is None:
                 hint = "or put it under `tools:`, which `shutdownlab matrix` measures: there it gets a server"
@@ -142,7 +144,7 @@ class Tool(Probe):
         return self._use(at, f"{at.vantage.id}/{at.family}")
 
     def control(self, at: Surroundings) -> ServerControl:
-        """The same tool, from the server's own node."""
+        """Returns the same tool, used from the server's own node."""
         return ServerControl(self.runs, self._use(at, f"control/{at.family}"))
 
     def _use(self, at: Surroundings, user: str) -> ToolUse:
@@ -169,7 +171,8 @@ class Tool(Probe):
 
 
 def users(vantages: tuple[object, ...]) -> Iterator[str]:
-    """Whose keys a server must know: every vantage point's (by its id) and the control's, in each address family."""
+    """Yields the users whose keys a server must know: every vantage point (by its id) and the control, in each address
+    family."""
     for who in (*map(str, vantages), "control"):
         for family in ("ipv4", "ipv6"):
             yield f"{who}/{family}"

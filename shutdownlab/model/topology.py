@@ -27,8 +27,8 @@ from shutdownlab.model.subscribers import SubscriberClass as SubscriberClass
 _OF_EVERY_COUNTRY = {each.value: each for each in SubscriberClass}
 
 MOST_OPERATORS, MOST_TRANSITS, MOST_GROUPS = 1_000, 64, 20_000
-"""Fewer than the laboratory's own links have addresses for (`address_plan`); what a machine can run is counted by
-`country.limits`."""
+"""Limits below what the laboratory's own links have addresses for (`address_plan`); `country.limits` estimates what a
+machine can run."""
 
 
 def _outlines(value: object) -> object:
@@ -51,21 +51,21 @@ class Region(Record):
     """A part of the country, in which operators have subscribers."""
 
     title: str
-    """What people call it; it stands in tables and drawings."""
+    """Its name, shown in tables and drawings."""
     weight: Annotated[Number, Field(gt=0, le=1)]
     """Its share of the country's subscribers, more than 0, at most 1. The shares of all regions need not add up to 1:
-    what counts is how they compare."""
+    only their ratios count."""
     outlines: Annotated[
         tuple[str, ...] | Literal["rest"],
         BeforeValidator(_outlines, json_schema_input_type=tuple[str, ...] | Literal["rest"]),
     ] = ()
-    """What of the country's map it is: keys of outlines that ship, such as KZ.AC, or `rest`, all that no other region
+    """Its part of the country's map: keys of outlines that ship, such as KZ.AC, or `rest`, all that no other region
     has. A country where no region has any is drawn as tiles."""
     place: Annotated[tuple[_Latitude, _Longitude], BeforeValidator(_degrees)] | None = None
-    """Where it lies, latitude and longitude in degrees: a town whose outline is not one of its own is marked there on
-    the map. In a country that is drawn as tiles, they stand as the places lie, north up; those without one below."""
+    """Its position, latitude and longitude in degrees: a town without an outline of its own is marked there on the map.
+    In a country that is drawn as tiles, the tiles are arranged by position, north up; those without one are below."""
     source: str = ""
-    """Where these facts come from; codes such as RIS are explained under `sources`."""
+    """The source of these facts; codes such as RIS are explained under `sources`."""
 
 
 def _listens(value: object) -> Ports:
@@ -85,25 +85,26 @@ def _app_or_program(value: object) -> object:
 
 
 class ServerProgram(Record):
-    """A server program of the user's own, on the node of the network that serves it, with an address of that network.
+    """A server program of the user's own. It runs on the node of the network that serves it, with an address of that
+    network.
 
-    It runs in a directory of its own and must stay in the foreground. Only `--trust` starts it.
+    It runs in a directory of its own and must stay in the foreground. It starts only with `--trust`.
     """
 
     command: Annotated[tuple[str, ...], Field(min_length=1)]
-    """The program and its arguments. Those that begin with ./ or ../ are files beside this one; {address} and
-    {address6} stand for its addresses, {certificate} and {key} for PEM files by the laboratory's authority, for its
-    `names`."""
+    """The program and its arguments. Arguments that begin with ./ or ../ are files beside this one; {address} and
+    {address6} are replaced by its addresses, {certificate} and {key} by PEM files for its `names`, signed by the
+    laboratory's authority."""
     ports: Annotated[tuple[_Listening, ...], Field(min_length=1)]
-    """What it listens on, each with its transport; it is up once it listens on all of them."""
+    """The ports that it listens on, each with its transport; it is up once it listens on all of them."""
     names: tuple[HostName, ...] = ()
-    """Host names that lead to it."""
+    """Host names that resolve to it."""
     title: str = ""
-    """What messages and drawings call it; left out: the program's name."""
+    """Its name in messages and drawings; left out: the program's name."""
 
     @property
     def name(self) -> str:
-        """What to call it: its title, or the program's name."""
+        """Its title, or else the program's name."""
         return self.title or PurePath(self.command[0]).name
 
 
@@ -111,59 +112,60 @@ Served = Annotated[str | ServerProgram, BeforeValidator(_app_or_program)]
 
 
 class OwnClass(Record):
-    """Subscribers whom this country's shutdowns treat alike: by contract, by calling, by favour."""
+    """A class of subscribers that this country's shutdowns treat alike: by contract, profession or favour."""
 
     title: str
-    """What people call them; it stands in drawings and in the report."""
+    """Its name, shown in drawings and in the report."""
     is_: SubscriberClass = Field(alias="is", default=SubscriberClass.ORDINARY)
-    """Which of the classes of every country they are of, too: what is said of that one is said of them. Those who are
-    `ordinary` count in tables."""
+    """The class of every country that it also belongs to: whatever applies to that class applies to it. `ordinary` ones
+    count in tables."""
     share: Annotated[Number, Field(gt=0, le=1)] | None = None
-    """How many of an operator's ordinary subscribers in a region they are, where it has a group of them there that
-    gives no `share` of its own. Where they are alone, they are all."""
+    """Its share of an operator's ordinary subscribers in a region, if the operator has a group of it there that gives
+    no `share` of its own. If there are no others, it is all of them."""
     source: str = ""
-    """Where these facts come from."""
+    """The source of these facts."""
 
 
 class Subscribers(Record):
     """A group of subscribers of one operator in one region: one vantage point, one /24 and one /64."""
 
     class_: Name = Field(alias="class", default=SubscriberClass.ORDINARY.value)
-    """What kind of subscribers they are: `ordinary`, `government`, `datacentre`, or one of the topology's own
-    `classes`; policies tell them apart by it. Only ordinary ones count in tables."""
+    """Their class: `ordinary`, `government`, `datacentre`, or one of the topology's own `classes`; policies select by
+    it. Only ordinary ones count in tables."""
     access: Access
-    """How they are connected: the link class, and what policies tell apart by `access`. Those of an operator are all on
-    `satellite` lines, or none is: its gateway is abroad then, at its one foreign transit, and orders pass it by, but
-    for `degrade` with `where: {access: [satellite]}`, which is jamming. Those on `roaming` lines are guests with SIM
+    """Their kind of connection: the link class, and what policies select by `access`. An operator's groups are all on
+    `satellite` lines, or none is: its gateway is then abroad, at its one foreign transit, and orders do not reach it,
+    except `degrade` with `where: {access: [satellite]}`, which is jamming. Those on `roaming` lines are guests with SIM
     cards of a `home` abroad: home-routed roaming (3GPP TS 23.401, 4.2.2)."""
     home: Name | None = None
-    """Of `roaming` lines: the foreign transit whose customers they are. The operator hands all that they send to it in
-    a GTP-U tunnel (3GPP TS 29.281, udp/2152), through the gateway; there they have their addresses, and the resolver
-    that they ask. They count in no table: they are not of the country's subscribers."""
+    """For `roaming` lines: the foreign transit whose customers they are. The operator forwards all their traffic to it
+    in a GTP-U tunnel (3GPP TS 29.281, udp/2152), through the gateway; their addresses and resolver are there. They
+    count in no table, since they are not the country's subscribers."""
     share: Annotated[Number, Field(gt=0, le=1)] | None = None
-    """How many of its operator's ordinary subscribers in the region they are; left out: what their class says, else
-    groups without one share what is left alike."""
+    """Their share of the operator's ordinary subscribers in the region; left out: their class's share, else an equal
+    part of what the other groups leave."""
     serves: tuple[Served, ...] = ()
-    """What is hosted there: apps of the catalogue (`shutdownlab apps`) or of `apps` files, and server programs of your
+    """What they host: apps of the catalogue (`shutdownlab apps`) or of `apps` files, and server programs of your
     own."""
     anycast: tuple[str, ...] = ()
-    """Apps that a foreign transit serves, and of whose servers there are some here, too, at the same addresses (RFC
-    4786): a public resolver's, a CDN's. Their operator announces these to its customers and the exchange's members, as
-    local nodes are announced, and BGP says who reaches which. `withdraw` takes that back."""
+    """Apps that a foreign transit serves and that also have servers here, at the same addresses (RFC 4786): those of a
+    public resolver or a CDN. Their operator announces the addresses to its customers and the exchange's members, as
+    local nodes are announced, and BGP decides who reaches which server. `withdraw` takes that back."""
 
 
 NO_CLASSES: Mapping[str, OwnClass] = MappingProxyType({})
 
 
 def kind_of(class_: str, own: Mapping[str, OwnClass]) -> SubscriberClass:
-    """Which of the classes of every country a class is, or is of; raises `KeyError` where there is none so called."""
+    """Returns the class of every country that a class is, or belongs to; raises `KeyError` for an unknown class."""
     return own[class_].is_ if class_ in own else _OF_EVERY_COUNTRY[class_]
 
 
 def given_shares(
     groups: Mapping[str, Subscribers], own: Mapping[str, OwnClass] = NO_CLASSES
 ) -> dict[str, float | None]:
-    """The ordinary groups of an operator's region, with the share that each, or its class, says it has."""
+    """Returns the ordinary groups of an operator's region, with the share that each, or its class, declares (None:
+    neither)."""
     ordinary = {n: g for n, g in groups.items() if kind_of(g.class_, own) is SubscriberClass.ORDINARY}
     shares = {n: g.share for n, g in ordinary.items() if g.home is None}
     silent = [n for n, share in shares.items() if share is None and groups[n].class_ in own]
@@ -175,10 +177,10 @@ def given_shares(
 
 
 def shares_of(groups: Mapping[str, Subscribers], own: Mapping[str, OwnClass] = NO_CLASSES) -> dict[str, float]:
-    """The ordinary groups of an operator's region, with the share of its subscribers that each is. Where every one of
-    them says how many it is, they are all that there are.
+    """Returns the ordinary groups of an operator's region, with each one's share of its subscribers there. If every
+    group has a share, the shares are scaled to add up to 1.
 
-    own: the country's own classes.
+    `own`: the country's own classes.
     """
     given = given_shares(groups, own)
     total = sum(share for share in given.values() if share is not None)
@@ -192,42 +194,42 @@ class Operator(Record):
     """A network operator: an autonomous system with a border router, a DPI box and a controller of its own."""
 
     title: str
-    """The company's name; what stands in brackets is left out where there is little room."""
+    """The company's name; the part in brackets is left out where there is little room."""
     asn: Asn
     """The number of its autonomous system."""
     prefixes: tuple[Prefix, ...]
-    """The addresses that it announces: IPv4 ones with room for a /24 for each group of subscribers and one more, IPv6
-    ones with room for as many /64. No two networks' prefixes may overlap."""
+    """The addresses that it announces: IPv4 prefixes with room for a /24 for each group of subscribers and one more,
+    IPv6 prefixes with room for as many /64. No two networks' prefixes may overlap."""
     subscribers: Annotated[Number, Field(gt=0, le=10_000)]
-    """How many subscribers it has, in millions: their weight in tables."""
+    """Its number of subscribers, in millions: their weight in tables."""
     transit: tuple[str, ...]
-    """The networks that it buys transit from: foreign transits, or other operators of the country, through which its
-    traffic abroad then goes."""
+    """The networks that it buys transit from: foreign transits, or other operators of the country, which then carry its
+    traffic abroad."""
     gateway: Name = GATEWAY
-    """At which gateway its cable abroad ends: the national one, or one of `gateways`. The networks that it buys transit
-    from are there too. A satellite's operator has none."""
+    """The gateway of its cable abroad: the national one, or one of `gateways`. The networks that it buys transit from
+    are at the same one. An operator by satellite has none."""
     exchange: bool = True
-    """Whether it peers at the domestic exchange; without, its traffic to other operators goes through its transit."""
+    """Whether it peers at the domestic exchange; if not, its traffic to other operators goes through its transit."""
     cgnat: tuple[Access, ...] = ()
     """The kinds of lines whose subscribers have no IPv4 address of their own: the border router translates (a
-    carrier-grade NAT, RFC 6888). Beyond it each group of them is one address, `.3` of its /24, and nobody reaches them
-    unasked. IPv6 is as it is; controls and outsiders' active probing go past it."""
+    carrier-grade NAT, RFC 6888). Beyond it each group shares one address, `.3` of its /24, and cannot be reached
+    unsolicited. IPv6 is unchanged; controls and outsiders' active probing bypass it."""
     nat64: tuple[Access, ...] = ()
-    """The kinds of lines that carry IPv6 alone. What subscribers send to IPv4 addresses their own translator sends as
-    IPv6 packets (464XLAT, RFC 6877), to addresses that stand for those (RFC 6052); the border router has IPv4 packets
-    of them again (NAT64), which beyond it come from one address a group, as with `cgnat`. The operator's resolver gives
-    such addresses to names that have no IPv6 one (DNS64, RFC 6147). Needs the program tayga."""
+    """The kinds of lines that carry only IPv6. The subscribers' own translator turns packets to IPv4 addresses into
+    IPv6 ones (464XLAT, RFC 6877), to addresses that represent those (RFC 6052); the border router turns them back into
+    IPv4 packets (NAT64), which beyond it come from one address a group, as with `cgnat`. The operator's resolver gives
+    such addresses to names without IPv6 ones (DNS64, RFC 6147). Needs the program tayga."""
     obeys_after: Seconds = 0.0
-    """How long it takes to carry out an order, in the scenario's time. A scenario's `delays` say otherwise."""
+    """How long it takes to carry out an order, in the scenario's time. A scenario's `delays` override it."""
     regions: dict[Name, dict[Name, Subscribers]]
-    """Where it has subscribers: by region, its groups of them by name. `ordinary`, `government` and `datacentre` are
-    the customary names of groups."""
+    """Its groups of subscribers, by region and then by name. `ordinary`, `government` and `datacentre` are the
+    customary names of groups."""
     source: str = ""
-    """Where these facts come from."""
+    """The source of these facts."""
 
 
 def is_by_satellite(operator: Operator) -> bool:
-    """Whether an operator's gateway is its own, abroad."""
+    """Returns whether an operator has a gateway of its own, abroad."""
     groups = (group for groups in operator.regions.values() for group in groups.values())
     return any(group.access is Access.SATELLITE for group in groups)
 
@@ -240,38 +242,38 @@ class Transit(Record):
     asn: Asn
     """The number of its autonomous system."""
     prefixes: tuple[Prefix, ...]
-    """Addresses that it announces beside those of the apps it serves; services that have no addresses of their own get
+    """The addresses that it announces beside those of the apps it serves; services without addresses of their own get
     some of these."""
     gateway: Name = GATEWAY
-    """At which gateway its cable into the country ends: the national one, or one of `gateways`."""
+    """The gateway of its cable into the country: the national one, or one of `gateways`."""
     serves: tuple[Served, ...]
-    """What is reached abroad through it: apps of the catalogue or of `apps` files, and server programs of your own."""
+    """What it serves abroad: apps of the catalogue or of `apps` files, and server programs of your own."""
     source: str = ""
-    """Where these facts come from."""
+    """The source of these facts."""
 
 
 class Gateway(Record):
-    """A switch where international links enter the country, and who commands it."""
+    """A switch through which international links enter the country, and its commander."""
 
     title: str
-    """Who commands it, or what it is called."""
+    """Its name, or its commander's."""
     source: str = ""
-    """Where these facts come from."""
+    """The source of these facts."""
 
 
 class Exchange(Record):
     """The domestic exchange: a peering LAN with a route server."""
 
     title: str
-    """What it is called."""
+    """Its name."""
     asn: Asn
     """The number of its route server's autonomous system."""
     source: str = ""
-    """Where these facts come from."""
+    """The source of these facts."""
 
 
 class VantageId(NamedTuple):
-    """Where a measurement is made: `kcell/almaty/ordinary`."""
+    """The identity of a vantage point: `kcell/almaty/ordinary`."""
 
     operator: str
     region: str
@@ -282,59 +284,63 @@ class VantageId(NamedTuple):
 
 
 class Bearer(NamedTuple):
-    """A tunnel between an operator and the home of one who roams (3GPP TS 29.281): both ways the same number."""
+    """A tunnel between an operator and a roaming subscriber's home (3GPP TS 29.281), with the same number in both
+    directions."""
 
     teid: int
-    """The tunnel's number, on the wire."""
+    """The tunnel endpoint identifier, as sent in GTP-U headers."""
     outer: IPv4Address
-    """Where the tunnel begins: the operator's."""
+    """The operator's end of the tunnel."""
     end: IPv4Address
-    """Where it ends: the home's."""
+    """The home's end of the tunnel."""
     inner: tuple[Address, ...]
-    """The addresses that the subscriber has of his home, one of each IP version."""
+    """The subscriber's addresses in the home network, one of each IP version."""
 
 
 class Vantage(Record):
-    """A subscriber group with what selects it."""
+    """A subscriber group, with the properties by which scopes select it."""
 
     id: VantageId
     access: Access
     class_: str
-    """What kind of subscribers they are: one of every country's classes, or one of its own."""
+    """Their class: one of every country's, or one of the topology's own."""
     kind: SubscriberClass
-    """Which of every country's classes that is, or is of."""
+    """The class of every country that `class_` is, or belongs to."""
     weight: float
     subnets: tuple[Prefix, ...] = ()
     """Its /24 and its /64."""
     shared: IPv4Address | None = None
-    """What a carrier-grade NAT, or a NAT64, has all of its IPv4 packets come from, beyond the border router; None:
-    there is none."""
+    """The address into which a carrier-grade NAT, or a NAT64, translates the source of all its IPv4 packets; None:
+    neither is there."""
     nat64: IPv6Network | None = None
-    """The /96 of the addresses by which its line, which carries IPv6 alone, has IPv4 ones; None: it has IPv4 itself."""
+    """The /96 that represents IPv4 addresses on its line, which carries only IPv6; None: the line carries IPv4."""
     place: int = 0
-    """Among the groups of its operator, from 0."""
+    """Its index among the groups of its operator, from 0."""
     of: int = 1
-    """How many groups its operator has."""
+    """The number of groups of its operator."""
     gateway: str = GATEWAY
-    """At which gateway its operator is."""
+    """Its operator's gateway."""
     home: str = ""
-    """The foreign transit whose guests they are in the country; empty: they are not roaming."""
+    """The foreign transit that is its home; "": it is not roaming."""
     bearers: tuple[Bearer, ...] = ()
-    """Of those who roam: their tunnel home, and their controls'. `subnets` are then what the country sees of it."""
+    """If it is roaming: its tunnel home, and its controls'. `subnets` are then the addresses by which the country sees
+    it."""
 
     @property
     def is_ordinary(self) -> bool:
-        """Whether they count in tables."""
+        """Whether it counts in tables."""
         return self.kind is SubscriberClass.ORDINARY and not self.home
 
     def is_of(self, classes: Container[str]) -> bool:
-        """Whether they are of one of these classes."""
+        """Returns whether it is of one of these classes."""
         return self.class_ in classes or self.kind in classes
 
 
 def _bearers(home: Transit, subnets: address_plan.Pair, guest: int) -> tuple[Bearer, ...]:
-    """The tunnels of a roaming group and of its controls. subnets: its own, at the operator. guest: which of its home's
-    it is, from 0."""
+    """Returns the tunnels of a roaming group and of its controls.
+
+    `subnets`: its own, at the operator. `guest`: its index among the guests of its home, from 0.
+    """
     servers = next(address_plan.subnets(home.prefixes), ())
     pool = address_plan.guests(servers)
     ends = [b.network_address + address_plan.ROUTER for b in servers if isinstance(b, IPv4Network)]
@@ -354,44 +360,45 @@ class Topology(Record):
     format: Literal[1]
     """The version of this file format."""
     name: Name
-    """What scenarios and commands call it, where it ships; else it stands in messages."""
+    """Its name in scenarios and commands, if it ships; otherwise it only appears in messages."""
     title: str
     """The heading of drawings."""
     summary: str = ""
-    """A few sentences for those who read the file."""
+    """A few sentences for readers of the file."""
     country: CountryCode
-    """ISO 3166-1's two capital letters; ZZ for a country that does not exist. It is OONI's `probe_cc`."""
+    """ISO 3166-1's two capital letters; ZZ for a fictitious country. It becomes OONI's `probe_cc`."""
     sources: dict[str, str] = {}
     """What the codes in `source` stand for."""
     apps: tuple[str, ...] = ()
-    """Files of apps of your own, relative to this one."""
+    """Files of your own apps, relative to this one."""
     links: dict[Literal["fixed", "mobile", "satellite", "roaming", "transit"], LinkClass]
-    """What each kind of link is like: `fixed`, `mobile`, `satellite` and `roaming` from subscribers to their operator,
-    `transit` from foreign transits to the gateway."""
+    """The properties of each kind of link: `fixed`, `mobile`, `satellite` and `roaming` from subscribers to their
+    operator, `transit` from foreign transits to the gateway."""
     cables: Annotated[dict[CableName, Cable], Field(max_length=10_000)] = {}
     """Single cables between networks, by what they join. `A to B`: operators, transits, gateways or `exchange`."""
     classes: Annotated[dict[Name, OwnClass], Field(max_length=100)] = {}
-    """Classes of subscribers of this country's own, by name, beside `ordinary`, `government` and `datacentre`."""
+    """This country's own classes of subscribers, by name, beside `ordinary`, `government` and `datacentre`."""
     regions: Annotated[dict[Name, Region], Field(min_length=1, max_length=1_000)]
     """The country's regions, by name."""
     operators: Annotated[dict[Name, Operator], Field(min_length=1, max_length=MOST_OPERATORS)]
     """The network operators, by name."""
     gateway: Gateway
-    """The national gateway: the switch where every international link enters the country that enters nowhere else."""
+    """The national gateway: the switch through which international links enter the country, except those of
+    `gateways`."""
     gateways: Annotated[dict[Name, Gateway], Field(max_length=len(address_plan.FURTHER_LANS))] = {}
-    """Gateways beside it, by name, such as a research network's: those of `operators` and `transits` that name one as
-    their `gateway` are there. Between networks of different gateways there are the exchange, and the ways abroad."""
+    """Other gateways, by name, such as a research network's: `operators` and `transits` that name one as their
+    `gateway` are connected to it. Networks of different gateways reach each other through the exchange or abroad."""
     exchange: Exchange
     """The domestic exchange: a peering LAN with a route server."""
     transits: Annotated[dict[Name, Transit], Field(min_length=1, max_length=MOST_TRANSITS)]
     """The foreign transit networks, by name."""
     cost: Economy | None = None
-    """What the cost of a shutdown is worked out from (`shutdownlab cost`)."""
+    """The inputs to the cost of a shutdown (`shutdownlab cost`)."""
 
     def vantages(self) -> Iterator[Vantage]:
-        """Every subscriber group, in the file's order; weights (millions of subscribers) are for ordinary ones.
+        """Yields every subscriber group, in the file's order; weights (millions of subscribers) are for ordinary ones.
 
-        A region where an operator has none has no part in its subscribers.
+        An operator's subscribers are divided, by weight, among the regions where it has ordinary groups.
         """
         guests: Counter[str] = Counter()
         for operator_name, operator in self.operators.items():
@@ -422,58 +429,58 @@ class Topology(Record):
 
     @cached_property
     def by_satellite(self) -> frozenset[str]:
-        """The operators whose gateways are their own."""
+        """The operators with gateways of their own, abroad."""
         return frozenset(name for name, operator in self.operators.items() if is_by_satellite(operator))
 
     @cached_property
     def homes(self) -> tuple[str, ...]:
-        """The foreign transits that have customers roaming in the country, in their order."""
+        """The foreign transits that have customers roaming in the country, in the file's order."""
         of = {group.home for each in self.operators.values() for groups in each.regions.values()
               for group in groups.values()}  # fmt: skip
         return tuple(name for name in self.transits if name in of)
 
     @cached_property
     def all_gateways(self) -> Mapping[str, Gateway]:
-        """The national one, called `gateway`, and those beside it, by name."""
+        """All gateways by name; the national one is called `gateway`."""
         return {GATEWAY: self.gateway, **self.gateways}
 
     def gateway_of(self, network: str) -> str:
-        """At which gateway an operator or transit is; raises `KeyError` where there is no network so called."""
+        """Returns the gateway of an operator or transit; raises `KeyError` for an unknown network."""
         return (self.operators[network] if network in self.operators else self.transits[network]).gateway
 
     @cached_property
     def mtus(self) -> Mapping[frozenset[str], int]:
-        """The octets of the longest packet, of each cable that `cables` names, by what it joins; raises `Expected`."""
+        """The MTU, in octets, of each cable that `cables` names, by the names that it joins; raises `Expected`."""
         return {frozenset(ends_of(name, self)): cable.mtu for name, cable in self.cables.items()}
 
     def mtu_between(self, one: str, other: str) -> int:
-        """Octets of the longest packet that a cable carries; its ends: operators, transits, gateways, `exchange`."""
+        """Returns the MTU of a cable, in octets; its ends are operators, transits, gateways or `exchange`."""
         is_abroad = other in self.all_gateways and one in self.transits and "transit" in self.links
         kind = self.links["transit"] if is_abroad else LinkClass()
         return self.mtus.get(frozenset((one, other)), kind.mtu)
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes that its subscribers may be of."""
+        """The names of all classes that its subscribers may be of."""
         return tuple(dict.fromkeys((*_OF_EVERY_COUNTRY, *self.classes)))
 
     @property
     def as_numbers(self) -> tuple[int, ...]:
-        """Of all autonomous systems that announce addresses."""
+        """The numbers of all autonomous systems that announce addresses."""
         operators, transits = self.operators.values(), self.transits.values()
         return (*(operator.asn for operator in operators), *(transit.asn for transit in transits))
 
     def served(self) -> Iterator[tuple[Path, str]]:
-        """Every hosted app with the place in the file that says so."""
+        """Yields every hosted app with its path in the file."""
         return ((path, item) for path, item in self._serves() if isinstance(item, str))
 
     def programs(self) -> Iterator[tuple[Path, ServerProgram]]:
-        """Every server program of the user's own, likewise."""
+        """Yields every server program of the user's own with its path in the file."""
         return ((path, item) for path, item in self._serves() if isinstance(item, ServerProgram))
 
     def anycast(self) -> Iterator[tuple[Path, str]]:
-        """Every app that is also served in the country, with the place in the file that says so: that of its group,
-        `anycast` and a number at the end."""
+        """Yields every app that is also served in the country with its path in the file: its group's, `anycast` and an
+        index."""
         for operator_name, operator in self.operators.items():
             for region, groups in operator.regions.items():
                 for name, group in groups.items():

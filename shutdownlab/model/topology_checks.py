@@ -1,4 +1,4 @@
-"""Whether a topology holds together: names, numbers, prefixes, a way abroad, and what is hosted where."""
+"""Checks a topology's consistency: names, numbers, prefixes, a way abroad, and what is hosted where."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RESERVED_NAMES = frozenset({"all", "gateway", "exchange", "abroad", "authority",
 
 
 def check_topology(document: Document, apps: Mapping[str, App]) -> Topology:
-    """Check a topology file against the apps there are; raises `BadInput` with all its problems."""
+    """Checks a topology file against the known apps; raises `BadInput` with all its problems."""
     for path, command in commands_in(document):
         resolve_paths(document, path, command)
     if is_another(document, "topology"):
@@ -92,7 +92,8 @@ def _check_names(topology: Topology, document: Document) -> None:
 
 
 def _check_translation(topology: Topology, document: Document) -> None:
-    """Who is behind a carrier-grade NAT or a NAT64 can host nothing, and is not behind both; each has somebody."""
+    """Checks `cgnat` and `nat64`: subscribers behind one host nothing and are not behind both, and each has some
+    subscribers."""
     for name, operator in topology.operators.items():
         groups = [
             (("operators", name, "regions", region, key), group)
@@ -103,7 +104,7 @@ def _check_translation(topology: Topology, document: Document) -> None:
         kinds += [("nat64", index, access) for index, access in enumerate(operator.nat64)]
         for key, index, access in kinds:
             if access is Access.ROAMING:
-                continue  # which nobody's NAT is for: that is told below
+                continue  # no NAT is for roaming lines: reported by _check_roaming
             behind = [(path, group) for path, group in groups if group.access is access]
             if not behind:
                 had = one_of(sorted({group.access.value for _, group in groups}))
@@ -111,7 +112,7 @@ def _check_translation(topology: Topology, document: Document) -> None:
             if key == "nat64" and access in operator.cgnat:
                 hint = "beyond a NAT64 they are one IPv4 address already: leave one of the two out"
                 document.report(("operators", name, key, index), f"{access}, of `cgnat` too", "in one of them", hint)
-                continue  # what they serve has been told of
+                continue  # what they serve is reported already
             for path, group in behind:
                 if group.serves or group.anycast:
                     hint = "nobody reaches them unasked: give them lines of another kind, or another group the servers"
@@ -120,7 +121,7 @@ def _check_translation(topology: Topology, document: Document) -> None:
 
 
 def _check_satellites(topology: Topology, document: Document) -> None:
-    """A satellite's operator has no other lines, and nothing of it is in the country but its subscribers."""
+    """Checks that an operator by satellite has only satellite lines, and nothing in the country but its subscribers."""
     for name in sorted(topology.by_satellite):
         operator, path = topology.operators[name], ("operators", name)
         hint = "its gateway is abroad: make an operator of its own of it"
@@ -146,7 +147,7 @@ def _check_satellites(topology: Topology, document: Document) -> None:
 
 
 def _check_roaming(topology: Topology, document: Document) -> None:
-    """Who roams has a home abroad, with room for it, and is nobody's server; whoever has a home roams."""
+    """Checks that roaming groups, and only those, have a home abroad, with room for them, and host nothing."""
     guests: dict[str, int] = {}
     for name, operator in topology.operators.items():
         for key, kinds in (("cgnat", operator.cgnat), ("nat64", operator.nat64)):
@@ -177,7 +178,7 @@ def _check_roaming(topology: Topology, document: Document) -> None:
 
 
 def _check_classes(topology: Topology, document: Document) -> None:
-    """A country's own classes are called otherwise than every country's, and only ordinary ones have a share."""
+    """Checks that a country's own classes have new names, and that only ordinary ones have a share."""
     for name, own in topology.classes.items():
         if name in list(SubscriberClass):
             found = f"{quoted(name)}, a class of every country"
@@ -190,7 +191,7 @@ def _check_classes(topology: Topology, document: Document) -> None:
 def _check_shares(
     document: Document, path: Path, groups: Mapping[str, Subscribers], own: Mapping[str, OwnClass]
 ) -> None:
-    """Shares of ordinary subscribers are parts of one whole, and other subscribers have none."""
+    """Checks that the shares of ordinary subscribers are consistent, and that other subscribers have none."""
     for name, group in groups.items():
         if group.share is not None and (kind_of(group.class_, own) is not SubscriberClass.ORDINARY or group.home):
             found = f"a share for {'roaming' if group.home else group.class_} subscribers"
@@ -198,7 +199,7 @@ def _check_shares(
             return
     given = given_shares(groups, own)
     total = sum(share for share in given.values() if share is not None)
-    in_numbers = any(group.share is not None for group in groups.values())  # else classes say how they compare
+    in_numbers = any(group.share is not None for group in groups.values())  # otherwise class shares give only ratios
     if in_numbers and None not in given.values() and abs(total - 1) > _ROUNDED:
         document.report(path, f"shares that add up to {total:g}", "shares that add up to 1", "leave one of them out")
     elif None in given.values() and total >= 1:
@@ -209,8 +210,8 @@ def _check_shares(
 
 
 def _connected(topology: Topology) -> set[str]:
-    """The operators that buy transit abroad, themselves or through one that does. Unknown carriers count as transits:
-    they are told of already."""
+    """Returns the operators that buy transit abroad, directly or through other operators. Unknown carriers count as
+    transits, since they are reported already."""
     connected: set[str] = set()
     while True:
         more = {
@@ -253,7 +254,8 @@ def _check_numbers(topology: Topology, document: Document) -> None:
 
 
 def _overlapping(prefixes: list[tuple[Path, IpPrefix]]) -> Iterator[list[tuple[Path, IpPrefix]]]:
-    """Pairs of those that overlap, in their order; each prefix inside others once, with the largest of these."""
+    """Yields pairs of overlapping prefixes, in their order; a prefix inside others comes once, with the largest of
+    these."""
     order = {path: index for index, (path, _) in enumerate(prefixes)}
 
     def place(item: tuple[Path, IpPrefix]) -> tuple[int, int, int, int]:
@@ -280,7 +282,7 @@ def _check_room(document: Document, path: Path, holder: Operator | Transit) -> N
 
 
 def _check_room_for_guests(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:
-    """Where a home serves much that has no addresses of its own, its customers' are left over."""
+    """Checks that the servers of a roaming subscribers' home leave enough of its addresses for them."""
     for name in topology.homes:
         taken = 0
         for item in topology.transits[name].serves:
@@ -319,8 +321,8 @@ def _check_served(topology: Topology, document: Document, apps: Mapping[str, App
 
 
 def _check_anycast(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:
-    """What is anycast is served abroad as well, at addresses that are its own, and once by each operator; all that is
-    in the prefixes around them comes to the same servers."""
+    """Checks that anycast apps are also served abroad, at addresses of their own, and once by each operator, and that
+    everything in the prefixes around those addresses is on the same servers."""
     abroad = {app: path[1] for path, app in topology.served() if path[0] == "transits"}
     groups: dict[Path, set[str]] = {}
     for path, app in topology.anycast():
@@ -349,7 +351,7 @@ def _check_anycast(topology: Topology, document: Document, apps: Mapping[str, Ap
 
 
 def _beside(app: str, others: Iterable[str], apps: Mapping[str, App]) -> str | None:
-    """Another app that has addresses in a prefix that is announced for an app's."""
+    """Returns another app with addresses in a prefix that is announced for `app`, or None."""
     own = [address for endpoint in apps[app].endpoints for address in endpoint.addresses]
     around = {address.supernet(new_prefix=COVER[address.version]) for address in own}
     around |= {block for block in apps[app].prefixes if any(is_part(address, block) for address in own)}
@@ -361,7 +363,7 @@ def _beside(app: str, others: Iterable[str], apps: Mapping[str, App]) -> str | N
 
 
 class _Owners:
-    """Whose each prefix in the country is, found by the lengths that prefixes have."""
+    """The owners of the country's prefixes, indexed by prefix length."""
 
     def __init__(self, topology: Topology) -> None:
         holders: list[tuple[str, Operator | Transit]] = [*topology.operators.items(), *topology.transits.items()]
@@ -372,7 +374,7 @@ class _Owners:
             self._by_length.setdefault((prefix.version, prefix.prefixlen), {})[_bits(prefix, prefix.prefixlen)] = name
 
     def of(self, prefix: IpPrefix) -> str | None:
-        """Who has `prefix`, or one around it."""
+        """Returns the owner of `prefix`, or of one around it, or None."""
         for (version, length), names in self._by_length.items():
             if version == prefix.version and length <= prefix.prefixlen:
                 name = names.get(_bits(prefix, length))
@@ -382,12 +384,13 @@ class _Owners:
 
 
 def _bits(prefix: IpPrefix, length: int) -> int:
-    """The first bits of a prefix, so many of them."""
+    """Returns the first `length` bits of a prefix."""
     return int(prefix.network_address) >> prefix.max_prefixlen - length
 
 
 def _check_addresses(owners: _Owners, document: Document, path: Path, app: App, at: dict[IpPrefix, Path]) -> None:
-    """Addresses that an app brings along are nobody's in this country, and lead to one place. `at`: those so far."""
+    """Checks that an app's own addresses are outside the country's prefixes, and are hosted in one place. `at`: the
+    addresses so far."""
     for address in (address for endpoint in app.endpoints for address in endpoint.addresses):
         first = at.setdefault(address, path)
         owner = owners.of(address)

@@ -1,6 +1,6 @@
-"""The phases of a scenario in which operators obey one after another (`stagger`), taken apart. Pure.
+"""Splits phases in which operators obey one after another (`stagger`). Pure.
 
-It changes the document, too, so that whatever is said of a phase is said with its line.
+It changes the document, too, so that problems with a phase are reported with its line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class _Placed(NamedTuple):
 
 
 def check_turns(scenario: Scenario, topology: Topology, document: Document) -> None:
-    """Report operators that there are not, and turns for which there is no time, or nothing to obey."""
+    """Reports unknown operators, and turns for which there is no time, or nothing to obey."""
     timeline = scenario.timeline
     names, apart = {phase.phase for phase in timeline}, _taken_apart(timeline)
     for index, phase in enumerate(timeline):
@@ -55,7 +55,7 @@ def check_turns(scenario: Scenario, topology: Topology, document: Document) -> N
 
 
 def _taken_apart(timeline: Sequence[Phase]) -> frozenset[str]:
-    """The phases that stand as the program makes them of one: of a scenario that was loaded, and is loaded again."""
+    """Returns the phases that are split already: those of a loaded scenario that is loaded again."""
     found: set[str] = set()
     for index, phase in enumerate(timeline):
         names = phase.stagger.names(phase.phase) if phase.stagger else []
@@ -66,7 +66,7 @@ def _taken_apart(timeline: Sequence[Phase]) -> frozenset[str]:
 
 
 def take_turns(scenario: Scenario, topology: Topology, document: Document) -> Scenario:
-    """The scenario with a phase for each who obeys; the same, if nobody waits."""
+    """Returns the scenario with a phase for each turn; the same object if there is nothing to split."""
     apart = _taken_apart(scenario.timeline)
     if not any(phase.stagger and phase.phase not in apart for phase in scenario.timeline):
         return scenario
@@ -91,7 +91,7 @@ def take_turns(scenario: Scenario, topology: Topology, document: Document) -> Sc
 
 
 def _expected(scenario: Scenario, phase: Phase, index: int) -> Iterator[_Placed]:
-    """What a phase expects, and where that is written."""
+    """Yields the expectations of a phase, with their paths."""
     for place, item in enumerate(phase.expect):
         path: Path = ("timeline", index, "expect", place)
         yield from (_Placed(each, path) for each in (scenario.expectations[item] if isinstance(item, str) else (item,)))
@@ -120,14 +120,15 @@ def _turns(
 
 
 def _for(placed: _Placed, whom: Scope) -> _Placed:
-    """An expectation of some of those whom it is about."""
+    """Returns an expectation, limited to the subscribers of another scope."""
     expectation = placed.expectation
     who = whom if expectation.who == Scope() else Scope.model_validate({"all": (expectation.who, whom)})
     return _Placed(expectation.model_copy(update={"who": who}), placed.path)
 
 
 def _with_cells(placed: _Placed, scenario: Scenario, phase: str, vantages: Sequence[Vantage]) -> _Placed | None:
-    """An expectation of those of its probes and observations that anybody whom it is about has then; None: of none."""
+    """Returns an expectation, limited to probes and observations that its subscribers have in the phase; None if none
+    remain."""
     expectation = placed.expectation
     who, probes, observations = expectation.who, expectation.probes, expectation.observations
     own = [vantage for vantage in vantages if who.covers(vantage)]
@@ -149,7 +150,7 @@ def _with_cells(placed: _Placed, scenario: Scenario, phase: str, vantages: Seque
 
 
 def _not_yet(scenario: Scenario, phase: Phase, operator: str, vantages: Sequence[Vantage]) -> Obedience:
-    """What an operator does of a phase's orders before its turn comes: nothing."""
+    """Returns how an operator departs from a phase's orders before its turn: it carries out none of them."""
     own = [vantage for vantage in vantages if vantage.id.operator == operator]
     mine = {name for name, policy in scenario.policies.items() if _is_obeyed(policy, operator, own)}
     written = phase.obey.get(operator)
@@ -161,7 +162,7 @@ def _not_yet(scenario: Scenario, phase: Phase, operator: str, vantages: Sequence
 
 
 def _is_obeyed(policy: Policy, operator: str, own: Iterable[Vantage]) -> bool:
-    """Whether a policy is an operator's to carry out."""
+    """Returns whether a policy is for an operator to carry out."""
     if policy.breakage is not None or policy.at is Point.GATEWAY:
         return False
     return policy.is_told(operator) if policy.routes else any(map(policy.concerns, own))

@@ -1,4 +1,4 @@
-"""A scenario that is another one but for what it says itself (`extends`), or has policies of others (`include`)."""
+"""Scenarios that are based on another one (`extends`), or take policies from other files (`include`)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from shutdownlab.config.problems import BadInput
 
 KEY: Final = "extends"
 _MOST: Final = 8
-"""Files that extend one another."""
+"""The longest chain of files that extend one another."""
 
 INCLUDE: Final = "include"
-"""The files whose policies are a scenario's too."""
+"""The key that names files whose policies a scenario includes."""
 _SHARED: Final = ("policies", "sources", "expectations")
-"""What such a file may have: mappings by name."""
+"""The sections that an included file may have: mappings by name."""
 
 Read = Callable[[str], tuple[bytes, str]]
-"""What a scenario is called by, to what is in its file, and the file's path."""
+"""Maps a scenario's name or path to its file's content and path."""
 
 
 def include(document: Document) -> None:
-    """Take policies, and what goes with them, from the files that a scenario includes; mistakes are reported to it."""
+    """Includes policies, sources and expectations from the files that a scenario includes; reports mistakes to it."""
     for at, name in listed(document, INCLUDE):
         there = found_beside(document, name) if isinstance(name, str) else None
         if there is not None and there.parent != beside(document, ".").resolve():
@@ -57,10 +57,10 @@ def _share(document: Document, part: Document, section: str, shared: dict[str, A
 
 
 def extend(document: Document, read: Read, before: tuple[str, ...] = ()) -> None:
-    """Take from the scenario that one extends what it does not say itself; mappings key by key, lists as a whole.
+    """Fills in, from the scenario that one extends, what it does not say itself; mappings key by key, lists as a whole.
 
-    A key that is null takes the other one's away. What is wrong with the files is reported to `document`, each mistake
-    where it stands.
+    A key that is null removes the other scenario's. Problems are reported to `document`, each with its own file and
+    line.
     """
     name = document.data.get(KEY)
     if name is None:

@@ -1,1 +1,1 @@
-"""What a subscriber measures: one module a protocol, each step recorded the way OONI records it."""
+"""What a subscriber measures: one module per protocol, each step recorded in OONI's way."""

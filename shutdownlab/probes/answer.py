@@ -1,4 +1,4 @@
-"""The answer to a name question, and whether it can be true. Pure."""
+"""The answer to a name lookup, and whether it is plausible. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-# Addresses that no public name resolves to. Of the registries' special ranges, shared address space (100.64/10), the
-# benchmarking (198.18/15) and the documentation ranges are not here: the emulated Internet itself lives in them.
+# Addresses to which no public name resolves. Of the special-purpose ranges, shared address space (100.64/10) and the
+# benchmarking (198.18/15) and documentation ranges are missing: the emulated Internet itself uses them.
 _BOGONS: Final = tuple(
     ipaddress.ip_network(block)
     for block in (
@@ -20,7 +20,7 @@ _BOGONS: Final = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The addresses of a name, in the order of the answer."""
+    """A name's addresses, in the order of the answer."""
 
     addresses: tuple[str, ...]
 
@@ -29,5 +29,5 @@ class Answer:
         return any(ipaddress.ip_address(a) in block for a in self.addresses for block in _BOGONS)
 
     def agrees_with(self, control: Sequence[str]) -> bool:
-        """Whether at least one address is one of the true ones; also where those aren't known (empty)."""
+        """Whether at least one address is a true one, or the true ones are unknown (`control` is empty)."""
         return not control or not set(self.addresses).isdisjoint(control)

@@ -1,4 +1,4 @@
-"""OONI's tests of apps, against the endpoints of the catalogue: makes the attempts that `attempts` lists."""
+"""OONI's tests of apps against the catalogue's endpoints: makes the attempts that `attempts` lists."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def _failure(step: Awaitable[object]) -> str | None:
 
 
 async def _failures(steps: Mapping[str, Awaitable[object]]) -> dict[str, str | None]:
-    """Take independent steps side by side; the failure of each."""
+    """Runs independent steps concurrently; returns each one's failure."""
     return dict(zip(steps, await asyncio.gather(*(_failure(step) for step in steps.values())), strict=True))
 
 
@@ -75,7 +75,7 @@ async def _make(session: ProbeSession, attempt: Attempt) -> None:
 
 
 async def _any_port(session: ProbeSession, address: str, ports: tuple[int, ...]) -> None:
-    """Raises the last port's `StepFailed` when none lets us connect."""
+    """Raises the last port's `StepFailed` if no port accepts a connection."""
     failures = await _failures({str(port): _connect(session, address, port) for port in ports})
     if all(failures.values()):
         raise StepFailed(next(f for f in reversed(failures.values()) if f), "connect")
@@ -97,7 +97,7 @@ async def _post(session: ProbeSession, post: Post) -> None:
 
 
 def _inconsistent(session: ProbeSession, ask: AppTargets) -> list[str]:
-    """Names whose question was not answered with one of their true addresses."""
+    """Returns the names whose lookup was not answered with one of their true addresses."""
     true = {target.host: set(target.addresses) for target in ask.targets}
     names = []
     for query in session.trace.queries:
@@ -108,7 +108,7 @@ def _inconsistent(session: ProbeSession, ask: AppTargets) -> list[str]:
     return names
 
 
-# -- what OONI's records of each app say ------------------------------------------------------------------------------
+# -- the keys of OONI's records of each app ----------------------------------------------------------------------------
 
 
 def _status(failure: object) -> str:
@@ -134,7 +134,7 @@ def _whatsapp(
 def _telegram(
     session: ProbeSession, ask: AppTargets, failures: Failures, inconsistent: Collection[str], concluded: Conclusion
 ) -> dict[str, Any]:
-    """TCP is blocked only if every connect fails; HTTP, unless one POST succeeds."""
+    """TCP is blocked only if every connection fails; HTTP, unless at least one POST succeeds."""
     centres = telegram_centres(ask, session.family)
     connects = [each["status"]["success"] for each in session.trace.tcp_connect if each["ip"] in centres]
     return {
@@ -154,7 +154,7 @@ def _signal(
 def _facebook_messenger(
     session: ProbeSession, ask: AppTargets, failures: Failures, inconsistent: Collection[str], concluded: Conclusion
 ) -> dict[str, Any]:
-    """DNS is inconsistent where no true address is among the answers; TCP blocking is a true one that refuses."""
+    """DNS is inconsistent if no true address is in the answers; TCP is blocked if a true address refuses."""
     extra: dict[str, Any] = {}
     for key, failure in failures.items():
         consistent = MESSENGER_NAMES[key] not in inconsistent

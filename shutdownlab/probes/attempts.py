@@ -1,7 +1,7 @@
-"""What OONI's tests of apps try, and what they conclude from what failed (ooni/spec ts-018, ts-019, ts-020, ts-029).
+"""What OONI's tests of apps attempt, and what they conclude from failures (ooni/spec ts-018, ts-019, ts-020, ts-029).
 
-An app without a test of its own is tested by its web pages: its first names with HTTPS, any failure means blocked.
-Pure: `apps` makes the attempts, side by side.
+An app without a test of its own is tested by its web pages, those of its first names with HTTPS; any failure means
+blocked. Pure: `apps` makes the attempts, concurrently.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ MESSENGER_NAMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """A page, redirects and all."""
+    """A page to fetch, following redirects."""
 
     url: str
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """An empty POST to a bare address."""
+    """An empty POST to an IP address."""
 
     address: str
     port: int
@@ -56,7 +56,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Looked up, and connected to on any of these ports: the last one's failure counts."""
+    """A name to look up and connect to on any of these ports; if all fail, the last port's failure counts."""
 
     name: str
     ports: tuple[int, ...]
@@ -66,7 +66,7 @@ Attempt: TypeAlias = Fetch | Post | Connect
 
 
 def attempts_of(ask: AppTargets, family: Family) -> dict[str, Attempt]:
-    """Independent of each other, by what their failures are called; none where there is nothing to test."""
+    """Returns the independent attempts of an app's test, by their OONI names; empty if there is nothing to test."""
     names = [target.host for target in ask.targets]
     match ask.app:
         case "whatsapp":
@@ -92,22 +92,23 @@ def attempts_of(ask: AppTargets, family: Family) -> dict[str, Attempt]:
 
 
 def telegram_centres(ask: AppTargets, family: Family) -> list[str]:
-    """The addresses of Telegram's data centres, which answer HTTP on both of their ports."""
+    """Returns the addresses of Telegram's data centres, which answer HTTP on both of their ports."""
     wanted = {("http", port) for port in _TELEGRAM_PORTS}
     return [a for target in ask.targets if wanted <= set(target.services) for a in target.addresses_of(family)]
 
 
 def untested(ask: AppTargets, family: Family) -> Conclusion:
-    """Nothing of the app is there to test, in this address family: no outcome, least of all a good one."""
+    """Returns the error for an app without endpoints in this address family: no outcome, least of all ok."""
     return Conclusion(Outcome.ERROR, f"unknown_failure: {ask.app} has nothing to test over {family}")
 
 
 def conclusion_of(
     ask: AppTargets, failures: Mapping[str, str | None], inconsistent: Collection[str] = ()
 ) -> Conclusion:
-    """What the failures of the attempts mean; `inconsistent`: names that were answered with no true address.
+    """Concludes from the failures of the attempts; `inconsistent`: names answered without a true address.
 
-    Telegram's data centres are blocked only if every POST fails; elsewhere any failure means that the app is.
+    Telegram's data centres are blocked only if every POST fails; for other apps, any failure means that the app is
+    blocked.
     """
     if ask.app == "telegram":
         posts = {name: failure for name, failure in failures.items() if name != TELEGRAM_WEB}
@@ -118,7 +119,7 @@ def conclusion_of(
 
 
 def posts_blocked(failures: Mapping[str, str | None]) -> bool:
-    """Whether there were POSTs to Telegram's data centres, and all of them failed."""
+    """Whether there were POSTs to Telegram's data centres and all of them failed."""
     posts = [failure for name, failure in failures.items() if name != TELEGRAM_WEB]
     return bool(posts) and all(posts)
 
@@ -128,7 +129,7 @@ def _misled(failures: Mapping[str, str | None], inconsistent: Collection[str]) -
 
 
 def _conclusion(failures: Iterable[str | None]) -> Conclusion:
-    """Blocked by the first of the failures that blocked something, if any did; doubtful if any of them is."""
+    """Blocked with the first failure, if there is one; doubtful if any failure is."""
     found = [failure for failure in failures if failure is not None]
     if not found:
         return Conclusion(Outcome.OK)

@@ -1,4 +1,4 @@
-"""What a request says of who asks: the headers of the browser that OONI Probe passes itself off as. Pure."""
+"""The request headers of the browser that OONI Probe imitates. Pure."""
 
 from __future__ import annotations
 

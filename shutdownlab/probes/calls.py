@@ -1,4 +1,4 @@
-"""A call and a short message between two subscribers of an operator: call and sms."""
+"""A call and a short message between two subscribers of an operator: the probes call and sms."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from shutdownlab.probes.sip import (
     uri_of,
 )
 
-# Answers that a registration still under way, or a telephone with too many calls, can cause as well as a block.
+# Status codes that a pending registration, or a telephone with too many calls, can cause as well as a block.
 _BUSY: Final = frozenset({404, 408, 480, 486, 500, 503})
-# The service has waited for the other end as long as we have for it: which of us gives up first says nothing.
+# The service's own timeout for the other end is about as long as ours: which expires first is chance.
 _TIMEOUT: Final = 408
 _COUNTED: Final = re.compile(r"PR=(\d+)")
 
 
 async def call_test(session: ProbeSession, ask: TelephoneLines) -> Conclusion:
-    """Register, call the peer, hear each other, hang up. Blocked when any of it fails; raises `StepFailed`.
+    """Registers, calls the peer, exchanges audio and hangs up. Blocked if any step fails; raises `StepFailed`.
 
-    Without a peer it only registers: what a callee does before it can be called.
+    Without a peer it only registers, as a callee must before it can be called.
     """
     seen: dict[str, Any] = {"answers": []}
     session.trace.extra["x_call"] = seen
@@ -65,7 +65,7 @@ async def call_test(session: ProbeSession, ask: TelephoneLines) -> Conclusion:
 
 
 async def sms_test(session: ProbeSession, ask: TelephoneLines) -> Conclusion:
-    """Register and send a short message that the peer's telephone acknowledges; raises `StepFailed`."""
+    """Registers and sends a short message that the peer's telephone acknowledges; raises `StepFailed`."""
     seen: dict[str, Any] = {"answers": []}
     session.trace.extra["x_sms"] = seen
     phone = session.telephones.phone(SMS.first, session.address_family)
@@ -101,7 +101,7 @@ async def _register(session: ProbeSession, phone: Phone, line: TelephoneLine, se
 async def _step(
     session: ProbeSession, operation: str, asked: Awaitable[SipMessage], seen: dict[str, Any]
 ) -> SipMessage:
-    """The final response of a request, if it is a success; raises `StepFailed`."""
+    """Returns the final response to a request if it is a success; raises `StepFailed`."""
     try:
         answer = await asked
     except OSError as error:
@@ -116,7 +116,7 @@ async def _step(
 
 
 class _Dialog:
-    """An answered call, as the caller keeps it (RFC 3261 §12.1.2)."""
+    """An answered call, as the caller tracks it (RFC 3261 §12.1.2)."""
 
     def __init__(self, invite: SipMessage, answer: SipMessage, me: Identity, tag: str, route: tuple[str, int]) -> None:
         self.me, self.tag, self.route = me, tag, route
@@ -147,7 +147,7 @@ class _Dialog:
 async def _invite(
     session: ProbeSession, phone: Phone, me: Identity, peer: TelephoneLine, media: MediaStream, seen: dict[str, Any]
 ) -> _Dialog:
-    """Call the peer, acknowledge its answer and begin to speak; raises `StepFailed`."""
+    """Calls the peer, acknowledges its answer and starts sending audio; raises `StepFailed`."""
     to, tag, route = f"sip:{phone.user(peer.number)}@{bracketed(peer.registrar)}", new_tag(), (me.domain, VOICE.first)
     invite = request(
         "INVITE",

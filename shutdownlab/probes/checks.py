@@ -1,4 +1,4 @@
-"""Checks, of which controls of paths and resolvers are made: many in one go, each with an outcome of its own."""
+"""Checks that make up the controls of paths and resolvers: many in one request, each with its own outcome."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shutdownlab.protocol.probing import Check
 
 
 async def checks_test(session: ProbeSession, ask: tuple[Check, ...]) -> Conclusion:
-    """Carry all of them out at once; `x_checks` has the failure of each by name, None where it succeeded."""
+    """Carries out all checks at once; `x_checks` has each one's failure by name, None if it succeeded."""
     lookups: defaultdict[str, list[Check]] = defaultdict(list)
     failures: dict[str, str | None] = {}
     echoes = []
@@ -28,7 +28,7 @@ async def checks_test(session: ProbeSession, ask: tuple[Check, ...]) -> Conclusi
         elif check.address:
             echoes.append(check)
         else:
-            failures[check.name] = None  # that it was asked at all is the check
+            failures[check.name] = None  # an answer to the request is the whole check
     answered = [_echo(session, check) for check in echoes] + [_lookups(session, each) for each in lookups.values()]
     for found in await asyncio.gather(*answered):
         failures |= found
@@ -46,7 +46,7 @@ async def _echo(session: ProbeSession, check: Check) -> dict[str, str | None]:
 
 
 async def _lookups(session: ProbeSession, checks: Sequence[Check]) -> dict[str, str | None]:
-    """Those at one resolver."""
+    """Carries out the lookups at one resolver."""
     failures = await lookup_failures(_session_for(session, checks[0]), [check.host for check in checks])
     return {check.name: failures[check.host] for check in checks}
 

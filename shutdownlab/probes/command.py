@@ -1,4 +1,4 @@
-"""Runs a user's program as a probe; `kinds.Command` says what its exit status and its output mean."""
+"""Runs a user's program as a probe; `kinds.Command` defines the meaning of its exit code and output."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from shutdownlab.probes.session import ProbeSession
 
 _NUMBER: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)(?:\s*([^\s\d][^\s]{0,19}))?")
 _MARGIN: Final = 0.5
-"""Of a program's time, for how long what passes octets on may be kept from it: if it has measured a speed, then to a
-factor of two."""
+"""Part of a program's time for which forwarders may have been delayed.
+
+If it has measured a speed, that is then known to a factor of two.
+"""
 _FAILURE: Final = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)+")
 
 
 async def command_test(session: ProbeSession, ask: Execution) -> Conclusion:
-    """Run the program to its end; what it leaves behind in its process group is killed.
+    """Runs the program to its end, then kills what is left of its process group.
 
-    One that cannot be started is an error. One that does not end in time is blocked, as a test that gets no answer is.
-    Whatever is not ok is doubtful: a busy machine may have been too slow for the program's own timeouts.
+    A program that cannot be started is an error. One that does not end in time is blocked, as a test without an answer
+    is. Any outcome but ok or error is doubtful: a busy machine may have been too slow for the program's own timeouts.
     """
     began = session.trace.now()
     try:
@@ -74,7 +76,7 @@ def _conclusion(ask: Execution, status: int, line: str, error_line: str) -> Conc
 
 
 def _environment(session: ProbeSession, ask: Execution) -> dict[str, str]:
-    """The agent's own, with the laboratory's certificates, and what the program may want to know."""
+    """Returns the agent's own environment, with the lab's certificates, and the variables documented for programs."""
     request = session.request
     address = request.addresses[0] if request.addresses else ""
     own = {"PROBE": request.name, "FAMILY": request.family.value, "RESOLVER": request.resolver, "ADDRESS": address}

@@ -1,4 +1,4 @@
-"""What a test concludes when no step of it has failed outright (see `StepFailed`)."""
+"""The conclusion of a test none of whose steps has failed outright (see `StepFailed`)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from shutdownlab.model.scenario import Outcome
 class Conclusion:
     """The outcome of a test.
 
-    `failure`: OONI's failure string, where one says it. `doubtful`: load, or chance, alone could have caused the
-    outcome, so it is believed only when a repetition confirms it. `value`, in `unit`: what was measured, where that is
-    a number. `margin`: of a speed, for how many seconds what passes octets on would have to be kept from it to make one
-    outcome of another; None: it is no speed.
+    `failure`: OONI's failure string, if there is one. `doubtful`: load or chance alone could have caused the outcome,
+    so it is believed only once a repetition confirms it. `value`, in `unit`: the measured number, if there is one.
+    `margin`: for a speed, the seconds for which forwarders would have to be delayed to change the outcome; None: it is
+    no speed.
     """
 
     outcome: Outcome

@@ -1,4 +1,4 @@
-"""Name lookups as a stub resolver does them: UDP, one retransmission, TCP where the answer is truncated."""
+"""Name lookups as a stub resolver does them: UDP, one retransmission, TCP if the answer is truncated."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _RCODES: Final = {
 
 @dataclass(slots=True)
 class Question:
-    """A question on its way. `resolver`: whom it is for; `engine`: how it travels, in OONI's words."""
+    """A query under way. `resolver`: its destination; `engine`: its transport, as OONI names it."""
 
     query: dns.message.Message
     resolver: str
@@ -41,9 +41,9 @@ class Question:
 
 
 async def lookup(session: ProbeSession, host: str) -> Answer:
-    """Ask the session's resolver for the A or AAAA addresses of `host`; an address answers for itself.
+    """Asks the session's resolver for the A or AAAA addresses of `host`; an address is returned as it is.
 
-    Where the request looks nothing up, the session knows. Raises `StepFailed`.
+    If the request does no lookups, the agent's known hosts are used. Raises `StepFailed`.
     """
     if not session.request.looks_up and not is_address(host):
         known = session.equipment.hosts.get(host, ())
@@ -61,7 +61,7 @@ async def resolve(
     engine: str,
     ask: Callable[[ProbeSession, Question], Awaitable[dns.message.Message]],
 ) -> Answer:
-    """As `lookup`, of whom `ask` asks; a step of that which fails is told as such."""
+    """Like `lookup`, with `ask` sending the query; if `ask` raises `StepFailed`, its operation is kept."""
     if is_address(host):
         return Answer((host,))
     kind, trace = _kind(session), session.trace
@@ -98,13 +98,13 @@ async def resolve(
 
 
 async def lookup_failures(session: ProbeSession, hosts: Sequence[str]) -> dict[str, str | None]:
-    """Look many names up at once over UDP, from one port; the failure of each, None where it has an address.
+    """Looks up many names at once over UDP, from one port; returns the failure of each, None if it has an address.
 
-    An answer that is truncated is one all the same.
+    A truncated answer counts as a success.
     """
     queries = {host: _query(session, host) for host in dict.fromkeys(hosts)}
     for number, query in enumerate(queries.values(), secrets.randbits(16)):
-        query.id = number & 0xFFFF  # random ones may be the same
+        query.id = number & 0xFFFF  # random ids could collide
     answers: dict[int, dns.message.Message] = {}
     missing = TIMEOUT
     try:
@@ -127,7 +127,7 @@ async def lookup_failures(session: ProbeSession, hosts: Sequence[str]) -> dict[s
 
 
 async def locate(session: ProbeSession, host: str) -> str:
-    """The address of the probe's host: the known one, or what the resolver says; raises `StepFailed`."""
+    """Returns the address of the probe's host: the known one, or the resolver's answer; raises `StepFailed`."""
     addresses = session.request.addresses
     return addresses[0] if addresses else (await lookup(session, host)).addresses[0]
 
@@ -167,9 +167,9 @@ async def _ask(session: ProbeSession, question: Question) -> dns.message.Message
 async def _ask_udp(
     session: ProbeSession, queries: Sequence[dns.message.Message], answers: dict[int, dns.message.Message]
 ) -> None:
-    """Send all of them, and at half of the patience those again that `answers` has not yet, which it fills by their id.
+    """Sends all queries, resends the unanswered ones after half the timeout, and fills `answers` by query id.
 
-    The first answer to a question counts, forged or not; none where its client has given up by then.
+    The first answer to a query counts, forged or not, unless the client has given up by then (`gives_up`).
     """
     loop, resolver = session.loop, session.request.resolver
     begun, gives_up = loop.time(), session.request.gives_up
@@ -201,7 +201,7 @@ def _send_again(sock: socket.socket, queries: Mapping[int, dns.message.Message])
     try:
         _send(sock, queries)
     except OSError:
-        return  # an ICMP error: the receiver is told as well
+        return  # an ICMP error: the receiver gets it too
 
 
 async def _ask_tcp(session: ProbeSession, query: dns.message.Message) -> dns.message.Message:

@@ -11,7 +11,7 @@ from shutdownlab.probes.trust import TrustStore
 
 @dataclass(slots=True)
 class Equipment:
-    """Parsed certificates, and the telephones that stay on. `hosts`: the addresses of names that need no lookup."""
+    """Parsed certificates, and telephones that stay on. `hosts`: addresses by name, for names that need no lookup."""
 
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     trust: TrustStore = field(default_factory=TrustStore)

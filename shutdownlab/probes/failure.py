@@ -1,4 +1,4 @@
-"""OONI's names for what went wrong (ooni/spec, data format df-007-errors)."""
+"""OONI's names of failures (ooni/spec, data format df-007-errors)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _ERRNO: Final = {
     errno.ECONNABORTED: "connection_aborted",
     errno.EHOSTUNREACH: HOST_UNREACHABLE,
     errno.ENETUNREACH: "network_unreachable",
-    # No source address or no route of that family: what a host without IPv6 sees.
+    # No source address or no route of that family, as on a host without IPv6.
     errno.EADDRNOTAVAIL: "network_unreachable",
     errno.ENETDOWN: "network_down",
     errno.ETIMEDOUT: TIMEOUT,
     errno.EINTR: "interrupted",
-    # Linux turns "communication administratively prohibited" for the own host's filter into EPERM or EACCES.
+    # Linux reports "communication administratively prohibited" by the host's own filter as EPERM or EACCES.
     errno.EACCES: HOST_UNREACHABLE,
     errno.EPERM: HOST_UNREACHABLE,
 }
@@ -32,15 +32,16 @@ _ERRNO: Final = {
 _UNTRUSTED: Final = frozenset({2, 18, 19, 20, 21, 27})
 _MISMATCH: Final = frozenset({62, 63, 64})
 
-# Failures that an overloaded machine can cause too: believed only when a patient repetition confirms them.
+# Failures that an overloaded machine can also cause: believed only once a repetition with a longer timeout confirms
+# them.
 _DOUBTFUL: Final = frozenset({TIMEOUT, "dns_servfail_error", HOST_UNREACHABLE})
 
 
 class StepFailed(Exception):
-    """A step of a probe failed.
+    """Raised if a step of a probe fails.
 
-    `operation` is OONI's: resolve, connect, tls_handshake, http_round_trip ... `doubtful`: load alone could have caused
-    it; None: as the failure has it.
+    `operation` is OONI's: resolve, connect, tls_handshake, http_round_trip ... `doubtful`: whether load alone could
+    have caused it; None: depends on the failure.
     """
 
     def __init__(self, failure: str, operation: str, doubtful: bool | None = None) -> None:
@@ -51,7 +52,7 @@ class StepFailed(Exception):
 
 
 def failure_of(error: BaseException) -> str:
-    """The failure string of an exception; `unknown_failure …` with its text where OONI has no name for it."""
+    """Returns an exception's failure string; `unknown_failure: …` with its text if OONI has no name for it."""
     if isinstance(error, StepFailed):
         return error.failure
     if isinstance(error, TimeoutError) and not getattr(error, "errno", None):

@@ -1,4 +1,4 @@
-"""HTTP/1.1 over an open stream; h11 does the protocol."""
+"""HTTP/1.1 over an open stream, with h11."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from shutdownlab.probes.stream import TcpStream, handshake, open_first
 
 _MAX_BODY: Final = 65536
 _MAX_REDIRECTS: Final = 3
-# A round trip as a whole may take this many times the patience that each wait for data has.
+# A whole round trip may take this many times the timeout of a single wait for data.
 _WHOLE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """`body`: at most 64 KiB of it."""
+    """An HTTP response. `body`: its first 64 KiB."""
 
     code: int
     headers: tuple[tuple[str, str], ...]
@@ -39,7 +39,7 @@ class Response:
 
 
 async def fetch(session: ProbeSession, url: str) -> Response:
-    """GET a page, following redirects; raises `StepFailed` with the failure of the step that stopped it."""
+    """GETs a page, following redirects; raises `StepFailed` of the step that failed."""
     for _ in range(_MAX_REDIRECTS):
         response = await _fetch_once(session, url)
         location = response.header("location")
@@ -59,19 +59,19 @@ async def _fetch_once(session: ProbeSession, url: str) -> Response:
             stream = await handshake(tcp, host, ("http/1.1",)) if secure else tcp
             return await round_trip(stream, "GET", parts)
     except StepFailed as failed:
-        if failed.operation != "http_round_trip":  # which has recorded itself
+        if failed.operation != "http_round_trip":  # that step has recorded itself
             record_unsent(session, "GET", url, failed.failure)
         raise
 
 
 def record_unsent(session: ProbeSession, method: str, url: str, failure: str) -> None:
-    """OONI records a request that never got as far as being sent with the failure of the step that stopped it."""
+    """Records a request that was never sent, with the failure of the step before it, as OONI does."""
     trace = session.trace
     trace.requested(trace.now(), method=method, url=url, headers=(), failure=failure, transaction=trace.transaction())
 
 
 async def round_trip(stream: TcpStream, method: str, parts: SplitResult, accept: str = PAGES) -> Response:
-    """Send one request and read its response; each wait may take the session's patience. Raises `StepFailed`."""
+    """Sends one request and reads its response; each wait has the session's timeout. Raises `StepFailed`."""
     session, trace = stream.session, stream.session.trace
     started, headers = trace.now(), request_headers(parts, accept)
     if method == "POST":

@@ -1,4 +1,4 @@
-"""HTTP/3 (RFC 9114) over QUIC; aioquic does both protocols."""
+"""HTTP/3 (RFC 9114) over QUIC, both with aioquic."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _HANDSHAKE, _ROUND_TRIP = "quic_handshake", "http_round_trip"
 
 
 async def http3_test(session: ProbeSession, ask: Page) -> Conclusion:
-    """As `web_test`, over QUIC."""
+    """Like `web_test`, over QUIC."""
     return await page_test(session, ask, fetch)
 
 
 async def fetch(session: ProbeSession, url: str) -> Response:
-    """GET a page over HTTP/3; raises `StepFailed`."""
+    """GETs a page over HTTP/3; raises `StepFailed`."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
@@ -67,7 +67,7 @@ async def _fetch_from(session: ProbeSession, parts: SplitResult, host: str, addr
             sock.connect((address, parts.port or 443))
         except OSError as error:
             raise StepFailed(failure_of(error), _HANDSHAKE) from error
-        # As the kernel writes it (four fields in IPv6): aioquic tells paths apart by it.
+        # In the kernel's form (four fields in IPv6), by which aioquic distinguishes paths.
         peer = sock.getpeername()
         transport, client = await session.loop.create_datagram_endpoint(lambda: _Client(quic), sock=sock)
         try:
@@ -79,7 +79,7 @@ async def _fetch_from(session: ProbeSession, parts: SplitResult, host: str, addr
 
 
 class _Client(QuicConnectionProtocol):
-    """One connection with one request. Its futures end with what the connection ends with."""
+    """One connection with one request. Its futures fail if the connection ends."""
 
     def __init__(self, quic: QuicConnection) -> None:
         super().__init__(quic)
@@ -98,14 +98,14 @@ class _Client(QuicConnectionProtocol):
 
     def datagram_received(self, data: bytes | str, addr: Any) -> None:
         super().datagram_received(data, addr)
-        # When we close (a certificate that isn't the site's), aioquic tells so only after a period of silence that
-        # exceeds our patience.
+        # When we close (the certificate is not the site's), aioquic reports it only after a silence longer than our
+        # timeout.
         closing = getattr(self._quic, "_close_event", None)
         if closing is not None:
             self._fail(_failure_of_close(closing))
 
     def error_received(self, exc: Exception) -> None:
-        """An ICMP error, as the kernel tells a connected socket."""
+        """Handles an ICMP error, which the kernel reports to a connected socket."""
         self._fail(failure_of(exc))
 
     def quic_event_received(self, event: QuicEvent) -> None:
@@ -131,7 +131,7 @@ class _Client(QuicConnectionProtocol):
         for future, operation in ((self.shaken, _HANDSHAKE), (self.response, _ROUND_TRIP)):
             if not future.done():
                 future.set_exception(StepFailed(failure, operation))
-                future.exception()  # seen: nobody may be waiting for this one
+                future.exception()  # marks it as retrieved: it may have no waiter
 
 
 async def _shake_hands(session: ProbeSession, client: _Client, peer: tuple[Any, ...], host: str) -> None:
@@ -194,7 +194,7 @@ async def _round_trip(session: ProbeSession, client: _Client, parts: SplitResult
 
 
 def _failure_of_close(event: Any) -> str:
-    """OONI's name for why a QUIC connection ended."""
+    """Returns OONI's name for the reason why a QUIC connection ended."""
     reason, code = event.reason_phrase, event.error_code
     if "common protocol version" in reason:
         return "quic_incompatible_version"

@@ -1,4 +1,4 @@
-"""The sound of a call: an RTP stream each way (RFC 3550), a few packets of G.711 silence, counted."""
+"""The audio of a call: an RTP stream each way (RFC 3550) of a few packets of G.711 silence, counted."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _HEADER: Final = struct.Struct("!BBHII")
 
 
 class NoMediaPort(Exception):
-    """All media ports of this host are in use."""
+    """Raised if all media ports of this host are in use."""
 
 
 class MediaStream:
-    """One end of a call's audio: listens from the start, sends when told where to."""
+    """One end of a call's audio: listens from the start, sends once it knows the destination."""
 
     def __init__(self, address: str) -> None:
-        """Bind an even port of the operator's media range on `address`; raises `NoMediaPort`."""
+        """Binds an even port of the operator's media range on `address`; raises `NoMediaPort`."""
         self._loop = asyncio.get_running_loop()
         self._sock = _bind(address)
         self.port: int = self._sock.getsockname()[1]
@@ -42,13 +42,13 @@ class MediaStream:
         self._loop.add_reader(self._sock, self._read)
 
     def start(self, address: str, port: int) -> None:
-        """Begin to send `PACKETS` packets, one every 20 ms; a second start changes nothing."""
+        """Starts sending `PACKETS` packets, one every 20 ms; a second call does nothing."""
         if self._to is None:
             self._to = (address, port)
             self._send()
 
     async def exchanged(self) -> None:
-        """Return when all packets have been sent and as many have come."""
+        """Returns once all packets have been sent and as many have been received."""
         await self._all_sent.wait()
         await self._all_received.wait()
 
@@ -66,7 +66,7 @@ class MediaStream:
 
     def _send(self) -> None:
         header = _HEADER.pack(_VERSION_2, _PCMU, self.sent, self.sent * _SAMPLES, self._source)
-        with suppress(OSError):  # unreachable: the other side's count will tell
+        with suppress(OSError):  # unreachable: the other side's count will show it
             self._sock.sendto(header + _SILENCE, self._to or ("", 0))
         self.sent += 1
         if self.sent < PACKETS:

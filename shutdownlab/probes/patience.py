@@ -1,9 +1,8 @@
-"""How long a step of a probe waits for the network: time in which it could have heard an answer.
+"""Timeouts for a probe's steps that count only the time in which the agent could have received an answer.
 
-An agent that the machine keeps from its processors, or that is busy with its other probes, hears nothing. What came
-meanwhile it finds when it goes on; and in that very round of its loop its timers run out, too. So a timer that has run
-out says nothing by itself: time that the agent was not there for, beyond what is usual, is given back, and only
-silence after that counts.
+An agent that is starved of CPU, or busy with its other probes, receives nothing. It finds what arrived meanwhile when
+it continues, but in the same iteration of its event loop its timers expire too. So an expired timer alone proves
+nothing: time in which the agent was away, beyond the usual, is added back, and only silence after that counts.
 """
 
 from __future__ import annotations
@@ -17,17 +16,19 @@ from shutdownlab.model.probe import MOST_PATIENCE
 from shutdownlab.system.processor import waited_s
 
 _LEAST_S: Final = 0.01
-"""A timer is always a little late."""
+"""Timers always expire a little late."""
 _USUAL: Final = 0.5
-"""Of a step's patience, how long an agent waits for its turn where only the run itself keeps the machine busy: that is
-in the patience already, and given back it made a blackout's silence half as long again."""
+"""Part of a step's timeout for which an agent usually waits for a CPU if only the run keeps the machine busy.
+
+The timeout already includes it; adding it back made a blackout's silence half as long again.
+"""
 
 
 @asynccontextmanager
 async def patience(seconds: float, waited: Callable[[], float] | None = None) -> AsyncIterator[Patience]:
-    """Raises TimeoutError, as `asyncio.timeout` does, after so many seconds in which whoever works was there to hear.
+    """Raises TimeoutError, like `asyncio.timeout`, after `seconds` in which the measuring processes could receive.
 
-    waited: for how many seconds they had no processor until now (None: this process alone works).
+    waited: returns for how many seconds they have been starved of CPU so far (None: only this process measures).
     """
     async with asyncio.timeout(None) as limit:
         waiting = Patience(limit, seconds, waited or waited_s)
@@ -38,7 +39,7 @@ async def patience(seconds: float, waited: Callable[[], float] | None = None) ->
 
 
 class Patience:
-    """Runs `limit` out once the patience is at its end."""
+    """Makes `limit` expire when the time is up."""
 
     def __init__(self, limit: asyncio.Timeout, seconds: float, waited: Callable[[], float]) -> None:
         self._loop, self._limit, self._waits = asyncio.get_running_loop(), limit, waited
@@ -46,19 +47,19 @@ class Patience:
         self._begin(seconds, usual=_USUAL * seconds)
 
     def renew(self, seconds: float) -> None:
-        """Have so much patience from now on, whatever is left of it."""
+        """Restarts the timeout with `seconds` from now, whatever is left of it."""
         self.end()
         self._left = (MOST_PATIENCE - 1) * seconds
         self._begin(seconds, usual=_USUAL * seconds)
 
     def reschedule(self, when: float) -> None:
-        """From now on the end is at that time of the loop's clock, whatever happens."""
+        """Sets the end to this time of the loop's clock; no more time is added back."""
         self.end()
         self._left = 0.0
         self._begin(when - self._loop.time(), usual=0.0)
 
     def end(self) -> None:
-        """Run nothing out."""
+        """Cancels the timeout."""
         self._timer.cancel()
 
     def _begin(self, seconds: float, usual: float) -> None:
@@ -72,6 +73,6 @@ class Patience:
         if away > _LEAST_S and self._left > 0:
             back = min(away, self._left)
             self._left -= back
-            self._begin(back, usual=0.0)  # it is in what has passed
+            self._begin(back, usual=0.0)  # the usual wait is part of the time that has passed
         else:
             self._limit.reschedule(now)

@@ -1,7 +1,7 @@
-"""A subscriber's telephone: a SIP user agent (RFC 3261, RFC 3428) that answers calls and messages as long as it is on.
+"""A subscriber's telephone: a SIP user agent (RFC 3261, RFC 3428) that answers calls and messages while it is on.
 
-It has one socket for voice and one for SMS in each address family. In IPv6 its user name is the number with `.v6`, so
-that a registrar never leads a call of one family to a contact of the other.
+It has one socket for voice and one for SMS per address family. In IPv6 its user name is the number with `.v6`, so that
+a registrar never routes a call of one family to a contact of the other.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _FORGET_CALL_S: Final = 20.0
 
 @dataclass(slots=True)
 class _Incoming:
-    """A call we have been sent: the answer to repeat, and its sound."""
+    """An incoming call: the response to retransmit, and its audio."""
 
     media: MediaStream
     to: Peer
@@ -51,10 +51,10 @@ class _Incoming:
 
 
 class Phone:
-    """The telephone of one service port (voice or SMS) in one address family; listens from `__init__` on."""
+    """The telephone of one service port (voice or SMS) in one address family; listens once constructed."""
 
     def __init__(self, port: int, family: socket.AddressFamily) -> None:
-        """Raises OSError where the port is taken or the family is missing."""
+        """Raises OSError if the port is in use or the address family is not available."""
         self._loop = asyncio.get_running_loop()
         self.port, self.family = port, family
         self.inbox: list[str] = []
@@ -74,7 +74,7 @@ class Phone:
         self._sock.close()
 
     def identity(self, number: str, registrar: str) -> Identity:
-        """Who we are towards a registrar; raises OSError where there is no way to it."""
+        """Returns our identity towards a registrar; raises OSError if there is no route to it."""
         return Identity(self.user(number), registrar, self._address_towards(registrar), self.port)
 
     def user(self, number: str) -> str:
@@ -87,7 +87,7 @@ class Phone:
             return address
 
     async def register(self, me: Identity, patience_s: float) -> SipMessage:
-        """The registrar's final answer; raises OSError (TimeoutError when none comes in time)."""
+        """Returns the registrar's final response; raises OSError (TimeoutError if none comes in time)."""
         message = request(
             "REGISTER",
             f"sip:{bracketed(me.domain)}",
@@ -101,9 +101,9 @@ class Phone:
         return await self.ask(message, (me.domain, self.port), patience_s)
 
     async def ask(self, message: SipMessage, to: Peer, patience_s: float) -> SipMessage:
-        """Send a request, again until it is answered, and return the final response.
+        """Sends a request, retransmits it until it is answered, and returns the final response.
 
-        Each response, also a provisional one, begins the patience anew. Raises OSError.
+        Each response, even a provisional one, restarts the timeout. Raises OSError.
         """
         with self._transaction(message, to, patience_s) as (answers, retransmission):
             while True:
@@ -114,7 +114,7 @@ class Phone:
                     return answer
 
     def tell(self, message: SipMessage, to: Peer) -> None:
-        """Send what has no answer (ACK); raises OSError."""
+        """Sends a message that has no response (ACK); raises OSError."""
         self._sock.sendto(message.wire(), to)
 
     @contextmanager
@@ -171,7 +171,7 @@ class Phone:
         self._sock.sendto(response(message, code, reason, tag=self._tag, extra=extra).wire(), to)
 
     def _ring(self, invite: SipMessage, source: Peer) -> None:
-        """Ring, and answer at once; an INVITE that comes again gets the same answer again."""
+        """Rings and answers at once; a retransmitted INVITE gets the same answer."""
         call_id = invite.get("call-id")
         known = self._calls.get(call_id)
         if known is not None:
@@ -196,7 +196,7 @@ class Phone:
         self._pick_up(call)
 
     def _pick_up(self, call: _Incoming) -> None:
-        """Send the 200, again until the caller's ACK comes (RFC 3261 §13.3.1.4)."""
+        """Sends the 200 response, and retransmits it until the caller's ACK comes (RFC 3261 §13.3.1.4)."""
         with suppress(OSError):
             self._sock.sendto(call.answer, call.to)
         call.retransmission = self._loop.call_later(call.wait_s, self._pick_up, call)
@@ -219,7 +219,7 @@ class Phone:
 
 
 class _Retransmission:
-    """Sends a datagram again, at doubling intervals, until stopped."""
+    """Retransmits a datagram at doubling intervals until stopped."""
 
     def __init__(self, sock: socket.socket, wire: bytes, to: Peer, first_s: float) -> None:
         self._sock, self._wire, self._to, self._wait_s = sock, wire, to, first_s

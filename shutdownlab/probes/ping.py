@@ -17,26 +17,25 @@ from shutdownlab.probes.session import ProbeSession
 
 _PAYLOAD: Final = bytes(range(48))
 _APART_S: Final = 0.02
-"""How soon one echo of a probe follows the other."""
+"""Interval between the echo requests of one probe."""
 # (request, reply, unreachable) message types.
 _TYPES: Final = {Family.IPV4: (8, 0, 3), Family.IPV6: (128, 129, 1)}
 _PROTOCOL: Final = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV6}
 _HEADERS: Final = {Family.IPV4: 20 + 8, Family.IPV6: 40 + 8}
 _TOO_BIG: Final = {Family.IPV4: 4}
-"""Code of "unreachable" that tells the kernel of a smaller MTU (RFC 1191); of IPv6 that is a message of its own."""
-# Codes of "unreachable" that mean there is no route to the network; all others concern the host.
+"""The code of "unreachable" that tells the kernel a smaller MTU (RFC 1191); IPv6 has a message type for that."""
+# Codes of "unreachable" for a missing route to the network; all others concern the host.
 _NO_ROUTE: Final = {Family.IPV4: frozenset({0, 6, 9}), Family.IPV6: frozenset({0})}
 
 
 async def ping(
     session: ProbeSession, address: str, source: str = "", *, count: int = 1, needed: int = 1, size: int = 0
 ) -> float:
-    """Echo packets off `address` until so many as needed came back and all are sent; returns the longest round trip in
-    seconds of those that did.
+    """Sends echo requests to `address`; returns the longest round trip in seconds of the replies.
 
-    A single one is sent again at half of the patience; of several, one that is lost is lost. `source`: the own address
-    to send from, where not the usual one. `size`: octets of a packet at least; it goes in parts where a link on the way
-    takes less, once the kernel knows. Raises `StepFailed`.
+    Returns once all are sent and `needed` replies have come. A single request is repeated after half the timeout; of
+    several, lost ones are not repeated. `source`: the source address, if not the usual one. `size`: minimum bytes of a
+    packet; it is fragmented if a link on the way takes less, once the kernel knows. Raises `StepFailed`.
     """
     failure: str | None = None
     rtts: list[float] = []
@@ -55,14 +54,14 @@ async def ping(
 async def _echo(
     session: ProbeSession, address: str, source: str, count: int, needed: int, rtts: list[float], size: int
 ) -> None:
-    """Adds the round trips of the echoes that come back to `rtts`."""
+    """Appends the round trip of each reply to `rtts`."""
     loop, family = session.loop, session.family
     _, reply, unreachable = _TYPES[family]
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
     with socket.socket(session.address_family, kind, _PROTOCOL[family]) as sock:
         if source:
             sock.bind((source, 0))
-        # Not connected: the kernel would keep from us what routers on the way tell.
+        # Not connected: the kernel would hide errors from routers on the way.
         echoes = _Echoes(loop, sock, family, (address, 0), count, size)
         later = [loop.call_later(_APART_S * place, echoes.send_later, place) for place in range(1, count)]
         if count == 1:
@@ -88,7 +87,7 @@ async def _echo(
 
 
 class _Echoes:
-    """The echo requests of one probe. `sent`: when each was, by its identifier and sequence number."""
+    """The echo requests of one probe. `sent`: when each was sent, by its identifier and sequence number."""
 
     def __init__(
         self,
@@ -101,25 +100,26 @@ class _Echoes:
     ) -> None:
         self.sent: dict[bytes, float] = {}
         self._loop, self._sock, self._request, self._to = loop, sock, _TYPES[family][0], to
-        # What tells our echoes from those of other probes.
+        # Distinguishes our echoes from those of other probes.
         first = int.from_bytes(os.urandom(4))
         self._idents = [((first + place) % 2**32).to_bytes(4) for place in range(count)]
         self._missing = set(self._idents)
-        self._payload = _PAYLOAD + bytes(max(0, size - _HEADERS[family] - len(_PAYLOAD)) & ~1)  # the checksum's words
+        # an even length, for the checksum
+        self._payload = _PAYLOAD + bytes(max(0, size - _HEADERS[family] - len(_PAYLOAD)) & ~1)
 
     def send(self, place: int) -> None:
-        """Send one of them; raises `OSError` where the own machine cannot."""
+        """Sends one of them; raises `OSError` if this machine cannot."""
         ident = self._idents[place]
         self.sent.setdefault(ident, self._loop.time())
         self._sock.sendto(_message(self._request, ident, self._payload), self._to)
 
     def send_later(self, place: int) -> None:
-        """The same; silence will tell where the own machine cannot."""
+        """Like `send`, but ignores an `OSError`: the missing reply will show it."""
         with suppress(OSError):
             self.send(place)
 
     def came_back(self, ident: bytes) -> float | None:
-        """When an echo was sent that has come back now; None: it is none of ours, or was here before."""
+        """Returns when a request was sent whose first reply has come; None if it is not ours or was answered before."""
         if ident not in self._missing:
             return None
         self._missing.remove(ident)
@@ -127,7 +127,10 @@ class _Echoes:
 
 
 def _is_about_echo(family: Family, quoted: bytes) -> bool:
-    """Whether an error is about an echo itself, and not about what has one in it: a tunnel's errors are its ends'."""
+    """Whether an error concerns an echo itself, not a tunnel packet that contains one.
+
+    Errors of tunnel packets are for the tunnel's ends.
+    """
     return family is Family.IPV6 or quoted[9:10] == bytes([socket.IPPROTO_ICMP])
 
 
@@ -136,7 +139,7 @@ def _unreachable(family: Family, code: int) -> str:
 
 
 def _message(kind: int, ident: bytes, payload: bytes) -> bytes:
-    """The kernel fills in the checksum for ICMPv6 (RFC 3542); for ICMP it is ours to compute."""
+    """Returns an echo message with its checksum: the kernel computes it for ICMPv6 only (RFC 3542)."""
     body = ident + payload
     total = sum(struct.unpack(f"!{len(body) // 2}H", body)) + (kind << 8)
     total = (total & 0xFFFF) + (total >> 16)

@@ -1,4 +1,4 @@
-"""A program that a probe runs in its vantage point's namespaces: watched, read from, and killed with its children."""
+"""A program run by a probe in its vantage point's namespaces: watched, read from, and killed with its children."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST_LINE: Final = 200
 
 
 class ProgramEnded(Exception):
-    """A program has ended before it said what was waited for. `said`: its last line."""
+    """Raised if a program ends before it prints the expected line. `said`: its last line."""
 
     def __init__(self, program: str, said: str) -> None:
         super().__init__(f"{program} ended" + (f": {said}" if said else ""))
@@ -28,10 +28,10 @@ class ProgramEnded(Exception):
 
 
 class RunningProgram:
-    """A program that runs, in a process group of its own, with its output read as it comes; `end` kills the group."""
+    """A running program in a process group of its own, whose output is read as it arrives; `end` kills the group."""
 
     def __init__(self, argv: Sequence[str], folder: str, environment: Mapping[str, str]) -> None:
-        """Raises OSError where it cannot be started."""
+        """Raises OSError if it cannot be started."""
         with defaults_for_others():
             self._process = subprocess.Popen(
                 argv, cwd=folder, env=environment, start_new_session=True,
@@ -45,17 +45,20 @@ class RunningProgram:
 
     @property
     def status(self) -> int:
-        """The exit status, or minus the signal that ended it."""
+        """The exit code, or minus the signal that ended it."""
         return int(self._process.returncode)
 
     def waited_s(self) -> float:
-        """For how many seconds it and its children had no processor until now, or until it was ended."""
+        """Returns for how many seconds it and its children have waited for a CPU, up to now or until it ended."""
         if self._process.returncode is None:
             self._waited = max(self._waited, waited_with_children_s(self._process.pid))
         return self._waited
 
     async def ends_within(self, seconds: float) -> bool:
-        """Wait for its end, so long, and longer where it or this process had no processor; whether it came."""
+        """Waits for its end, for `seconds` plus any time in which it or this process was starved of CPU.
+
+        Returns whether it ended.
+        """
         loop, fd = asyncio.get_running_loop(), os.pidfd_open(self._process.pid)
         ended = asyncio.Event()
         loop.add_reader(fd, ended.set)
@@ -70,9 +73,9 @@ class RunningProgram:
         return True
 
     async def says(self, pattern: str) -> re.Match[str]:
-        """Wait until its standard output or error has a line in which the regular expression is found.
+        """Waits until its standard output or error has a line that matches the regular expression.
 
-        Only the last 16 KiB of each are looked at. Raises `ProgramEnded`; waits for ever where neither happens.
+        Only the last 16 KiB of each are searched. Raises `ProgramEnded`; without a match or an end it waits forever.
         """
         outputs = (self.out, self.err)
         while True:
@@ -89,9 +92,9 @@ class RunningProgram:
                     change.cancel()
 
     def end(self) -> None:
-        """Kill what is left of it, and read what it has written."""
+        """Kills what is left of it, and reads its remaining output."""
         self.waited_s()
-        with suppress(ProcessLookupError):  # all of its group has ended
+        with suppress(ProcessLookupError):  # the whole group has ended
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         for output in (self.out, self.err):
@@ -108,7 +111,7 @@ class RunningProgram:
 
 
 class _Output:
-    """The end of what comes through a pipe. `over`: nobody holds its other end any more."""
+    """The tail of a pipe's data. `over`: its other end is closed everywhere."""
 
     def __init__(self, fd: int) -> None:
         self._fd, self._tail = fd, b""
@@ -130,21 +133,21 @@ class _Output:
         return bool(data)
 
     async def changed(self) -> None:
-        """Wait for more to come, or the end, since this was last asked."""
+        """Waits for more data, or the end, since the last call."""
         await self._came.wait()
         self._came.clear()
 
     def close(self) -> None:
-        """Read what is there, and no more."""
+        """Reads what has arrived, then stops reading."""
         while self._read():
             pass
         asyncio.get_running_loop().remove_reader(self._fd)
 
     def text(self) -> str:
-        """The end of what has come."""
+        """Returns the tail of the data."""
         return self._tail.decode(errors="replace")
 
     def last_line(self) -> str:
-        """The last line that says something, "" where none does."""
+        """Returns the last line with any text, "" if there is none."""
         lines = ["".join(c for c in line if c.isprintable()).strip() for line in self.text().splitlines()]
         return next((line[:_LONGEST_LINE] for line in reversed(lines) if line), "")

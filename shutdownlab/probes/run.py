@@ -1,4 +1,4 @@
-"""Runs one probe: the request in, the measurement out."""
+"""Runs one probe: takes a request, returns a measurement."""
 
 from __future__ import annotations
 
@@ -24,43 +24,45 @@ from shutdownlab.probes.session import ProbeSession
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.system.processor import had_none
 
-# Steps that end with an answer of the kernel's or the resolver's. An unknown failure of one is the prober's own; one of
-# any other step is what the other side sent.
+# Steps that end with an answer of the kernel or the resolver: an unknown failure there is the prober's own; in any
+# other step it is what the other side sent.
 _OWN_STEPS: Final = frozenset({"resolve", "connect", "ping"})
 
 _KEPT_AWAY: Final = 0.75
-"""Of a try's time, for how long it may have had no processor: all time that `patience` can give back was given back
-before, and what it could hear in the rest is less than its patience."""
+"""Part of a try's time for which it may have been starved of CPU.
+
+All time that `patience` can add back has been added by then; what is left for receiving is less than the timeout.
+"""
 
 TestFunction = Callable[[ProbeSession, Any], Awaitable[Conclusion]]
 
 
 @cache
 def test_function(runs: str) -> TestFunction:
-    """The function that a kind of probe names as `package.module:function`; raises whatever importing it does."""
+    """Returns the function that a kind of probe names as `package.module:function`; raises what its import raises."""
     function: TestFunction = resolve_name(runs)
     return function
 
 
 @cache
 def _type_asked(runs: str) -> TypeAdapter[Any]:
-    """What the function's second parameter is annotated with; anything where it is not."""
+    """Returns the type of the function's second parameter; anything if it has no annotation."""
     function = test_function(runs)
     _, parameter, *_ = signature(function).parameters
     return TypeAdapter(get_type_hints(function).get(parameter, Any))
 
 
 def _asked(request: ProbeRequest) -> Any:
-    """What the request asks, as its function wants it: it has come as JSON."""
+    """Converts the request's `ask`, which came as JSON, to the type that its function expects."""
     return _type_asked(request.runs).validate_python(request.ask)
 
 
 def prepare(also: Iterable[str] = ()) -> None:
-    """Import and make what probes of every installed kind need, so that processes forked from this one share it: the
-    models of what is asked above all, which would be 2 MiB of each.
+    """Imports and builds what probes of every installed kind need, so that forked processes share it.
 
-    also: functions that requests name without being of a kind. A kind of which it fails is told when it is asked for:
-    its probes end as errors that say so.
+    That is above all the models of requests, which would take 2 MiB in each process. also: further functions that
+    requests name, of no kind. A kind for which this fails is reported when it is used: its probes end as errors that
+    say so.
     """
     kinds = kinds_of(Probe)
     for name in kinds:
@@ -68,11 +70,11 @@ def prepare(also: Iterable[str] = ()) -> None:
             _type_asked(kinds[name].runs)
     for runs in also:
         _type_asked(runs)
-    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the first one has OpenSSL make its tables
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the first context makes OpenSSL build its tables
 
 
 async def run_probe(request: ProbeRequest, equipment: Equipment) -> Measurement:
-    """Run a probe to its end; whatever goes wrong in the prober itself is the outcome `error`."""
+    """Runs a probe to its end; any exception in the prober itself is the outcome `error`."""
     session = ProbeSession(request, equipment)
     began = time.monotonic()
     try:

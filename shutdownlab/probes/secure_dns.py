@@ -1,4 +1,4 @@
-"""Name lookups that nobody on the way can read: DNS over TLS (RFC 7858) and over HTTPS (RFC 8484)."""
+"""Encrypted name lookups: DNS over TLS (RFC 7858) and over HTTPS (RFC 8484)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _MESSAGE: Final = "application/dns-message"
 
 
 async def lookup_securely(session: ProbeSession, host: str, url: str) -> Answer:
-    """Ask the resolver at `url`, whose own name the ordinary one is asked for; raises `StepFailed`.
+    """Asks the resolver at `url`, whose own name the ordinary resolver looks up; raises `StepFailed`.
 
-    The step that failed is told: the lookup of the resolver's name, the connection, the handshake, the question.
+    Its operation is the step that failed: the lookup of the resolver's name, the connection, the handshake or the
+    query.
     """
     return await resolve(session, host, url, _ENGINES[urlsplit(url).scheme], _ask)
 
@@ -52,7 +53,7 @@ async def _over_tls(stream: TcpStream, query: dns.message.Message) -> dns.messag
 
 
 async def _over_https(stream: TcpStream, question: Question) -> dns.message.Message:
-    question.query.id = 0  # so that caches on the way see the same question (RFC 8484, section 4.1)
+    question.query.id = 0  # lets HTTP caches recognise the query (RFC 8484, section 4.1)
     asked = base64.urlsafe_b64encode(question.query.to_wire()).rstrip(b"=").decode()
     response = await round_trip(stream, "GET", urlsplit(f"{question.resolver}?dns={asked}"), accept=_MESSAGE)
     if response.code != 200 or response.header("content-type") != _MESSAGE:

@@ -1,4 +1,4 @@
-"""What the steps of one measurement share."""
+"""State shared by the steps of one measurement."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from shutdownlab.system.processor import waited_s
 
 @dataclass(slots=True)
 class ProbeSession:
-    """One measurement under way: its request, what the agent has for it, and the record of its steps.
+    """One measurement under way: its request, the agent's equipment, and the record of its steps.
 
-    `programs`: those that work for it. `began`: since when it is at work, by the clock of `time.monotonic`.
+    `programs`: those that it runs. `began`: when its work began, by `time.monotonic`.
     """
 
     request: ProbeRequest
@@ -41,7 +41,7 @@ class ProbeSession:
 
     @property
     def patience(self) -> float:
-        """Seconds a single step may take."""
+        """The timeout of a single step, in seconds."""
         return self.request.timeout
 
     @property
@@ -53,16 +53,16 @@ class ProbeSession:
         return socket.AF_INET if self.family is Family.IPV4 else socket.AF_INET6
 
     def begin(self) -> None:
-        """It is at work from now on only: until now it waited for its turn."""
+        """Marks the start of its work: until now it waited for its turn."""
         self.began, self._waited = time.monotonic(), self.waited_s()
 
     def waited_s(self) -> float:
-        """For how many seconds this process, or one of the programs in its place, had no processor until now."""
+        """Returns for how many seconds this process and its programs have waited for a CPU so far."""
         return waited_s() + sum(program.waited_s() for program in self.programs)
 
     @property
     def kept_away(self) -> float:
-        """The share of its time at work for which it had no processor, 0 to 1."""
+        """The share of its working time for which it waited for a CPU, 0 to 1."""
         return min(1.0, (self.waited_s() - self._waited) / max(time.monotonic() - self.began, 1e-3))
 
     @property

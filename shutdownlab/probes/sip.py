@@ -1,4 +1,4 @@
-"""SIP messages (RFC 3261) as a telephone writes and reads them: text in, text out, no sockets."""
+"""Reads and writes a telephone's SIP messages (RFC 3261): text only, no sockets."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _COMPACT: Final = {
 
 
 class MalformedSip(ValueError):
-    """Octets that are not a SIP message."""
+    """Raised for bytes that are not a SIP message."""
 
 
 @dataclass(frozen=True, slots=True)
 class SipMessage:
-    """A request (`method` and `uri`) or a response (`code` and `reason`). Header names compare without case."""
+    """A request (`method` and `uri`) or a response (`code` and `reason`). Header names are case-insensitive."""
 
     headers: tuple[tuple[str, str], ...]
     body: bytes = b""
@@ -31,16 +31,16 @@ class SipMessage:
     reason: str = ""
 
     def all(self, name: str) -> list[str]:
-        """The values of a header that may come several times, in their order."""
+        """Returns the values of a header that may be repeated, in order."""
         return [value for key, value in self.headers if key.lower() == name]
 
     def get(self, name: str) -> str:
-        """A header's first value, "" where there is none."""
+        """Returns a header's first value, "" if it has none."""
         return next(iter(self.all(name)), "")
 
     @property
     def transaction(self) -> tuple[str, str]:
-        """What a response shares with its request, and a retransmission with the first: Call-ID and CSeq."""
+        """Call-ID and CSeq: equal in a request, its retransmissions and its responses."""
         return self.get("call-id"), self.get("cseq")
 
     def wire(self) -> bytes:
@@ -74,29 +74,29 @@ def parse(data: bytes) -> SipMessage:
 
 
 def _split(name: str, value: str) -> list[str]:
-    """The values of a list header; other headers may have commas in them."""
+    """Returns the values of a list header; in other headers commas do not separate values."""
     return [part.strip() for part in value.split(",")] if name in {"via", "route", "record-route"} else [value]
 
 
 def uri_of(value: str) -> str:
-    """The URI of `"A" <sip:a@b;x=y>;tag=z` or of `sip:a@b;tag=z`."""
+    """Returns the URI of `"A" <sip:a@b;x=y>;tag=z` or of `sip:a@b;tag=z`."""
     start = value.find("<")
     return value[start + 1 : value.find(">", start)] if start >= 0 else value.split(";", 1)[0]
 
 
 def user_of(uri: str) -> str:
-    """The user of a SIP URI: whom of several at a place it means."""
+    """Returns the user part of a SIP URI."""
     return uri.removeprefix("sip:").partition("@")[0]
 
 
 def bracketed(address: str) -> str:
-    """An address as URIs have it."""
+    """Returns an address as written in URIs."""
     return f"[{address}]" if ":" in address else address
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One end of a dialog: user, domain, and the contact where it listens."""
+    """One end of a dialog: user, domain, and the address and port where it listens."""
 
     user: str
     domain: str
@@ -133,7 +133,7 @@ def request(
     extra: Iterable[tuple[str, str]] = (),
     body: bytes = b"",
 ) -> SipMessage:
-    """A request from `me`; `to` is the whole To header, with its tag inside a dialog."""
+    """Returns a request from `me`; `to` is the whole To header, including its tag inside a dialog."""
     headers = [
         ("Via", me.via()),
         ("Max-Forwards", "70"),
@@ -158,7 +158,7 @@ def response(
     extra: Iterable[tuple[str, str]] = (),
     body: bytes = b"",
 ) -> SipMessage:
-    """The answer to a request; `tag` completes its To header where that has none."""
+    """Returns the response to a request; `tag` is added to its To header if that has none."""
     copied = [(k, v) for k, v in to.headers if k.lower() in {"via", "from", "call-id", "cseq", "record-route"}]
     target = to.get("to")
     if tag and ";tag=" not in target:
@@ -169,7 +169,7 @@ def response(
 
 
 def session_description(address: str, port: int) -> bytes:
-    """SDP (RFC 8866) for one G.711 µ-law stream."""
+    """Returns SDP (RFC 8866) for one G.711 µ-law stream."""
     version = "IP6" if ":" in address else "IP4"
     lines = (
         "v=0", f"o=- 0 0 IN {version} {address}", "s=-", f"c=IN {version} {address}", "t=0 0",
@@ -179,7 +179,7 @@ def session_description(address: str, port: int) -> bytes:
 
 
 def media_of(body: bytes) -> tuple[str, int]:
-    """Address and port of the audio stream in an SDP body; raises `MalformedSip`."""
+    """Returns the address and port of the audio stream in an SDP body; raises `MalformedSip`."""
     address, port = "", 0
     for line in body.decode("utf-8", "replace").splitlines():
         words = line.split()

@@ -14,7 +14,7 @@ from shutdownlab.probes.stream import connect, handshake
 
 
 async def dns_test(session: ProbeSession, ask: NameQuestion) -> Conclusion:
-    """Blocked when the resolver gives no address, a bogon, or none of the true ones, or cannot be asked."""
+    """Blocked if the resolver cannot be asked, or answers with no address, a bogon, or none of the true addresses."""
     if ask.secure_resolver:
         answer = await lookup_securely(session, ask.host, ask.secure_resolver)
     else:
@@ -27,20 +27,20 @@ async def dns_test(session: ProbeSession, ask: NameQuestion) -> Conclusion:
 
 
 async def tcp_test(session: ProbeSession, ask: Destination) -> Conclusion:
-    """Blocked when no connection comes about."""
+    """Blocked if no connection can be made."""
     with await connect(session, await locate(session, ask.host), ask.port):
         return Conclusion(Outcome.OK)
 
 
 async def tls_test(session: ProbeSession, ask: Destination) -> Conclusion:
-    """Blocked when the handshake fails or the certificate is not the site's."""
+    """Blocked if the handshake fails or the certificate is not the site's."""
     with await connect(session, await locate(session, ask.host), ask.port) as tcp:
         await handshake(tcp, ask.host)
     return Conclusion(Outcome.OK)
 
 
 async def ping_test(session: ProbeSession, ask: Echoes) -> Conclusion:
-    """Blocked when too few echoes come back, or a connection cannot be made after them."""
+    """Blocked if too few replies come, or a connection after them fails."""
     address = await locate(session, ask.host)
     seconds = await ping(session, address, count=ask.count, needed=ask.answered)
     if ask.then:

@@ -1,7 +1,7 @@
 """TCP connections and TLS over them, step by step, on non-blocking sockets.
 
-Plain sockets and `ssl.SSLObject` rather than asyncio's streams: the steps come apart as OONI records them, and a probe
-costs half the processor time.
+They use plain sockets and `ssl.SSLObject`, not asyncio's streams: steps are separate, as OONI records them, and a probe
+takes half the CPU time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shutdownlab.probes.session import ProbeSession
 
 _CHUNK: Final = 65536
 _NEXT_S: Final = 0.25
-# Close with RST instead of FIN: nothing is sent again and again into a path that is cut.
+# Close with RST instead of FIN: nothing is retransmitted into a path that is cut.
 _ABORT: Final = struct.pack("ii", 1, 0)
 
 
@@ -33,7 +33,8 @@ def _ignore(_octets: int) -> None:
 class TcpStream:
     """An open TCP connection; a context manager that closes it.
 
-    `on_octets` is told how many came in each time some did; under TLS too, long before a record is whole.
+    `on_octets` is called with the number of bytes whenever some arrive; under TLS too, long before a record is
+    complete.
     """
 
     alpn = ""
@@ -52,7 +53,7 @@ class TcpStream:
         self.session.trace.event("write", self.transaction, num_bytes=len(data))
 
     async def receive(self) -> bytes:
-        """The next bytes, b"" at the end of the stream; raises OSError."""
+        """Returns the next bytes, b"" at the end of the stream; raises OSError."""
         try:
             data = await self.session.loop.sock_recv(self.sock, _CHUNK)
         except OSError as error:
@@ -75,10 +76,10 @@ class TcpStream:
 
 
 async def connect(session: ProbeSession, ip: str, port: int) -> TcpStream:
-    """Open a TCP connection within the session's patience; raises `StepFailed`.
+    """Opens a TCP connection within the session's timeout; raises `StepFailed`.
 
-    At half of it a second one is begun beside it, and the first to be open is taken: a lost SYN is sent again by the
-    kernel after a second (RFC 6298, 2), which is past the patience of most tries.
+    After half of it, a second attempt starts in parallel, and the first result of either counts: the kernel retransmits
+    a lost SYN only after a second (RFC 6298, 2), which is longer than the timeout of most tries.
     """
     trace = session.trace
     transaction, started = trace.transaction(), trace.now()
@@ -106,7 +107,7 @@ async def connect(session: ProbeSession, ip: str, port: int) -> TcpStream:
 
 
 class _Opening:
-    """Connections being opened to one address and port, until one is open or is refused: `settled`."""
+    """Parallel attempts to connect to one address and port; `settled` gets the first result."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ip: str, port: int) -> None:
         self.settled: asyncio.Future[socket.socket] = loop.create_future()
@@ -115,7 +116,7 @@ class _Opening:
         self._under_way: list[socket.socket] = []
 
     def begin(self) -> None:
-        """Begin one more, unless it is settled."""
+        """Starts one more attempt, unless there is a result."""
         if self.settled.done():
             return
         try:
@@ -144,12 +145,12 @@ class _Opening:
             self.settled.set_result(sock)
 
     def heard(self) -> OSError | None:
-        """An ICMP error that came while the kernel was busy with a socket: it is but noted (RFC 1122, 4.2.3.9)."""
+        """Returns an ICMP error that the kernel has only noted as a soft error (RFC 1122, 4.2.3.9), if any."""
         noted = (sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) for sock in self._under_way)
         return next((OSError(number, os.strerror(number)) for number in noted if number), None)
 
     def close(self, but: socket.socket | None) -> None:
-        """Close all the others: what comes of them is nobody's business any more."""
+        """Closes all sockets but one."""
         for sock in self._under_way:
             if sock is not but:
                 self._loop.remove_writer(sock)
@@ -157,9 +158,9 @@ class _Opening:
 
 
 async def open_first(session: ProbeSession, addresses: tuple[str, ...], port: int) -> TcpStream:
-    """Connect to the first address that lets us, each begun when the one before failed or after a while (RFC 8305, 5).
+    """Connects to the first address that accepts; raises the last one's `StepFailed` if none does.
 
-    Raises the last one's `StepFailed`.
+    Each attempt starts when one has failed or after 0.25 s (RFC 8305, 5).
     """
     if len(addresses) == 1:
         return await connect(session, addresses[0], port)
@@ -193,7 +194,7 @@ class TlsStream(TcpStream):
         self._tls = context.wrap_bio(self._in, self._out, server_hostname=server_name)
 
     async def shake_hands(self) -> None:
-        """Raises OSError (`ssl.SSLError` among them)."""
+        """Raises OSError (including `ssl.SSLError`)."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -222,12 +223,12 @@ class TlsStream(TcpStream):
                 return b""
 
     def described(self) -> tuple[str, str, list[bytes]]:
-        """Cipher suite, TLS version and the server's certificate (DER), as far as the handshake came."""
+        """Returns cipher suite, TLS version and the server's certificate (DER), as far as the handshake got."""
         cipher, leaf = self._tls.cipher(), None
         try:
             leaf = self._tls.getpeercert(binary_form=True)
         except ValueError:
-            leaf = None  # the handshake did not come so far
+            leaf = None  # the handshake did not get that far
         return cipher[0] if cipher else "", self._tls.version() or "", [leaf] if leaf else []
 
     async def _flush(self) -> None:
@@ -243,9 +244,9 @@ class TlsStream(TcpStream):
 
 
 async def handshake(tcp: TcpStream, server_name: str, alpn: tuple[str, ...] = ()) -> TlsStream:
-    """Negotiate TLS with SNI `server_name` and verify the certificate, within the session's patience.
+    """Negotiates TLS with SNI `server_name` and verifies the certificate, within the session's timeout.
 
-    Raises `StepFailed`; the connection is still the caller's to close then.
+    Raises `StepFailed`; the caller must then still close the connection.
     """
     session, trace = tcp.session, tcp.session.trace
     started = trace.now()

@@ -1,4 +1,4 @@
-"""How fast a download runs, for up to a second or so: throttling shows as a goodput far below the line's."""
+"""How fast a download runs, for about a second: throttling shows as a goodput far below the line's rate."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from shutdownlab.system.processor import waited_s
 
 
 async def throughput_test(session: ProbeSession, ask: Download) -> Conclusion:
-    """Throttled when some of the file came, more slowly than `throttled_below` kbit/s. Raises `StepFailed` when none
-    did, and when too little to tell came, and then nothing more: what is frozen is not slow.
+    """Throttled if the file arrives more slowly than `throttled_below` kbit/s.
 
-    Goodput counts TCP's octets since the response began, so that the round trips before it do not count. Where this
-    process had no processor while it waited for that, octets may have lain here meanwhile, and come all at once: a line
-    that would be slow by the time that they may have taken, and is fast by what was seen of it, is `unknown`.
+    Raises `StepFailed` if nothing arrives, or too little to tell and then nothing more: a frozen connection is not
+    slow. Goodput counts TCP payload since the response began, which excludes the round trips before it. If this process
+    was starved of CPU while it waited for the response, bytes may have been buffered meanwhile and been read all at
+    once: a line that looks fast, but would be slow if they took that long to arrive, is `unknown`.
     """
     parts = urlsplit(ask.url)
     secure, host = parts.scheme == "https", parts.hostname or ""
@@ -51,11 +51,11 @@ async def throughput_test(session: ProbeSession, ask: Download) -> Conclusion:
 
 
 def concluded(meter: DownloadMeter, throttled_below: int, value: float, unit: str) -> Conclusion:
-    """What a download's speed says; it is doubtful unless the line is fast by either reckoning.
+    """Returns the conclusion from a download's speed; doubtful unless the line is fast by either calculation.
 
-    throttled_below: in kbit/s. value, unit: what is told as measured.
+    throttled_below: in kbit/s. value, unit: what is reported as measured.
     """
-    slowest = meter.octets * 8 / (throttled_below * 1000)  # seconds that they may take and not be slow
+    slowest = meter.octets * 8 / (throttled_below * 1000)  # seconds below which the line is not slow
     elapsed = max(meter.elapsed, 1e-3)
     if elapsed > slowest:
         return Conclusion(Outcome.THROTTLED, doubtful=True, value=value, unit=unit, margin=elapsed - slowest)
@@ -66,23 +66,25 @@ def concluded(meter: DownloadMeter, throttled_below: int, value: float, unit: st
 
 
 class DownloadMeter:
-    """Octets received and the time since the first of them; that one also moves the deadline to the end of the test."""
+    """Counts bytes and the time since the first of them, which also moves the deadline to the end of the test."""
 
     def __init__(self, seconds: float, waited: Callable[[], float] = waited_s) -> None:
-        """waited: for how many seconds so far whoever takes the octets off the network had no processor: this process,
-        and a client in its place. TCP answers for it meanwhile, so that any number of them may lie there; of what waits
-        for its turn on the way (a switch, a delay line) it is but the window with which the sender has begun.
+        """waited: returns for how many seconds the network's readers have been starved of CPU so far.
+
+        Those are this process, or a client in its place. Meanwhile the kernel acknowledges TCP segments for them, so
+        any number of bytes may be buffered; a forwarder that waits (a switch, a delay line) holds at most the sender's
+        initial window.
         """
         self.seconds = seconds
         self._waited, self._waited_before = waited, waited()
         self.lain = 0.0
-        """For how long the first octets may have lain unread: for so long nobody had a processor to read them."""
+        """Seconds for which the first bytes may have been buffered, because no reader had a CPU."""
         self.octets = 0
         self.late = 0
-        """Octets that came when the time was up."""
+        """Bytes that arrived after the time was up."""
         self.elapsed = 0.0
         self.silence = 0.0
-        """How long nothing had come by then."""
+        """How long nothing had arrived by then, in seconds."""
         self.deadline: Patience | None = None
         self._began = 0.0
         self._closed = False
@@ -102,13 +104,13 @@ class DownloadMeter:
         self.elapsed = now - self._began
 
     def close(self) -> None:
-        """At the deadline: the silence before it counts."""
+        """Called at the deadline: the silence before it counts."""
         elapsed = asyncio.get_running_loop().time() - self._began
         self.silence, self.elapsed, self._closed = elapsed - self.elapsed, elapsed, True
 
 
 async def download(stream: TcpStream, head: h11.Request, meter: DownloadMeter, max_bytes: int) -> bool:
-    """Receive until the time is up or enough has come; whether the file ended by itself. Raises `StepFailed`."""
+    """Receives until the time is up or enough has arrived; returns whether the file ended. Raises `StepFailed`."""
     connection = h11.Connection(h11.CLIENT)
     try:
         async with patience(stream.session.patience) as meter.deadline:
@@ -132,7 +134,7 @@ async def download(stream: TcpStream, head: h11.Request, meter: DownloadMeter, m
 
 
 async def _goes_on(stream: TcpStream, meter: DownloadMeter) -> None:
-    """Return once anything more comes, for TCP sends again what a policer dropped; else raise `StepFailed`."""
+    """Returns once more data arrives, because TCP retransmits what a policer dropped; else raises `StepFailed`."""
     try:
         async with patience(stream.session.patience) as meter.deadline:
             while await stream.receive():

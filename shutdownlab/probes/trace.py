@@ -1,5 +1,7 @@
-"""What a measurement records on its way, in OONI's data formats (df-002-dnst, df-005-tcpconnect, df-006-tlshandshake,
-df-001-httpt, df-008-netevents)."""
+"""Records a measurement's steps in OONI's data formats.
+
+They are df-001-httpt, df-002-dnst, df-005-tcpconnect, df-006-tlshandshake and df-008-netevents.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ Json = dict[str, Any]
 
 
 class Trace:
-    """Records of one measurement; times are seconds since it began."""
+    """The records of one measurement; times are seconds since it began."""
 
     def __init__(self) -> None:
         self.began = time.time()
@@ -47,7 +49,7 @@ class Trace:
         num_bytes: int | None = None,
         failure: str | None = None,
     ) -> None:
-        """A network event; past the first 64 of a measurement they are left out."""
+        """Records a network event; ignores all after the first 64 of a measurement."""
         if len(self.network_events) >= _MAX_EVENTS:
             return
         now = self.now()
@@ -148,8 +150,11 @@ class Trace:
         body: bytes = b"",
         truncated: bool = False,
     ) -> None:
-        """An HTTP round trip; of the body the first 1024 bytes are kept, of a page without TLS the first 64 KiB: OONI's
-        verdicts compare those."""
+        """Records an HTTP round trip.
+
+        Keeps the first 1024 bytes of the body, or the first 64 KiB of a page without TLS, because OONI's verdicts
+        compare those.
+        """
         request = {"method": method, "url": url, "body": "", "body_is_truncated": False, "x_transport": transport}
         plain = method == "GET" and url.startswith("http:")
         kept = body[: _MAX_PLAIN_BODY if plain else _MAX_BODY]
@@ -171,7 +176,7 @@ class Trace:
         )
 
     def keys(self) -> Json:
-        """The test keys: what was recorded, and what the test concluded (`extra`)."""
+        """Returns the test keys: what was recorded, and what the test concluded (`extra`)."""
         keys: Json = {
             "queries": self.queries,
             "tcp_connect": self.tcp_connect,

@@ -22,7 +22,7 @@ _OPERATION: Final = "openvpn_handshake"
 
 
 async def vpn_test(session: ProbeSession, ask: Destination) -> Conclusion:
-    """Blocked when the server's hard reset does not come; raises `StepFailed`."""
+    """Blocked if the server's hard reset does not come; raises `StepFailed`."""
     address = await locate(session, ask.host)
     reset = _over_tcp if ask.transport == "tcp" else _over_udp
     started = session.trace.now()
@@ -65,7 +65,7 @@ def _send_again(sock: socket.socket, session_id: bytes) -> None:
     try:
         sock.send(client_reset(session_id))
     except OSError:
-        return  # an ICMP error: the receiver is told as well
+        return  # an ICMP error: the receiver gets it too
 
 
 async def _over_tcp(session: ProbeSession, address: str, port: int) -> None:

@@ -14,7 +14,7 @@ from shutdownlab.probes.session import ProbeSession
 
 
 async def web_test(session: ProbeSession, ask: Page) -> Conclusion:
-    """OONI's web_connectivity, with what the topology knows of the site in place of the test helper's view.
+    """OONI's web_connectivity; the topology's knowledge of the site replaces the test helper's view.
 
     The conclusion follows the order of probe-cli's `webconnectivity/summary.go`.
     """
@@ -23,9 +23,9 @@ async def web_test(session: ProbeSession, ask: Page) -> Conclusion:
 
 
 def control_of(addresses: Sequence[str], marker: str) -> dict[str, Any]:
-    """What a test helper abroad would see of a site that stands, in OONI's form: where its name leads, and its title.
+    """Returns what a test helper abroad would see of a working site, in OONI's form: its addresses and title.
 
-    It is worked out, not measured: nothing of headers and body is in it, and no steps towards the site.
+    It is computed, not measured: it has no headers, no body and no steps towards the site.
     """
     title = marker.removeprefix("<title>").removesuffix("</title>")
     page: dict[str, Any] = {"failure": None, "status_code": 200, "body_length": -1, "title": title, "headers": {}}
@@ -35,7 +35,7 @@ def control_of(addresses: Sequence[str], marker: str) -> dict[str, Any]:
 async def page_test(
     session: ProbeSession, ask: Page, get: Callable[[ProbeSession, str], Awaitable[Response]]
 ) -> Conclusion:
-    """Blocked when `get` cannot fetch the page, or what comes is not the genuine one."""
+    """Blocked if `get` cannot fetch the page, or the page is not the genuine one."""
     extra = session.trace.extra
     try:
         response = await get(session, ask.url)
@@ -57,9 +57,9 @@ async def page_test(
 
 
 def dns_consistent(session: ProbeSession) -> bool:
-    """Whether a question was answered with at least one true address; true where none was asked.
+    """Whether a lookup was answered with at least one true address; True if there was no lookup.
 
-    NXDOMAIN and the like are inconsistent: the sites of the lab exist.
+    NXDOMAIN and the like are inconsistent, because the lab's sites exist.
     """
     if not session.trace.queries:
         return True
@@ -69,7 +69,7 @@ def dns_consistent(session: ProbeSession) -> bool:
 
 
 def blocking_of(failed: StepFailed, consistent: bool) -> str:
-    """OONI's `blocking` for the step that failed; TLS blocking is `http-failure` there."""
+    """Returns OONI's `blocking` for the step that failed; TLS blocking is `http-failure` there."""
     if failed.operation == "resolve":
         return "dns"
     if failed.operation == "connect":

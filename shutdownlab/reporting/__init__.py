@@ -1,1 +1,1 @@
-"""What people read: tables, drawings, progress, help."""
+"""Output for people: tables, reports, drawings, progress, help."""

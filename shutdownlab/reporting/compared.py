@@ -1,4 +1,4 @@
-"""What differs between two sets of results: for people, for programs, and for a pull request."""
+"""Formats the differences between two sets of results: as text, as JSON, and for a pull request."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _MOST_NAMED = 3
 _MOST_TARGETS = 4
 _MOST_CAUSES = 3
 MOST_ANNOTATIONS = 5
-"""GitHub shows ten of a kind: the rest is in the summary."""
+"""The most annotations to write: GitHub shows ten of a kind, and the summary has the rest."""
 _DIMENSIONS = (0, 1, 4, 3, 2)
-"""The parts of a `Who`, in the order in which they tell most: operator, region, class, access, group."""
+"""Indices into a `Who`, most informative first: operator, region, class, access, group."""
 
 
 def lines_of(comparison: Comparison) -> Iterator[str]:
-    """A line a group of cells, and the sum."""
+    """Yields a line per group of changed cells, then the summary."""
     for change in comparison.changes:
         yield line_of(change, comparison.phases)
     yield sum_of(comparison)
 
 
 def line_of(change: CellChange, phases: Sequence[str]) -> str:
-    """`all operators, almaty, `blackout` to `blackout-4`: bridge-3785: ok → blocked, since …`"""
+    """Describes a change: `all operators, almaty, `blackout` to `blackout-4`: bridge-3785: ok → blocked, since …`"""
     targets = list(change.targets[:_MOST_TARGETS])
     targets += [f"{len(change.targets) - _MOST_TARGETS} more"] if len(change.targets) > _MOST_TARGETS else []
     family = f" over {change.families[0]}" if len(change.families) == 1 and change.families[0] != "ipv4" else ""
@@ -42,7 +42,7 @@ def _told(seen: Seen, other: Seen) -> str:
 
 
 def who_text(who: Sequence[Who], asked: Sequence[Who]) -> str:
-    """Vantage points by what they have in common that the others have not; else by their names."""
+    """Describes the vantage points `who` by what sets them apart from the others in `asked`, or else by name."""
     chosen, values = set(who), {part: {each[part] for each in who} for part in _DIMENSIONS}
     if chosen == set(asked):
         return "everybody"
@@ -50,7 +50,8 @@ def who_text(who: Sequence[Who], asked: Sequence[Who]) -> str:
     for part in _DIMENSIONS:
         alike = {each for each in left if each[part] in values[part]}
         if alike != left:
-            told.append(", ".join(sorted(values[part])))
+            named = ", ".join(sorted(values[part]))
+            told += [named] if named not in told else []  # a group is often named after its class
         elif part == 0:
             told.append("all operators")
         left = alike
@@ -62,7 +63,7 @@ def who_text(who: Sequence[Who], asked: Sequence[Who]) -> str:
 
 
 def phases_text(phases: Sequence[str], timeline: Sequence[str]) -> str:
-    """Phases, those that follow each other as a span."""
+    """Lists phases, consecutive ones as a range. timeline: all phases, in order."""
     places = sorted(timeline.index(phase) for phase in phases)
     if len(places) == len(timeline) and len(places) > 1:
         return "all phases"
@@ -80,7 +81,7 @@ def phases_text(phases: Sequence[str], timeline: Sequence[str]) -> str:
 
 
 def sum_of(comparison: Comparison) -> str:
-    """How many cells came out otherwise, in one sentence."""
+    """Returns how many cells came out differently, in one sentence."""
     kinds = {kind: sum(c.cells for c in comparison.changes if c.kind == kind) for kind in _KINDS}
     told = [f"{count:,} {_KINDS[kind]}" for kind, count in kinds.items() if count]
     rest = [
@@ -105,7 +106,7 @@ _KINDS = {
 
 
 def agreement_lines(comparison: Comparison) -> Iterator[str]:
-    """Where packets did other than the model says, of what both have decided; and the sum."""
+    """Yields where packets behaved differently from the model, among the cells that both decided; then the summary."""
     differing = [change for change in comparison.changes if change.kind != "undecided"]
     undecided = sum(change.cells for change in comparison.changes) - comparison.changed
     for change in differing:
@@ -120,7 +121,7 @@ def agreement_lines(comparison: Comparison) -> Iterator[str]:
 
 
 def as_json(comparison: Comparison) -> str:
-    """All of it as one object."""
+    """Serialises the comparison as one JSON object."""
     changes = [asdict(change) | {"kind": change.kind} for change in comparison.changes]
     for change in changes:
         change["who"] = ["/".join(part for part in who[:3] if part) for who in change["who"]]
@@ -130,7 +131,7 @@ def as_json(comparison: Comparison) -> str:
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """A comment for a pull request."""
+    """Returns the comparison as Markdown, for a comment on a pull request."""
     lines = [f"**{sum_of(comparison)}**"]
     if comparison.changes:
         lines.append("")
@@ -139,8 +140,8 @@ def as_markdown(comparison: Comparison) -> str:
 
 
 def as_github(comparison: Comparison, *, allow: bool = False) -> Iterator[str]:
-    """Workflow commands: an annotation for each of the most telling groups, at the line of its cause; allow: none is an
-    error, as the step does not fail."""
+    """Yields GitHub workflow commands: an annotation for each of the gravest groups, at the line of its first cause;
+    then the summary. allow: annotations are warnings and not errors, as the step does not fail."""
     for change in comparison.changes[:MOST_ANNOTATIONS]:
         level = "warning" if allow or change.kind == "undecided" else "error"
         place = change.causes[0].rpartition(", ")[2] if change.causes else ""

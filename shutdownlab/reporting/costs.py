@@ -1,4 +1,4 @@
-"""What a shutdown cost, of a scenario or a run: `sl.cost`, and `shutdownlab cost`."""
+"""Estimates what a scenario's or a run's shutdown cost: `sl.cost` and `shutdownlab cost`."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ def cost(
     seed: int = SEED,
     values: Mapping[str, float] | None = None,
 ) -> Cost:
-    """What a shutdown cost, in US dollars: by three methods, each with its range, beside what others found.
+    """Estimates what a shutdown cost, in US dollars, by three methods, each with its range, beside published figures.
 
-    scenario: what `sl.load` takes (it is verified then), or a run, by its directory or opened. values: of `gdp`
-    (thousands of millions of dollars a year), `internet_share` (of GDP, 0 to 1) and `users` (millions), those to go by
-    instead of the file's, without a range. Raises `BadInput`, also where GDP or the share of it are not known.
+    scenario: what `sl.load` takes, which is then verified, or a run directory, or a `Run`. choose: which account to
+    follow where sources disagree; used only when a scenario is verified. seed: for the random draws behind the ranges.
+    values: replace the file's `gdp` (billions of dollars a year), `internet_share` (of GDP, 0 to 1) and `users`
+    (millions); they have no range. Raises `BadInput`, also if GDP or the Internet's share of it is unknown.
     """
     if isinstance(scenario, str | Path) and (Path(scenario) / "manifest.json").is_file():
         scenario = Run.open(scenario)
@@ -66,7 +67,10 @@ def cost(
 def worked_out(
     shutdown: Shutdown, results: Sequence[Result], *, seed: int = SEED, values: Mapping[str, float] | None = None
 ) -> Cost:
-    """The cost of results of a scenario; raises `BadInput` where what it hangs on is not known."""
+    """Returns the cost of a scenario's results. seed, values: as for `cost`.
+
+    Raises `BadInput` if GDP or the Internet's share of it is unknown, or if no ordinary subscribers were measured.
+    """
     economy = economy_of(shutdown, values or {})
     missing = [key for key in ("gdp", "internet_share") if getattr(economy, key) is None]
     if missing:
@@ -87,7 +91,10 @@ def worked_out(
 
 
 def economy_of(shutdown: Shutdown, values: Mapping[str, float]) -> Economy:
-    """What the economy is taken to be: what the user says, else the scenario, else the topology."""
+    """Returns the figures of the economy: from the user, else from the scenario, else from the topology.
+
+    values: the user's, as for `cost`; raises `BadInput` for unknown or impossible ones.
+    """
     found: dict[str, Estimate | None] = {}
     for key in PARAMETERS:
         stated = (getattr(each, key) for each in (shutdown.scenario.cost, shutdown.topology.cost) if each is not None)
@@ -104,7 +111,7 @@ def economy_of(shutdown: Shutdown, values: Mapping[str, float]) -> Economy:
 
 
 def knows_its_cost(shutdown: Shutdown) -> bool:
-    """Whether there is what a cost is worked out from."""
+    """Whether GDP and the Internet's share of it are known, which a cost is computed from."""
     economy = economy_of(shutdown, {})
     return economy.gdp is not None and economy.internet_share is not None
 
@@ -113,7 +120,7 @@ def knows_its_cost(shutdown: Shutdown) -> bool:
 
 
 def money(dollars: float) -> str:
-    """`$244 million`, `$1.2 billion`, `$40,000`; in two or three figures."""
+    """Formats an amount to two or three significant figures: `$244 million`, `$1.2 billion`, `$40,000`."""
     if dollars >= 1e9:
         return f"${dollars / 1e9:.3g} billion"
     if dollars >= 1e6:
@@ -122,21 +129,21 @@ def money(dollars: float) -> str:
 
 
 def span_of(low: float, high: float) -> str:
-    """`$143 to 255 million`, where both are of one size."""
+    """Formats a range: `$143 to 255 million` from ten million to under a billion, otherwise with each end in full."""
     if low >= 1e7 and high < 1e9:
         return f"${low / 1e6:.0f} to {high / 1e6:.0f} million"
     return f"{money(low)} to {money(high)}"
 
 
 def published_text(found: Published) -> str:
-    """`Top10VPN: $410 million for 144 h [TOP]`."""
+    """Formats a published figure: `Top10VPN: $410 million for 144 h [TOP]`."""
     more = "more than " if found.at_least else ""
     hours = f" for {found.hours:g} h" if found.hours else ""
     return f"{found.by}: {more}{money(found.amount * 1e6)}{hours} [{found.source}]"
 
 
 def lines_of(cost: Cost, operators: Mapping[str, str], regions: Mapping[str, str]) -> Iterator[str]:
-    """What is printed."""
+    """Yields the lines to print. operators, regions: titles by name."""
     yield f"{cost.title}: what it cost"
     for method, amount in cost.amounts.items():
         yield f"  {_amount(amount):<42} {METHODS[method]}"
@@ -164,13 +171,13 @@ def lines_of(cost: Cost, operators: Mapping[str, str], regions: Mapping[str, str
 
 
 def estimate_text(key: str, estimate: Estimate) -> str:
-    """`197.1 (190 to 197.2) thousand million $ [WB]`."""
+    """Formats an estimate with its range and source: `197.1 (190 to 197.2) thousand million $ [WB]`."""
     span = f" ({estimate.least:g} to {estimate.most:g})" if estimate.least != estimate.most else ""
     return f"{estimate.value:g}{span} {UNITS[key]} [{estimate.source}]"
 
 
 def share_text(measured: float) -> str:
-    """`known of 45% of people's time`; nothing where that is all of it."""
+    """Formats how much of people's time a service was measured for: `known of 45% of people's time`; "" if all."""
     return "" if measured > 0.995 else f"known of {max(1, round(measured * 100))}% of people's time"
 
 
@@ -179,7 +186,7 @@ def _amount(amount: Amount) -> str:
 
 
 def as_json(cost: Cost) -> str:
-    """All of it as one object; amounts in US dollars."""
+    """Serialises the cost as one JSON object; amounts are in US dollars."""
     amounts = {m: {"low": a.low, "value": a.value, "high": a.high, "hours": a.hours} for m, a in cost.amounts.items()}
     parts = {"by_operator": cost.by_operator, "by_region": cost.by_region, "by_phase": cost.by_phase}
     published = [found.model_dump(mode="json") for found in cost.published]

@@ -1,4 +1,4 @@
-"""Mechanism by signal: for people as a table, for programs as JSON and CSV. Pure."""
+"""Formats which mechanism shows in which signal: a table for people, JSON and CSV for programs. Pure."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _SHORT: Final = {
     "mobile": "mobile", "dns-queries": "DNS", "atlas-datacentre": "Atlas DC", "atlas-home": "Atlas",
 }  # fmt: skip
 _REMOTE: Final = {"hyperquack": "Hyperquack"}
-"""What servers in the country are asked for from abroad. A table of its own, as the next: 80 columns are no more."""
+"""Signals that query servers in the country from abroad. These and `_TOOLS` have tables of their own: one table of 80
+columns has no room for them."""
 _TOOLS: Final = {"tor-relays": "Tor", "tor-bridges": "bridges", "vpn-demand": "VPN"}
-"""What people turn to as sites fall: another question."""
+"""Signals of what people turn to when sites become unreachable, which is another question."""
 _FURTHER: Final = {
     "and what servers in the country still answer to questions from abroad": _REMOTE,
     "and who turns to tools, by the model of what people do": _TOOLS,
@@ -39,7 +40,7 @@ _SIGNS: Final = (
 
 
 def print_detected(found: Detectability, console: Console) -> None:
-    """A table for each scenario; of several, one more: how many of each mechanism were seen, and how late."""
+    """Prints a table for each scenario; for several, also how often each mechanism was seen, and how late."""
     for scenario, group in groupby(found.rows, key=lambda row: row.scenario):
         rows = list(group)
         console.print(f"\n[bold]{literal(scenario)}: which mechanism shows in which signal[/bold]")
@@ -58,7 +59,7 @@ def print_detected(found: Detectability, console: Console) -> None:
 
 
 def false_alarm_line(found: Detectability) -> str:
-    """What was raised without any reason."""
+    """Returns how many alerts were raised without cause, in one sentence."""
     raised = {name: count for name, count in found.false_alarms.items() if count}
     told = ", ".join(f"{(_SHORT | _REMOTE | _TOOLS)[name]} {count}" for name, count in raised.items()) or "none"
     noise = f"a noise of {100 * found.noise:g} % (seed {found.seed})" if found.noise else "no noise"
@@ -69,7 +70,7 @@ def false_alarm_line(found: Detectability) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A row of a table. cells: of each signal, one or two lines below each other."""
+    """A table row. cells: one or two lines of text for each signal."""
 
     name: Text
     mechanism: Text
@@ -77,9 +78,9 @@ class _Line:
 
 
 def _print_table(heading: str, lines: Sequence[_Line], signals: Mapping[str, str], console: Console) -> None:
-    """Signals side by side: behind names and mechanisms where those have room, else below each of them.
+    """Prints signals side by side, after the names and mechanisms if there is room, or else below each of them.
 
-    Neither is ever broken within a word: what is left of a narrow terminal is no column to write names in.
+    Names are never broken within a word: a narrow terminal leaves no column wide enough for them.
     """
     heads = [Text(short, "bold") for short in signals.values()]
     columns = [[head, *(part for line in lines for part in line.cells[n].split())] for n, head in enumerate(heads)]
@@ -115,7 +116,7 @@ def _line(row: Detected, signals: Iterable[str]) -> _Line:
 def _cell(row: Detected, signal: str) -> Text:
     whole = row.country(signal)
     if signal in _TOOLS and whole is not None and whole.highest >= _RISEN:
-        return Text(f"({_left(whole.highest)})", "dim")  # a fall from there, back to what is usual, is nothing to tell
+        return Text(f"({_left(whole.highest)})", "dim")  # the fall back to the usual level is not worth showing
     sight = row.best(signal)
     if sight is None:
         return Text("")
@@ -132,7 +133,7 @@ def _left(share: float) -> str:
 
 
 def length(minutes: int) -> str:
-    """How long: `10 min`, `4 h`, `2 d`."""
+    """Formats a duration in minutes: `10 min`, `4 h`, `2 d`."""
     if minutes < 120:
         return f"{minutes} min"
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
@@ -154,14 +155,14 @@ def _sum(rows: list[Detected], signal: str) -> Text:
 
 
 def as_json(found: Detectability) -> str:
-    """All of it: rows with what each signal's detector made of them, false alarms."""
+    """Serialises the rows, each with what every signal's detector found, and the false alarms."""
     rows = [{**_told(row), "score": row.score, "signals": [_sight(s) for s in row.sights]} for row in found.rows]
     whole = {"rows": rows, "false_alarms": dict(found.false_alarms), "noise": found.noise, "seed": found.seed}
     return json.dumps(whole, indent=2)
 
 
 def as_csv(found: Detectability) -> str:
-    """A line for each mechanism, signal, and the country or part of it."""
+    """Returns CSV with a line for each mechanism, signal, and country or part of it."""
     out = io.StringIO()
     columns = ["scenario", "policy", "mechanism", "whom", "since", *(field.name for field in fields(Sight))]
     writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")

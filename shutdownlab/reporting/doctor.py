@@ -1,4 +1,4 @@
-"""What `shutdownlab doctor` prints."""
+"""Prints what `shutdownlab doctor` found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MEND = {"ok": "to have it", "instead": "to have it", "missing": "how to fix it"
 
 
 def report(findings: Iterable[Finding], console: Console) -> bool:
-    """Print a line a finding and a conclusion; False where something needed is missing."""
+    """Prints a line per finding, then a conclusion; returns False if something required is missing."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     seen = list(findings)
     for finding in seen:

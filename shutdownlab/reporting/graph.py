@@ -1,9 +1,9 @@
-"""A topology as a drawing for a slide, an SVG document. Pure.
+"""Draws a topology as an SVG document, for a slide or a page. Pure.
 
 Each operator is a lane, from its subscribers on the left to its border router and DPI switch on the right; there the
-exchange and the national gateway cross all lanes, and beyond the gateway is the world abroad. Arrows tell who buys
-transit from whom. Of a phase it also has what is cut, withdrawn, null-routed, hijacked and leaked then. Its colours
-follow the viewer's preference for light or dark. `data-node` and `data-vantage` name what a page may mark in it.
+exchange and the national gateway cross all lanes, and beyond the gateway is the world abroad. Arrows lead from buyers
+of transit to sellers. For a phase, the drawing also shows what is cut, withdrawn, null-routed, hijacked and leaked. Its
+colours follow the viewer's preference for light or dark. `data-node` and `data-vantage` identify elements for scripts.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from shutdownlab.model.topology import Access, Operator, SubscriberClass, Transi
 from shutdownlab.reporting.rerouted import changes_of
 
 WIDTH: Final = 1000
-"""Units; text is 11 of them high, so that it is legible where the drawing is as many pixels wide."""
+"""The drawing's width in units. Text is 11 units high, so that it is legible at one pixel per unit."""
 _MARGIN, _ROW, _LINE, _PAD = 14, 19, 14, 10
 _LANE_RIGHT: Final = 694
 _SUBSCRIBERS, _ACCESS, _BORDER, _DPI = (22, 296), (330, 122), (464, 112), (588, 96)
-"""Left edges and widths of the columns in a lane."""
+"""The left edges and widths of the columns in a lane."""
 _EXCHANGE, _GATEWAY, _ABROAD = (756, 20), (790, 20), (840, 148)
 _MONO: Final = 6.05
-"""The width of a character of node names, at their size."""
+"""The width of a character of a node's name, in units."""
 _SQUEEZED: Final = 1.25
-"""How much longer than its room a text may be to be set narrower there; of a longer one its middle is left out."""
+"""A text up to this many times as wide as its room is condensed; a wider one loses its middle."""
 _NARROW, _WIDE, _BOLD = frozenset("fijlrtI.,:;|'!()[]/ -·…"), frozenset("mwMW@%&—"), 1.1
-"""Characters much narrower and wider than most; how much wider bold ones are. As of the widest of the usual fonts."""
+"""Characters much narrower or wider than most, and how much wider bold ones are, in the widest of the usual fonts."""
 _COLOURS: Final = {  # light, dark
     "page": ("#ffffff", "#14181d"),
     "lane": ("#f3f5f7", "#1e242b"),
@@ -58,7 +58,7 @@ _KINDS: Final = {SubscriberClass.GOVERNMENT: "government", SubscriberClass.DATAC
 
 
 def _fill(colour: str) -> str:
-    """As an attribute, which every program that reads SVG knows; the class is for viewers that prefer dark."""
+    """Returns a fill as an attribute, which every SVG reader knows, and as a class, for viewers that prefer dark."""
     return f'class="{colour}" fill="{_COLOURS[colour][0]}"'
 
 
@@ -80,7 +80,7 @@ _DARK: Final = "".join(
 
 @dataclass(slots=True)
 class _Lane:
-    """An operator's lane: where it is, and its subscribers' rows by region."""
+    """An operator's lane. rows: subscribers, each with its row's top. notes, changes: lines of text with baselines."""
 
     name: str
     operator: Operator
@@ -92,17 +92,18 @@ class _Lane:
 
     @property
     def middle(self) -> float:
-        """Where its border router is."""
+        """The y coordinate of its border router."""
         return max(self.top + 66, (self.rows[0][1] + self.rows[-1][1] + _ROW) / 2)
 
 
 def draw(network: Network, damage: Damage = NO_DAMAGE, when: str = "") -> str:
-    """The drawing; of a moment, `when`, with what is broken then and what has become of routes."""
+    """Returns the drawing. when: a text naming the time shown, or ""; damage: what is broken then, and how routes have
+    changed."""
     lanes: list[_Lane] = []
     abroad: dict[str, tuple[float, float]] = {}
     gateways: dict[str, tuple[float, float]] = {}
     top = bottom = 92.0
-    for gateway in network.topology.all_gateways:  # each beside those who are there
+    for gateway in network.topology.all_gateways:  # each gateway beside its operators and transits
         lanes += _lanes(network, damage, gateway, top)
         abroad |= _abroad(network, gateway, top)
         bottom = max(*(lane.bottom for lane in lanes), *(end for _, end in abroad.values()))
@@ -173,14 +174,14 @@ def _frame(network: Network, height: float, when: str, *, changed: bool) -> Iter
 
 
 def _like(network: Network, kind: str) -> str:
-    """How many routers are on each link of a class, where there are any, and its MTU, where it is not Ethernet's."""
+    """Returns the number of routers on each link of a class, if any, and its MTU, if smaller than Ethernet's."""
     link = next((link for name, link in network.topology.links.items() if name == kind), PLAIN)
     count = f" · {link.hops} router{'s' if link.hops > 1 else ''}" if link.hops else ""
     return count + (f" · MTU {link.mtu:,}" if link.mtu < PLAIN.mtu else "")
 
 
 def _narrow_cables(network: Network, owner: str) -> list[str]:
-    """The MTU of a network's cables of its own, where it is not Ethernet's; of one between two, with the first."""
+    """Returns the MTUs of a network's cables that are smaller than Ethernet's. A cable is listed at its first end."""
     found = []
     for name, cable in network.topology.cables.items():
         one, other = ends_of(name, network.topology)
@@ -190,7 +191,7 @@ def _narrow_cables(network: Network, owner: str) -> list[str]:
 
 
 def _lanes(network: Network, damage: Damage, gateway: str, top: float) -> Iterator[_Lane]:
-    """Of the operators at a gateway, from a height on."""
+    """Yields the lanes of the operators at a gateway, from `top` down."""
     for name, operator in network.topology.operators.items():
         if operator.gateway != gateway:
             continue
@@ -223,20 +224,20 @@ def _lanes(network: Network, damage: Damage, gateway: str, top: float) -> Iterat
 
 
 def _served(network: Network, node: Node) -> list[str]:
-    """What a node hosts: apps by their names, own programs by their titles."""
+    """Returns what a node hosts: apps by name, the user's programs by title."""
     found = [hosted.app for hosted in network.hosted if hosted.node == node.name]
     found += [f"{hosted.app} (anycast)" for hosted in network.instances if hosted.node == node.name]
     return list(dict.fromkeys(found))
 
 
 def _home(node: Node) -> list[str]:
-    """The home of those who roam, and the address to which their tunnel goes."""
+    """Returns the home network of roaming subscribers, with the address at which their tunnel ends; else nothing."""
     vantage = node.vantage
     return [f"{vantage.home} ({vantage.bearers[0].end})"] if vantage is not None and vantage.bearers else []
 
 
 def _wrapped(first: str, names: Sequence[str], width: int) -> list[str]:
-    """Names in as many lines as they need; none is cut but one that is longer than a line."""
+    """Wraps names into lines of at most `width` characters; only names longer than a line are broken."""
     return textwrap.wrap(first + ", ".join(names), width, break_on_hyphens=False) if names else []
 
 
@@ -297,7 +298,7 @@ def _lane(network: Network, damage: Damage, lane: _Lane) -> Iterator[str]:
 
 
 def _switch_of(node: Node) -> str:
-    """The access switch that subscribers are connected to."""
+    """Returns the name of the access switch to which subscribers are connected."""
     return next(iter(node.ports.values())).peer.node
 
 
@@ -318,9 +319,10 @@ def _subscriber(node: Node, y: float) -> str:
 
 
 def _bars(network: Network, gateways: Mapping[str, tuple[float, float]]) -> Iterator[str]:
-    """The exchange and the gateways, which cross lanes: connections abroad pass below the one, through the others.
+    """Yields the exchange and the gateways, which cross the lanes: links abroad pass below the exchange, and through
+    the gateways.
 
-    gateways: from where to where each is.
+    gateways: the top and bottom of each.
     """
     topology, places = network.topology, gateways.values()
     whole = min(top for top, _ in places), max(bottom for _, bottom in places)
@@ -342,7 +344,7 @@ def _bars(network: Network, gateways: Mapping[str, tuple[float, float]]) -> Iter
 
 
 def _abroad(network: Network, gateway: str, top: float) -> dict[str, tuple[float, float]]:
-    """Where the box of each transit at a gateway begins and ends, from a height on."""
+    """Returns the top and bottom of the box of each transit at a gateway, from `top` down."""
     found: dict[str, tuple[float, float]] = {}
     for name, transit in network.topology.transits.items():
         if transit.gateway != gateway:
@@ -378,7 +380,8 @@ def _transit(network: Network, damage: Damage, name: str, top: float, bottom: fl
 
 
 def _trade(lanes: Sequence[_Lane], abroad: dict[str, float]) -> Iterator[str]:
-    """An arrow from each operator to each that it buys transit from: to operators beside the lanes, abroad beyond."""
+    """Yields an arrow from each operator to each carrier it buys transit from: to operators beside the lanes, to
+    transits abroad beyond the gateway."""
     place = {lane.name: lane for lane in lanes}
     bought = [(lane, carrier) for lane in lanes for carrier in lane.operator.transit]
     customers = Counter(carrier for _, carrier in bought)
@@ -402,7 +405,7 @@ def _trade(lanes: Sequence[_Lane], abroad: dict[str, float]) -> Iterator[str]:
 
 
 def _skyways(network: Network, lanes: Sequence[_Lane], abroad: dict[str, tuple[float, float]]) -> Iterator[str]:
-    """From each operator whose gateway is its own to where that is: over the bars, which its packets do not pass."""
+    """Yields the satellite links, from operators to their ground stations: across the bars, which packets bypass."""
     for lane in lanes:
         if lane.name in network.topology.by_satellite:
             start, (top, bottom) = lane.middle - 14, abroad[lane.operator.transit[0]]
@@ -419,7 +422,7 @@ def _title(network: Network, carrier: str) -> str:
 
 
 def _within(name: str, owner: str, room: float) -> str:
-    """A node's name, or where there is no room for it what tells it from its operator's others."""
+    """Returns a node's name, or, if there is no room, the part that distinguishes it from its operator's others."""
     return name if len(name) * _MONO <= room * _SQUEEZED else f"…{name.removeprefix(f'{owner}-')}"
 
 
@@ -444,7 +447,7 @@ def _box(
 
 
 def _name(x: float, y: float, name: str, room: float, anchor: str = "") -> str:
-    """A node's name or address, letter for letter where there is any way."""
+    """Returns a node's name or address, condensed if need be, and in full if at all possible."""
     text = _fitted(name, int(room * _SQUEEZED / _MONO))
     narrow = f' textLength="{room:.0f}" lengthAdjust="spacingAndGlyphs"' if len(text) * _MONO > room else ""
     mono = ' font-family="DejaVu Sans Mono, Menlo, Consolas, monospace"'
@@ -463,7 +466,8 @@ def _text(
     more: str = "",
     room: float = 0,
 ) -> str:
-    """Text; with `room`, set narrower where it could be wider than that, in the widest of the usual fonts."""
+    """Returns a text. With `room`, it is condensed if it could be wider in the widest of the usual fonts, and loses its
+    middle if that is not enough."""
     if room:
         most = room * _SQUEEZED
         while len(text) > 1 and _width(text, size, bold=bold) > most:
@@ -477,7 +481,7 @@ def _text(
 
 
 def _width(text: str, size: int = 11, *, bold: bool = False) -> float:
-    """How wide a text is at most, roughly; as wide as it is high is what is no letter of the Latin alphabet."""
+    """Estimates the maximum width of a text; characters from U+2E80 on, such as Chinese ones, are nearly square."""
     ems = sum(
         0.4 if char in _NARROW else 0.95 if char in _WIDE or char > "\u2e7f" else 0.7 if char.isupper() else 0.625
         for char in text
@@ -486,7 +490,7 @@ def _width(text: str, size: int = 11, *, bold: bool = False) -> float:
 
 
 def _fitted(text: str, most: int) -> str:
-    """Text with its middle left out where it is longer than there is room: both ends tell names apart."""
+    """Shortens a text to `most` characters by leaving out its middle, as both ends distinguish names."""
     if len(text) <= most:
         return text
     end = max(0, (most - 1) // 3)
@@ -494,5 +498,5 @@ def _fitted(text: str, most: int) -> str:
 
 
 def _escaped(text: str) -> str:
-    """As XML takes it, in which most control characters have no place."""
+    """Escapes a text for XML; control characters, most of which XML does not allow, are made visible."""
     return html_escape(on_one_line(text))

@@ -1,4 +1,4 @@
-"""How commands show their arguments and options: by what is to be written, not by the Python type that it becomes."""
+"""Makes help show arguments and options as the user writes them, not by their Python types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 
 class _Plain:
-    """Help that says `--seed N` and `--pcap` where typer's own says `<int>` and `<bool>`."""
+    """Mixin for help with `--seed N` and `--pcap` in place of typer's `<int>` and `<bool>`."""
 
     params: list[Any]
 
@@ -34,13 +34,16 @@ class _Plain:
 
 
 _UNUSED: Final = (("rich.markdown", "Markdown"), ("rich.traceback", "Traceback"))
-"""What typer imports to show texts in Markdown and exceptions, with parsers of both: a third of the time of `--help`.
-Our texts are in Rich's own markup, and `cli.crash` tells of exceptions."""
+"""Modules that typer imports to show Markdown and exceptions, with parsers for both: a third of the time of `--help`.
+They are not needed: our texts are in Rich's markup, and `cli.crash` reports exceptions."""
 
 
 @contextmanager
 def _nothing_for(modules: tuple[tuple[str, str], ...]) -> Iterator[None]:
-    """Whoever imports these modules meanwhile, by one class of each, gets an empty class; afterwards they are there."""
+    """Replaces modules by stubs with one empty class until the context exits, unless they are already imported.
+
+    modules: the name of each, and of the class.
+    """
     put = []
     for name, wanted in modules:
         if name not in sys.modules:
@@ -55,7 +58,7 @@ def _nothing_for(modules: tuple[tuple[str, str], ...]) -> Iterator[None]:
 
 
 _USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
-"""Click's own class or that of the click in newer typers."""
+"""`UsageError`: click's, or that of the click inside newer typers."""
 _AS_WE_SAY: Final = (
     (re.compile(r"^Value error, "), ""),
     (re.compile(r"^Input should be a valid integer, .*"), "found no whole number; expected one."),
@@ -63,11 +66,11 @@ _AS_WE_SAY: Final = (
     (re.compile(r"^.* is not a valid integer(?: range)?\.$", re.DOTALL), "found no whole number; expected one."),
     (re.compile(r"^.* is not a valid float(?: range)?\.$", re.DOTALL), "found no number; expected one."),
 )
-"""Messages of the checker that newer typers have values checked by, and of click in older ones."""
+"""Replacements for messages about bad values: from the validator of newer typers, and from click under older ones."""
 
 
 class PlainCommand(_Plain, TyperCommand):
-    """A command."""
+    """A command with plain help, and with our own messages about bad values."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
@@ -79,7 +82,7 @@ class PlainCommand(_Plain, TyperCommand):
 
 
 class CommandWithin(PlainCommand):
-    """A command that runs another one, whose options it would take for its own where no `--` stands between them."""
+    """A command that runs another one, and takes the other's options for its own if no `--` separates them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         whole = list(args)
@@ -91,7 +94,7 @@ class CommandWithin(PlainCommand):
             raise
 
     def _with_dashes(self, ctx: Any, args: list[str]) -> str:
-        """The arguments as they were meant: the scenario, our own options, and then the command."""
+        """Returns the command line as it was meant: the scenario and our own options, then `--` and the command."""
         valued = {name for param in self.params if not getattr(param, "is_flag", True) for name in param.opts}
         place, positional = 0, 0
         while place < len(args):
@@ -108,11 +111,11 @@ class CommandWithin(PlainCommand):
 
 
 class PlainGroup(_Plain, TyperGroup):
-    """The program as a whole."""
+    """The program's top-level command, with plain help."""
 
 
 def _plain(param: Any) -> Any:
-    """Typer asks a parameter itself how it is to be shown; older ones, which don't, show nothing of the kind."""
+    """Makes typer show a parameter by its metavar alone. Older typers do not use these attributes, nor show types."""
     if param is None:
         return None
     if param.param_type_name == "option":

@@ -1,4 +1,4 @@
-"""What `inspect`, `profiles` and `apps` print. The first reads a capture; the rest is data to text."""
+"""Formats what `inspect`, `profiles` and `apps` print."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _NUMBERS = frozenset({"sport", "dport", "packet"})
 
 
 def flow_lines(records: Iterable[FlowRecord]) -> Iterator[str]:
-    """One JSON object a flow."""
+    """Yields a JSON object per flow."""
     return (json.dumps(record, separators=(",", ":")) for record in records)
 
 
 def flow_table(records: Iterable[FlowRecord]) -> Iterator[str]:
-    """Aligned columns for people, cut to nothing: a name is never shortened."""
+    """Yields aligned columns, a line per flow after the headings; names are never shortened."""
     rows = [_COLUMNS, *(tuple(map(_text, _values(record))) for record in records)]
     widths = [max(len(row[index]) for row in rows) for index in range(len(_COLUMNS))]
     for row in rows:

@@ -1,4 +1,4 @@
-"""What `judge` prints: OONI's verdicts, and where a file says otherwise."""
+"""Formats what `judge` prints: OONI's verdicts, and where a file differs from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COLUMNS: Final = (("line", 6), ("rules", 18), ("blocking", 12), ("accessible", 
 
 
 def judgement_lines(judgements: Iterable[Judged]) -> Iterator[str]:
-    """One JSON object a measurement: its input, the fields of its test, and `differs`."""
+    """Yields a JSON object per measurement: its input, test, line, verdict fields, their reasons, and `differs`."""
     encode = msgspec.json.Encoder().encode
     for each in judgements:
         differs = [difference._asdict() for difference in each.differs]
@@ -26,7 +26,8 @@ def judgement_lines(judgements: Iterable[Judged]) -> Iterator[str]:
 
 
 def judgement_table(judgements: Iterable[Judged]) -> Iterator[str]:
-    """A line a measurement, and below it one for each field of which the file says something else."""
+    """Yields a line per measurement, each followed by a line per field that differs in the file or is copied from
+    it."""
     heading = _row(name for name, _ in _COLUMNS)
     for each in judgements:
         if heading:
@@ -40,7 +41,7 @@ def judgement_table(judgements: Iterable[Judged]) -> Iterator[str]:
 
 
 def _verdict(judgement: Judged) -> tuple[str, str, str]:
-    """`blocking`, `accessible` and `dns_consistency`; of an app, which of its parts are blocked."""
+    """Returns `blocking`, `accessible` and `dns_consistency`; for an app, whether it is blocked, and no DNS verdict."""
     fields = judgement.fields
     if WEB_FIELDS[0] in fields:
         blocking, accessible, consistency = (_text(fields[name]) for name in WEB_FIELDS[:3])
@@ -57,7 +58,7 @@ def _text(value: Any) -> str:
 
 
 def summary_of(judgements: Judgements) -> str:
-    """How many were judged, and of how many the file says something else."""
+    """Returns how many measurements were judged, and on how many of them the file differs."""
     count, differing, others = judgements.judged, judgements.differing, judgements.passed_over
     told = f"{count:,} measurement{'' if count == 1 else 's'} judged"
     told += (

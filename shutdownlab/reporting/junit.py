@@ -1,4 +1,4 @@
-"""Results, and what differs between two sets of them, as JUnit's XML: what every CI shows."""
+"""Formats results, and differences between two sets of results, as JUnit XML, which every CI displays."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from shutdownlab.verifier.verify import Verified
 
 
 def of_verified(verified: Verified) -> str:
-    """A test suite for each phase, a test for each target: it fails where a cell is not as expected. Then one of what
-    outsiders' signals should show.
+    """Returns a test suite per phase with a test per target, which fails if a cell is not as expected; then a suite of
+    the expectations about outside signals.
 
-    One of which nothing can be decided is skipped, or has failed where that is `strict`.
+    A test is skipped if nothing can be decided, or fails if the verification is `strict`.
     """
     name = verified.shutdown.scenario.name
     return _of_results(
@@ -28,12 +28,12 @@ def of_verified(verified: Verified) -> str:
 
 
 def of_run(name: str, results: Sequence[Result], signals: Sequence[SignalVerdict] = ()) -> str:
-    """The same of what was measured; a cell without a verdict is an error: the testbed's, not the policy's."""
+    """Returns the same for a run; a cell without a verdict is an error: a failure of the testbed, not of the policy."""
     return _of_results(name, results, "error", lambda _: "", strict=False, signals=signals)
 
 
 def of_comparison(comparison: Comparison) -> str:
-    """A test suite for each phase in which something has changed, a test for each target that did: all have failed."""
+    """Returns a test suite per phase with a failed test for each target that changed; without changes it is empty."""
     root = ElementTree.Element("testsuites", name="diff")
     for phase in comparison.phases:
         changed: dict[str, list[CellChange]] = {}
@@ -85,7 +85,7 @@ def _held_by(result: Result) -> str:
 
 
 def _signals(root: ElementTree.Element, name: str, signals: Sequence[SignalVerdict], *, strict: bool) -> None:
-    """A test suite of what outsiders should see, a test for each expectation."""
+    """Adds a test suite of outside signals, with a test for each expectation."""
     suite = ElementTree.SubElement(root, "testsuite", name="signals")
     for each in signals:
         case = ElementTree.SubElement(suite, "testcase", classname=f"{name}.signals", name=each.expected)

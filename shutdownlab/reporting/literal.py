@@ -1,4 +1,4 @@
-"""Text that is not ours, made fit to be printed."""
+"""Makes text from elsewhere safe to print."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from shutdownlab.config.wording import on_one_line
 
 
 def literal(text: str) -> str:
-    """Text that rich prints as it is: on one line, nothing of it taken for markup or for orders to the terminal."""
+    """Escapes text for rich: it stays on one line, without taking effect as markup or as terminal control codes."""
     return escape(on_one_line(text))

@@ -1,4 +1,4 @@
-"""Which circumvention tools worked when: for people, for programs, for a page in Markdown."""
+"""Formats which circumvention tools worked when: a table, JSON or Markdown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNS = ("~ some of it throttled", "! an expectation was not met", "? some witho
 
 
 def print_matrix(matrix: Matrix, console: Console) -> None:
-    """A table of phases and tools for each operator, what each tool cost, what was left out, and the sum of it."""
+    """Prints a table of phases and tools for each operator, what each tool cost, what was left out, and a summary."""
     console.print("\n[bold]Percent of ordinary subscribers for whom each tool worked[/bold], weighted by their number")
     for operator, title in matrix.operators.items():
         console.print(f"\n[bold]{literal(title)}[/bold]")
@@ -36,7 +36,7 @@ def print_matrix(matrix: Matrix, console: Console) -> None:
 
 
 def _costs(matrix: Matrix) -> RichTable:
-    """Where it worked, with nothing said of where it did not."""
+    """Returns the table of what each tool cost where it worked."""
     table = RichTable(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("what it cost (medians)", no_wrap=True)
     for title in matrix.operators.values():
@@ -56,7 +56,7 @@ def _cost(matrix: Matrix, tool: str, operator: str) -> str:
 
 
 def sum_of(matrix: Matrix) -> str:
-    """How much was measured, and how many expectations were met, in one sentence."""
+    """Returns how much was measured, and how many expectations were met, in one sentence."""
     results = matrix.results
     expected = [result for result in results if result.expected is not None]
     unknown = sum(not result.outcome.is_measured for result in results)
@@ -69,7 +69,7 @@ def sum_of(matrix: Matrix) -> str:
 
 
 def as_json(matrix: Matrix) -> str:
-    """`cells` (a tool, phase and operator each: `Matrix.cells`), `left_out` (why, by tool), the run's directory."""
+    """Serialises the matrix: `cells` (see `Matrix.cells`), `left_out` (reasons by tool), run directory and titles."""
     found = {
         "run": str(matrix.run.path),
         "tools": dict(matrix.tools),
@@ -82,7 +82,7 @@ def as_json(matrix: Matrix) -> str:
 
 
 def as_markdown(matrix: Matrix) -> str:
-    """A table for each operator, one of costs, and what was left out."""
+    """Returns Markdown: a table for each operator, one of costs, and what was left out."""
     lines = [f"**{sum_of(matrix)}** Percent of ordinary subscribers for whom each tool worked:"]
     for operator, title in matrix.operators.items():
         table = matrix.table(operator)

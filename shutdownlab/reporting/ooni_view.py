@@ -1,4 +1,4 @@
-"""The report `ooni`: what OONI's tests would say of a run beside the truth, which is known here."""
+"""The report `ooni`: what OONI's tests would conclude from a run, beside the truth."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ ACCESSIBLE, ANOMALY, NOTHING, DOWN = "accessible", "an anomaly", "nothing", "tha
 
 @dataclass(frozen=True, slots=True)
 class OoniView:
-    """A result, and what OONI's rules make of its measurement.
+    """A result, and what OONI's rules conclude from its measurement.
 
     says: `accessible`, `an anomaly` (of an app), `nothing`, `that the site is down`, or how it is blocked (`dns`,
-    `tcp_ip`, `http-failure`, `http-diff`). step: the step that failed, as urlgetter names it; "" where none did.
-    slow: whether the line was throttled.
+    `tcp_ip`, `http-failure`, `http-diff`). step: the step that failed, as urlgetter names it; "" if none did.
+    slow: whether a target was throttled from the same vantage point in the same phase.
     """
 
     result: Result
@@ -39,13 +39,13 @@ class OoniView:
 
     @property
     def seen(self) -> Result:
-        """The result as OONI would have it."""
+        """The result with OONI's conclusion as its outcome, and without an expectation."""
         outcome = Outcome.OK if self.says == ACCESSIBLE else Outcome.ERROR if self.says == NOTHING else Outcome.BLOCKED
         return self.result.model_copy(update={"outcome": outcome, "expected": None})
 
     @property
     def misleads(self) -> str | None:
-        """What it says against the truth; None where it is right."""
+        """How OONI's conclusion contradicts the truth; None if it does not."""
         truth = self.result.outcome
         if truth is Outcome.BLOCKED:
             if self.says in {ACCESSIBLE, NOTHING, DOWN}:
@@ -64,12 +64,12 @@ class OoniView:
 
 
 class OoniReport(Report):
-    """OONI's view of a run beside the truth: the report `ooni`."""
+    """The report `ooni`: OONI's view of a run, beside the truth."""
 
     title = "percent of subscribers for whom OONI would say accessible, beside the truth, and where it would mislead"
 
     def write(self, run: Run, console: Console) -> None:
-        """Print it."""
+        """Prints the report."""
         views = list(views_of(run.results, run.measurements()))
         if not views:
             console.print("Nothing was measured by a test that OONI has rules for: " + ", ".join(TESTS))
@@ -88,22 +88,22 @@ class OoniReport(Report):
 
 
 def views_of(results: Iterable[Result], measurements: Iterable[Mapping[str, Any]]) -> Iterator[OoniView]:
-    """Of each result whose measurement OONI has rules for, what they make of it."""
+    """Yields OONI's conclusion on each result whose measurement OONI has rules for."""
     by_cell = {f"{each.phase} {each.vantage} {each.target} {each.family}": each for each in results}
     slow = {(each.phase, each.vantage) for each in by_cell.values() if each.outcome is Outcome.THROTTLED}
     for record in measurements:
         keys = record["test_keys"]
-        result = by_cell.get(keys.get("x_id"))  # it has none where a run of version 0.1 wrote it
+        result = by_cell.get(keys.get("x_id"))  # records of version 0.1 have no `x_id`
         if result is not None and record["test_name"] in TESTS:
             try:
                 says = said(judge_one(json.dumps(record)))
-            except NotJudged:  # nothing was observed, or by a test of another version
+            except NotJudged:  # no observations, or an unknown version of the test
                 continue
             yield OoniView(result, says, keys.get("failed_operation") or "", (result.phase, result.vantage) in slow)
 
 
 def said(judged: Judged) -> str:
-    """What OONI would say, in a word: see `OoniView.says`."""
+    """Returns OONI's conclusion in a word or two: see `OoniView.says`."""
     fields = judged.fields
     if WEB_FIELDS[0] in fields:
         blocking, accessible = fields["blocking"], fields["accessible"]
@@ -114,7 +114,8 @@ def said(judged: Judged) -> str:
 
 
 def misleading(views: Iterable[OoniView]) -> Iterator[str]:
-    """Where OONI would say what is not so: a line a phase and a kind, with the columns, most of them first."""
+    """Yields where OONI would mislead: a line per phase and kind of error, with the columns, most frequent first; then
+    the number of misleading conclusions."""
     told: dict[tuple[str, str], Counter[str]] = {}
     count = 0
     for view in views:

@@ -1,4 +1,4 @@
-"""A published series beside the emulated one: a table for people, JSON for programs. Pure."""
+"""Formats a published series beside the emulated one: a table for people, JSON for programs. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shutdownlab.signals.overlay import Overlay
 
 
 def print_overlay(found: Overlay, console: Console) -> None:
-    """Means by phase, as percent of the quiet days before; then how alike the two are."""
+    """Prints both means by phase, as percent of the quiet days before, and then how similar the two series are."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("UTC", no_wrap=True)
     table.add_column("phase", overflow="fold")
@@ -31,7 +31,7 @@ def print_overlay(found: Overlay, console: Console) -> None:
 
 
 def sum_of(found: Overlay) -> str:
-    """Correlation, lag and error in a sentence."""
+    """Returns correlation, lag and error in a sentence."""
     apart = f"they are {_percent(found.error)} apart in the mean"
     if found.correlation is None or found.lag is None or found.best is None:
         return f"One of the two does not move, so there is no correlation; {apart}."
@@ -41,7 +41,7 @@ def sum_of(found: Overlay) -> str:
 
 
 def as_json(found: Overlay) -> str:
-    """All figures."""
+    """Serialises all figures. Shares are of the quiet days before; `lag_min` is in minutes."""
     phases = [asdict(phase) | {"at": f"{phase.at:%Y-%m-%dT%H:%MZ}"} for phase in found.phases]
     series = {key: getattr(found.series, key) for key in ("scope", "of", "family")}
     return json.dumps(

@@ -1,4 +1,4 @@
-"""Turns a drawing (SVG) into a PNG or a PDF, where a library for that is installed: the extra `png`."""
+"""Converts an SVG drawing to PNG or PDF. Needs a library, the extra `png`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import Final
 
 _LIBRARY: Final = "vl_convert"
 _SCALE: Final = 2
-"""Pixels for each unit of the drawing: sharp on a slide."""
+"""Pixels per unit of the drawing: sharp on a slide."""
 
 
 def can_make_png() -> bool:
-    """Whether the library is there."""
+    """Whether the library is installed."""
     return find_spec(_LIBRARY) is not None
 
 
 def png_of(svg: str, scale: float = _SCALE) -> bytes:
-    """The drawing as a PNG, in its light colours, `scale` times as wide in pixels as in units of 1/96 inch. It brings
-    fonts of its own.
+    """Returns the drawing as a PNG, in its light colours. scale: pixels per unit of 1/96 inch.
 
-    Raises ImportError where the library is not there, ValueError where it cannot draw this.
+    The library brings its own fonts. Raises `ImportError` if it is missing, `ValueError` if it cannot draw this.
     """
     from vl_convert import svg_to_png
 
@@ -28,9 +27,9 @@ def png_of(svg: str, scale: float = _SCALE) -> bytes:
 
 
 def pdf_of(svg: str) -> bytes:
-    """The drawing as a PDF, a point wide for each unit, with its letters embedded.
+    """Returns the drawing as a PDF with embedded fonts, one point per unit.
 
-    Raises ImportError where the library is not there, ValueError where it cannot draw this.
+    Raises `ImportError` if the library is missing, `ValueError` if it cannot draw this.
     """
     from vl_convert import svg_to_pdf
 

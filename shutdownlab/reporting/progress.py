@@ -1,4 +1,4 @@
-"""What a run prints as it goes, and the table at its end: a listener of its events."""
+"""Prints the progress of a run, and the table at its end: an event listener."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ from shutdownlab.results.table import table_of
 
 _FILES = "results.csv, measurements.jsonl (OONI), events.jsonl, manifest.json, logs/"
 _EVERY = 20
-"""Measurements between two changes of the live line."""
+"""The number of measurements between updates of the live line."""
 
 
 class Progress:
-    """Prints to standard output: on a terminal a live line, everywhere a line per phase."""
+    """Prints the progress of a run: a line per phase, and on a terminal a live line, too."""
 
     def __init__(self, directory: Path | None, console: Console | None = None, *, story: bool = True) -> None:
-        """directory: the run's, as the user wrote it; None: one of those in `runs`, which the first event names.
+        """directory: the run directory, as the user wrote it; None: the directory in `runs` named by the first event.
 
-        console: where to print; None: standard output. story: no where somebody else prints the table at the end.
+        console: where to print; None: standard output. story: whether to print the table at the end.
         """
         self.shown = str(directory or "runs")
-        """The run directory, as it is called in what is printed."""
+        """The name of the run directory in messages."""
         self._named = directory is not None
         self._console = console or Console(highlight=False)
         self._story = story
@@ -65,10 +65,10 @@ class Progress:
         self._signals: tuple[SignalVerdict, ...] = ()
         self._datapath = ""
         self._noticed: dict[str, list[str]] = {}
-        """What was noticed of phases, and of which."""
+        """Notices about phases, each with the phases it was about."""
 
     def __call__(self, event: Event) -> None:
-        """Print what an event has for the user."""
+        """Prints what an event means to the user."""
         match event:
             case Begun():
                 self._begun = event
@@ -80,7 +80,7 @@ class Progress:
             case Built():
                 used = event.emulation
                 text = f"Open vSwitch's {used.datapath} datapath: {used.datapath_because}"
-                if text != self._datapath:  # a country that is built anew, or a run that is resumed, tells it again
+                if text != self._datapath:  # sent again when a country is rebuilt or a run is resumed
                     self._console.print(text, style="dim", soft_wrap=True, markup=False)
                 self._datapath = text
             case Waiting():
@@ -122,7 +122,7 @@ class Progress:
                 pass
 
     def _phase(self, event: PhaseMeasured) -> None:
-        """A line for a phase that has been measured."""
+        """Prints the line of a measured phase."""
         assert self._begun is not None
         self._results += self._under_way
         if not self._heading_printed:
@@ -142,7 +142,7 @@ class Progress:
         self._console.print(line, style=style, no_wrap=True, overflow="ellipsis", crop=True)
 
     def _notice(self, event: Notice) -> None:
-        """What is noticed of one phase after another is told once, and at the end how often."""
+        """Prints a notice; if several phases have the same, only the first, and at the end how many more."""
         if self._begun is not None and any(phase.phase == event.where for phase in self._begun.phases):
             phases = self._noticed.setdefault(event.text, [])
             phases.append(event.where)
@@ -161,7 +161,7 @@ class Progress:
             self._broke(self._broken)
 
     def _print_summary(self, event: Finished) -> None:
-        """The table, what was not as expected, and where everything is."""
+        """Prints the table, what was not as expected, and where the files are."""
         begun = self._begun
         assert begun is not None
         for text, (_, *again) in self._noticed.items():
@@ -190,11 +190,11 @@ class Progress:
         self._print(f"Logs of every server are in {literal(self.shown)}/logs.")
 
     def _broke(self, event: Broken) -> None:
-        """The run could not go on."""
+        """Prints why the run broke off, and where its results and logs are."""
         self._print("[red]The run broke off:[/red]")
         for line in event.lines:
             self._print(f"    {literal(line)}")
-        if self._begun is None:  # there is no record
+        if self._begun is None:  # there is no run directory
             return
         if self._results:
             self._print(f"The {len(self._results):,} measurements made until then are in {literal(self.shown)}.")

@@ -1,4 +1,4 @@
-"""Reports: what is made of a run for somebody to read. Each is registered under `shutdownlab.reports`."""
+"""Reports on a run for the terminal. Each is registered in the entry point group `shutdownlab.reports`."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ _ENDED = {"killed": "was killed", "interrupted": "was interrupted", "broken": "b
 
 
 class Report(ABC):
-    """Base of all reports. A class is registered under the name by which it is asked for.
+    """Base class of reports. A class is registered under the name by which users request it.
 
-    title: what it shows, for the list of reports.
+    title: what the report shows, for the list of reports.
     """
 
     title: ClassVar[str]
 
     @abstractmethod
     def write(self, run: Run, console: Console) -> None:
-        """Print the report of a run, of whatever status; raises `BadInput` where its directory cannot be read."""
+        """Prints the report of a run of any status; raises `BadInput` if its directory cannot be read."""
 
 
 @cache
 def installed_reports() -> Extensions[Report]:
-    """All reports, those that ship among them, by name."""
+    """Returns all reports by name: those that ship, and those of installed plugins."""
     return Extensions("shutdownlab.reports", Report)  # type: ignore[type-abstract]
 
 
 class TableReport(Report):
-    """The table that a run ends with, and what was not as expected: the report `table`."""
+    """The report `table`: the table that a run prints at its end, and what was not as expected."""
 
     title = "percent of subscribers who got through, a row per phase, and what was not as expected"
 
     def write(self, run: Run, console: Console) -> None:
-        """Print it."""
+        """Prints the report."""
         if run.status == "verified":
             from shutdownlab.reporting.verified import print_record
 
@@ -71,9 +71,9 @@ def print_story(
     faults: Sequence[str],
     signals: Sequence[SignalVerdict] = (),
 ) -> None:
-    """Print the table of a run, what was not as expected with its sources, what went wrong, and the sum of it.
+    """Prints the table of a run, what was not as expected with its sources, what went wrong, and a summary.
 
-    Of a run that measured what has changed alone, the phases of which it measured something.
+    If the run measured only what has changed, phases in which it measured nothing are left out.
     """
     if not results:
         console.print("\nNo phase was measured to its end.")

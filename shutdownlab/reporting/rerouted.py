@@ -1,4 +1,4 @@
-"""What has become of an operator's routes, in sentences. Pure."""
+"""Describes how an operator's routes have changed. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shutdownlab.model.routing import holder_of, holders
 
 
 def changes_of(network: Network, damage: Damage, owner: str) -> Iterator[str]:
-    """What has become of an operator's routes, a sentence each."""
+    """Yields a sentence for each change to an operator's routes: withdrawn, null-routed, announced or leaked."""
     gone = {
         abroad: [w.prefix for w in damage.withdrawn if (w.operator, w.abroad) == (owner, abroad)]
         for abroad in (False, True)

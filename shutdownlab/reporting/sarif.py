@@ -1,7 +1,7 @@
-"""What is not as expected, what is odd about policies and what has changed, as SARIF 2.1.0 (OASIS): for code scanning.
+"""Formats unmet expectations, warnings about policies and changes as SARIF 2.1.0 (OASIS), for code scanning.
 
-Each result stands at the line of the scenario that causes it. Paths are relative to the working directory, which in a
-CI is the repository's root; what is elsewhere has a whole one.
+Each result is at the line of the scenario that causes it. Paths are relative to the working directory, which in CI is
+the repository's root; files elsewhere have absolute ones.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _OF_KIND: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A result: by which rule, how grave, what it says and at which places (`file:line`)."""
+    """A result: its rule, level, text and places (`file:line`)."""
 
     rule: str
     level: str
@@ -59,12 +59,12 @@ class _Told:
 
 
 def of_verified(verified: Verified, *, warn: bool = False) -> str:
-    """What is not as expected, what is undecided, and with `warn` what is odd about the policies."""
+    """Returns what is not as expected, what is undecided and, with `warn`, the warnings about the policies."""
     return _document(list(_of_verified(verified, warn=warn)))
 
 
 def of_comparison(comparison: Comparison) -> str:
-    """What has changed: an error, for whoever looks at a pull request is to look at it; a note where undecided."""
+    """Returns what has changed: each change is an error, so that a reviewer looks at it, or a note if undecided."""
     return _document(
         [
             _Told(
@@ -89,14 +89,14 @@ def _of_verified(verified: Verified, *, warn: bool) -> Iterator[_Told]:
 
 
 def _of_phase(verified: Verified, name: str) -> tuple[str, ...]:
-    """Where a phase stands: of what nothing decides, that is where it was expected."""
+    """Returns where a phase is defined: the place of a result without a cause, as the expectation is there."""
     index = next(i for i, phase in enumerate(verified.shutdown.scenario.timeline) if phase.phase == name)
     place = verified.shutdown.place(("timeline", index))
     return (place,) if place else ()
 
 
 def _places(text: str) -> Iterator[str]:
-    """Each `file:line` of causes, once: it stands at the end of each."""
+    """Yields the distinct `file:line` places of causes; each cause ends with its own."""
     ends = (cause.rpartition(", ")[2] for cause in text.split("; "))
     yield from dict.fromkeys(end for end in ends if _PLACE.fullmatch(end))
 
@@ -114,7 +114,7 @@ def _document(told: Sequence[_Told]) -> str:
 
 
 def _result(told: _Told, rule: int) -> dict[str, Any]:
-    """One result. Its fingerprint has no line in it: what is above it may grow without making it another."""
+    """Returns one result. Its fingerprint leaves out places, so that edits above a line do not make it a new result."""
     text = told.text
     for place in told.places:
         text = text.replace(place, "")

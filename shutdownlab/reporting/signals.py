@@ -1,4 +1,4 @@
-"""What became of the expectations about signals abroad: lines for people, data for programs. Pure."""
+"""Formats the verdicts on expectations about outside signals: lines for people, data for programs. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from shutdownlab.signals.facts import NOT_READ
 
 
 def signal_lines(signals: Sequence[SignalVerdict], *, strict: bool = False) -> Iterator[str]:
-    """A line of markup for each that is not as expected, or was left out; one for all where nothing was observed."""
+    """Yields a line of markup for each expectation that is not met or was left out; a single line if nothing was
+    observed. strict: those left out count as not met."""
     if signals and all(each.met is None and each.found.startswith(NOT_READ) for each in signals) and not strict:
         yield f"[yellow]left out:[/yellow] {len(signals):,} about signals abroad: nothing was observed of them"
         return
@@ -24,7 +25,7 @@ def signal_lines(signals: Sequence[SignalVerdict], *, strict: bool = False) -> I
 
 
 def sum_of_signals(signals: Sequence[SignalVerdict]) -> str:
-    """How many hold, in one sentence; empty where there are none, or all were left out."""
+    """Returns how many expectations hold, in one sentence; "" if there are none, or all were left out."""
     judged = [each for each in signals if each.met is not None]
     if not judged:
         return ""
@@ -36,5 +37,5 @@ def sum_of_signals(signals: Sequence[SignalVerdict]) -> str:
 
 
 def signals_as_data(signals: Sequence[SignalVerdict]) -> list[dict[str, Any]]:
-    """Each expectation, whether it is met, what was found, and on what basis."""
+    """Returns for JSON each expectation, whether it is met, what was found, and on what basis."""
     return [each.model_dump(mode="json") for each in signals]

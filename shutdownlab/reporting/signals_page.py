@@ -1,4 +1,4 @@
-"""Makes docs/signals.md from the scenarios that ship: `make reference` writes it anew. For a checkout."""
+"""Generates docs/signals.md from the scenarios that ship, for `make reference`. Works only in a checkout."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ strongly: `shutdownlab detect`.
 
 
 def rendered() -> str:
-    """The page; it takes some seconds."""
+    """Returns the page. Takes some seconds, as it verifies every scenario."""
     found = [verify(name) for name, _ in library.shipped("scenarios")]
     lines = [_HEAD, "| signal | what it is | a value every |", "| --- | --- | ---: |"]
     lines += [f"| `{signal.name}` | {signal.title} | {signal.step} min |" for signal in SIGNALS.values()]

@@ -1,4 +1,4 @@
-"""What was not as expected, in words that a person can act on. Pure."""
+"""Describes what was not as expected, in words that a person can act on. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ _MOST_WHO = 3
 
 
 def unmet_lines(results: Sequence[Result], because: Callable[[Result], str] = lambda _: "") -> Iterator[str]:
-    """One line for each (phase, target, expected, seen), naming some of the vantage points; at most 20 lines.
+    """Yields a line for each (phase, target, expected, source, seen), naming some of the vantage points.
 
-    because: what makes a result come out so, asked for the first of each line.
+    At most 20 lines, then how many are left out. because: returns why a result came out as it did; called for the
+    first result of each line.
     """
     groups = _unmet(results)
     yield from (text for _, text in unmet_groups(results, because, MOST_LINES))
@@ -26,7 +27,7 @@ def unmet_lines(results: Sequence[Result], because: Callable[[Result], str] = la
 def unmet_groups(
     results: Sequence[Result], because: Callable[[Result], str] = lambda _: "", most: int | None = None
 ) -> Iterator[tuple[list[Result], str]]:
-    """The results that such a line is about, and the line; of the first `most`."""
+    """Yields, for the first `most` such lines (None: all), the results that it is about, and the line."""
     for (phase, target, expected, source, seen), members in islice(_unmet(results).items(), most):
         who = list(dict.fromkeys(member.vantage for member in members))
         named = ", ".join(who[:_MOST_WHO]) + (f" and {len(who) - _MOST_WHO} more" if len(who) > _MOST_WHO else "")
@@ -47,15 +48,15 @@ def _unmet(results: Sequence[Result]) -> dict[tuple[str, str, str, str, str], li
 
 
 def cited(sources: Mapping[str, str], results: Sequence[Result]) -> Iterator[tuple[str, str]]:
-    """The sources, by their code, of the expectations that were not met."""
+    """Yields the code and text of each source of an expectation that was not met."""
     texts = [result.source for result in results if not result.met]
     codes = {code for text in texts for code in text.replace(",", " ").split()}
     yield from ((code, text) for code, text in sources.items() if code in codes)
 
 
 def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
-    """How many expectations were met, in one sentence: of what was measured. What is held as the model has it has met
-    nothing."""
+    """Returns how many expectations were met, in one sentence. Cells held by the model do not count: they were not
+    measured."""
     measured = [result for result in results if result.held != THE_MODEL]
     expected = [result for result in measured if result.expected is not None]
     unmet = sum(not result.met for result in measured)

@@ -1,4 +1,4 @@
-"""The table of a run on a terminal. Pure."""
+"""Formats the table of a run for a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _LEAST_PHASE = 4
 _TIME = 12
 _MOST_PARTS = 2
 _LEAST_WORDS = 60
-"""Columns that a sentence beside time and phase needs."""
+"""The least terminal width, in columns, for sentences beside times and phases."""
 
 
 def tables(table: Table, width: int, *, short: bool = False) -> Iterator[RichTable]:
-    """As many tables, side by side in content, as a terminal of `width` columns needs.
+    """Splits a table by columns into as many tables as a terminal `width` columns wide needs.
 
-    No figure is cut: a narrow terminal gets fewer of them a table, names of phases cut short, and then no times.
-    short: by the short names of columns, no wider than they and their figures are; what they stand for is told below.
+    Figures are never cut: on a narrow terminal each table has fewer columns, phase names are shortened, and finally
+    times are left out. short: use the short headings, explained below the table, in columns as narrow as possible.
     """
     widths = {column: _width(table, column, short=short) for column in table.columns}
     widest = max(widths.values(), default=_CELL)
@@ -47,7 +47,7 @@ def tables(table: Table, width: int, *, short: bool = False) -> Iterator[RichTab
 
 
 def legend(signs: Sequence[str], width: int) -> str:
-    """What signs in a table mean, in lines of no more than `width` columns."""
+    """Joins the meanings of a table's signs into lines of at most `width` columns."""
     lines = [""]
     for sign in signs:
         if lines[-1] and len(lines[-1]) + 3 + len(sign) > width:
@@ -57,8 +57,8 @@ def legend(signs: Sequence[str], width: int) -> str:
 
 
 def legible(table: Table, width: int) -> list[RichTable]:
-    """The table in columns, by their short names where the long ones take more parts than a reader keeps before his
-    eyes; where these do, too, in words."""
+    """Returns the table in columns: with short headings if the long ones would need more than two parts, and in words
+    if the short ones would, too, unless the terminal is too narrow for sentences."""
     parts = list(tables(table, width))
     if len(parts) > _MOST_PARTS:
         parts = list(tables(table, width, short=True))
@@ -66,7 +66,7 @@ def legible(table: Table, width: int) -> list[RichTable]:
 
 
 def _in_words(table: Table, width: int) -> RichTable:
-    """Of each phase, how many got through to what; what is alike together."""
+    """Returns the table in words: for each phase, the services grouped by the share that got through."""
     part = RichTable(box=None, padding=(0, 1, 0, 0), header_style="bold", width=width)
     part.add_column("UTC", style="dim", no_wrap=True, min_width=_TIME)
     longest = max((cell_len(on_one_line(name)) for name, _ in table.phases), default=_LEAST_PHASE)
@@ -79,7 +79,7 @@ def _in_words(table: Table, width: int) -> RichTable:
 
 
 def _said(table: Table, phase: str) -> Text:
-    """The columns of a phase by what became of them: the best first, what most have at the end."""
+    """Returns the columns of a phase grouped by share: highest first, but the share that most columns have last."""
     alike: dict[str, list[str]] = {}
     for column in table.columns:
         share = table[phase, column]
@@ -99,13 +99,13 @@ def _said(table: Table, phase: str) -> Text:
 
 
 def _whole_width(table: Table) -> int:
-    """Columns of a terminal that show the table in one piece."""
+    """Returns the terminal width, in columns, at which the table is in one piece."""
     longest = max((cell_len(on_one_line(name)) for name, _ in table.phases), default=_LEAST_PHASE)
     return _TIME + 1 + min(_PHASE, longest) + 1 + sum(_width(table, column) + 1 for column in table.columns)
 
 
 def _heading(table: Table, column: str, *, short: bool) -> list[str]:
-    """The words of a heading, one below the other."""
+    """Returns the words of a heading, which are printed one below the other."""
     return list(map(on_one_line, (table.short.get(column, column) if short else column).split()))
 
 
@@ -133,7 +133,7 @@ def _part(table: Table, widths: Mapping[str, int], phase: int, *, with_times: bo
 
 
 def _lines(items: Sequence[str], width: int) -> list[str]:
-    """What belongs together stays so."""
+    """Joins items into lines of less than `width` columns, without breaking an item."""
     lines: list[str] = []
     for item in items:
         if lines and cell_len(lines[-1]) + 2 + cell_len(item) < width:
@@ -144,7 +144,7 @@ def _lines(items: Sequence[str], width: int) -> list[str]:
 
 
 def _text(share: Share) -> Text:
-    """A cell, readable without colour."""
+    """Returns a cell, which is also readable without colour."""
     if share.fraction is None:
         return Text(str(share), style="red" if share.unmet else "dim")
     colour = "yellow" if share.slow else next(colour for least, colour in _COLOURS if share.fraction >= least)

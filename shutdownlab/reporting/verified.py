@@ -1,4 +1,4 @@
-"""What `shutdownlab verify` found: for people, and for programs."""
+"""Formats what `shutdownlab verify` found: for people and for programs."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def print_verified(verified: Verified, console: Console, *, warn: bool = False) -> None:
-    """The table, what would not be as expected with its sources, what cannot be decided, and the sum of it.
+    """Prints the table, what would not be as expected with its sources, what cannot be decided, and a summary.
 
-    warn: also what is odd about the policies.
+    warn: also prints warnings about the policies.
     """
     lines = [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(verified.unmet, verified.because)]
     lines += [literal(f"    [{code}] {source}") for code, source in _cited(verified)]
@@ -36,7 +36,7 @@ def print_verified(verified: Verified, console: Console, *, warn: bool = False) 
 
 
 def print_record(run: Run, console: Console) -> None:
-    """The same of what was worked out once, and written (`verify --out`)."""
+    """Prints the same for a run directory that `verify --out` wrote."""
     undecided = [result for result in run.results if not result.outcome.is_measured]
     lines = [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(run.unmet)]
     sources = run.manifest.get("sources", {})
@@ -63,7 +63,7 @@ def _print(console: Console, table: Table, lines: Sequence[str], *, sampled: boo
 
 
 def sum_of(verified: Verified) -> str:
-    """How many expectations hold, in a sentence or two."""
+    """Returns how many expectations hold, in a sentence or two."""
     groups, strict = verified.groups, verified.strict
     about_cells = _sum(
         cells=verified.cells,
@@ -76,7 +76,7 @@ def sum_of(verified: Verified) -> str:
 
 
 def sum_of_results(results: Sequence[Result]) -> str:
-    """The same of results that were worked out."""
+    """Returns how many expectations hold, for the results in a run directory that `verify --out` wrote."""
     return _sum(
         cells=len(results),
         unmet=sum(not result.met and result.outcome.is_measured for result in results),
@@ -96,7 +96,7 @@ def _sum(*, cells: int, unmet: int, undecided: int, expected: int, decided: int)
 
 
 def undecided_lines(results: Sequence[Result]) -> Iterator[str]:
-    """One line for each (target, what it could be), with the phases; at most 20."""
+    """Yields a line for each target and what it depends on, with the phases: at most 20, then how many are left out."""
     groups: dict[tuple[str, str], dict[str, None]] = {}
     for result in results:
         groups.setdefault((result.target, result.failure or ""), {})[result.phase] = None
@@ -107,7 +107,10 @@ def undecided_lines(results: Sequence[Result]) -> Iterator[str]:
 
 
 def as_json(verified: Verified, *, warn: bool = False) -> str:
-    """One object: the sum, the table, and each cell that is not as expected or cannot be decided; the warnings too."""
+    """Serialises as one JSON object the status, the table, and each cell that is not as expected or cannot be decided.
+
+    warn: includes the warnings about the policies.
+    """
     told = [result.model_dump(mode="json", by_alias=True) for result in verified.unmet]
     table = [{**row, "time": f"{row['time']:%Y-%m-%dT%H:%MZ}"} for row in verified.table.rows()]
     found: dict[str, object] = {

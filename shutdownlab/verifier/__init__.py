@@ -1,1 +1,1 @@
-"""What a run would measure, worked out without one: probes' packets followed through routing, rules, boxes, servers."""
+"""Predicts a run's results without a run: follows probes' packets through routes, rules, DPI boxes and servers."""

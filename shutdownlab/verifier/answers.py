@@ -1,4 +1,4 @@
-"""What clients make of what came back: DNS answers and HTTP responses, a box's as well as a server's. Pure."""
+"""How clients parse answers: DNS messages and HTTP responses, from servers as well as from DPI boxes. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HttpAnswer:
 
 
 def response_of(said: bytes) -> HttpAnswer:
-    """Read a response; raises `StepFailed` for what is none."""
+    """Parses an HTTP response; raises `StepFailed` if it is malformed."""
     head, _, body = said.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     words = first.split(" ", 2)
@@ -37,7 +37,7 @@ def response_of(said: bytes) -> HttpAnswer:
 
 
 def dns_addresses(message: bytes, operation: str) -> tuple[str, ...]:
-    """The addresses of an answer (RFC 1035, 4); raises `StepFailed` where there are none."""
+    """Returns the addresses in a DNS answer (RFC 1035, 4); raises `StepFailed` if there are none."""
     code = message[3] & 0x0F if len(message) > 11 else 1
     if code:
         raise StepFailed(_RCODES.get(code, "dns_server_misbehaving"), operation)
@@ -47,7 +47,7 @@ def dns_addresses(message: bytes, operation: str) -> tuple[str, ...]:
     wanted = int.from_bytes(message[at + 1 : at + 3], "big")
     at += 5
     for _ in range(int.from_bytes(message[6:8], "big")):
-        at += 2  # a pointer to the question
+        at += 2  # the record's name, which is a pointer to the question
         kind, size = int.from_bytes(message[at : at + 2], "big"), int.from_bytes(message[at + 8 : at + 10], "big")
         if kind == wanted and size == _SIZES.get(kind):
             found.append(str(ip_address(message[at + 10 : at + 10 + size])))

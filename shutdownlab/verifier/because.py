@@ -1,4 +1,4 @@
-"""Which line of a scenario makes a cell come out as it does: short, for what is not as expected. Pure."""
+"""Which lines of a scenario decide a cell's outcome: a short reason for results that are not as expected. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from shutdownlab.verifier.verdicts import Verifier
 
 
 def because(verifier: Verifier, phase: Phase, cell: Cell) -> str:
-    """What decides about a cell, each with its line; nothing where nothing does.
+    """Returns what decides a cell's outcome, each item with its line in the scenario; "" if nothing does.
 
-    Of a cell that gets through: the exceptions without which it would not, tried on the model one by one. Of another:
-    the policies that its packets meet, or the faults that have taken away what it needs.
+    If the cell gets through: the exceptions without which its verdict would differ, tried on the model one by one. If
+    not: the policies that its packets meet, and the faults that have taken away what it needs.
     """
     if cell.vantage is None:
         return ""
@@ -30,7 +30,7 @@ def because(verifier: Verifier, phase: Phase, cell: Cell) -> str:
 
 
 def _spared(verifier: Verifier, phase: Phase, cell: Cell) -> Iterator[str]:
-    """The exceptions that let a cell through; of a policy that spares it twice, its exceptions as a whole."""
+    """Yields the exceptions that a cell's verdict depends on; all of a policy's together if no single one decides."""
     was, place = verifier.verdict(phase, cell), verifier.shutdown.place
     for name, policy in verifier.classes.active(phase).items():
         found = []
@@ -58,7 +58,7 @@ def _spared(verifier: Verifier, phase: Phase, cell: Cell) -> Iterator[str]:
 
 
 def _imagined(verifier: Verifier, phase: Phase, name: str, less: str, changed: Policy) -> Phase:
-    """The phase with a policy that spares less."""
+    """Returns the phase with the policy `name` replaced by `changed`, which lacks the exception `less`."""
     other = f"{name} but {less}"
     active = verifier.classes.active(phase)
     return verifier.imagine(

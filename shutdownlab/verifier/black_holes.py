@@ -1,4 +1,4 @@
-"""Policies that keep from senders what routers tell them of packets too long for a cable (RFC 2923, 2.1). Pure."""
+"""Path MTU black holes: policies that drop the ICMP errors about packets too long for a link (RFC 2923, 2.1). Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from shutdownlab.verifier.verdicts import Verifier
 
 
 def black_holes(verifier: Verifier, name: str, phases: list[Phase]) -> Iterator[Told]:
-    """Where what is measured comes through on the model, and longer packets of it would wait for ever, for a policy.
+    """Yields a warning for each narrow link whose ICMP errors the policy `name` drops, though cells that use it are ok.
 
-    The model knows who says what, not in how many octets. Where a subscriber's line carries still less, TCP's ends have
-    agreed on that.
+    Verdicts cannot show this: the model does not know how long an endpoint's packets are. A path that is narrowest at
+    a subscriber's line is skipped: the two ends of a TCP connection have agreed on its segment size.
     """
     if not verifier.network.is_narrow:
         return
@@ -42,8 +42,10 @@ def black_holes(verifier: Verifier, name: str, phases: list[Phase]) -> Iterator[
 
 
 def _untold(verifier: Verifier, phase: Phase, cell: Cell) -> Iterator[tuple[tuple[str, bool], Narrowest]]:
-    """The cables on ways of a cell's connections whose routers' word does not come to senders: by what they are called,
-    and whether it is the client that sends."""
+    """Yields the narrowest links of a cell's connections whose ICMP errors do not reach the sender.
+
+    The key is the link's name and whether the client is the sender.
+    """
     assert cell.vantage is not None, "only what is measured in the country takes a way of its own"
     if not verifier.shutdown.scenario.probes[cell.target].follows:
         return

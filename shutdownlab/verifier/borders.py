@@ -1,4 +1,4 @@
-"""What border routers reject and count of what subscribers send, while some policies are in force. Pure."""
+"""What border routers reject and count of subscribers' outgoing packets, while some policies are in force. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _Order = TypeVar("_Order", bound=AtBorder)
 
 
 class BorderOrders:
-    """The orders that every operator's border router has. active: the policies that an operator carries out."""
+    """The reject and count rules of every operator's border router.
+
+    active: returns the policies that an operator carries out, by name.
+    """
 
     def __init__(
         self, network: Network, apps: Mapping[str, App], active: Callable[[str], Mapping[str, Policy]]
@@ -31,34 +34,34 @@ class BorderOrders:
         self._counts: dict[str, tuple[Counted, ...]] = {}
 
     def rejections(self, operator: str) -> tuple[Rejected, ...]:
-        """What an operator's border router rejects."""
+        """Returns the traffic that an operator's border router rejects."""
         if operator not in self._rejections:
             self._rejections[operator] = rejections(self.network, self.apps, self.active(operator), operator)
         return self._rejections[operator]
 
     def counts(self, operator: str) -> tuple[Counted, ...]:
-        """What an operator's border router counts."""
+        """Returns the traffic that an operator's border router counts."""
         if operator not in self._counts:
             self._counts[operator] = counts(self.network, self.apps, self.active(operator), operator)
         return self._counts[operator]
 
     def rejected(self, way: Way, stream: FiveTuple, by_client: bool) -> Rejected | None:
-        """By what a packet is rejected."""
+        """Returns the rule by which a packet is rejected, or None."""
         return self._first(self.rejections, way, stream, by_client, lambda each, *packet: each.meets(*packet))
 
     def counted(self, way: Way, stream: FiveTuple) -> Counted | None:
-        """By what a client's packet is counted."""
+        """Returns the rule by which a client's packet is counted, or None."""
         return self._first(self.counts, way, stream, True, lambda each, *packet: each.meets(*packet))
 
     def catching(self, way: Way, stream: FiveTuple) -> Counted | None:
-        """By what a client's packet is dropped once the client has sent too much that is counted."""
+        """Returns the rule by which a client's packet is dropped once the client has exceeded its count, or None."""
         return self._first(self.counts, way, stream, True, lambda each, *packet: each.catches(*packet))
 
     def _first(
         self, orders: Callable[[str], Iterable[_Order]], way: Way, stream: FiveTuple, by_client: bool,
         meets: Callable[[_Order, Address, Traffic], bool],
     ) -> _Order | None:  # fmt: skip
-        """The first order that meets a packet, where it is a subscriber's and comes to the border."""
+        """Returns the first rule that matches a packet; None if none does, or no subscriber sends it to the border."""
         sender = self.network.nodes[way.nodes[0]]
         if sender.vantage is None or len(way.nodes) == 1 or not (given := orders(sender.owner)):
             return None

@@ -1,4 +1,4 @@
-"""An operator's DPI box of the model. Pure."""
+"""An operator's DPI box in the model: the real engine, with the model's choices in place of chance. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from shutdownlab.verifier.packets import FiveTuple
 from shutdownlab.verifier.remembering import NOTHING, OWN_ALONE, Left, LeftBlock, keys_of, remembers
 
 _MOST_FLOWS = 5000
-"""After which a box forgets all: no two measurements in between have the same ports."""
+"""Flows after which a box starts again with empty tables: until then, no two measurements use the same ports."""
 
 
 class Box:
-    """A DPI box: the engine of its profile, with the rules of its operator."""
+    """A DPI box: an engine with its operator's profile and rules."""
 
     def __init__(
         self, operator: str, profile: Profile, rules: tuple[InspectionRule, ...], catalogue: AppCatalogue
@@ -28,9 +28,9 @@ class Box:
         self._catalogue = catalogue
         self._draws = Draws()
         self.remembers = remembers(profile, rules)
-        """Whether it may go on blocking more than a connection that it has caught."""
+        """Whether it may create residual blocks that affect other connections."""
         self.left: Left = NOTHING
-        """What measurements before this one may have left."""
+        """Residual blocks that earlier measurements may have left."""
         self._met: dict[bytes, LeftBlock | None] = {}
         self.engine = self._made()
 
@@ -40,12 +40,14 @@ class Box:
 
     @property
     def has_looked(self) -> bool:
-        """Whether anything has hung on what packets look like, which those of a model do not tell."""
+        """Whether any rule has tested the shape of packets (sizes, timing), which the model does not reproduce."""
         return any(matcher.shapes_tested for matcher in self.engine.rules.matchers)
 
     def begin(self, chances: Chances, left: Left = NOTHING) -> None:
-        """Another measurement begins, from ports of its own: the box knows nothing of those before that counts, but for
-        what they may have left."""
+        """Starts another measurement, from ports of its own.
+
+        No state of earlier measurements affects it, except the residual blocks in `left` that they may have left.
+        """
         full = len(self.engine.table.flows) > _MOST_FLOWS or self.has_looked
         if full or self._draws.drawn or self.engine.residual_blocks.by_key:
             self.engine = self._made()
@@ -53,7 +55,10 @@ class Box:
         self.left, self._met = left, {}
 
     def recall(self, stream: FiveTuple, now: float) -> Iterator[LeftBlock]:
-        """The blocks that were left and concern a connection, where they were: each is there or not, by chance."""
+        """Yields the residual blocks of earlier measurements that apply to a connection, and adds them to the engine.
+
+        Whether a block in `left` exists is one of the choices that the model enumerates.
+        """
         for key in keys_of(stream):
             if key in self.left and key not in self._met:
                 found, chances = self.left[key], self._draws.chances
@@ -66,7 +71,7 @@ class Box:
 
     @property
     def leaves(self) -> list[ResidualBlock]:
-        """The residual blocks that the measurement in hand has made, but for those of its own connections."""
+        """Residual blocks that the current measurement has created and that may affect other connections."""
         made = self.engine.residual_blocks.by_key
         return [block for key, block in made.items() if key not in self._met and self._is_wide(block)]
 

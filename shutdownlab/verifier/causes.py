@@ -1,4 +1,4 @@
-"""What two versions of a scenario say differently, policy by policy, and where: the causes of changes. Pure."""
+"""How two versions of a scenario differ, policy by policy and line by line: the causes of changed cells. Pure."""
 
 from __future__ import annotations
 
@@ -19,13 +19,19 @@ from shutdownlab.verifier.mending import NOBODY
 from shutdownlab.verifier.verdicts import Verifier
 
 _Record = TypeVar("_Record", bound=Record)
+_LISTS = frozenset({"where", "except"})
+"""Keys whose parts are lists; to leave one out is to leave out all its parts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A difference: the policy it is about, in words, and where it stands (`file:line`, of what is gone the old
-    file's). phases: those in which it counts; none: in all, as what is no policy's. undone: the new policy without it,
-    where that can be told."""
+    """A difference between two versions of a scenario.
+
+    policy: its name; "" if the difference is not about a policy.
+    place: `file:line`, in the old file for what was removed.
+    phases: those it affects; empty: all.
+    undone: the new policy with this difference undone; None if that cannot be done.
+    """
 
     policy: str
     text: str
@@ -44,9 +50,12 @@ def with_causes(
     *,
     verifier: Verifier | None = None,
 ) -> Comparison:
-    """The same, each change with what caused it: the differences of policies in force then which, undone by themselves,
-    would change it; where none of them would (each suffices, or none does alone), all of them. `verifier`: of the new
-    one, with the verdicts that it has given."""
+    """Returns the comparison with the causes of each change.
+
+    Causes are the differences of policies in force in those phases that change the cells when undone one at a time; if
+    none does (because each suffices, or only several together do), all of them. `verifier`: one of the new scenario,
+    to reuse its verdicts.
+    """
     found = [*_policies(old, new), *_timelines(old, new), *_rest(old, new)]
     trial = _Trial(verifier or Verifier(*new))
     changes = tuple(
@@ -57,7 +66,7 @@ def with_causes(
 
 
 class _Trial:
-    """Undoes differences on the model of the new scenario, one at a time, and sees what they change."""
+    """Undoes differences on the model of the new scenario, one at a time, to see which cells change."""
 
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
@@ -66,7 +75,10 @@ class _Trial:
         self._imagined: dict[tuple[str, int], Phase] = {}
 
     def matter(self, change: CellChange, causes: list[Cause]) -> list[Cause]:
-        """Those of the causes that change any of the cells; all, where it cannot be told."""
+        """Returns the causes without those that change no cell when undone.
+
+        All of them, if none changes any, or if fewer than two can be undone.
+        """
         tried = [cause for cause in causes if cause.undone is not None]
         if len(tried) < 2:
             return causes
@@ -74,7 +86,7 @@ class _Trial:
         return causes if len(idle) == len(tried) else [cause for cause in causes if cause not in idle]
 
     def _changes(self, change: CellChange, cause: Cause) -> bool:
-        """Whether any of the cells comes out otherwise without a cause; yes where nobody can say."""
+        """Whether any of the change's cells has another outcome with the cause undone; True if none can be tried."""
         cells = [
             (name, cell)
             for name in change.phases
@@ -87,7 +99,7 @@ class _Trial:
         return not cells or any(self._seen(name, cell) != self._seen(name, cell, cause) for name, cell in cells)
 
     def _of(self, name: str) -> dict[tuple[VantageId, str], list[Cell]]:
-        """A phase's cells that are measured from inside, by vantage point and target."""
+        """Returns the cells of a phase that are measured inside the country, by vantage point and target."""
         if name not in self._cells:
             found = self._cells[name] = defaultdict[tuple[VantageId, str], list[Cell]](list)
             for cell in cells_of(self._verifier.shutdown, self._phases[name]):
@@ -101,7 +113,7 @@ class _Trial:
         return found.outcome, found.failure
 
     def _imagine(self, name: str, without: Cause) -> Phase:
-        """A phase in which a policy is as it would be without one difference."""
+        """Returns a phase in which one difference of a policy is undone."""
         key = name, id(without)
         if key not in self._imagined:
             phase, undone = self._phases[name], without.undone
@@ -114,7 +126,7 @@ class _Trial:
 
 
 def causes_of(change: CellChange, causes: list[Cause]) -> list[Cause]:
-    """Those that count in any of its phases, first what counts in the most of them."""
+    """Returns the causes that affect any of the change's phases, those that affect most of them first."""
     phases = frozenset(change.phases)
     shared = [(len(cause.phases & phases) if cause.phases else len(phases), cause) for cause in causes]
     return [cause for number, cause in sorted(shared, key=lambda each: -each[0]) if number]
@@ -137,11 +149,12 @@ def _differences(
             continue
         place = (new if key in second else old).place(("policies", name, key))
         was, now = (getattr(policy, _attribute(policy, key)) for policy in (before, after))
-        if isinstance(first.get(key), dict) and isinstance(second.get(key), dict):
-            for part, text, back, away in _within(name, key, first[key], second[key]):
+        old_parts, new_parts = (each.get(key, {} if key in _LISTS else None) for each in (first, second))
+        if isinstance(old_parts, dict) and isinstance(new_parts, dict):
+            for part, text, back, away in _within(name, key, old_parts, new_parts):
                 undone = was
                 if isinstance(now, Record) and type(was) is type(now):
-                    own = _valued(was, part, first[key]), _valued(now, part, second[key])
+                    own = _valued(was, part, old_parts), _valued(now, part, new_parts)
                     undone = _with(now, part, _without(own[0], own[1], back, away))
                 yield Cause(name, text, place, phases, _with(after, key, undone))
         else:
@@ -149,17 +162,17 @@ def _differences(
 
 
 def _with(record: _Record, key: str, value: object) -> _Record:
-    """A record with another value of a key."""
+    """Returns a copy of a record with another value of a key."""
     return record.model_copy(update={_attribute(record, key): value})
 
 
 def _attribute(record: Record, key: str) -> str:
-    """What a key of a file is called here."""
+    """Returns the attribute that a key in a file stands for."""
     return next(name for name, field in type(record).model_fields.items() if key in (field.alias, name))
 
 
 _Valued: TypeAlias = tuple[Any, list[str]]
-"""The value of a key, and what it lists as a file has it."""
+"""The value of a key, and its items as written in a file."""
 
 
 def _valued(record: Record, part: str, written: Mapping[str, Any]) -> _Valued:
@@ -167,7 +180,10 @@ def _valued(record: Record, part: str, written: Mapping[str, Any]) -> _Valued:
 
 
 def _without(was: _Valued, now: _Valued, back: Collection[str], away: Collection[str]) -> Any:
-    """What a list has now, with what it no longer has back in it, or without what has come; else what it was."""
+    """Returns the new list with the removed items `back` again and the added items `away` left out.
+
+    If either value is not a list, returns the old value.
+    """
     if not (isinstance(was[0], tuple) and isinstance(now[0], tuple)):
         return was[0]
     kept = [value for value, item in zip(*now, strict=True) if item not in away]
@@ -177,8 +193,10 @@ def _without(was: _Valued, now: _Valued, back: Collection[str], away: Collection
 def _within(
     name: str, key: str, first: Mapping[str, Any], second: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, list[str], list[str]]]:
-    """What a mapping of lists, such as `except`, no longer has, and has now: in which part, in words, and what of it
-    would have to come back or go to undo that."""
+    """Yields the differences of a mapping of lists, such as `except`.
+
+    Each is: the key in the mapping, the difference in words, and the items to add again and to remove to undo it.
+    """
     verb = {"except": "except", "block": "block", "only": "slow"}.get(key)
     for part in dict.fromkeys((*first, *second)):
         was, now = (_listed(each.get(part)) for each in (first, second))
@@ -202,7 +220,7 @@ def _listed(value: Any) -> list[str]:
 
 
 def _timelines(old: tuple[Shutdown, Mapping[str, str]], new: tuple[Shutdown, Mapping[str, str]]) -> Iterator[Cause]:
-    """Policies that are in force in other phases than they were."""
+    """Yields causes for policies that are in force in phases in which they were not, or no longer are."""
     shared = {phase.phase for phase in old[0].scenario.timeline} & {phase.phase for phase in new[0].scenario.timeline}
     for name in dict.fromkeys((*old[0].scenario.policies, *new[0].scenario.policies)):
         was, now = _in_force(old, name) & shared, _in_force(new, name) & shared
@@ -216,7 +234,7 @@ def _timelines(old: tuple[Shutdown, Mapping[str, str]], new: tuple[Shutdown, Map
 
 
 def _rest(old: tuple[Shutdown, Mapping[str, str]], new: tuple[Shutdown, Mapping[str, str]]) -> Iterator[Cause]:
-    """What concerns every cell: boxes, the topology, the apps."""
+    """Yields causes that concern every cell: changed DPI boxes, topology and apps."""
     for operator in old[0].profiles.keys() & new[0].profiles.keys():
         if old[0].profiles[operator] != new[0].profiles[operator]:
             yield Cause("", f"{operator}'s DPI box works otherwise", new[0].place(("profile",)), frozenset())

@@ -1,4 +1,4 @@
-"""What the model cannot know: every way it could turn out is played, and told with what it hangs on. Pure."""
+"""What the model cannot know: every possibility is tried, and recorded with the condition it depends on. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 MOST_WAYS = 64
-"""Of more ways than this that one measurement could take, the rest are not played."""
+"""Combinations of choices tried for one measurement at most; the rest are skipped."""
 
 
 class Chances:
-    """The turns that one measurement took; `every` plays them all."""
+    """The choices made while a measurement is followed; `every` enumerates all combinations."""
 
     def __init__(self) -> None:
         self._fixed: list[int] = []
@@ -20,7 +20,7 @@ class Chances:
         self._turns: dict[str, int] = {}
 
     def choose(self, ways: int, condition: str) -> int:
-        """Which of so many ways it goes this time; `condition` says on what that hangs."""
+        """Returns which of `ways` possibilities is tried this time, from 0; `condition` names what decides it."""
         if ways < 2:
             return 0
         place = len(self._taken)
@@ -30,7 +30,7 @@ class Chances:
         return way
 
     def every(self, play: Callable[[], T]) -> Iterator[tuple[dict[str, int], T]]:
-        """Each way that `play` can go, turn by turn, with what comes of it."""
+        """Calls `play` for each combination of choices; yields the choices by condition, and its result."""
         for _ in range(MOST_WAYS):
             self._taken, self._turns = [], {}
             found = play()
@@ -44,7 +44,7 @@ class Chances:
 
 
 def deciding(played: Sequence[tuple[dict[str, int], T]]) -> tuple[str, ...]:
-    """The conditions that make a difference by themselves; all of them where none does."""
+    """Returns the conditions that alone change the result, the others being equal; all of them if none does."""
     conditions = dict.fromkeys(condition for turns, _ in played for condition in turns)
     found = []
     for condition in conditions:
@@ -58,24 +58,22 @@ def deciding(played: Sequence[tuple[dict[str, int], T]]) -> tuple[str, ...]:
 
 
 class Draws(random.Random):
-    """Chance as a DPI box draws it: the lowest and the highest there is, one after the other.
-
-    `chances` is of the measurement in hand.
-    """
+    """A DPI box's random numbers: tries the lowest and the highest possible value of each."""
 
     chances: Chances | None = None
+    """The choices of the current measurement."""
     drawn = False
-    """Whether anything was drawn that decides."""
+    """Whether any number was drawn that affects a decision."""
 
     def random(self) -> float:
-        """Certain to be below any probability but nothing, or above any but certainty."""
+        """Returns 0.0, below every probability but 0, or the highest float below 1, above every probability but 1."""
         return (0.0, 1.0 - 2**-53)[self._way("what the box draws")]
 
     def randint(self, a: int, b: int) -> int:
         return (a, b)[self._way(f"how many packets the box looks at, {a} to {b}")]
 
     def randrange(self, *_: Any, **__: Any) -> int:
-        """Identification numbers, which decide nothing."""
+        """Returns 0: only identification numbers are drawn by this, and no decision depends on them."""
         return 0
 
     def _way(self, condition: str) -> int:

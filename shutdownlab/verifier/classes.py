@@ -1,8 +1,8 @@
-"""Which cells cannot differ: told apart is only what could make a difference to their packets. Pure.
+"""Classes of cells that cannot differ: a class has everything in it that could make a difference to packets. Pure.
 
-Two vantage points whose operators have boxes of the same profile and the same way out, and whom the same policies
-concern, see the same of a host, as long as they are as near to it; whatever the phase. Phases and vantage points are
-many, such classes few.
+Two vantage points see the same of a host, in any phase, if their operators have DPI boxes of the same profile and the
+same kind of links out of the country, the same policies concern both, and both are equally near to the host. There are
+many phases and vantage points, but few classes.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from shutdownlab.verifier.remembering import may_remember
 
 CellClass: TypeAlias = tuple[object, ...]
 _Near: TypeAlias = tuple[tuple[int, int], ...]
-"""Of each host in the country that a probe talks to: how near it is, and which vantage point is there."""
+"""For each host in the country that a probe talks to: how near it is (`_nearness`), and its vantage point's index."""
 
 NO_VERSIONS: Final[Mapping[str, str]] = {}
 
 
 class Classes:
-    """The class of every cell of a scenario, under a choice of accounts.
+    """Computes the class of any cell of a scenario, under a choice of accounts.
 
-    by_name: policies that say the same under other names are told apart too, as whoever names them must.
+    by_name: also distinguishes policies with the same effect by their names, for callers that report names.
     """
 
     def __init__(self, shutdown: Shutdown, choices: Mapping[str, str], *, by_name: bool = False) -> None:
@@ -66,14 +66,15 @@ class Classes:
         return self._active[phase.phase]
 
     def anywhere(self, phase: Phase) -> dict[str, Policy]:
-        """The policies in force in a phase, and those that some operator still carries out."""
-        kept = dict.fromkeys(name for how in phase.obey.values() for name in how.keeps)  # in an order that lasts
+        """The policies in force in a phase, and those that some operator still carries out after their end."""
+        kept = dict.fromkeys(name for how in phase.obey.values() for name in how.keeps)  # in a stable order
         return self.active(phase) | {name: self.shutdown.scenario.policies[name] for name in kept}
 
     def imagine(self, phase: Phase, active: Mapping[str, Policy], versions: Mapping[str, str] = NO_VERSIONS) -> Phase:
-        """The same phase with other policies in force; a policy that is not the scenario's must have its own name.
+        """Returns a copy of a phase with other policies in force.
 
-        versions: of which policy each is that differs from one of the scenario's in nothing but whom it concerns.
+        active: the policies, by name; one that is not the scenario's needs a name of its own.
+        versions: for policies that differ from one of the scenario's only in whom they concern, that one's name.
         """
         self._versions |= versions
         imagined = phase.model_copy(update={"phase": f"{phase.phase} with {', '.join(active)}"})
@@ -84,44 +85,46 @@ class Classes:
         return imagined
 
     def real(self, phase: Phase) -> str:
-        """The name of the scenario's own phase that one is like."""
+        """Returns the name of the scenario's phase that an imagined phase is a copy of, or a phase's own name."""
         return self._real.get(phase.phase, phase.phase)
 
     def of(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellClass:
-        """The class of a cell that is measured from a vantage point. Faults and routes tell vantage points apart."""
+        """Returns the class of a cell measured from a vantage point.
+
+        If anything is broken or routes are changed in the phase, each vantage point has classes of its own.
+        """
         if self.breaks(phase) or (phase.obey and self.withdrawing(phase)):
             return phase.phase, cell.target, cell.family, vantage.id
         kind: CellClass = self._unlike(phase, cell, vantage)
-        if self._network.instances:  # which server of an anycast address is reached hangs on the operator's neighbours
+        if self._network.instances:  # which server has an anycast address depends on the operator's BGP neighbours
             kind = vantage.id.operator, kind
         if withdrawing := self.withdrawing(phase):
             kind = withdrawing, vantage.id, kind
         return (kind, vantage.id, *self._measured(phase, vantage)) if self.remembers else kind
 
     def likeness(self, phase: Phase) -> object:
-        """The same for phases in which no cell's class differs from what it is in the others."""
+        """Returns a key that is equal for phases in which every cell has the same class."""
         apart = self.remembers or self._counting or self.breaks(phase) or self.withdrawing(phase)
         return phase.phase if apart or self.is_timed(phase) else tuple(self._of_phase(phase))
 
     def site(self, hosted: Hosted) -> object:
-        """What tells a web site abroad from others, in a phase in which nothing is broken: the same for those that
-        cannot differ."""
+        """Returns a key for a web site abroad that is equal for sites that cannot differ while nothing is broken."""
         return self._endpoints.site(hosted)
 
     def tells_sites_alike(self, phase: Phase) -> bool:
-        """Whether `site` counts in a phase: all that is done there are the scenario's own policies, and no routes."""
+        """Whether `site` is valid in a phase: only the scenario's policies are in force, without breakage or routes."""
         known = self.shutdown.scenario.policies
         own = all(known.get(name) is policy for name, policy in self.active(phase).items())
         return own and not self.breaks(phase) and not self.withdrawing(phase)
 
     def just_before(self, phase: Phase) -> tuple[Phase, ...]:
-        """A phase, and the one before it: a box whose rules stay the same forgets nothing in between."""
+        """Returns a phase and the one before it, if any: a box whose rules do not change keeps its state in between."""
         timeline, real = self.shutdown.scenario.timeline, self.real(phase)
         place = next((place for place, each in enumerate(timeline) if each.phase == real), 0)
         return (phase, timeline[place - 1]) if place else (phase,)
 
     def _measured(self, phase: Phase, vantage: Vantage) -> Iterator[object]:
-        """What is measured at a place until the end of a phase that boxes may remember, and what is in force then."""
+        """Yields what may leave residual blocks at a vantage point: probes and policies of this and the last phase."""
         for each in self.just_before(phase):
             yield tuple(self.shutdown.scenario.probes_of(self.real(each), vantage))
             situation = self._of_phase(each)[self._index[vantage.id]]
@@ -130,19 +133,22 @@ class Classes:
 
     @cached_property
     def remembers(self) -> bool:
-        """Whether what comes of a probe may hang on what else was measured at its place, for what boxes remember."""
+        """Whether residual blocks may make a probe's outcome depend on other measurements at its vantage point."""
         return may_remember(self.shutdown)
 
     def breaks(self, phase: Phase) -> bool:
-        """Whether anything may be broken in a phase, by itself or by order."""
+        """Whether anything may be broken in a phase, by a fault or by order."""
         if phase.phase not in self._breaks:
             ordered = any(policy.breakage for policy in self.active(phase).values())
             self._breaks[phase.phase] = bool(phase.faults) or ordered
         return self._breaks[phase.phase]
 
     def withdrawing(self, phase: Phase) -> tuple[str, ...]:
-        """The policies that change routes, discard what comes by them among them: those that are in force anywhere, and
-        those of before whose end an operator did not hear."""
+        """Returns the names of the policies that change routes, null-routing included.
+
+        They are those in force anywhere in the phase, and earlier ones that an operator still carries out because a
+        fault kept it from receiving the order to end them.
+        """
         if phase.phase not in self._withdrawing:
             self._withdrawing[phase.phase] = self._withdrawing_in(phase)
         return self._withdrawing[phase.phase]
@@ -164,8 +170,10 @@ class Classes:
         return cell.target, cell.family, situations[self._index[vantage.id]], there, picked, clock, echoes
 
     def echoes(self, phase: Phase, cell: Cell, vantage: Vantage) -> tuple[int, int]:
-        """The echo requests that the probe of a cell sends from a vantage point, and those of the others there, in the
-        same phase; nothing where nobody counts any."""
+        """Returns how many echo requests a cell's probe sends from a vantage point in a phase, and how many the others.
+
+        Both are 0 if no policy that concerns the vantage point makes routers count packets.
+        """
         if not self._counting:
             return 0, 0
         scenario, found = self.shutdown.scenario, [0, 0]
@@ -179,17 +187,21 @@ class Classes:
         return found[0], found[1]
 
     def owners(self, target: str, vantage: Vantage) -> set[str]:
-        """The operators whose equipment a probe's packets pass."""
+        """Returns the operators whose equipment a probe's packets pass."""
         return {vantage.id.operator, *(node.owner for node in self._hosts_of(target) if node.role is Role.SUBSCRIBER)}
 
     def surroundings(self, vantage: Vantage) -> object:
-        """What tells a vantage point apart in every phase, whatever is measured: the hosts in the country near it."""
+        """Returns a key that is equal for vantage points that differ in no phase by their surroundings.
+
+        It has the measured hosts in the country that are near, the app endpoints picked there and, if there are
+        anycast addresses, the operator.
+        """
         operator, index = vantage.id.operator, self._index[vantage.id]
         near = tuple((place, _nearness(vantage, host)) for place, host in self._hosting.get(operator, ()))
         return near, self._endpoints.all_picked(index), operator if self._network.instances else ""
 
     def situation(self, phase: Phase, vantage: Vantage) -> object:
-        """The same of a phase: what concerns it there, and those at whose place something is done for it first."""
+        """Returns such a key for one phase: the situation of the vantage point, and of those that run its errands."""
         if self.remembers or self.breaks(phase) or self.withdrawing(phase):
             return vantage.id
         situations = self._of_phase(phase)
@@ -197,7 +209,7 @@ class Classes:
         return situations[self._index[vantage.id]], errands
 
     def is_timed(self, phase: Phase) -> bool:
-        """Whether the time of day counts in a phase."""
+        """Whether the time of day affects any rule in a phase."""
         if phase.phase not in self._timed:
             rules = [rule for policy in self.anywhere(phase).values() for rule in policy.inspect or ()]
             rules += [rule for profile in self.shutdown.profiles.values() for rule in profile.rules]
@@ -205,7 +217,7 @@ class Classes:
         return self._timed[phase.phase]
 
     def _of_phase(self, phase: Phase) -> list[int]:
-        """A number for each vantage point's situation: all of it and of its operator that decides about packets."""
+        """Returns the number of each vantage point's situation: all that decides about its packets there."""
         if phase.phase not in self._situations:
             active, scenario = self.active(phase), self.shutdown.scenario
             done = {
@@ -219,7 +231,7 @@ class Classes:
         return self._situations[phase.phase]
 
     def _situation(self, place: int, done: Mapping[str, Policy], active: Mapping[str, Policy], vantage: Vantage) -> int:
-        """`done`: what its operator carries out of what is in force."""
+        """Returns a number that is equal for equal situations. `done`: the active policies the operator carries out."""
         done = {name: policy for name, policy in done.items() if policy.concerns(vantage)}
         situation = (
             tuple([(self._does(n, p), _allowed(p, vantage)) for n, p in self._ordered(done)]),
@@ -231,16 +243,17 @@ class Classes:
         return self._numbers.setdefault(situation, len(self._numbers))
 
     def _ordered(self, done: Mapping[str, Policy]) -> list[tuple[str, Policy]]:
-        """Policies in one order for all in which they do the same: switches drop what any of them drops.
+        """Returns the policies in an order that is the same for all sets that have the same effect.
 
-        Who names the one that decided goes by the order in which they came into force.
+        The order of policies on switches makes no difference: a switch drops what any of them drops. `by_name` keeps
+        the order in which they came into force, which determines the policy that is reported.
         """
         if self.by_name:
             return list(done.items())
         return sorted(done.items(), key=lambda item: item[0] if _in_any_order(item[1]) else "")
 
     def _does(self, name: str, policy: Policy) -> object:
-        """What a policy does to whom it concerns; one that an operator carries out in its own way bears its name."""
+        """Returns a key of what a policy does to those it concerns; its name if an operator applies it differently."""
         if self.by_name or policy is not self._known.get(name):
             return name
         if name not in self._effects:
@@ -249,12 +262,12 @@ class Classes:
 
     @cached_property
     def _counting(self) -> frozenset[str]:
-        """The policies that have routers count."""
+        """The policies that make border routers count packets."""
         return frozenset(name for name, policy in self.shutdown.scenario.policies.items() if policy.block_after)
 
     @cached_property
     def _lasting(self) -> list[object]:
-        """Of each vantage point what no order changes."""
+        """For each vantage point, what no order changes."""
         found: list[object] = []
         for vantage in self._network.vantages:
             operator, subnets = vantage.id.operator, self._network.subnets[vantage.id]
@@ -277,12 +290,12 @@ class Classes:
 
     @cached_property
     def _classes_named(self) -> tuple[str, ...]:
-        """The classes of subscribers by which rules of boxes could tell vantage points apart."""
+        """The subscriber classes that DPI rules test."""
         return tuple(dict.fromkeys(name for part in conditions_of(self.shutdown) for name in part.subscriber_class))
 
     @cached_property
     def _hosting(self) -> dict[str, list[tuple[int, Vantage]]]:
-        """The vantage points in the country where something is that is measured, by operator."""
+        """The vantage points, by operator, that host something that is measured, each with its index."""
         nodes = dict.fromkeys(node.name for target in self.shutdown.scenario.probes for node in self._hosts_of(target))
         found: dict[str, list[tuple[int, Vantage]]] = {}
         for vantage in (self._network.nodes[name].vantage for name in nodes):
@@ -291,7 +304,7 @@ class Classes:
         return found
 
     def _errands_of(self, vantage: Vantage) -> _Near:
-        """Where something must be done first for the probes of a vantage point."""
+        """Returns the vantage points at which errands are run before a vantage point's probes."""
         if vantage.id not in self._errands:
             near: dict[tuple[int, int], None] = {}
             for probe in self._running_errands:
@@ -308,8 +321,10 @@ class Classes:
         return tuple(p for p in self.shutdown.scenario.probes.values() if type(p).errand is not Probe.errand)
 
     def _relations(self, cell: Cell, vantage: Vantage) -> tuple[_Near, int]:
-        """What a probe talks to in the country; and which kind of WhatsApp's end points, of which each vantage point
-        asks for one."""
+        """Returns the hosts in the country that a probe talks to, and the kind of app endpoint that it picks.
+
+        Only WhatsApp has several endpoints of which each vantage point picks one.
+        """
         key = cell.target, cell.family, vantage.id
         if key not in self._near:
             probe = self.shutdown.scenario.probes[cell.target]
@@ -327,7 +342,7 @@ class Classes:
         return self._near[key]
 
     def _hosts_of(self, target: str) -> tuple[Node, ...]:
-        """The hosts that a probe talks to, its operator's own left out."""
+        """Returns the hosts that a probe talks to, other than its operator's own."""
         if target not in self._hosts:
             probe = self.shutdown.scenario.probes[target]
             app = getattr(probe, "app", None)
@@ -342,21 +357,26 @@ class Classes:
 
 
 def _allowed(policy: Policy, vantage: Vantage) -> tuple[int, ...]:
-    """Which of a policy's allowances are for a vantage point."""
+    """Returns the indices of a policy's allowances that cover a vantage point."""
     return tuple(index for index, each in enumerate(policy.allow) if each.who.covers(vantage)) if policy.allow else ()
 
 
 def _in_any_order(policy: Policy) -> bool:
-    """Whether it is the same to everybody which of its kind came first: boxes go by the first of their rules, and
-    resolvers and border routers by the first that has an answer."""
+    """Whether a policy's place among others makes no difference.
+
+    It does on DPI boxes, resolvers and border routers: the first rule that matches decides.
+    """
     return not (
         policy.needs_boxes or policy.by is Means.DNS or policy.rejects or policy.routes or policy.breakage is not None
     )
 
 
 def _effect(name: str, policy: Policy) -> object:
-    """What a policy does to those whom it concerns. What boxes, resolvers, routers do bears its name; so does what is
-    about some of a vantage point's addresses alone."""
+    """Returns a key that is equal for policies that do the same to those they concern.
+
+    It is the policy's name if DPI boxes, resolvers or routers carry it out, if it breaks something, or if it concerns
+    only some of a vantage point's addresses.
+    """
     if policy.needs_boxes or policy.routes or policy.breakage or policy.by is Means.DNS:
         return name
     if not policy.where.model_fields_set <= {"operators", "gateways", "regions", "access", "subscribers", "groups"}:
@@ -367,7 +387,7 @@ def _effect(name: str, policy: Policy) -> object:
 
 
 def _nearness(vantage: Vantage, host: Vantage) -> int:
-    """How much of the way two vantage points share: all, the access switch, the operator, nothing."""
+    """Returns how near two vantage points are: 3 if the same, 2 on one access switch, 1 at one operator, else 0."""
     if vantage.id == host.id:
         return 3
     if vantage.id[:2] == host.id[:2]:
@@ -376,13 +396,13 @@ def _nearness(vantage: Vantage, host: Vantage) -> int:
 
 
 def _within_operators(shutdown: Shutdown, named: PrefixTable) -> tuple[IpPrefix, ...]:
-    """The prefixes that policies and profiles name by which they could tell subscribers apart."""
+    """Returns the prefixes named by policies and profiles that contain, or are part of, an operator's prefix."""
     own = [prefix for operator in shutdown.topology.operators.values() for prefix in operator.prefixes]
     return tuple(dict.fromkeys(p for prefix in own for p in (*named.around(prefix), *named.inside(prefix))))
 
 
 def prefixes_named(shutdown: Shutdown) -> tuple[IpPrefix, ...]:
-    """Whatever prefixes policies and profiles name, also by an app that has them."""
+    """Returns the prefixes that policies and DPI rules name, directly or by an app or an AS number."""
     found: dict[IpPrefix, None] = {}
     for policy in shutdown.scenario.policies.values():
         targets = policy.targets
@@ -399,7 +419,7 @@ def prefixes_named(shutdown: Shutdown) -> tuple[IpPrefix, ...]:
 
 
 def _answered(shutdown: Shutdown) -> set[str]:
-    """The addresses that boxes answer DNS questions with."""
+    """Returns the addresses with which DPI boxes answer DNS queries."""
     rules = [rule for policy in shutdown.scenario.policies.values() for rule in policy.inspect or ()]
     verdicts = [rule.verdict for rule in rules]
     for profile in shutdown.profiles.values():

@@ -1,4 +1,4 @@
-"""Two sets of results beside each other: which cells came out otherwise, in groups that a person reads. Pure."""
+"""Compares two sets of results: which cells changed, in groups that a person can read. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from shutdownlab.results.result import Result
 Seen: TypeAlias = tuple[Outcome, str | None]
 """An outcome and its failure."""
 Who: TypeAlias = tuple[str, str, str, str, str]
-"""A vantage point: operator, region, subscriber group, access, class; all but the first empty for one outside."""
+"""A vantage point: operator, region, subscriber group, access, class; outside the country, all but the first are ""."""
 _Key: TypeAlias = tuple[str, Who, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class CellChange:
-    """Cells that came out alike before, and alike now.
+    """Cells that changed from the same old outcome to the same new one.
 
-    old, new: outcome and failure. phases: in the order of the timeline. who: the vantage points, of all `asked` ones.
-    families: of the cells. causes: what of the scenario changed that concerns them, where that is known.
+    old, new: outcome and failure.
+    phases: in the order of the timeline.
+    who: the vantage points of the cells.
+    asked: all vantage points from which the targets are measured.
+    families: the cells' address families.
+    cells: their number.
+    causes: the differences between the scenarios that explain the change, if known.
     """
 
     old: Seen
@@ -36,8 +41,8 @@ class CellChange:
 
     @property
     def kind(self) -> str:
-        """`blocked`, `down`, `allowed`, `slower`, `faster` (throttled no longer), `otherwise` (not reached in another
-        way), or `undecided`: neither."""
+        """`blocked`, `down`, `allowed`, `slower`, `faster` (no longer throttled), `otherwise` (same outcome, another
+        failure), or `undecided`: the old or the new outcome is unknown."""
         old, new = self.old[0], self.new[0]
         if not (old.is_measured and new.is_measured):
             return "undecided"
@@ -52,7 +57,10 @@ class CellChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs between two sets of results. only_old, only_new: cells that just one of them has."""
+    """The differences between two sets of results.
+
+    compared: cells that both have. only_old, only_new: cells that only one of them has.
+    """
 
     changes: tuple[CellChange, ...]
     compared: int
@@ -62,7 +70,7 @@ class Comparison:
 
     @property
     def changed(self) -> int:
-        """How many cells came out otherwise; undecided ones not among them."""
+        """Number of changed cells, not counting undecided ones."""
         return sum(change.cells for change in self.changes if change.kind != "undecided")
 
     def __repr__(self) -> str:
@@ -73,7 +81,7 @@ class Comparison:
 
 
 def compare(old: Iterable[Result], new: Iterable[Result]) -> Comparison:
-    """Compare cell by cell what both have; groups with most cells first, what is newly blocked before all else."""
+    """Compares the cells that both have. Newly blocked cells come first; groups of one kind are ordered by size."""
     before, after = ({key_of(result): result for result in results} for results in (old, new))
     shared = [key for key in after if key in before]
     phases = tuple(dict.fromkeys(key[0] for key in (*after, *before)))
@@ -91,17 +99,17 @@ def compare(old: Iterable[Result], new: Iterable[Result]) -> Comparison:
     return Comparison(tuple(ordered), len(shared), len(before) - len(shared), len(after) - len(shared), phases)
 
 
-_ORDER = ("blocked", "down", "down", "allowed", "slower", "faster", "otherwise", "undecided")
+_ORDER = ("blocked", "down", "allowed", "slower", "faster", "otherwise", "undecided")
 
 
 def key_of(result: Result) -> _Key:
-    """What a cell is known by, in whatever results."""
+    """Returns what identifies a cell in any set of results: phase, vantage point, target, family."""
     who = result.operator, result.region, result.subscriber, result.access, result.class_
     return result.phase, who, result.target, result.family.value
 
 
 def seen(result: Result) -> Seen:
-    """What a cell came out as."""
+    """Returns a cell's outcome and failure; the failure of an unknown outcome is not compared."""
     return result.outcome, None if result.outcome is Outcome.UNKNOWN else result.failure
 
 
@@ -109,7 +117,7 @@ def _by_phases(
     otherwise: Mapping[tuple[Seen, Seen, str], Mapping[str, Mapping[Who, set[str]]]],
     asked: Mapping[tuple[str, str], Mapping[Who, None]],
 ) -> Iterable[CellChange]:
-    """A change for each target, with all phases in which it befalls the same vantage points."""
+    """Yields the changes of each target, with all phases in which the same vantage points are affected."""
     for (was, now, target), phases in otherwise.items():
         alike: dict[tuple[Who, ...], list[str]] = {}
         for phase, found in phases.items():
@@ -122,7 +130,7 @@ def _by_phases(
 
 
 def _merged(changes: Sequence[CellChange]) -> list[CellChange]:
-    """Targets to which the same has happened, told together."""
+    """Merges changes that differ only in their targets and families."""
     groups: dict[object, list[CellChange]] = {}
     for change in changes:
         alike = change.old, change.new, change.phases, frozenset(change.who), len(change.asked)

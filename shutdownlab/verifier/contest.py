@@ -1,8 +1,8 @@
-"""Which route each router selects to a prefix that several networks announce, or that somebody leaks. Pure.
+"""Which route each router selects to a prefix that several networks announce, or that is leaked. Pure.
 
-BGP is played out router by router, from a quiet day's state until nobody changes its mind: what is better is told by
-local preference, then the length of the AS path, then the neighbour's router identifier (RFC 4271, 9.1.2), and each
-tells its neighbours the best route that its relation with them allows (`model.routing`).
+Simulates BGP router by router, from the state without leaks until no table changes. Routes are ranked by local
+preference, then the length of the AS path, then the neighbour's router identifier (RFC 4271, 9.1.2); each router
+announces to its neighbours the best route that its relation with them allows (`model.routing`).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Final, Literal
 from shutdownlab.model.routing import Relation
 
 Lan = Literal["gateway", "exchange", "backbone", "space"]
-"""space: where the gateway of a satellite operator meets its provider, abroad."""
+"""A network on which routers meet. `space`: abroad, between a satellite operator's gateway and its provider."""
 EXCHANGE: Final = "exchange"
 _ROUNDS_EACH: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class NextHop:
-    """The owner of the next router, and over which LAN it is reached."""
+    """The owner of the next router, and the LAN over which it is reached."""
 
     owner: str
     lan: Lan
@@ -29,8 +29,11 @@ class NextHop:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A route that a router has. path: the owners of the networks that it came by, the nearest first, its origin last;
-    empty: the router's own. relation: what the network is that told of it; None: it is the router's own."""
+    """A route in a router's table.
+
+    path: the owners of the networks that it came through, nearest first, origin last; empty for the router's own route.
+    relation: what the neighbour that announced it is to the router; None for the router's own route.
+    """
 
     path: tuple[str, ...]
     relation: Relation | None
@@ -38,15 +41,20 @@ class Heard:
 
     @property
     def teller(self) -> str:
-        """Over whose session it came: a neighbour's, or `exchange`."""
+        """The peer whose session it came over: a neighbour's name, or `exchange`; "" for the router's own route."""
         return EXCHANGE if self.relation is Relation.EXCHANGE else self.path[0] if self.path else ""
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Who has sessions with whom. providers: of each operator. members: of the exchange. transits: all, in the order
-    of their router identifiers, after the operators; joined: those of them that have a session with each other. above:
-    the operators whose gateway is abroad."""
+    """All BGP sessions.
+
+    providers: by operator.
+    members: operators at the exchange.
+    transits: all transits, in the order of their router identifiers, which are higher than the operators'.
+    joined: pairs of transits that have a session with each other.
+    above: operators whose gateway is abroad (satellite).
+    """
 
     providers: Mapping[str, Sequence[str]]
     members: Sequence[str]
@@ -56,15 +64,15 @@ class Neighbours:
 
 
 def meeting_lan(above: bool) -> Lan:
-    """Where a network that has its gateway abroad, or one of the country's, meets its providers."""
+    """Returns the LAN on which an operator meets its providers; `above`: whether its gateway is abroad."""
     return "space" if above else "gateway"
 
 
 class Contest:
-    """The routes to one prefix.
+    """The routes of all routers to one prefix.
 
-    origins: who announces it, and whether to customers and the exchange's members alone. leaks: who passes it on, and
-    to whom.
+    origins: the networks that announce it, and whether only to customers and members of the exchange.
+    leaks: pairs of a network that passes it on and the neighbour that should not receive it.
     """
 
     def __init__(
@@ -83,7 +91,7 @@ class Contest:
             self._play()
 
     def selected(self, owner: str) -> Heard | None:
-        """The route that an owner's router selects; None: it has none."""
+        """Returns the route that an owner's router selects, or None if it has none."""
         return next(iter(self._tables.get(owner, ())), None)
 
     def _play(self) -> None:
@@ -119,14 +127,16 @@ class Contest:
                 for member in near.members
                 for heard in self._told(member, EXCHANGE, Relation.EXCHANGE, Relation.EXCHANGE, "exchange")
             ]
-            best = min(offers, key=self._rank, default=None)  # the route server passes on no other
+            best = min(offers, key=self._rank, default=None)  # the route server passes on only the best
             if best is not None and name not in best.path:
                 found.append(best)
         return found
 
     def _told(self, teller: str, to: str, as_a: Relation, by_a: Relation, lan: Lan) -> list[Heard]:
-        """What a router tells a neighbour: the route itself, as the neighbour has it, or none. `as_a`: what the
-        neighbour is to it, `by_a`: what it is to the neighbour."""
+        """Returns the route that a router announces to a neighbour, as the neighbour receives it; [] if none.
+
+        as_a: what the neighbour is to the router. by_a: what the router is to the neighbour.
+        """
         if self._origins.get(teller) and as_a in {Relation.PROVIDER, Relation.PEER}:
             return []
         leaks = (teller, to) in self._leaks
@@ -138,7 +148,7 @@ class Contest:
                 continue
             if to in heard.path:
                 return []  # the neighbour finds its own number in the path (RFC 4271, 9.1.2)
-            # On a LAN that all three share the next hop stays (RFC 4271, 5.1.3); who leaks is in the way itself.
+            # On a LAN that all three share the next hop stays (RFC 4271, 5.1.3); a leaker announces itself instead.
             shared = lan == "gateway" and heard.hop.lan == "gateway" and heard.relation is not None and not leaks
             return [Heard((teller, *heard.path), by_a, heard.hop if shared else NextHop(teller, lan))]
         return []

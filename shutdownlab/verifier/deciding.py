@@ -1,4 +1,4 @@
-"""Of all connections of a measurement the one that decides, and the policies that do. Pure."""
+"""Which of a measurement's connections decides its outcome, and which policies do. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from shutdownlab.verifier.wire import ModelledConnection
 
 
 def deciding_wire(line: ModelledLine, outcome: Outcome) -> ModelledConnection | None:
-    """The first connection that did not get through, or that was slowed where that is the outcome; else the last."""
+    """Returns the connection that decides an outcome, or None if there are no connections.
+
+    That is the last slowed one if the outcome is throttled; the first that did not get through if it is not ok; else
+    the last.
+    """
     if not line.wires:
         return None
     failed = [wire for wire in line.wires if wire.stops or any(s.decision.action != "pass" for s in wire.seen)]
@@ -20,7 +24,7 @@ def deciding_wire(line: ModelledLine, outcome: Outcome) -> ModelledConnection | 
 
 
 def policies_of(wire: ModelledConnection) -> tuple[str, ...]:
-    """The policies that stop or slow a connection, in the order in which it meets them."""
+    """Returns the policies that stop or slow a connection: on switches, in DPI boxes, at the border, on its lines."""
     both = (step for by_client in (True, False) for step in wire.steps(by_client))
     rejected = [each.policy for by_client in (True, False) if (each := wire.dropped_at_border(by_client)) is not None]
     names = [step.fate.decided_by.policy for step in both if (stops(step) or slows(step)) and step.fate.decided_by]
@@ -30,10 +34,10 @@ def policies_of(wire: ModelledConnection) -> tuple[str, ...]:
 
 
 def stops(step: SwitchStep) -> bool:
-    """Whether headers alone end the way here."""
+    """Whether the packet is dropped at this switch, by its headers alone."""
     return step.fate.dropped
 
 
 def slows(step: SwitchStep) -> bool:
-    """Whether a meter holds it back here."""
+    """Whether a meter limits the rate at this switch."""
     return step.fate.rate is not None

@@ -1,4 +1,4 @@
-"""A connection, what a DPI box saw of it, what a line is like and a rule asks for: in words. Pure."""
+"""Descriptions in words of connections, flow entries, lines and what DPI boxes recognised. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shutdownlab.verifier.wire import ModelledConnection, Seen
 
 
 def line_text(line: LineQuality) -> str:
-    """What a line is like."""
+    """Describes a line's quality."""
     told = [f"{1000 * line.delay:g} ms one way"] + [f"{1000 * line.jitter:g} ms of jitter"] * bool(line.jitter)
     told += [f"{100 * line.loss:g} % lost"] * bool(line.loss)
     return f"a line of {', '.join(told)}"
@@ -36,7 +36,7 @@ ACTS = {
 
 
 def border_text(dropped: AtBorder) -> tuple[str, str]:
-    """What a border router does with a packet that it drops, and by what it does."""
+    """Returns what a border router does with a packet that it drops, and the details: its answer, or its count."""
     if isinstance(dropped, Rejected):
         return "rejects it", ANSWERED[dropped.answer]
     assert isinstance(dropped, Counted), "a router rejects or counts"
@@ -75,7 +75,7 @@ def server_text(wire: ModelledConnection) -> str:
 
 
 def rule_text(rule: Rule | None) -> str:
-    """A flow entry in words: its table, its priority and what it asks for."""
+    """Describes a flow entry: table, priority and match; "" for None."""
     if rule is None:
         return ""
     wanted = []

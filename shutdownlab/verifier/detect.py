@@ -1,7 +1,7 @@
 """Which mechanism shows in which outside signal: `sl.detect`. Pure.
 
-Every policy of a scenario is put in force alone, at the times at which the scenario has it, over the same calendar with
-its quiet weeks before; what each signal's detector makes of that is by this mechanism and nothing else.
+Each policy of a scenario is put in force alone, at its times in the scenario, over the same calendar with quiet weeks
+before: what each signal's detector reports is then due to this mechanism alone.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ _IODA: Final = ("bgp", "active-probing", "telescope")
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one signal's detector made of one mechanism, for the country or one of its parts.
+    """What one signal's detector reports of one mechanism, for the country or one of its parts.
 
-    times: how often the mechanism came into force; seen: in how many of these an alert was raised. raised: the first
-    alert (UTC); late: minutes from when it came into force. lowest: of the usual, what was left in its alerts; without
-    any, of a quiet day, what was left while it was in force. highest: likewise, what it rose to. area: IODA's, the drop
-    in percent times its minutes.
+    times: how often the mechanism came into force.
+    seen: in how many of these times an alert was raised.
+    raised: when the first alert was raised (UTC), or None.
+    late: minutes from when the mechanism came into force until then, or None.
+    lowest: the lowest value in its alerts, as a share of the usual one; without alerts, the lowest value while the
+    mechanism was in force, as a share of a quiet day's.
+    highest: the highest value while the mechanism was in force, as a share of a quiet day's.
+    area: IODA's measure, the sum over alerts of the drop in percent times its minutes.
     """
 
     signal: str
@@ -56,9 +60,11 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """One policy, or all together, in the eyes of every signal.
+    """What every signal shows of one policy, or of all policies together.
 
-    score: IODA's overall severity, over its three sources, of the country.
+    whom: whom the policy concerns, in words.
+    since: when it first came into force (UTC).
+    score: IODA's overall severity of the country, over its three sources.
     """
 
     scenario: str
@@ -71,12 +77,15 @@ class Detected:
     score: float
 
     def country(self, signal: str) -> Sight | None:
-        """The signal of the whole country, over both address families or else IPv4; None: there is none."""
+        """Returns a signal's sight of the whole country, of both address families or else IPv4, or None."""
         mine = [sight for sight in self.sights if sight.signal == signal and sight.scope == "country"]
         return next((sight for family in ("both", "ipv4") for sight in mine if sight.family == family), None)
 
     def best(self, signal: str) -> Sight | None:
-        """Where a signal shows it best: the country's where that is seen; else a part, or the other address family."""
+        """Returns the sight in which a signal shows it best: the country's if it is seen there, else the earliest one.
+
+        The latter may be of a part of the country or of IPv6. If it is seen nowhere, returns the country's.
+        """
         mine = [sight for sight in self.sights if sight.signal == signal]
         whole = self.country(signal)
         if whole is not None and whole.seen:
@@ -87,10 +96,11 @@ class Detected:
 
 @dataclass(frozen=True, slots=True)
 class Detectability:
-    """Mechanism by signal, of some scenarios.
+    """A table of mechanisms by signals, for some scenarios.
 
-    rows: each policy that comes into force, then all together. false_alarms: by signal, in four quiet weeks with
-    `noise`, the relative standard deviation of each value; None: with what the scenarios themselves say of it.
+    rows: for each scenario, each policy that comes into force, then all of them together.
+    false_alarms: by signal, the number of alerts in four quiet weeks, of all scenarios together.
+    noise: relative standard deviation of each value; None: each scenario's own `noise`.
     """
 
     rows: tuple[Detected, ...]
@@ -98,7 +108,7 @@ class Detectability:
     noise: float | None
     seed: int
     unsteady: bool
-    """Whether there is noise in any of them."""
+    """Whether any of the scenarios has noise."""
 
     def __repr__(self) -> str:
         scenarios = len({row.scenario for row in self.rows})
@@ -111,11 +121,14 @@ def detect(
     noise: float | None = None,
     seed: int = 0,
 ) -> Detectability:
-    """Which mechanism of some scenarios shows in which outside signal, when, how late and how strongly.
+    """Works out which mechanism of some scenarios shows in which outside signal, when, how late and how strongly.
 
-    choose: where sources disagree, the version to follow. noise: the relative standard deviation of each value that is
-    measured, in the quiet weeks for false alarms and in what all mechanisms together do; the same `seed` gives the
-    same, from 0 to 1. None: as each scenario's `noise` says. Raises `BadInput`.
+    choose: where sources disagree, the version to follow, by the question's name.
+    noise: relative standard deviation of each value, 0 to 1; applied in the quiet weeks for false alarms and when all
+    mechanisms are in force together. None: each scenario's own `noise`.
+    seed: of the noise; the same seed gives the same result.
+
+    Raises `BadInput`.
     """
     if noise is not None:
         noise = a_share(noise, "noise", "0.02: two percent of each value")
@@ -134,12 +147,12 @@ def detect(
 
 
 def _everywhere(noise: float, seed: int) -> Noise | None:
-    """The same noise in every signal."""
+    """Returns the same noise for every signal; None for 0."""
     return Noise(spread=dict.fromkeys(get_args(SignalName), noise), seed=seed) if noise else None
 
 
 class _Look:
-    """One scenario, looked at from outside."""
+    """Evaluates the outside signals of one scenario."""
 
     def __init__(self, shutdown: Shutdown, choices: Mapping[str, str]) -> None:
         self.scenario, self.choices = shutdown.scenario, choices
@@ -167,7 +180,7 @@ class _Look:
                 yield replace(reading, phase=phase)
 
     def _alerts(self, series: Series) -> list[Alert]:
-        """Most series are like others: nothing happens in them."""
+        """Returns a series' alerts; cached by its values, because most series are equal: nothing happens in them."""
         key = series.signal, series.stretches
         if key not in self._judged:
             self._judged[key] = alerts_of(series)
@@ -196,7 +209,7 @@ class _Look:
         return Detected(self.scenario.name, name, title, mechanism, about, since, sights, score)
 
     def false_alarms(self, noise: Noise | None) -> dict[str, int]:
-        """In four quiet weeks, of the country's signals."""
+        """Returns the number of alerts in four quiet weeks, by signal, for the whole country."""
         start = self.scenario.timeline[0].at
         weeks = calendar_of([("quiet", start)], start + timedelta(weeks=QUIET_WEEKS), self.scenario.utc_offset)
         quiet = series_of([replace(reading, phase="quiet") for reading in self._quiet], weeks)
@@ -206,7 +219,7 @@ class _Look:
 
 
 def _stretches(calendar: Calendar, phases: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """The times in which some phases last, as minutes; those that follow each other are one."""
+    """Yields the periods of some phases as (start, end) minutes of the calendar; adjacent phases are one period."""
     start: int | None = None
     for name, minute in calendar.starts:
         if name in phases and start is None:
@@ -236,7 +249,7 @@ def _sight(series: Series, alerts: Sequence[Alert], times: Sequence[tuple[int, i
 
 
 def _rounds(series: Series, time: tuple[int, int]) -> tuple[int, int]:
-    """The rounds of a series that see something of a time."""
+    """Returns a period from a series' first measuring round in it: (start, end) in minutes, never empty."""
     step = series.signal.step
     start = -(-time[0] // step) * step
     return start, max(start + 1, time[1])

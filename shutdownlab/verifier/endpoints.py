@@ -1,6 +1,6 @@
-"""What nothing tells apart: of WhatsApp's chat end points, of which each vantage point asks for one, and of web sites.
+"""Kinds of app endpoints and web sites: two are of one kind if no policy, profile or route distinguishes them. Pure.
 
-Pure.
+Of WhatsApp's chat endpoints, each vantage point picks one.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _BY_BYTES: Final = {
     "name_contains", "name_regex", "url_contains", "url_regex", "keyword",
     "length_at_least", "first_packets", "classifier", "fully_encrypted",
 }  # fmt: skip
-"""Conditions that may tell apart two names of which none is named: by their letters or by how many these are."""
+"""Conditions that may distinguish two names that no rule mentions: by their letters or their length."""
 
 
 class Endpoints:
-    """What kind of end point the probe of an app picks at each vantage point, as a number.
+    """The kind of endpoint that an app's probe picks at each vantage point, as a number.
 
-    prefixes: those that policies and profiles name. apart: each end point is a kind of its own, as whoever names it
-    needs it.
+    prefixes: those that policies and profiles name.
+    apart: makes each endpoint a kind of its own, for callers that report names.
     """
 
     def __init__(self, shutdown: Shutdown, prefixes: PrefixTable, *, apart: bool = False) -> None:
@@ -37,12 +37,15 @@ class Endpoints:
         self._kinds: dict[tuple[str, int], list[int]] = {}
 
     def picked(self, app: str, version: int, place: int) -> int:
-        """The kind of the one that is picked in an IP version; place: the vantage point's among all of the country."""
+        """Returns the kind of the endpoint picked in an IP version; 0 if the app has none to pick from.
+
+        place: the vantage point's index among all of the country.
+        """
         kinds = self._of(app, version)
         return kinds[place % len(kinds)] if kinds else 0
 
     def all_picked(self, place: int) -> tuple[int, ...]:
-        """The same for all that is measured anywhere."""
+        """Returns the kinds picked at a vantage point for every app and IP version that is measured anywhere."""
         return tuple([self.picked(app, version, place) for app, version in self._measured])
 
     @cached_property
@@ -52,7 +55,7 @@ class Endpoints:
         return [each for each in sorted(measured) if self._of(*each)]
 
     def _of(self, app: str, version: int) -> list[int]:
-        """The kinds of an app's end points, in the order in which vantage points pick them."""
+        """Returns the kinds of an app's endpoints, in the order in which vantage points pick them."""
         if (app, version) not in self._kinds:
             numbers: dict[object, int] = {}
             there = alike_endpoints(self._shutdown.network, app, version)
@@ -61,9 +64,9 @@ class Endpoints:
         return self._kinds[app, version]
 
     def _told(self, hosted: Hosted, name: str) -> object:
-        """What tells an end point from others: where it is, and whatever is said of its name."""
+        """Returns the key of an endpoint's kind: where it is, and which apps or rules mention its name."""
         if self._apart or self._by_bytes or len({*map(self._around, hosted.addresses)}) > 1:
-            return name  # as does whoever must say which of its addresses a resolver names first
+            return name  # verdicts that depend on which address comes first mention the name
         said = tuple((self._named[domain], domain == name) for domain in with_all_above(name) if domain in self._named)
         return hosted.node, hosted.addresses, hosted.services, said
 
@@ -71,17 +74,17 @@ class Endpoints:
         return tuple(self._prefixes.around_address(address))
 
     def site(self, hosted: Hosted) -> object:
-        """What tells a web site from others, asked for by its first name: the same for those that fare alike."""
+        """Returns the key of a web site's kind, if requested by its first name: equal kinds have equal outcomes."""
         name, prefixes = hosted.names[0], [p for app in self._apps_meant.values() for p in app.prefixes]
         by_address = any(a in prefix for prefix in prefixes for a in hosted.addresses)
         if self._apart or self._by_bytes or by_address:
-            return name  # an app is known by an address where no name tells it
+            return name  # DPI boxes recognise the app by this address if no name tells it
         around = frozenset((address.version, self._around(address)) for address in hosted.addresses)
         said = tuple([(domain, domain == name) for domain in with_all_above(name) if self._is_meant(domain)])
         return hosted.node, around, hosted.services, said
 
     def _is_meant(self, domain: str) -> bool:
-        """Whether a policy or a profile means a name or a domain, by itself or by an app that has it."""
+        """Whether a policy or a profile names a domain, directly or by an app that it belongs to."""
         return any(who == domain or who in self._apps_meant for who in self._named.get(domain, ()))
 
     @cached_property
@@ -100,7 +103,7 @@ class Endpoints:
 
     @cached_property
     def _named(self) -> Mapping[str, tuple[str, ...]]:
-        """By whom a name or a domain is meant: apps, and itself where policies or profiles name it."""
+        """For each domain, the apps it belongs to, and the domain itself if a policy or a profile names it."""
         found: dict[str, dict[str, None]] = {}
         for app, record in self._shutdown.apps.items():
             for domain in (*record.suffixes, *(name for endpoint in record.endpoints for name in endpoint.names)):
@@ -116,7 +119,7 @@ class Endpoints:
 
 
 def conditions_of(shutdown: Shutdown) -> Iterator[Conditions]:
-    """All conditions of rules of boxes."""
+    """Returns the conditions of all DPI rules, of policies and of profiles."""
     rules = [rule for policy in shutdown.scenario.policies.values() for rule in policy.inspect or ()]
     rules += [rule for profile in shutdown.profiles.values() for rule in profile.rules]
     return (part for rule in rules for part in rule.when.parts)

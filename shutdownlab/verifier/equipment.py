@@ -1,4 +1,4 @@
-"""The switches and the DPI boxes that packets of the model meet, with the programs that they have. Pure."""
+"""The switches and DPI boxes of the model, with their compiled programs. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ _BOX_SIDES = {"box-inside": Side.INSIDE, "box-outside": Side.OUTSIDE}
 
 @dataclass(frozen=True, slots=True)
 class SwitchStep:
-    """A packet at one switch, as its headers decide. `box`: whose DPI box it is steered to."""
+    """What happens to a packet at one switch, as far as its headers decide.
+
+    box: the operator whose DPI box it is steered to; "" if to none.
+    side: the side of the box on which it arrives.
+    """
 
     crossing: Crossing
     fate: Fate
@@ -40,7 +44,7 @@ class SwitchStep:
 
 
 def step_at(node: Node, crossing: Crossing, fate: Fate) -> SwitchStep:
-    """What a switch, of this node, has made of a packet."""
+    """Returns the step for a packet with this fate at a node's switch."""
     if node.role is Role.DPI_SWITCH:
         purposes = {port.number: port.purpose for port in node.ports.values()}
         for number in fate.outputs:
@@ -50,9 +54,9 @@ def step_at(node: Node, crossing: Crossing, fate: Fate) -> SwitchStep:
 
 
 class DataPlane:
-    """The switches and DPI boxes of the country, with the programs that they have been given in any phase.
+    """The country's switches and DPI boxes, with their programs in all phases.
 
-    Programs are made when a packet first comes to them, one for the same policies.
+    Programs are compiled when a packet first needs them, and shared between phases with the same policies.
     """
 
     def __init__(self, shutdown: Shutdown, catalogue: AppCatalogue) -> None:
@@ -61,16 +65,16 @@ class DataPlane:
         self.counting = any(policy.block_after for policy in shutdown.scenario.policies.values())
         self._ways = {NO_DAMAGE: self.ways}
         self.steps: dict[tuple[object, ...], tuple[SwitchStep, ...]] = {}
-        """What headers decided of the packets that were followed, by the switches on the way."""
+        """Cache of the steps of all packets followed so far, by the path's switches and the packet's headers."""
         self.at_switch: dict[tuple[object, ...], SwitchStep] = {}
-        """The same at each of them."""
+        """Cache of single steps, by switch and headers."""
         self._addresses: dict[tuple[str, int], str] = {}
         self._unlike: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._switches: dict[tuple[str, ...], PaperSwitch] = {}
         self._boxes: dict[tuple[str, ...], Box] = {}
         self._named = PrefixTable(prefixes_named(shutdown))
         self.may_remember = may_remember(shutdown)
-        """Whether any box may go on blocking more than the connection that it has caught."""
+        """Whether any box may create residual blocks that affect other connections."""
         vantages = shutdown.network.vantages
         self._vantages: dict[str, list[Vantage]] = {name: [] for name in shutdown.topology.all_gateways}
         for vantage in vantages:
@@ -80,20 +84,20 @@ class DataPlane:
             self._vantages.setdefault(f"{operator}/{region}", []).append(vantage)
 
     def ways_with(self, damage: Damage) -> Ways:
-        """The ways through the country while it has some damage."""
+        """Returns the paths through the country under the given damage."""
         if damage not in self._ways:
             self._ways[damage] = Ways(self.shutdown.network, damage, first=len(self._ways) << 32)
         return self._ways[damage]
 
     def address_of(self, node: str, version: int) -> str:
-        """The first address that a host has of an IP version."""
+        """Returns a host's first address of an IP version."""
         key = node, version
         if key not in self._addresses:
             self._addresses[key] = str(self.shutdown.network.nodes[node].address(version))
         return self._addresses[key]
 
     def unlike(self, addresses: tuple[str, ...]) -> tuple[str, ...]:
-        """One of each kind of addresses that policies or boxes could tell apart, or that different hosts have."""
+        """Returns one address of each kind: kinds are on different hosts, or in different prefixes that rules name."""
         if addresses not in self._unlike:
             found: dict[object, str] = {}
             for text in addresses:
@@ -104,7 +108,7 @@ class DataPlane:
         return self._unlike[addresses]
 
     def switch(self, name: str, active: Mapping[str, Policy]) -> PaperSwitch:
-        """A switch with its program while these policies are in force."""
+        """Returns a switch with its program while the `active` policies are in force."""
         node = self.shutdown.network.nodes[name]
         mine = self._concerning(node, active)
         key = (name, *self._versions(mine))
@@ -116,13 +120,13 @@ class DataPlane:
         return self._switches[key]
 
     def _versions(self, policies: Mapping[str, Policy]) -> Iterator[str]:
-        """Names of policies; of those that an operator carries out in its own way, with whom it spares."""
+        """Yields the names of policies; if an operator applies one differently, with its exceptions."""
         known = self.shutdown.scenario.policies
         for name, policy in policies.items():
             yield name if known.get(name, policy) is policy else f"{name} but for {policy.except_}"
 
     def _concerning(self, node: Node, active: Mapping[str, Policy]) -> dict[str, Policy]:
-        """The policies that a switch has rules of."""
+        """Returns the policies that a switch has rules for."""
         point: Point | None = None
         match node.role:
             case Role.ACCESS_SWITCH:
@@ -139,7 +143,7 @@ class DataPlane:
         }
 
     def box(self, operator: str, active: Mapping[str, Policy]) -> Box:
-        """An operator's DPI box while these policies are in force."""
+        """Returns an operator's DPI box while the `active` policies are in force."""
         mine = {name: policy for name, policy in active.items() if policy.needs_boxes}
         key = (operator, *self._versions(mine))
         if key not in self._boxes:
@@ -149,10 +153,10 @@ class DataPlane:
 
 
 class ModelledCountry:
-    """The country while some policies are in force, and something may be broken.
+    """The country while some policies are in force and something may be broken.
 
-    active: the policies that the switches and the box of an owner (an operator, or `gateway`) have rules of.
-    local_time: what the boxes' clocks say, as seconds since 1970.
+    active: returns the policies that an owner's switches and DPI box have rules for (an operator, or `gateway`).
+    local_time: the DPI boxes' clock, in seconds since 1970, local time.
     """
 
     def __init__(
@@ -172,46 +176,46 @@ class ModelledCountry:
         self.borders = BorderOrders(self.network, self.shutdown.apps, active)
 
     def switch(self, name: str) -> PaperSwitch:
-        """A switch with its program."""
+        """Returns a switch with its program."""
         if name not in self._switches:
             self._switches[name] = self.equipment.switch(name, self.active(self.network.nodes[name].owner))
         return self._switches[name]
 
     def box(self, operator: str) -> Box:
-        """An operator's DPI box."""
+        """Returns an operator's DPI box."""
         if operator not in self._boxes:
             self._boxes[operator] = self.equipment.box(operator, self.active(operator))
         return self._boxes[operator]
 
     @cached_property
     def remembering(self) -> dict[str, str]:
-        """The operators whose box may go on blocking more than the connection it has caught, by its switch."""
+        """The operators whose DPI box may create residual blocks for other connections, by the box's switch."""
         if not self.equipment.may_remember:
             return {}
         switches = [node for node in self.network.nodes.values() if node.role is Role.DPI_SWITCH]
         return {node.name: node.owner for node in switches if self.box(node.owner).remembers}
 
     def lies_to(self, vantage: Vantage) -> Lies:
-        """What a subscriber group hears from its operator's resolver."""
+        """Returns what a subscriber group's resolver answers falsely or late."""
         if vantage.id not in self._lies:
             self._lies[vantage.id] = lies_to(vantage, self.shutdown.apps, self.active(vantage.id.operator))
         return self._lies[vantage.id]
 
     def line_of(self, vantage: Vantage) -> LineQuality:
-        """What a subscriber group's line is like."""
+        """Returns the quality of a subscriber group's line."""
         if vantage.id not in self._lines:
             kind = self.network.topology.links.get(vantage.access.value)
             self._lines[vantage.id] = line_of(kind, vantage, self.active(vantage.id.operator))
         return self._lines[vantage.id]
 
     def knows(self, policy: str) -> bool:
-        """Whether anybody has rules of a policy of this name."""
+        """Whether any operator or gateway has rules for a policy of this name."""
         return any(
             policy in self.active(owner)
             for owner in (*self.network.topology.all_gateways, *self.network.topology.operators)
         )
 
     def is_broken(self, operator: str) -> bool:
-        """Whether an operator's DPI box sees nothing, for a fault."""
+        """Whether a fault keeps an operator's DPI box from processing packets."""
         box = self.network.one(Role.DPI_BOX, operator).name
         return box in self.damage.boxes or box in self.damage.mute_boxes

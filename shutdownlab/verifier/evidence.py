@@ -1,4 +1,4 @@
-"""What a run has measured of a cell that is explained, and what the counters of its switches and boxes say."""
+"""Adds a run's measurements to an explanation: the result, rule counters and captured frames."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ from shutdownlab.verifier.explanation import CapturedFrame, Explanation, Hop
 from shutdownlab.verifier.packets import FiveTuple
 
 _UNDER_WAY_S: Final = 0.1
-"""A measurement may be done while its last frame is on its way to a switch that recorded it."""
+"""Seconds after a measurement's end in which its last frame may still reach a capturing switch."""
 _FLAGS: Final = ((0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x10, "ACK"))
 
 
 def with_measured(explanation: Explanation, run: Run) -> Explanation:
-    """The same, with what a run has measured, how much the rules that decide have met in its phase, and of a run that
-    was captured the frames of the connection, where it was decided."""
+    """Returns an explanation with a run's measurements.
+
+    Adds the cell's result, how many packets or connections the deciding rules met in the phase and, if the run has
+    captures, the connection's frames at the switch where it was decided.
+    """
     key = explanation.phase, explanation.vantage, explanation.target, explanation.family
     measured = (r for r in run.results if (r.phase, r.vantage, r.target, r.family.value) == key)
     switches: dict[tuple[str, str, int], int] = {}
@@ -33,7 +36,7 @@ def with_measured(explanation: Explanation, run: Run) -> Explanation:
     asked_switches = False
     for event in run.events():
         if isinstance(event, RulesCounted):
-            asked_switches = True  # in some phase: in one without any such event nothing was met
+            asked_switches = True  # counters were read: a phase without an event had no packets
             if event.phase == explanation.phase:
                 switches |= {(event.switch, rule.policy, rule.table): rule.packets for rule in event.rules}
         elif isinstance(event, Counted) and event.phase == explanation.phase:
@@ -59,7 +62,7 @@ def with_measured(explanation: Explanation, run: Run) -> Explanation:
 
 
 def _where(explanation: Explanation) -> str:
-    """The switch where it is decided (of a DPI box, the one beside it), else the first on the way."""
+    """Returns the switch where it is decided (beside the DPI box, if that decides), else the path's first, or ""."""
     switches, decided = [hop for hop in explanation.hops if "switch" in hop.role], False
     before = ""
     for hop in explanation.hops:
@@ -71,7 +74,7 @@ def _where(explanation: Explanation) -> str:
 
 
 def _frames(explanation: Explanation, stream: FiveTuple, run: Run, switch: str) -> Iterator[CapturedFrame]:
-    """Those of the cell's last try, which its record tells the time of."""
+    """Yields the connection's frames captured at a switch during the cell's last try, as timed by its record."""
     key = f"{explanation.phase} {explanation.vantage} {explanation.target} {explanation.family}"
     record = next((each for each in run.measurements() if each["test_keys"].get("x_id") == key), None)
     if record is None:

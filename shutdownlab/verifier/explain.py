@@ -1,4 +1,4 @@
-"""Why a cell comes out as it does: the way of its packets, what decided there and who ordered it. `sl.explain`."""
+"""Explains a cell's outcome: its packets' path, what decided there and which policy ordered it. `sl.explain`."""
 
 from __future__ import annotations
 
@@ -53,11 +53,16 @@ def explain(
     family: str | None = None,
     choose: Mapping[str, str] | None = None,
 ) -> Explanation:
-    """Why a probe comes out as it does, from a vantage point in a phase.
+    """Explains the outcome of a probe from a vantage point in a phase.
 
-    `scenario`: what `sl.load` takes, or the directory of a run, of which it also tells what was measured. `target`: a
-    probe of the scenario, an app, a site or ADDRESS:PORT, as `model.lookup.target_named` takes it, whether or not the
-    scenario measures it there and then; `family`: `ipv4` or `ipv6`, left out the probe's first. Raises `BadInput`.
+    scenario: what `sl.load` takes, or a run's directory; the explanation then includes what the run measured.
+    at: the phase.
+    target: a probe of the scenario, an app, a site or ADDRESS:PORT (see `model.lookup.target_named`), whether or not
+    the scenario measures it there and then.
+    family: `ipv4` or `ipv6`; None: the probe's first.
+    choose: where sources disagree, the version to follow, by the question's name; ignored for a run, which has its own.
+
+    Raises `BadInput`.
     """
     run, settings = _run_at(scenario), dict[str, str]()
     if run is not None:
@@ -77,14 +82,14 @@ def explain(
     cell = Cell(phase.phase, found.id.operator, found, name, chosen)
     explanation = _Explainer(Verifier(shutdown, choices), phase, cell).explain()
     if not measured:
-        explanation = replace(explanation, expected=None)  # what is expected is expected of what is measured
+        explanation = replace(explanation, expected=None)  # expectations are about measured cells only
     return explanation if run is None else with_measured(explanation, run)
 
 
 def explain_cell(verifier: Verifier, phase: Phase, cell: Cell) -> Explanation:
-    """Why a cell of a phase comes out as it does, without what would let it through: that is dear to work out.
+    """Explains a cell's outcome in a phase, but not which changes would let it through: those are costly to find.
 
-    The cell has a vantage point; what is seen from outside takes no way of its own.
+    The cell must have a vantage point: an observation from outside has no path of its own.
     """
     return _Explainer(verifier, phase, cell).explain(mend=False)
 
@@ -132,11 +137,11 @@ class _Explainer:
         )  # fmt: skip
 
     def _departs(self) -> str:
-        """How the vantage point's operator does not do as it is ordered, and where that is said."""
+        """Returns how the vantage point's operator departs from its orders, and the line that says so; "" if not."""
         operator = self.vantage.id.operator
         if operator not in self.phase.obey or self.shutdown.scenario.mode(self.choices) is Mode.DIRECT:
             return ""
-        from shutdownlab.protocol.messages import Order  # it brings all that processes tell each other
+        from shutdownlab.protocol.messages import Order  # slow to import: it loads the whole control protocol
 
         active = self.verifier.classes.active(self.phase)
         done = self.shutdown.scenario.carried_out(self.phase, self.choices, operator, active)
@@ -146,7 +151,7 @@ class _Explainer:
         return f"{operator} {told}, {place}" if told else ""
 
     def _faults(self, outcome: Outcome) -> Iterator[DecidingFault]:
-        """What has taken away what a cell that is down needs."""
+        """Yields the faults that have taken away what a cell that is down needs."""
         if outcome is not Outcome.DOWN:
             return
         scenario = self.shutdown.scenario
@@ -159,7 +164,7 @@ class _Explainer:
             yield DecidingFault(name, fault.title, place, fault.source, needs, is_order=isinstance(fault, Policy))
 
     def _elsewhere(self, outcome: Outcome) -> Iterator[DecidingPolicy]:
-        """Who has withdrawn routes that a blocked cell needs, or has its resolver lie about its names."""
+        """Yields the policies that change routes or resolvers' answers that a blocked cell needs."""
         if outcome is not Outcome.BLOCKED:
             return
         at = Surroundings(self.network, self.vantage, self.cell.family, self.phase.phase)
@@ -174,7 +179,7 @@ class _Explainer:
                 yield order
 
     def _server(self, wire: ModelledConnection) -> str:
-        """What the server did."""
+        """Describes what the server did."""
         host = wire.country.ways.reached(wire.client, wire.stream.server)
         if host is not None and not wire.reached:
             return "never heard of it"
@@ -183,7 +188,7 @@ class _Explainer:
         return server_text(wire)
 
     def _is_back(self, wire: ModelledConnection) -> bool:
-        """Whether the answers' way tells more: the question's way is free."""
+        """Whether to show the path of the answers: the requests' path is free, and theirs is not."""
         if wire.dropped_at_border(True):
             return False
         if wire.way(True).arrives and not wire.way(False).arrives:
@@ -191,7 +196,7 @@ class _Explainer:
         decides = stops if wire.stops else slows
         return not any(map(decides, wire.steps(True))) and any(map(decides, wire.steps(False)))
 
-    # -- the way ------------------------------------------------------------------------------------------------------
+    # -- the path -----------------------------------------------------------------------------------------------------
 
     def _hops(self, wire: ModelledConnection) -> Iterator[Hop]:
         by_client = not self._is_back(wire)
@@ -226,7 +231,7 @@ class _Explainer:
         return Hop(node.name, role, did, detail, self._order(dropped.policy), True)
 
     def _at_translator(self, hop: Translator, wire: ModelledConnection, by_client: bool) -> Hop:
-        """A subscriber's translator makes IPv6 of what he sends, IPv4 of what he gets; the border's is the reverse."""
+        """A subscriber's translator makes outgoing packets IPv6, incoming ones IPv4; the border's does the reverse."""
         at, sender = self.network.nodes[hop.link], self.network.nodes[wire.way(by_client).nodes[0]]
         own = [v for v in (at.vantage, *self._ends(wire)) if v is not None and v.id.operator == at.owner and v.nat64]
         if (at == sender) if at.vantage is not None else sender.vantage not in own:
@@ -236,11 +241,11 @@ class _Explainer:
         return Hop(hop.link, "translator", "makes IPv4 of it again")
 
     def _ends(self, wire: ModelledConnection) -> list[Vantage | None]:
-        """The subscriber groups at a connection's ends, where there are such."""
+        """Returns the subscriber groups at a connection's ends; None for an end that has none."""
         return [self.network.nodes[name].vantage for name in (wire.client, wire.server) if name is not None]
 
     def _at_router(self, node: Node, wire: ModelledConnection, by_client: bool) -> Hop | None:
-        """What a router has to do with packets that have come to it because it hijacks or leaks their prefix."""
+        """Returns the hop of a router that hijacks or leaks the packet's prefix; None for any other router."""
         way = wire.way(by_client)
         to = ip_address(wire.stream.server if by_client else wire.stream.client)
         ends, is_on_the_way = not way.arrives and node.name == way.nodes[-1], node.name in way.nodes[2:]
@@ -338,7 +343,7 @@ class _Explainer:
         )
 
     def _account(self, policy: str) -> str:
-        """The account under which a policy is in force, where another would leave it out."""
+        """Describes the chosen account if another account would leave the policy out; else ""."""
         for name, account in self.shutdown.scenario.accounts.items():
             for option, told in account.options.items():
                 if policy in told.without:
@@ -352,7 +357,7 @@ class _Explainer:
 
 
 def _at_tunnel(node: Node, wire: ModelledConnection, by_client: bool) -> str:
-    """What an end of a tunnel does with the packets of one who roams; empty: it is none."""
+    """Describes what a node at an end of a roaming client's tunnel does with a packet; "" for any other node."""
     client = wire.country.network.nodes[wire.client].vantage
     if wire.outer is None or client is None:
         return ""

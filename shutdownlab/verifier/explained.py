@@ -1,4 +1,4 @@
-"""Why a cell comes out as it does, for people, for programs, and as a Mermaid drawing."""
+"""Formats an explanation: as text, as JSON and as a Mermaid diagram."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WIDTH, _MOST_FRAMES, _FIRST_FRAMES = 100, 6, 2
 
 
 def explanation_lines(explanation: Explanation) -> Iterator[str]:
-    """One screen."""
+    """Yields the lines of text; together they fit on a screen."""
     verdict = explanation.verdict
     outcome = f"{verdict.outcome}{f' ({verdict.failure})' if verdict.failure else ''}"
     where = f"{explanation.target} from {explanation.vantage} in {explanation.phase}, {explanation.family}"
@@ -110,14 +110,14 @@ def _frame_lines(explanation: Explanation) -> Iterator[str]:
 
 
 def _met(hop: Hop) -> str:
-    """What its counter says: of everybody's packets, or connections, in the phase."""
+    """Describes a hop's counter: packets or connections of all subscribers in the phase."""
     if hop.table is None:
         return f"decided {hop.met:,} connection{'' if hop.met == 1 else 's'} in the phase"
     return f"its policy's rules there met {hop.met:,} packet{'' if hop.met == 1 else 's'} in the phase"
 
 
 def as_json(explanation: Explanation) -> str:
-    """All of it as one object."""
+    """Returns the whole explanation as one JSON object."""
     told = asdict(explanation)
     for key in ("expected", "measured"):
         record = getattr(explanation, key)
@@ -126,7 +126,7 @@ def as_json(explanation: Explanation) -> str:
 
 
 def as_mermaid(explanation: Explanation) -> str:
-    """The way as a flowchart; what stops the packets is red."""
+    """Returns the path as a flowchart; the node that stops the packets is red."""
     lines = ["flowchart LR"]
     if not explanation.hops:
         verdict = explanation.verdict.outcome.value

@@ -1,4 +1,4 @@
-"""What is said of a cell that is explained. Pure."""
+"""The parts of an explanation of a cell. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from shutdownlab.verifier.verdicts import CellVerdict
 
 @dataclass(frozen=True, slots=True)
 class DecidingPolicy:
-    """A policy that decided something: where it stands, since when it is in force, and under whose account.
+    """A policy that decided something.
 
-    places are `file:line`, empty where a program made the scenario.
+    place: where it is defined, `file:line`; "" if a program made the scenario.
+    since: the phase in which it came into force.
+    ordered: where it is started, `file:line` or "".
+    account: the account under which it is in force, if another one leaves it out; else "".
     """
 
     policy: str
@@ -29,7 +32,11 @@ class DecidingPolicy:
 
 @dataclass(frozen=True, slots=True)
 class DecidingFault:
-    """A fault that takes away what a cell needs: its ways, its resolver or its servers (`needs`)."""
+    """A fault that takes away what a cell needs.
+
+    needs: which of its paths (`way`), its name resolution (`lookup`) and its servers (`server`).
+    is_order: whether a policy ordered it.
+    """
 
     fault: str
     title: str
@@ -41,10 +48,14 @@ class DecidingFault:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A node on the way, and what it did. rule: the flow entry or the box's rule. stops: nothing went on from here.
+    """A node on the path, and what it did.
 
-    table: the flow entry's. met: of a run, the packets that rules of this policy have met in that table during the
-    phase, or the connections that the box has decided by this rule, whosever they were.
+    rule: the flow entry, or the DPI box's rule.
+    order: the policy that it is for.
+    stops: whether the packet ended here.
+    table: the flow entry's table.
+    met: measured by a run, for all subscribers in the phase: packets that matched the policy's rules in that table, or
+    connections that the box decided by this rule; None if there is no counter.
     """
 
     node: str
@@ -59,8 +70,12 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Longest:
-    """The longest packet that gets all the way, in octets; what carries no longer ones; the router that tells their
-    senders so (empty: it is their own line), and whether they are told."""
+    """The longest packet that fits the whole path, in octets.
+
+    link: the narrowest link.
+    router: the router that sends ICMP errors about longer packets; "" if it is the sender's own line.
+    is_told: whether these errors reach the sender.
+    """
 
     octets: int
     link: str
@@ -70,7 +85,13 @@ class Longest:
 
 @dataclass(frozen=True, slots=True)
 class CapturedFrame:
-    """A frame of the measurement. at: seconds after its last try began. what: its protocol, and TCP's flags."""
+    """A captured frame of the measurement.
+
+    at: seconds since its last try began.
+    source, target: addresses, with ports for TCP and UDP.
+    what: protocol, and TCP flags.
+    octets: the frame's length.
+    """
 
     at: float
     source: str
@@ -81,16 +102,22 @@ class CapturedFrame:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why one cell comes out as it does.
+    """Why one cell has its outcome.
 
-    connection: the one that decides, `others`: how many the measurement makes besides. back: the way shown is that of
-    the answers. ttls: the smallest TTL with which a packet that goes that way comes to each DPI box on it, and to its
-    end. longest: where something on that way carries less than Ethernet does. mends: what would let it through, the
-    least change first. faults: what has taken away what it needs; elsewhere: the policies that decide at routers and
-    resolvers. departs: how the operator does not do as ordered.
-    stream: the connection's protocol, addresses and the server's port, `beyond` the same beyond its client's border
-    router. measured: what a run has found.
-    frames: what it has captured of the connection, at the switch `captured_at`.
+    connection: the deciding connection, in words.
+    others: how many other connections the measurement makes.
+    back: whether `hops` is the path of the answers.
+    ttls: the smallest TTL with which a packet reaches each DPI box on that path, and its end.
+    saw: what DPI boxes recognised and decided.
+    server: what the server did.
+    mends: changes that would let the cell through, smallest effect first.
+    faults: faults that have taken away what it needs.
+    elsewhere: policies that decide by routes and resolvers.
+    departs: how the operator departs from its orders, or "".
+    measured: the result of a run.
+    stream: the connection's protocol, addresses and server port; `beyond`: the same beyond the client's border router.
+    captured_at: the switch at which a run captured `frames` of the connection.
+    longest: the longest packet that fits, if a link on the path has a smaller MTU than Ethernet.
     """
 
     phase: str

@@ -1,6 +1,6 @@
 """What each kind of probe would find: the functions that `Probe.follows` names, from a line to a conclusion. Pure.
 
-Each takes the steps of the function that `runs` names.
+Each has the same steps as the kind's function that `runs` names.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from shutdownlab.verifier.packets import MOST_DATA, Segment
 _SECURE_PORTS: Final = {"tls": 853, "https": 443}
 _FIRST_OCTETS, _FEW_LOST = 10 * MOST_DATA, 0.001
 SLOWEST, FASTEST = 0.6, 1.4
-"""A download over a line of some rate comes out within these multiples of it: TCP has to find the rate, and a meter
-has a burst in hand."""
+"""A download's measured rate is within these multiples of the line's: TCP has to find the rate, and a meter allows a
+burst first."""
 
 
 def dns(line: ModelledLine, ask: NameQuestion) -> Conclusion:
@@ -46,7 +46,7 @@ def dns(line: ModelledLine, ask: NameQuestion) -> Conclusion:
 
 
 def _securely(line: ModelledLine, ask: NameQuestion) -> tuple[str, ...]:
-    """Over TLS or HTTPS."""
+    """Resolves a name by DNS over TLS or HTTPS; returns its addresses."""
     parts = urlsplit(ask.secure_resolver)
     name = parts.hostname or ""
     stream = line.connect_first(line.lookup(name), parts.port or _SECURE_PORTS[parts.scheme])
@@ -89,7 +89,7 @@ def _judged(genuine: bool) -> Conclusion:
 
 
 def _body(line: ModelledLine, parts: SplitResult) -> bytes:
-    """What the genuine site has at a path."""
+    """Returns the genuine site's page; raises `Undecided` for a user's own server."""
     hosted = line.at.hosted(parts.hostname)
     if hosted is None or hosted.program is not None:
         raise Undecided("what a server of the user's own answers")
@@ -163,11 +163,11 @@ def throughput(line: ModelledLine, ask: Download) -> Conclusion:
 
 
 def _by_the_line(line: ModelledLine, seconds: float) -> tuple[float | None, float | None]:
-    """Between which rates (kbit/s) TCP comes in so many seconds of a download over a line that policies have made long
-    or lossy; None: over another.
+    """Returns bounds (kbit/s) of TCP's mean rate in a download of so many seconds over a line that policies degrade.
 
-    Slow start doubles ten segments each time there and back (RFC 6928; RFC 5681, 3.1); what losses leave is by Mathis
-    et al., "The macroscopic behavior of the TCP congestion avoidance algorithm" (1997), which is rough so early.
+    Both are None over any other line. Slow start begins with ten segments and doubles them every round trip (RFC 6928;
+    RFC 5681, 3.1); the rate under loss follows Mathis et al., "The macroscopic behavior of the TCP congestion avoidance
+    algorithm" (1997), which is only rough so early in a connection.
     """
     quality = line.country.line_of(line.at.vantage)
     if not quality.policies:
@@ -188,7 +188,7 @@ def _as_long_and_lossy(line: ModelledLine) -> str:
 
 
 def _rate(line: ModelledLine, stream: Open) -> int | None:
-    """What the line and the meters leave of a download (kbit/s); None: no limit."""
+    """Returns the rate to which the line and the meters limit a download (kbit/s); None if there is no limit."""
     kind = line.at.network.topology.links.get(line.at.vantage.access.value)
     rates = [stream.connection.wire.kbit, kind.bandwidth if kind else None]
     return min((rate for rate in rates if rate is not None), default=None)
@@ -237,7 +237,7 @@ def _any_port(line: ModelledLine, address: str, ports: tuple[int, ...]) -> None:
         raise failed
 
 
-# -- the telephone: no DPI box is on its way --------------------------------------------------------------------------
+# -- the telephone: no DPI box is on its path -------------------------------------------------------------------------
 
 
 def call(line: ModelledLine, ask: TelephoneLines) -> Conclusion:
@@ -254,9 +254,9 @@ def sms(line: ModelledLine, ask: TelephoneLines) -> Conclusion:
 
 
 def _signal(line: ModelledLine, ask: TelephoneLines, port: int) -> None:
-    """The caller to its operator's service, and the service to the callee, whose line was registered before."""
+    """Sends the caller's signalling to its operator's service, and the service's to the callee, already registered."""
     _both_ways(line, line.node, ask.line.registrar, port, "sip_register")
-    service = line.country.ways.host_of(ask.line.registrar)  # the callee's, too
+    service = line.country.ways.host_of(ask.line.registrar)  # also the callee's service
     assert service is not None
     if service.name in line.country.damage.silent:
         raise StepFailed(TIMEOUT, "sip_register")
@@ -265,7 +265,7 @@ def _signal(line: ModelledLine, ask: TelephoneLines, port: int) -> None:
 
 
 def _address_of(line: ModelledLine, peer: TelephoneLine) -> str:
-    """Of a telephone: numbers count vantage points."""
+    """Returns a telephone's address: the last seven digits of its number are its vantage point's index."""
     vantage = line.at.network.vantages[int(peer.number[-7:])]
     return str(line.at.network.subscriber(vantage.id).address(line.version))
 

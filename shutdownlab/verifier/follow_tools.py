@@ -1,8 +1,8 @@
 """What each circumvention tool would find: the functions that their `follows` name. Pure.
 
-Of a tool's connection the model has the address and port of its server, the first octets that client and server say,
-and how long their messages are; what is said afterwards is encrypted, and is random octets here. Whatever hangs on the
-shape of those, or on when they come, is undecided.
+For a tool's connection the model has the server's address and port, the first octets of client and server, and the
+lengths of their messages; everything encrypted is random octets. An outcome that depends on the shape or timing of
+these is undecided.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _SSH = b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n"
 _INITIATION, _RESPONSE = 148, 92
 """Octets of WireGuard's handshake messages (Donenfeld, "WireGuard", NDSS 2017, 5.4)."""
 _BRIDGE = "www.sqhwjz5jyeiq.com"
-"""Tor names a host of random letters (tor-spec, "Negotiating channels"; src/lib/tls/tortls.c)."""
+"""Tor's TLS server name is random letters (tor-spec, "Negotiating channels"; src/lib/tls/tortls.c)."""
 
 
 @cache
 def _random(seed: str, octets: int) -> bytes:
-    """As good as encrypted."""
+    """Returns octets that look encrypted; the same for the same arguments."""
     return shake_128(seed.encode()).digest(octets)
 
 
@@ -40,7 +40,7 @@ def ssh(line: ModelledLine, ask: ToolUse) -> Conclusion:
 
 
 def random_stream(line: ModelledLine, ask: ToolUse) -> Conclusion:
-    """Whatever is random from its first octet: Shadowsocks, obfs4."""
+    """Follows a tool whose stream is random from its first octet: Shadowsocks, obfs4."""
     return _tunnelled(line, _connect(line, ask), ask)
 
 
@@ -84,7 +84,7 @@ def tor(line: ModelledLine, ask: ToolUse) -> Conclusion:
 
 
 def through_cdn(line: ModelledLine, ask: ToolUse) -> Conclusion:
-    """Domain fronting, and meek, which is that: TLS to `host`, and the true name within."""
+    """Follows domain fronting, which meek uses too: TLS to `host`, with the true name inside."""
     stream = _connect(line, ask, by_name=True)
     _shake_hands(stream, ask.host)
     _said(stream, speech.sealed(300), speech.sealed(4000), "http_round_trip")
@@ -103,7 +103,7 @@ def _shake_hands(stream: Open, name: str) -> None:
 
 
 def _tunnelled(line: ModelledLine, stream: Open, ask: ToolUse) -> Conclusion:
-    """What is random from here on."""
+    """Follows a tunnel's handshake and a page inside it, both random octets."""
     for part in ("handshake", "page"):
         _said(stream, _random(f"{part} of client", 600), _random(f"{part} of server", 3000), f"tunnel_{part}")
     return _as_fast(line, stream.connection.wire, ask)
@@ -125,7 +125,10 @@ def _datagrams(
 
 
 def _as_fast(line: ModelledLine, wire: ModelledConnection, ask: ToolUse) -> Conclusion:
-    """Whether the page comes as fast as an unthrottled line brings it."""
+    """Concludes whether the page is throttled.
+
+    Raises `Undecided` if the rate is too close to the limit, or if policies make the line worse.
+    """
     if line.country.line_of(line.at.vantage).policies:
         raise Undecided("how fast a tunnel is over a line that policies make worse")
     rate, least = wire.kbit, ask.throttled_below

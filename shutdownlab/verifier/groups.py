@@ -1,7 +1,7 @@
-"""Cells of a phase that cannot differ, told once: who measures, what, what comes of it and what was expected. Pure.
+"""Groups of a phase's cells that cannot differ: vantage points, target, verdict and expectation. Pure.
 
-A country has as many cells as it has operators, regions, targets and phases; kinds of them are few. What is asked of
-all (the table, how many are not as expected) is worked out kind by kind, and rows are made where somebody reads them.
+The number of cells is the product of operators, regions, targets and phases, but there are few kinds of them. Totals
+(the table, the number of unmet expectations) are computed group by group; rows for single cells only when read.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ _Kind: TypeAlias = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class CellGroup:
-    """Cells of one phase and target with the same verdict, of which the same is expected.
+    """Cells of one phase and target with the same verdict and the same expectation.
 
-    vantages: who measures; empty for what is seen from outside, which is of the `operator`. weight: of all together.
+    vantages: the vantage points; empty for an observation from outside, which is of the `operator`.
+    cells: their number.
+    weight: the subscribers that all of them stand for.
     """
 
     phase: Phase
@@ -40,26 +42,26 @@ class CellGroup:
 
     @property
     def is_decided(self) -> bool:
-        """Whether there is a verdict."""
+        """Whether the verdict is an outcome other than unknown."""
         return self.verdict.outcome.is_measured
 
     @property
     def met(self) -> bool:
-        """Whether they are as expected; what is undecided never is."""
+        """Whether the cells are as expected; False if undecided."""
         outcome = self.verdict.outcome
         return outcome.is_measured and (self.expected is None or self.expected.outcome is outcome)
 
 
 @dataclass(frozen=True, slots=True)
 class _Alike:
-    """Vantage points of one kind."""
+    """Vantage points of one kind, and their total weight."""
 
     vantages: list[Vantage]
     weight: float
 
 
 class CellGroups:
-    """The groups of every phase of a scenario, by whatever tells vantage points apart."""
+    """Computes the groups of each phase of a scenario."""
 
     def __init__(self, verifier: Verifier) -> None:
         self.verifier, self.shutdown, self.scenario = verifier, verifier.shutdown, verifier.shutdown.scenario
@@ -67,10 +69,10 @@ class CellGroups:
         self._always: list[_Kind] = []
         self._asking: dict[tuple[str, VantageId], bool] = {}
         self._found: dict[object, dict[tuple[VantageId, str, Family], CellVerdict]] = {}
-        """What has come of cells, in phases that are alike."""
+        """Verdicts of cells, shared between phases in which all cells have the same classes."""
 
     def of_phase(self, phase: Phase) -> Iterator[CellGroup]:
-        """Every cell of a phase is in one of them."""
+        """Yields the groups of a phase; each of its cells is in exactly one."""
         probes = {n: p for n, p in self.scenario.probes.items() if self.scenario.is_during(p.during, phase.phase)}
         expectations = [
             (each, [name for name in probes if each.is_about(name)])
@@ -98,13 +100,13 @@ class CellGroups:
         yield from self._outside(phase)
 
     def _asks(self, name: str, probe: Probe, vantage: Vantage) -> bool:
-        """Whether a vantage point runs a probe, in the phases that it is of."""
+        """Whether a vantage point runs a probe, in the phases in which the probe is run."""
         if (name, vantage.id) not in self._asking:
             self._asking[name, vantage.id] = probe.from_.covers(vantage)
         return self._asking[name, vantage.id]
 
     def _outside(self, phase: Phase) -> Iterator[CellGroup]:
-        """What is seen from outside, of each operator."""
+        """Yields a group for each observation of each operator from outside."""
         for name, operator in self.shutdown.topology.operators.items():
             for target, seen in self.scenario.observations_of(phase.phase, name).items():
                 expected = self.scenario.expected_outside(phase, self.verifier.choices, name, target)
@@ -123,7 +125,7 @@ class CellGroups:
         return [_Alike(vantages, sum(each.weight for each in vantages)) for vantages in found.values()]
 
     def _kinds(self) -> list[_Kind]:
-        """What tells vantage points apart in every phase: who is meant by scopes, and what is near."""
+        """Returns each vantage point's kind, valid in all phases: the scopes that cover it, and its surroundings."""
         if not self._always:
             classes = self.verifier.classes
             self._always = [

@@ -1,5 +1,5 @@
-"""Where what a scenario says and what comes of it part ways: exceptions that let more through than they name, or less,
-families that are forgotten, expectations that are about nothing. Pure."""
+"""Warnings where a scenario has other effects than it states: exceptions that let more or less through than they name,
+address families left open, expectations that apply to no cell. Pure."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from shutdownlab.verifier.explain import explain_cell
 from shutdownlab.verifier.verdicts import Verifier
 
 Told = tuple[Path, str]
-"""Where something odd stands, and what it is."""
+"""A warning: where in the scenario, and its text."""
 _SILENT: Final = frozenset({Action.PASS, Action.DROP, Action.FREEZE, Action.THROTTLE})
-"""Of a box, what tells nobody anything."""
+"""Actions of a DPI box that send nothing to the client or the server."""
 MOST_NAMED = 5
 
 
 def is_named(verifier: Verifier, targets: Targets | Exceptions, target: str) -> bool:
-    """Whether a probe is about an app or a site among some targets."""
+    """Whether a probe measures one of the apps or sites in `targets`."""
     probe: Probe | None = verifier.shutdown.scenario.probes.get(target)
     host, app = (probe.host_name, getattr(probe, "app", None)) if probe is not None else (None, None)
     asked = {host, probe.resolver_address} if probe is not None else set()
@@ -41,7 +41,7 @@ def is_named(verifier: Verifier, targets: Targets | Exceptions, target: str) -> 
 
 
 def some(names: list[str]) -> str:
-    """The first few of them."""
+    """Lists the first `MOST_NAMED` names, and counts the rest."""
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
 
@@ -49,7 +49,10 @@ def some(names: list[str]) -> str:
 def leaking_exceptions(
     verifier: Verifier, name: str, policy: Policy, phases: list[Phase], imagined: Callable[[Phase, str, Policy], Phase]
 ) -> Iterator[Told]:
-    """What gets through by an exception for an app or a site that does not name it: it shares an address, or a name."""
+    """Yields a warning if an exception for apps or sites also lets through others that share an address or a name.
+
+    imagined: returns a phase in which a policy is replaced by another of the given name.
+    """
     for key in ("apps", "sites"):
         given = getattr(policy.except_, key)
         if not given:
@@ -71,12 +74,12 @@ def leaking_exceptions(
 
 
 def _is_lookup(verifier: Verifier, cell: Cell) -> bool:
-    """A spared name is no use unresolved: that its resolver is spared too is meant."""
+    """Whether a cell is a DNS lookup: an exception for a name is meant to let its resolution through, too."""
     return verifier.shutdown.scenario.probes[cell.target].test == "dns" if cell.vantage else False
 
 
 def unresolved_exceptions(verifier: Verifier, name: str, policy: Policy, phases: list[Phase]) -> Iterator[Told]:
-    """What a policy spares, and does not get through for want of its name: nobody tells its address."""
+    """Yields a warning if something that a policy exempts is blocked because its name cannot be resolved."""
     spared = policy.except_
     if not (spared.apps or spared.sites):
         return
@@ -97,7 +100,7 @@ def unresolved_exceptions(verifier: Verifier, name: str, policy: Policy, phases:
 
 
 def _without_who_cuts_all(verifier: Verifier, name: str, phase: Phase, cell: Cell, vantage: Vantage) -> Phase:
-    """The phase without the other policies that drop all a vantage point sends, to the target of a cell too."""
+    """Returns the phase without other policies that cut the vantage point off and do not exempt the cell's target."""
     active = verifier.classes.active(phase)
     left = {
         key: policy
@@ -110,14 +113,14 @@ def _without_who_cuts_all(verifier: Verifier, name: str, phase: Phase, cell: Cel
 
 
 def _is_unresolved(verifier: Verifier, phase: Phase, cell: Cell) -> bool:
-    """Whether a cell fails by its name: the question or its answer does not pass, or the resolver lies."""
+    """Whether a cell fails because its name is not resolved: the query or answer is blocked, or the resolver lies."""
     explanation, policies = explain_cell(verifier, phase, cell), verifier.shutdown.scenario.policies
     lies = any(policies[order.policy].by is Means.DNS for order in explanation.elsewhere)
     return lies or (explanation.connection.startswith("DNS ") and not _is_lookup(verifier, cell))
 
 
 def forgotten_families(verifier: Verifier, name: str, felt: list[tuple[Phase, Cell]]) -> Iterator[Told]:
-    """What a policy blocks over one address family, while it gets through over the other."""
+    """Yields a warning for targets that a policy blocks over one address family and that the other one reaches."""
     blocked = {(p.phase, c.vantage.id, c.target, c.family.value) for p, c in felt if c.vantage is not None}
     found: dict[tuple[str, str, str], None] = {}
     for phase in dict.fromkeys(phase.phase for phase, _ in felt):
@@ -135,10 +138,10 @@ def forgotten_families(verifier: Verifier, name: str, felt: list[tuple[Phase, Ce
 
 
 def one_way_results(verifier: Verifier, name: str, policy: Policy, felt: list[tuple[Phase, Cell]]) -> Iterator[Told]:
-    """What is blocked and still heard at its server, for the answers alone are lost.
+    """Yields a warning for blocked targets whose server receives the request, while only its answers are lost.
 
-    Of routes that are withdrawn or null-routed that goes without saying: they are only the way back. So it does of a
-    box that is not in the way, and answers in the server's name before it.
+    Not for policies that change routes, which by nature affect only the path back, and not for DPI boxes that answer
+    in the server's name before the server does.
     """
     if policy.routes:
         return
@@ -163,9 +166,9 @@ def one_way_results(verifier: Verifier, name: str, policy: Policy, felt: list[tu
 
 
 def idle_expectations(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterator[Told]:
-    """Expectations that count for no cell of any phase: nothing that they name is measured, or later ones cover it.
+    """Yields a warning for each expectation that applies to no cell: nothing it covers is measured, or later ones win.
 
-    One that what recurs takes over from the phase before is that phase's, written once: it counts if it does anywhere.
+    An expectation that is written once and repeated in several phases is used if it applies in any of them.
     """
     scenario, choices = verifier.shutdown.scenario, verifier.choices
     counted: set[Path] = set()
@@ -191,9 +194,9 @@ def idle_expectations(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterat
 
 
 def _written(verifier: Verifier, phase: int, index: int) -> Path:
-    """Where an expectation of a phase is written: of one that the program made, where it was taken from.
+    """Returns where an expectation is written; for a generated phase, where its expectations were taken from.
 
-    That may be a name of some under `expectations`, of which it has a part.
+    That may be an entry under `expectations`, of which the expectation is a part.
     """
     path: Path = ("timeline", phase, "expect", index)
     if verifier.shutdown.document is None:

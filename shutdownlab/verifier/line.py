@@ -1,6 +1,6 @@
-"""A subscriber's line: the steps that probes take from it, each to what the client would see. Pure.
+"""A subscriber's line: the steps of probes that use it, each with the result that the client would see. Pure.
 
-They are those of `probes.dns`, `probes.stream` and `probes.http`, and raise `StepFailed` where those do.
+The steps are those of `probes.dns`, `probes.stream` and `probes.http`, and raise `StepFailed` in the same cases.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OWN_SERVER: Final = "what a server of the user's own answers"
 
 @dataclass(slots=True)
 class Open:
-    """A connection that is open. `secure`: inside TLS, of the server name `name`."""
+    """An open TCP connection. `secure`: whether a TLS handshake has succeeded."""
 
     connection: Connection
     address: str
@@ -46,7 +46,7 @@ class Open:
 
 @dataclass(slots=True)
 class ModelledLine:
-    """One measurement's line. `wires`: of every connection it made, in order."""
+    """The line of one measurement. `wires`: every connection it has made, in order."""
 
     country: ModelledCountry
     servers: Servers
@@ -56,13 +56,13 @@ class ModelledLine:
     first_port: int = EPHEMERAL
     wires: list[ModelledConnection] = field(default_factory=list)
     asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Names, and the addresses that were answered."""
+    """The addresses answered for each name."""
     echoes_besides: int = 0
-    """Echo requests that the client sends for other measurements, at about the same time."""
+    """Echo requests that the client sends for other measurements at about the same time."""
     _is_late: bool | None = None
-    """Whether it sends them before this measurement, once somebody has asked."""
+    """Whether they are sent before this measurement's; None until that matters."""
     _too_many: bool = False
-    """Whether it has sent more of them for this measurement than some router lets pass."""
+    """Whether this measurement has sent more echo requests than a router's count lets pass."""
 
     @property
     def family(self) -> Family:
@@ -80,7 +80,7 @@ class ModelledLine:
         self, proto: int, server: str, port: int = 0, kinds: tuple[int, int] = (0, 0), client_port: int | None = None,
         client: str = "",
     ) -> ModelledConnection:  # fmt: skip
-        """The network between this subscriber (or the node `client`) and a server's port."""
+        """Returns a new connection between this subscriber (or the node `client`) and a server's port."""
         client = client or self.node
         source = self.country.equipment.address_of(client, self.version)
         own = self.first_port + len(self.wires) if client_port is None else client_port
@@ -94,7 +94,7 @@ class ModelledLine:
         return made
 
     def _is_caught(self, by: Counted) -> bool:
-        """Whether the client has sent too much already."""
+        """Whether the client has already exceeded a router's count."""
         return self._too_many or (self.echoes_besides > by.count.packets and self._comes_late())
 
     def _comes_late(self) -> bool:
@@ -103,28 +103,28 @@ class ModelledLine:
         return self._is_late
 
     def listener(self, address: str, port: int, protocol: Literal["tcp", "udp"]) -> Listener | None:
-        """Who listens on a port, if anybody does."""
+        """Returns the server that listens on a port; None if the port is closed."""
         host = self.country.ways.reached(self.node, address)
         if host is not None and host.name in self.country.damage.closed:
             return None
         return self.servers.at(address, port, protocol)
 
     def hangs(self, address: str) -> bool:
-        """Whether the servers of a host are stopped: its kernel takes connections and datagrams, and nobody answers."""
+        """Whether a host's servers hang: its kernel accepts connections and datagrams, but nothing answers."""
         host, damage = self.country.ways.reached(self.node, address), self.country.damage
         return host is not None and host.name in damage.silent and host.name not in damage.closed
 
     # -- names --------------------------------------------------------------------------------------------------------
 
     def lookup(self, host: str, operation: str = "resolve") -> tuple[str, ...]:
-        """The addresses that the resolver, or whoever speaks in its name, gives."""
+        """Returns the addresses in the resolver's answer, genuine or forged; raises `StepFailed` if there are none."""
         if is_address(host):
             return (host,)
         if not self._is_resolved(host):
             raise StepFailed(TIMEOUT, operation)
         lied_about = self._says(host) is not None and not isinstance(self._says(host), Later)
         if self.country.damage and not lied_about and not self._is_answered(host):
-            raise StepFailed(TIMEOUT, operation)  # the resolver waits for longer than the client
+            raise StepFailed(TIMEOUT, operation)  # the resolver's timeout is longer than the client's
         answers = self._asks(host, operation)
         self.asked[host] = answers
         return answers
@@ -140,7 +140,7 @@ class ModelledLine:
         return dns_addresses(self.datagrams(wire, (speech.dns_query(host, self.version),), answer), operation)
 
     def _says(self, host: str) -> Lie | Later | None:
-        """What the operator's own resolver says falsely of a name, or how late it is."""
+        """Returns the operator's resolver's false answer about a name, or its delay; None if it answers as usual."""
         own = self.at.network.one(Role.RESOLVER, self.at.vantage.id.operator)
         if self.country.ways.host_of(self.resolver) is not own:
             return None
@@ -148,14 +148,16 @@ class ModelledLine:
         return told[0] if told is not None else None
 
     def _is_answered(self, host: str) -> bool:
-        """Whether the resolver reaches who answers for a name."""
+        """Whether the resolver has a path to the name's authoritative server."""
         ways, hosted = self.country.ways, self.at.network.hosted_as(host)
         resolver = ways.reached(self.node, self.resolver)
         return hosted is None or resolver is None or is_answered(ways, resolver, hosted)
 
     def _is_resolved(self, host: str) -> bool:
-        """Whether policies let the resolver ask who answers for a name, where it is one of an anycast address's in the
-        country, among subscribers."""
+        """Whether policies let the resolver query a name's authoritative server.
+
+        They affect only the resolver of an anycast address that is a subscriber's host in the country; True for others.
+        """
         resolver, hosted = self.country.ways.reached(self.node, self.resolver), self.at.network.hosted_as(host)
         if resolver is None or resolver.vantage is None or hosted is None:
             return True
@@ -174,20 +176,20 @@ class ModelledLine:
         return came and any(each.at_client for each in wire.send(Segment(answer), by_client=False))
 
     def locate(self, host: str) -> str:
-        """The true address of a host, or what the resolver says."""
+        """Returns a host's true address if the network has one, else the resolver's answer."""
         true = self.at.addresses(host)
         return true[0] if true else self.first(self.lookup(host), host)
 
     def first(self, addresses: tuple[str, ...], host: str) -> str:
-        """Of several addresses the one that the resolver names first."""
+        """Returns the address that the resolver returns first: a choice that the model enumerates."""
         unlike = self.country.equipment.unlike(addresses)
         return unlike[self.chances.choose(len(unlike), f"which address of {host} the resolver names first")]
 
     def failed_by(self, names: Collection[str], failure: str | None) -> tuple[Need, ...]:
-        """What a measurement that did not get through, and had these names looked up, can have failed by.
+        """Returns the needs that a measurement that looks up `names` may have failed by.
 
-        Where no connection came of its lookups, by them alone; where no step of it has failed, by any of them, as
-        `measure.controls.vouching_for` has it.
+        If a lookup failed and no other connection was made: only the lookup. If all lookups succeeded: the path or the
+        server. If no step failed (`failure` is None): any of them, as in `measure.controls.vouching_for`.
         """
         if failure is None:
             return ("way", "lookup", "server")
@@ -201,7 +203,10 @@ class ModelledLine:
     def datagrams(
         self, wire: ModelledConnection, sent: tuple[bytes, ...], answer: bytes, operation: str = "resolve"
     ) -> bytes:
-        """What comes for datagrams, sent once more where nothing does."""
+        """Sends datagrams and returns the first one that comes back; raises `StepFailed` if none does.
+
+        They are sent twice if a DPI box is on the path.
+        """
         service = self.listener(wire.stream.server, wire.stream.server_port, "udp")
         for _ in range(2 if wire.inspected else 1):
             for data in sent:
@@ -226,7 +231,7 @@ class ModelledLine:
         raise_if_unreachable(wire, operation)
 
     def _told(self, wire: ModelledConnection, failure: str, operation: str) -> None:
-        """Raise a failure of which an ICMP message of the server tells, if that comes."""
+        """Raises `failure` if the server's ICMP error, which reports it, reaches the client."""
         if self._comes_back(wire.stream.server):
             raise StepFailed(failure, operation)
 
@@ -236,7 +241,7 @@ class ModelledLine:
         return any(arrival.at_client for arrival in errors.send(Segment(), by_client=False))
 
     def ping(self, address: str, count: int = 1, needed: int = 1) -> None:
-        """Echoes, of which so many have to come back."""
+        """Sends `count` echo requests; raises `StepFailed` if fewer than `needed` are answered."""
         kinds = ECHO[self.version], ECHO_REPLY[self.version]
         wire = self.wire(icmp_of(self.version), address, kinds=kinds)
         counted, passing = wire.counted, count
@@ -252,7 +257,7 @@ class ModelledLine:
             raise StepFailed(TIMEOUT, "ping")
 
     def _echo(self, wire: ModelledConnection, tries: int) -> bool:
-        """Whether an echo comes back."""
+        """Whether an echo request is answered."""
         for _ in range(tries):
             arrivals = wire.send(Segment(bytes(48)), by_client=True)
             if any(not arrival.at_client for arrival in arrivals):
@@ -266,7 +271,7 @@ class ModelledLine:
     # -- streams ------------------------------------------------------------------------------------------------------
 
     def connect(self, address: str, port: int) -> Open:
-        """A TCP connection."""
+        """Opens a TCP connection; raises `StepFailed`."""
         service = self.listener(address, port, "tcp")
         connection = Connection(self.wire(TCP, address, port), listens=service is not None, hangs=self.hangs(address))
         connection.open()
@@ -274,7 +279,7 @@ class ModelledLine:
         return Open(connection, address, port, service)
 
     def connect_first(self, addresses: tuple[str, ...], port: int) -> Open:
-        """A TCP connection to the first address that lets us."""
+        """Opens a TCP connection to the first address that accepts it; raises the last `StepFailed` if none does."""
         failed: StepFailed | None = None
         for address in addresses:
             try:
@@ -285,7 +290,7 @@ class ModelledLine:
         raise failed
 
     def shake_hands(self, stream: Open, name: str, alpn: tuple[str, ...] = ()) -> None:
-        """TLS over a connection, and whether the certificate is the name's."""
+        """Performs a TLS handshake and verifies the certificate's name; raises `StepFailed`."""
         hello = speech.client_hello(name, alpn)
         if stream.service.kind == "own":
             self._own_program()
@@ -304,7 +309,7 @@ class ModelledLine:
         stream.secure = True
 
     def round_trip(self, stream: Open, method: str, parts: SplitResult, body: Callable[[], bytes]) -> HttpAnswer:
-        """A request and its response; `body`: of the genuine one."""
+        """Sends an HTTP request and returns the response; `body` returns the genuine one's. Raises `StepFailed`."""
         if stream.service.kind == "own":
             self._own_program()
         request = speech.http_request(method, parts)
@@ -330,7 +335,7 @@ class ModelledLine:
         return speech.http_response(body())
 
     def fetch(self, url: str, body: Callable[[SplitResult], bytes]) -> HttpAnswer:
-        """GET a page, following redirects."""
+        """Fetches a page with GET, following at most `_MOST_REDIRECTS` - 1 redirects; raises `StepFailed`."""
         for _ in range(_MOST_REDIRECTS):
             response = self._fetch_once(url, body)
             if not 300 <= response.code < 400 or not response.location:
@@ -354,12 +359,12 @@ class ModelledLine:
 
 
 def _heard(arrivals: list[Arrival]) -> bytes | None:
-    """The first datagram that has come to the client."""
+    """Returns the first datagram that has arrived at the client, or None."""
     return next((arrival.segment.data for arrival in arrivals if arrival.at_client), None)
 
 
 def resolver_of(at: Surroundings, own: str | None) -> str:
-    """Whom name questions go to: the probe's own, else the operator's or their home's."""
+    """Returns the resolver's address: the probe's `own`, else the operator's (for roaming lines, their home's)."""
     return own or str(at.network.resolver_of(at.vantage).address(at.family.version))
 
 

@@ -1,4 +1,4 @@
-"""What kind of mechanism a policy is, in the words in which shutdowns are told apart. Pure."""
+"""Names a policy's mechanism in the terms in which shutdowns are classified. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from shutdownlab.model.policy import Direction, Means, Point, Policy, Targets
 
 
 def mechanism_of(policy: Policy) -> str:
-    """Such as `everything dropped`, `routes withdrawn`, `blocked by name`."""
+    """Returns the mechanism, such as `everything dropped`, `routes withdrawn` or `blocked by name`."""
     if policy.withdraw is not None:
         family = f" ({policy.withdraw.family})" if policy.withdraw.family else ""
         return f"routes withdrawn{' abroad' if policy.withdraw.from_ is Whence.ABROAD else ''}{family}"
@@ -47,7 +47,7 @@ def _blocked(policy: Policy) -> str:
 
 
 def _told_apart(policy: Policy) -> str:
-    """By what the traffic that is meant is told from all other."""
+    """Returns what the affected traffic is recognised by."""
     targets = policy.targets
     if targets.apps or targets.sites:
         return {Means.DPI: "by name", Means.ADDRESS: "by address", Means.DNS: "by DNS"}[policy.by]
@@ -57,7 +57,7 @@ def _told_apart(policy: Policy) -> str:
 
 
 def whom(policy: Policy) -> str:
-    """Whom it is about: `all`, or what narrows it."""
+    """Returns whom a policy concerns: `all`, or what restricts it."""
     if (by := policy.hijack or policy.leak) is not None:
         return by.by
     where = policy.where

@@ -1,4 +1,4 @@
-"""The smallest change to a scenario that would let a cell through: tried on the model, the least effect first. Pure."""
+"""The smallest changes to a scenario that would let a cell through, found by trying them on the model. Pure."""
 
 from __future__ import annotations
 
@@ -25,13 +25,16 @@ _MOST_POLICIES = 4
 _TRAFFIC = frozenset(("apps", "sites", "addresses", "ports", "protocols"))
 _PEOPLE = frozenset(("operators", "regions", "access", "subscribers"))
 NOBODY = Scope(operators=("",))
-"""Who runs a probe that is only asked about."""
+"""A scope that covers no vantage point: of a probe that is only explained, and of a policy that is undone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mend:
-    """A change that lets the cell through. policies: where it is made. cells: how many of those that
-    are measured in the phase come out otherwise."""
+    """A change that lets the cell through.
+
+    policies: those that it is made in.
+    cells: how many of the phase's cells get another outcome.
+    """
 
     change: str
     policies: tuple[str, ...]
@@ -40,7 +43,7 @@ class Mend:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """How a policy is changed. of_people: in nothing but whom it concerns."""
+    """A change of a policy. of_people: whether it changes only whom the policy concerns."""
 
     changed: Callable[[Policy], Policy]
     of_people: bool = False
@@ -49,10 +52,10 @@ class _Change:
 def mends(
     verifier: Verifier, phase: Phase, cell: Cell, wire: ModelledConnection | None, elsewhere: tuple[str, ...] = ()
 ) -> Iterator[Mend]:
-    """The changes that work, those of which the fewest cells change first.
+    """Yields at most `_MOST_TOLD` changes that let the cell through, those that change the fewest cells first.
 
-    wire: the connection that decides, where one does. elsewhere: policies that no packet of the cell meets, and that
-    keep it back nevertheless: they change routes, or have resolvers lie.
+    wire: the deciding connection, if there is one.
+    elsewhere: policies that block the cell without meeting its packets: they change routes, or resolvers' answers.
     """
     found: list[Mend] = []
     for number, (text, change) in enumerate(_candidates(verifier.shutdown, cell, wire)):
@@ -69,12 +72,12 @@ def mends(
 def _mended(
     verifier: Verifier, phase: Phase, cell: Cell, number: int, change: _Change, elsewhere: tuple[str, ...]
 ) -> tuple[Phase, tuple[str, ...]] | None:
-    """The phase with a change in each policy that blocks the cell; None where that does not let it through.
+    """Returns the phase with a change in each policy that blocks the cell, and their names.
 
-    number: of the change; a policy that has it has a name of its own.
+    None if the cell still does not get through. `number`: the change's, used in the changed policies' names.
     """
     active, changed = verifier.classes.active(phase), dict[str, tuple[str, Policy]]()
-    known = {**verifier.shutdown.scenario.policies, **active}  # some may be carried out beyond their end
+    known = {**verifier.shutdown.scenario.policies, **active}  # operators may carry some out after their end
     imagined = phase
     for _ in range(_MOST_POLICIES):
         done = {name for name, _ in changed.values()}
@@ -91,7 +94,7 @@ def _mended(
 
 
 def _blocking(verifier: Verifier, phase: Phase, cell: Cell) -> tuple[str, ...]:
-    """The policies that keep a cell from being ok; none where it is, or where no policy does."""
+    """Returns the policies that keep a cell from being ok; () if it is ok, or if no policy does."""
     assert cell.vantage is not None
     line, (outcome, _) = verifier.line(phase, cell, cell.vantage, Chances())
     wire = deciding_wire(line, outcome)
@@ -99,7 +102,7 @@ def _blocking(verifier: Verifier, phase: Phase, cell: Cell) -> tuple[str, ...]:
 
 
 def _otherwise(verifier: Verifier, phase: Phase, imagined: Phase, enough: int | None) -> int | None:
-    """How many cells of a phase come out otherwise while what is imagined is in force; None: `enough`, or more."""
+    """Returns how many cells' outcomes differ between the two phases; None if at least `enough` do."""
     classes, count = verifier.classes, 0
     for cell in cells_of(verifier.shutdown, phase):
         if cell.vantage is not None and classes.of(phase, cell, cell.vantage) == classes.of(
@@ -113,7 +116,7 @@ def _otherwise(verifier: Verifier, phase: Phase, imagined: Phase, enough: int | 
 
 
 def _candidates(shutdown: Shutdown, cell: Cell, wire: ModelledConnection | None) -> Iterator[tuple[str, _Change]]:
-    """Exceptions for what the cell is about: its host, its port, its app, its address; and whom it is about."""
+    """Yields changes to try: exceptions for the cell's app, site, port, address and subscribers; ending the policy."""
     probe, vantage = shutdown.scenario.probes[cell.target], cell.vantage
     assert vantage is not None
     app = getattr(probe, "app", None)
@@ -150,11 +153,11 @@ def _of_the_connection(shutdown: Shutdown, vantage: Vantage, wire: ModelledConne
 def _sparing(**more: tuple[object, ...]) -> _Change:
     def change(policy: Policy) -> Policy:
         if policy.degrade is not None and not policy.degrades_traffic and more.keys() & _TRAFFIC:
-            return policy  # a line is as bad as it is for all that it carries
+            return policy  # a degraded line affects all traffic on it
         if policy.routes and (policy.hijack or policy.leak or more.keys() != {"operators"}):
-            return policy  # a route is an operator's
+            return policy  # routes can only be spared by operator
         if policy.by is Means.DNS and more.keys() & _TRAFFIC:
-            return policy  # a resolver lies about a name to all who ask
+            return policy  # a resolver answers every query for a name alike
         spared = policy.except_
         wider = {key: (*getattr(spared, key), *values) for key, values in more.items()}
         return policy.model_copy(update={"except_": spared.model_copy(update=wider)})

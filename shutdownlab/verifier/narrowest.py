@@ -1,4 +1,4 @@
-"""What on a way carries the shortest packets only: path MTU discovery (RFC 1191, RFC 8201) on the model. Pure."""
+"""The link with the smallest MTU on a path: path MTU discovery (RFC 1191, RFC 8201) on the model. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from shutdownlab.verifier.ways import Crossing, Way
 
 
 class Narrowest(NamedTuple):
-    """How many octets the longest packet has that gets all the way, what does not carry longer ones, and which router
-    tells their senders so (empty: it is their own line). is_line: a subscriber's, to which TCP's ends agree."""
+    """The link with the smallest MTU on a path.
+
+    octets: its MTU.
+    link: its description.
+    router: the router that sends ICMP errors about longer packets; "" if it is the sender's own line.
+    is_line: whether it is a subscriber's line; TCP's ends choose a segment size that fits it.
+    """
 
     octets: int
     link: str
@@ -22,14 +27,14 @@ class Narrowest(NamedTuple):
 
 
 def narrowest(network: Network, way: Way) -> Narrowest | None:
-    """Of a way, the first of those that carry the least; None: all of it carries what Ethernet does."""
+    """Returns the first of a path's narrowest links; None if all of them have Ethernet's MTU."""
     if not network.is_narrow:
         return None
     return min((leg for leg in _legs(network, way) if leg.octets < PLAIN.mtu), key=lambda leg: leg.octets, default=None)
 
 
 def _legs(network: Network, way: Way) -> Iterator[Narrowest]:
-    """Lines and cables in their order."""
+    """Yields the path's lines and links between routers, in order."""
     last: Node | None = None
     crossed: list[str] = []
     for place, hop in enumerate(way.hops):
@@ -48,7 +53,7 @@ def _legs(network: Network, way: Way) -> Iterator[Narrowest]:
 
 
 def _between(network: Network, one: Node, following: Node, crossed: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """What a host or router sends a packet over to the next one."""
+    """Yields the MTU and name of each link between two adjacent hosts or routers."""
     for vantage in (one.vantage, following.vantage):
         if vantage is not None:
             yield network.mtu(vantage), f"the {vantage.access} line of {vantage.id}"

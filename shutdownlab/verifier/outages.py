@@ -1,7 +1,4 @@
-"""What takes away what a probe needs, and its controls with it: faults of the scenario, and withdrawn routes. Pure.
-
-What it needs are its ways, its resolver, its servers.
-"""
+"""Faults and changed routes that take away what a probe and its controls need: paths, resolver, servers. Pure."""
 
 from __future__ import annotations
 
@@ -21,27 +18,29 @@ from shutdownlab.verifier.ways import Way, Ways
 
 
 def fails_closed(profile: Profile) -> bool:
-    """Whether packets are lost that a DPI box of this profile would see, once its controller has lost it."""
+    """Whether packets that a DPI box of this profile would see are lost once its controller has noticed it is gone."""
     return profile.placement != "on-path" and profile.table.overload != "open"
 
 
 @dataclass(frozen=True, slots=True)
 class Blamed:
-    """Who has taken something away: a fault, or (`ordered`) a policy that breaks something, by its name; or policies
-    that change routes."""
+    """The cause that took something away.
+
+    fault: the name of a fault, or (`ordered`) of a policy that breaks something; "" for policies that change routes.
+    """
 
     fault: str = ""
     ordered: bool = False
 
     def excuses(self, outcome: Outcome, failure: str | None) -> tuple[Outcome, str | None]:
-        """What a cell that came out like this is, as its controls bear it out."""
+        """Returns the outcome and failure of a cell with this cause: down if a fault caused it, else unchanged."""
         down = Outcome.DOWN, fault_text(self.fault, ordered=self.ordered)
         return down if self.fault else (outcome, failure)
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A fault alone, what is withdrawn, or (the last one) all together, of which the first one is blamed."""
+    """One fault alone, the changed routes alone, or all together (the last case, blamed on the first)."""
 
     blamed: Blamed
     damage: Damage
@@ -49,8 +48,12 @@ class _Case:
 
 
 class Outages:
-    """What is taken away in a phase: by `faults`, and because routes are `withdrawn`. `profiles`: of the DPI boxes, by
-    operator. `held`: the policies that an operator's equipment has rules of, by its name."""
+    """What faults and changed routes take away in a phase.
+
+    profiles: of the DPI boxes, by operator.
+    held: returns the policies that an operator's equipment has rules for.
+    withdrawn: the changed routes.
+    """
 
     def __init__(
         self,
@@ -75,7 +78,7 @@ class Outages:
         self._cases = [_Case(blamed, damage, Ways(network, damage)) for blamed, damage in alone]
 
     def blamed(self, probe: Probe, at: Surroundings) -> dict[Need, Blamed]:
-        """Who takes away each of a probe's needs; what is not there is not taken away."""
+        """Returns the cause for each of a probe's needs that is taken away."""
         found: dict[Need, Blamed] = {}
         for case in self._cases:
             for need in self._taken(case, probe, at):
@@ -83,18 +86,17 @@ class Outages:
         return found
 
     def near(self, at: Surroundings) -> Surroundings:
-        """The same surroundings, in which it is known at which node anycast addresses are reached."""
+        """Returns the same surroundings, with the nodes at which anycast addresses are reached."""
         return _near(self._cases[-1].ways if self._cases else Ways(self._network), at)
 
     def unseen(self, operator: str, family: Family) -> Blamed | None:
-        """Who keeps networks abroad from having a route to all that an operator has of a family; None: they have."""
+        """Returns the cause if no transit has a route to some prefix of an operator in a family, else None."""
         own = self._network.topology.operators[operator].prefixes
         prefixes = [prefix for prefix in own if prefix.version == family.version]
         return next((c.blamed for c in self._cases if not self._are_seen(c.ways.routes, operator, prefixes)), None)
 
     def misplaced(self, operator: str, family: Family) -> bool:
-        """Whether networks abroad have a route to a prefix of an operator's of a family that another announces, or to
-        another's that it announces."""
+        """Whether any transit selects a wrong origin for a prefix that the operator holds or wrongly announces."""
         if not self._cases:
             return False
         together, held = self._cases[-1], holders(self._network)
@@ -129,7 +131,7 @@ class Outages:
                 yield "lookup"
 
     def _passes(self, case: _Case, one: Node, other: Node, version: int) -> bool:
-        """Whether packets go both ways between two hosts."""
+        """Whether packets pass between two hosts in both directions."""
         ways = (
             case.ways.between(one.name, str(other.address(version))),
             case.ways.between(other.name, str(one.address(version))),
@@ -155,15 +157,14 @@ def _near(ways: Ways, at: Surroundings) -> Surroundings:
 
 
 def _deaf(damage: Damage, probe: Probe) -> frozenset[str]:
-    """The hosts whose servers are no use to a probe."""
+    """Returns the hosts whose servers cannot serve a probe, by the part of a server that it waits for."""
     return {"host": frozenset[str](), "port": damage.closed, "program": damage.silent}[probe.waits_for]
 
 
 def is_answered(ways: Ways, resolver: Node, hosted: Hosted) -> bool:
-    """Whether a resolver reaches, over IPv4 or IPv6, who answers for the names of what is hosted.
+    """Whether a resolver reaches the authoritative name server of a hosted name, over IPv4 or IPv6.
 
-    That is the network that hosts it; for what is in the country its own name server, beside the first operator's
-    resolver.
+    That server is on the node that hosts the name; for names in the country, beside the first operator's resolver.
     """
     network = ways.network
     there = next(network.by_role(Role.RESOLVER)) if hosted.domestic else network.nodes[hosted.node]
@@ -175,10 +176,10 @@ def is_answered(ways: Ways, resolver: Node, hosted: Hosted) -> bool:
 
 
 def inspectors(ends: Iterable[Node], held: Callable[[str], Mapping[str, Policy]]) -> set[str]:
-    """The operators that steer what these hosts send and get through their DPI boxes.
+    """Returns the operators that steer these hosts' packets through their DPI boxes.
 
-    An operator does for policies that boxes enforce and that concern the subscriber group (`compiler.boxes.steering`).
-    held: the policies that an operator's equipment has rules of, by its name.
+    An operator does if a policy that boxes enforce concerns the subscriber group (`compiler.boxes.steering`).
+    held: returns the policies that an operator's equipment has rules for.
     """
     vantages = [node.vantage for node in ends if node.vantage is not None]
     return {
@@ -191,7 +192,7 @@ def inspectors(ends: Iterable[Node], held: Callable[[str], Mapping[str, Policy]]
 def ends_in_a_box(
     network: Network, damage: Damage, profiles: Mapping[str, Profile], way: Way, inspecting: Set[str]
 ) -> bool:
-    """Whether a DPI box on the way loses what one of the `inspecting` operators steers through it."""
+    """Whether a broken DPI box on the path loses packets; `inspecting`: the operators that steer them through boxes."""
     switches = (network.nodes[crossing.switch] for crossing in way.crossings)
     owners = {switch.owner for switch in switches if switch.role is Role.DPI_SWITCH}
     return any(loses(network, damage, owner, profiles[owner]) for owner in owners & inspecting)

@@ -1,20 +1,20 @@
-"""What outsiders' signals show of a country in a phase, worked out from the model: `Reading`s without a packet. Pure.
+"""Predicts what outside observers' signals show of a country in a phase: `Reading`s from the model. Pure.
 
-What each signal is made of:
+How each signal is modelled:
 
 - `bgp`: the operators' /24s and /48s to which more than half of the transits abroad have a route (IODA's rule, with the
-  transits for its full-feed peers).
-- `active-probing`: the subscribers' blocks that answer an ICMP echo sent behind any of the transits (Quan et al.,
-  "Trinocular", SIGCOMM 2013: a block is up if any site finds it so). Each group of subscribers stands for its part of
+  transits in place of its full-feed peers).
+- `active-probing`: the subscribers' blocks that answer an ICMP echo request from behind any of the transits (Quan et
+  al., "Trinocular", SIGCOMM 2013: a block is up if any site finds it so). Each subscriber group stands for its part of
   its operator's addresses.
-- `telescope`: subscribers whose background radiation (a TCP SYN to port 23) comes to a dark address abroad. IPv4 only.
-- `cdn`, `http3`, `mobile`: what of sites abroad comes through, and of that the part over QUIC and over mobile lines
-  (`volume.py`).
-- `atlas-datacentre`, `atlas-home`: lines from which a TCP connection to port 443 abroad opens, as RIPE Atlas' probes
-  hold one to their controllers.
-- `dns-queries`: name questions of operators' resolvers that come abroad; asked again where no answer returns.
-- `tor-relays`, `tor-bridges`, `vpn-demand`: people who turn to tools as sites fall (`signals.demand`).
-- `hyperquack`: names of sites abroad that web servers in the country are asked for from abroad, and answer as ever
+- `telescope`: subscribers whose background radiation (a TCP SYN to port 23) reaches a dark address abroad. IPv4 only.
+- `cdn`, `http3`, `mobile`: traffic from sites abroad that gets through, and the parts of it over QUIC and over mobile
+  lines (`volume.py`).
+- `atlas-datacentre`, `atlas-home`: lines that can open a TCP connection to port 443 abroad, as RIPE Atlas probes need
+  to their controllers.
+- `dns-queries`: queries of operators' resolvers that arrive abroad; they retry if no answer returns.
+- `tor-relays`, `tor-bridges`, `vpn-demand`: people who turn to tools as sites are blocked (`signals.demand`).
+- `hyperquack`: names of sites abroad that servers in the country, asked for them from abroad, answer as usual
   (`remote.py`).
 """
 
@@ -50,7 +50,7 @@ from shutdownlab.verifier.volume import Sites, named_sites
 from shutdownlab.verifier.wire import EPHEMERAL, ModelledConnection
 
 TRIES: Final = 3
-"""How often a resolver asks before it gives up (ASSUMED: BIND and unbound ask a handful of times within 10 s)."""
+"""Tries of a resolver before it gives up (ASSUMED: BIND and unbound make a handful of tries within 10 s)."""
 _BLOCK: Final = {4: 24, 6: 48}
 _RADIATION_PORT: Final = 23
 FamilyName: TypeAlias = Literal["ipv4", "ipv6", "both"]
@@ -60,20 +60,20 @@ _FAMILIES: Final[tuple[tuple[FamilyName, int], ...]] = (("ipv4", 4), ("ipv6", 6)
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A signal in one phase: how much of each group's part is seen. weights: of the groups' parts."""
+    """A signal in one phase. parts: its value for each subscriber group. weights: of the groups."""
 
     signal: str
     family: FamilyName
     parts: ByVantage
     weights: ByVantage
     of: ByVantage | None = None
-    """What it is a share of, for a ratio; None: of all there is."""
+    """For a ratio, what `parts` are a share of, by group; None: of everything."""
 
 
 class Outside:
-    """The readings of a scenario's phases, under a choice of accounts.
+    """Computes the readings of a scenario's phases, under a choice of accounts.
 
-    What operators' own controllers would make of their orders is not known: they are taken to carry them out.
+    What operators' own controllers do with their orders is not known: they are assumed to carry them out.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Outside:
         equipment: DataPlane | None = None,
         families: Collection[FamilyName] = ("ipv4", "ipv6"),
     ) -> None:
-        """`equipment`: of a verifier of the same scenario, to share what it has worked out. `families`: to be read."""
+        """`equipment`: a verifier's of the same scenario, to share its caches. `families`: those to read."""
         self.sites = Sites(shutdown.network, shutdown.scenario.policies.values())
         measured = shutdown.scenario.model_copy(update={"probes": self.sites.probes})
         self.shutdown = replace(shutdown, scenario=measured)
@@ -92,7 +92,7 @@ class Outside:
         self._network, self._topology = shutdown.network, shutdown.topology
         self._ordinary = [v for v in self._network.vantages if v.is_ordinary]
         self._watched = [v for v in self._network.vantages if not v.home]
-        """Those whose addresses are their operator's."""
+        """Vantage points whose addresses are their operator's, which leaves out roaming ones."""
         self._weights = {vantage.id: vantage.weight for vantage in self._network.vantages}
         self._found: dict[tuple[str, object], list[Reading]] = {}
         self._seen: dict[tuple[str, object], list[_Seen]] = {}
@@ -114,10 +114,10 @@ class Outside:
 
     @staticmethod
     def names_asked(shutdown: Shutdown, sites: Sites) -> tuple[str, ...]:
-        """The names of sites abroad that servers in the country are asked for from abroad.
+        """Returns the names of sites abroad that servers in the country are asked for from abroad.
 
-        First those that boxes block: blocks of a site's own addresses, and lies of resolvers, are met by nobody who
-        asks another server.
+        Names that DPI boxes block come first: a request to another server does not meet blocks of the site's own
+        addresses, nor resolvers' lies.
         """
         scenario, network = shutdown.scenario, shutdown.network
         policies = sorted(scenario.policies.values(), key=lambda policy: not policy.needs_boxes)
@@ -130,21 +130,21 @@ class Outside:
         return self.verifier.imagine(first, {})
 
     def alone(self, active: Mapping[str, Policy], signals: Iterable[str] = SIGNALS) -> list[Reading]:
-        """What would be read with these policies in force and nothing broken, in a phase called after them."""
+        """Returns the readings with only these policies in force and nothing broken, in a phase named after them."""
         return self.of(self.verifier.imagine(self.quiet_phase, active), signals)
 
     def of(self, phase: Phase, signals: Iterable[str] = SIGNALS) -> list[Reading]:
-        """The readings of a phase, the scenario's or an imagined one: of these signals, where there is what they need.
+        """Returns the readings of a phase, the scenario's or an imagined one, of those signals that can be observed.
 
-        A signal that is a share of what comes through has none where nothing does.
+        A signal that is a share of the traffic that gets through has no reading where none does.
         """
         return [replace(reading, phase=phase.phase) for signal in signals for reading in self._of_signal(phase, signal)]
 
     def volumes(self, phase: Phase, measured: Mapping[VantageId, float]) -> list[Reading]:
-        """`cdn` and `mobile` of a phase, by what was measured of lines where there is that, else by the model.
+        """Returns the readings of `cdn` and `mobile` in a phase, from measurements of lines and else from the model.
 
-        measured: of lines, the share of requests that got through, 0 to 1. How much of what got through fits on a line
-        that is slow is the model's word.
+        measured: by line, the share of requests that got through, 0 to 1. How much of that fits on a slow line is
+        modelled.
         """
         if not self.sites.pages:
             return []
@@ -174,7 +174,7 @@ class Outside:
         return self._found[key]
 
     def _state(self, phase: Phase) -> object:
-        """What is the same for phases in which the same is seen."""
+        """Returns a key that is equal for phases with the same readings."""
         classes = self.verifier.classes
         if phase.faults or phase.obey or classes.is_timed(phase):
             return phase.phase
@@ -297,7 +297,7 @@ class Outside:
     def _of_each(
         self, phase: Phase, lines: Iterable[Vantage], what: Callable[[Verifier, Phase, Vantage], float]
     ) -> dict[VantageId, float]:
-        """What sites abroad are to each line; worked out once for lines that policies and boxes do not tell apart."""
+        """Returns `what` of each line; computed once for lines that policies and DPI boxes do not distinguish."""
         classes, known, found = self.verifier.classes, dict[object, float](), dict[VantageId, float]()
         for vantage in lines:
             alike = classes.surroundings(vantage), classes.situation(phase, vantage)
@@ -309,14 +309,17 @@ class Outside:
     def _likely(
         self, phase: Phase, vantage: Vantage, found: Callable[[ModelledCountry, Vantage], float], what: object
     ) -> float:
-        """The mean of every way that what a box draws could make it go; once for groups of which nothing differs."""
+        """Returns the mean of `found` over the possible draws of DPI boxes; computed once for groups of the same class.
+
+        what: a key of `found` for the cache.
+        """
         key = what, self._class_of(phase, vantage)
         if key not in self._likes:
             self._likes[key] = self._mean(phase, vantage, found)
         return self._likes[key]
 
     def _class_of(self, phase: Phase, vantage: Vantage) -> object:
-        """The same for groups whose packets to and from abroad fare alike: `verifier.classes`."""
+        """Returns a key that is equal for groups whose packets to and from abroad have the same fate: their class."""
         if not self.sites.connections:
             return self._state(phase), vantage.id
         cell = Cell(phase.phase, vantage.id.operator, vantage, self.sites.connections[0], Family.IPV4)
@@ -333,7 +336,7 @@ class Outside:
         return sum(played) / len(played)
 
     def _answers(self, version: int, country: ModelledCountry, vantage: Vantage) -> float:
-        """Whether a group answers an echo from abroad."""
+        """Returns 1 if a group answers an ICMP echo request from behind any transit, else 0."""
         target = self._network.subscriber(vantage.id)
         address = str(target.address(version))
         for prober in self._network.by_role(Role.SERVERS):
@@ -346,7 +349,7 @@ class Outside:
 
     @cached_property
     def _dark_address(self) -> tuple[Node, str] | None:
-        """An address abroad that nobody has, and the router that packets to it come to."""
+        """An unused IPv4 address abroad, after the router that packets to it arrive at; None if there is none."""
         ways = self.verifier.country(self.quiet_phase).ways
         for name, transit in self._topology.transits.items():
             for prefix in transit.prefixes:
@@ -364,10 +367,10 @@ class Outside:
         stream = FiveTuple(TCP, str(source.address(4)), address, EPHEMERAL, _RADIATION_PORT)
         wire = ModelledConnection(country, stream, source.name, None, Chances())
         wire.send(Segment(flags=SYN), by_client=True)
-        return float([stop.at for stop in wire.stops] == [router.name])  # nothing else has held it up
+        return float([stop.at for stop in wire.stops] == [router.name])  # nothing on the path has stopped it
 
     def _asks(self, country: ModelledCountry, vantage: Vantage) -> float:
-        """How many questions come abroad for each that a quiet day has."""
+        """Returns how many queries arrive abroad for each that arrives on a quiet day, up to `TRIES`."""
         source, resolver = self._network.subscriber(vantage.id), self._network.one(Role.RESOLVER, vantage.id.operator)
         name = "www.example.com"
         query, answer = speech.dns_query(name, 4), speech.dns_answer(name, 4, ("192.0.2.1",))
@@ -392,7 +395,10 @@ class Outside:
     def _readings(
         self, phase: str, seen: _Seen, quiet: _Seen, measured: Collection[VantageId] = ()
     ) -> Iterator[Reading]:
-        """measured: groups of which it is no model's word."""
+        """Yields the readings of the country, each operator and each region, as a share of a quiet day's.
+
+        measured: the groups whose values were measured.
+        """
         places: list[tuple[ReadingScope, str]] = [("country", "")]
         places += [("operator", name) for name in self._topology.operators]
         places += [("region", name) for name in self._topology.regions]
@@ -405,8 +411,10 @@ class Outside:
 
 
 def blocks_of(network: Network) -> dict[VantageId, float]:
-    """How many /24s each group of subscribers stands for: its operator's, one for each group that is not ordinary, the
-    others by the number of subscribers."""
+    """Returns how many of its operator's /24s each subscriber group stands for.
+
+    A group that is not ordinary stands for one; the others share the rest by their numbers of subscribers.
+    """
     found: dict[VantageId, float] = {}
     for name, operator in network.topology.operators.items():
         mine = [v for v in network.vantages if v.id.operator == name and not v.home]
@@ -432,7 +440,7 @@ def _is_of(vantage: VantageId, scope: ReadingScope, of: str) -> bool:
 
 
 def _amount(seen: _Seen, mine: Iterable[VantageId]) -> float | None:
-    """Of a signal, for some groups; None where it is a share of nothing at all, or nobody is there."""
+    """Returns a signal's value for some groups; None if it would be a share of nothing, or there are no groups."""
     groups = list(mine)
     whole = sum(seen.weights[v] * (1.0 if seen.of is None else seen.of[v]) for v in groups)
     return sum(seen.weights[v] * seen.parts[v] for v in groups) / whole if whole else None

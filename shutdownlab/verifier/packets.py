@@ -1,4 +1,4 @@
-"""Packets as the model sends them: as fields for switches, and as the frames that DPI boxes read. Pure."""
+"""The model's packets: as header fields for switches, and as frames for DPI boxes. Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from shutdownlab.verifier.switch import Fields
 
 SYN, ACK, FIN, RST, PSH = 0x02, 0x10, 0x01, 0x04, 0x08
 MOST_DATA = 1400
-"""Octets of data in a segment."""
+"""Octets of data in a segment at most."""
 _WINDOW = 64240
 TTL = 64
-"""What packets begin with (RFC 1700, and Linux)."""
+"""The initial TTL of packets (RFC 1700; Linux's default)."""
 _LINK = bytes.fromhex("020000000001020000000002")
 LINK_HEADER = len(_LINK) + 2
-"""Octets before a frame's packet."""
+"""Octets of a frame's link header, before the packet."""
 ECHO = {4: 8, 6: 128}
 ECHO_REPLY = {4: 0, 6: 129}
 UNREACHABLE = {4: 3, 6: 1}
@@ -39,9 +39,9 @@ def _packed(address: str) -> bytes:
 
 @dataclass(frozen=True)
 class FiveTuple:
-    """What packets of one connection have in common: the protocol and the addresses and ports of client and server.
+    """A connection: the protocol and the addresses and ports of client and server.
 
-    For ICMP the ports are nothing, and `kinds` are the types of what client and server send.
+    For ICMP the ports are 0, and `kinds` are the types of the messages that client and server send.
     """
 
     proto: int
@@ -57,12 +57,11 @@ class FiveTuple:
 
     @cached_property
     def packed(self) -> tuple[bytes, bytes]:
-        """The addresses of client and server, as they are on the wire."""
+        """The addresses of client and server in network byte order."""
         return _packed(self.client), _packed(self.server)
 
     def as_ipv6(self, standing: IPv6Network) -> FiveTuple:
-        """The same connection, of IPv4, as it is where an operator's `standing` /96 writes IPv4 addresses as IPv6 ones
-        (RFC 7915)."""
+        """Returns this IPv4 connection as translated to IPv6 (RFC 7915), with addresses in the `standing` /96."""
         client, server = (
             str(as_ipv6(standing, IPv4Network(address)).network_address) for address in (self.client, self.server)
         )
@@ -71,7 +70,7 @@ class FiveTuple:
         return replace(self, proto=proto, client=client, server=server, kinds=kinds)
 
     def fields(self, *, by_client: bool, client_port: int | None = None) -> Fields:
-        """What a switch sees of a packet that one end sends; `client_port`: in place of its own."""
+        """Returns the OXM fields of a packet that one end sends; `client_port` replaces the connection's."""
         client = self.client, self.client_port if client_port is None else client_port
         server = self.server, self.server_port
         (source, sport), (target, dport) = (client, server) if by_client else (server, client)
@@ -88,7 +87,7 @@ class FiveTuple:
         return found
 
     def frame(self, segment: Segment, *, by_client: bool, ttl: int = TTL) -> bytes:
-        """The packet as a box reads it, with the TTL that is left there. Link addresses mean nothing to it."""
+        """Returns the frame that a DPI box reads, with its remaining TTL; boxes ignore the link addresses."""
         client, server = (self.packed[0], self.client_port), (self.packed[1], self.server_port)
         (source, sport), (target, dport) = (client, server) if by_client else (server, client)
         if self.proto == TCP:
@@ -105,7 +104,7 @@ class FiveTuple:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What one packet says: a TCP segment, or a datagram's data."""
+    """The content of one packet: a TCP segment, or a datagram's data."""
 
     data: bytes = b""
     flags: int = 0
@@ -114,17 +113,17 @@ class Segment:
 
 
 def segment_of(frame: bytes) -> Segment:
-    """What a frame that a box sent says."""
+    """Returns the segment in a frame that a DPI box sent."""
     packet: Packet = decode(frame)
     return Segment(packet.data, packet.flags, packet.seq, packet.ack)
 
 
 def ttl_of(frame: bytes) -> int:
-    """The TTL, or hop limit, that a box gave a frame."""
+    """Returns the TTL, or hop limit, of a frame that a DPI box sent."""
     packet: Packet = decode(frame)
     return packet.ttl
 
 
 def icmp_of(version: int) -> int:
-    """The number of ICMP that goes with an IP version."""
+    """Returns the protocol number of ICMP for an IP version."""
     return ICMP if version == 4 else ICMPV6

@@ -1,4 +1,4 @@
-"""A published series beside what a scenario's mechanisms make of the same signal: `sl.compare`. Pure."""
+"""Compares a published series with the same signal as a scenario produces it: `sl.compare`. Pure."""
 
 from __future__ import annotations
 
@@ -32,12 +32,16 @@ def compare(
     where: Mapping[str, str] | None = None,
     choose: Mapping[str, str] | None = None,
 ) -> Overlay:
-    """Lay a published series, the text of a CSV file, over the emulated one.
+    """Overlays a published series, the text of a CSV file, on the emulated one.
 
-    signal: which it is, where its column's name does not tell; of several columns, the one that is called so. operator,
-    region: of which it is; left out: the country's. column: of its values, where there are several. zone: of times that
-    have none, as an offset from UTC. where: of which rows, where there are several series one below another, by the
-    values of other columns (`{"country": "kz"}`).
+    file: its name, for messages.
+    signal: the signal, if the name of its column does not tell; with several columns, selects the one of that name.
+    operator, region: the part of the country it is about; at most one of them; "" for both: the whole country.
+    family: None: both address families together, else IPv4.
+    column: the column with the values, if there are several.
+    zone: offset from UTC of times that have none.
+    where: selects rows by the values of other columns, if the file has several series (`{"country": "kz"}`).
+    choose: where sources disagree, the version to follow, by the question's name.
 
     Raises `BadInput`.
     """

@@ -1,7 +1,7 @@
-"""The first flight of the probes' HTTP/3 client, put together without the library that makes the real one. Pure.
+"""The first flight of the probes' HTTP/3 client, built without aioquic. Pure.
 
-It is aioquic's, octet for octet but for what is random in it: loading aioquic takes longer than following all other
-probes of a country. A test compares the two.
+It equals aioquic's in every octet that is not random; a test compares the two. Loading aioquic takes longer than
+following all other probes of a country.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shutdownlab.config.addresses import is_address
 from shutdownlab.inspection.recognisers.quic_protection import V1, client_keys
 
 _DATAGRAM: Final = 1200
-"""Octets that a client fills its first datagram up to (RFC 9000, 14.1)."""
+"""Octets to which a client pads its first datagram (RFC 9000, 14.1)."""
 _CONNECTION: Final = bytes.fromhex("1e5a2f8577993562")
 _SOURCE: Final = bytes.fromhex("d48e20a961ba2eb3")
 _RANDOM: Final = bytes(i * 97 % 251 for i in range(251))
@@ -25,19 +25,19 @@ _PACKET_NUMBER: Final = bytes(2)
 _TAG: Final = 16
 _SERVER_NAME: Final = 0
 _SHARES: Final = ((0x0017, 65), (0x0018, 97), (0x001D, 32), (0x001E, 56))
-"""Groups of which a key is sent (RFC 8446, 4.2.7), and how long it is."""
+"""Groups for which a key share is sent (RFC 8446, 4.2.7), and the key's length in octets."""
 _UNCOMPRESSED: Final = {0x0017, 0x0018}
-"""Of these a key is a point that begins with 4."""
+"""Groups whose key is an uncompressed point, which begins with 4."""
 _TRANSPORT: Final = bytes.fromhex(
     "01048000ea60" "040480100000" "050480100000" "060480100000" "070480100000" "08024080" "09024080" "0a0103" "0b0119"
     "0e0108"
 )  # fmt: skip
-"""Transport parameters (RFC 9000, 18.2) up to the client's connection ID; `_VERSIONS` is after it (RFC 9368)."""
+"""Transport parameters (RFC 9000, 18.2) before the client's connection ID; `_VERSIONS` follows it (RFC 9368)."""
 _VERSIONS: Final = bytes.fromhex("110c00000001000000016b3343cf")
 
 
 def client_initial(server_name: str) -> bytes:
-    """The datagram with which a client asks for a name, or for nothing in particular where that is an address."""
+    """Returns a client's first datagram; without SNI if `server_name` is an address."""
     hello = _client_hello(server_name)
     frame = b"\x06\0" + _number(len(hello)) + hello
     header = bytes([0xC0 | len(_PACKET_NUMBER) - 1]) + V1.to_bytes(4, "big")
@@ -52,12 +52,12 @@ def client_initial(server_name: str) -> bytes:
 
 
 def _number(value: int) -> bytes:
-    """As two octets (RFC 9000, 16)."""
+    """Encodes a variable-length integer in two octets (RFC 9000, 16)."""
     return (value | 0x4000).to_bytes(2, "big")
 
 
 def _client_hello(server_name: str) -> bytes:
-    """RFC 8446, 4.1.2."""
+    """Returns the ClientHello message (RFC 8446, 4.1.2)."""
     shares = b"".join(group.to_bytes(2, "big") + _counted(_key(group, size)) for group, size in _SHARES)
     extensions = [
         (51, _counted(shares)),
@@ -79,5 +79,5 @@ def _key(group: int, size: int) -> bytes:
 
 
 def _counted(data: bytes) -> bytes:
-    """With its length before it."""
+    """Prefixes data with its length in two octets."""
     return len(data).to_bytes(2, "big") + data

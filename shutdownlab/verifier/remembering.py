@@ -1,7 +1,7 @@
-"""What a measurement leaves behind in a DPI box, which the others of its subscribers may meet: residual blocks. Pure.
+"""Residual blocks that a measurement leaves in a DPI box, where other measurements may meet them. Pure.
 
-A run measures in an order that is its own, and a box that has caught a connection may go on blocking all that its two
-ends send each other. So what comes of a probe can hang on which others came before it.
+A box that has blocked a connection may go on blocking everything between its two ends, and the order of a run's
+measurements is not known here. So a probe's outcome can depend on which others came before it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from shutdownlab.library import Shutdown
 from shutdownlab.verifier.packets import FiveTuple
 
 OWN_ALONE = "4-tuple"
-"""What is blocked by this is the connection itself, which no other measurement goes on with."""
+"""The key of residual blocks that affect only the blocked connection, and so no other measurement."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftBlock:
-    """A block that another measurement may have left in a box.
+    """A residual block that another measurement may have left in a box.
 
-    condition: on what that hangs. at_switch: the switch beside the box drops for it, also what the box is not shown.
+    condition: what that depends on, in words.
+    at_switch: whether the switch beside the box drops packets for it, including those not steered to the box.
     """
 
     block: ResidualBlock
@@ -32,27 +33,27 @@ class LeftBlock:
     at_switch: bool
 
     def anew(self, now: float) -> ResidualBlock:
-        """The same block, which has begun now."""
+        """Returns the same block, starting now."""
         return ResidualBlock(self.block.key, self.block.client, self.block.verdict, self.block.rule, now)
 
     def stops(self, *, by_client: bool) -> bool:
-        """Whether the switch drops what this end sends."""
+        """Whether the switch drops the packets that this end sends."""
         whose = self.block.directions
         return self.at_switch and (whose == "both" or (whose == "client") == by_client)
 
 
 Left: TypeAlias = Mapping[bytes, LeftBlock]
-"""Blocks that other measurements may have left in a box, by their keys."""
+"""Residual blocks that other measurements may have left in a box, by key."""
 NOTHING: Final[Left] = {}
 
 
 def remembers(profile: Profile, rules: Iterable[InspectionRule]) -> bool:
-    """Whether a box may go on blocking more than the connection that it has caught."""
+    """Whether a box may create residual blocks that affect other connections."""
     return any(verdict.residual is not None and verdict.residual.key != OWN_ALONE for verdict in _of(profile, rules))
 
 
 def may_remember(shutdown: Shutdown) -> bool:
-    """Whether any operator's box may, in any phase."""
+    """Whether any operator's box may do so in any phase."""
     policies = shutdown.scenario.policies.values()
     if any(policy.residual is not None and policy.residual.key != OWN_ALONE for policy in policies):
         return True
@@ -62,7 +63,7 @@ def may_remember(shutdown: Shutdown) -> bool:
 
 
 def _of(profile: Profile, rules: Iterable[InspectionRule]) -> Iterator[Verdict]:
-    """The verdicts that a box has: of its policies' rules, of its profile's, and what the profile does to a block."""
+    """Yields all verdicts of a box: of the policies' rules, of the profile's rules and of the profile's `block`."""
     for rule in (*rules, *profile.rules):
         yield rule.verdict
     for name in type(profile.block).model_fields:
@@ -70,6 +71,6 @@ def _of(profile: Profile, rules: Iterable[InspectionRule]) -> Iterator[Verdict]:
 
 
 def keys_of(stream: FiveTuple) -> tuple[bytes, bytes]:
-    """Under what a box looks for residual blocks, other than the connection's own."""
+    """Returns the keys under which a box looks for residual blocks that other connections have caused."""
     client, server = stream.packed
     return two_tuple(client, server), three_tuple(client, server, stream.server_port, stream.proto)

@@ -1,7 +1,7 @@
-"""Whether servers in the country answer requests from abroad as ever: Hyperquack, by the model. Pure.
+"""Whether servers in the country answer requests from abroad as usual: Hyperquack on the model. Pure.
 
-Followed are the same requests that `observers.censored_planet` sends. They come from behind the first transit abroad,
-from the address of its servers: which of a transit's addresses asks is no matter of policies.
+Follows the same requests that `observers.censored_planet` sends. They come from the address of the servers behind the
+first transit abroad; no policy depends on which of a transit's addresses it is.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from shutdownlab.verifier.wire import EPHEMERAL, ModelledConnection
 
 _PORTS: Final = 20_000
 _BETWEEN_S: Final = 1.5
-"""From one try to the next."""
+"""Seconds from one try to the next."""
 _PAGE: Final = speech.http_response(b"<html><title>the server's own</title></html>")
 _FINISHED: Final = b"\x14\x03\x03\0\1\1" + speech.sealed(52)
-"""The end of a client's TLS handshake."""
+"""The client's last flight of a TLS handshake."""
 
 
 class RemoteQuestions:
-    """Names of sites abroad, asked of servers in the country. `asked`: how many questions each group's get."""
+    """Requests for names of sites abroad to servers in the country. `asked`: their number, by subscriber group."""
 
     def __init__(self, network: Network, names: Sequence[str]) -> None:
         self.names = tuple(names)
@@ -44,27 +44,27 @@ class RemoteQuestions:
         self._ports = itertools.count()
 
     def answered(self, country: ModelledCountry) -> dict[VantageId, float]:
-        """Of what each group's servers are asked, how much they answer as ever: 0 to 1."""
+        """Returns the share of requests that each group's servers answer as usual, 0 to 1."""
         found = dict.fromkeys(self.asked, 0.0)
         for server in self.servers:
             found[server.vantage] += self._answers(country, server)
         return {vantage: answers / self.asked[vantage] for vantage, answers in found.items()}
 
     def _answers(self, country: ModelledCountry, server: Server) -> float:
-        """How many of the questions a server answers as ever."""
+        """Returns how many requests a server answers as usual: a mean over what DPI boxes may draw."""
         boxes = self._boxes(country, server)
-        if not boxes:  # nobody on the way reads what is asked
+        if not boxes:  # nothing on the path depends on the requested name
             return float(len(self.names) * self._is_as_ever(country, server, self.names[0], Chances()))
         return sum(self._likely(country, server, name, boxes) for name in self.names)
 
     def _boxes(self, country: ModelledCountry, server: Server) -> list[Box]:
-        """The DPI boxes between a server and who asks it, either way."""
+        """Returns the DPI boxes on the path between the client and a server, in either direction."""
         wire = self._wire(country, server, Chances())
         owners = dict.fromkeys(step.box for way in (True, False) for step in wire.steps(way) if step.box)
         return [country.box(owner) for owner in owners]
 
     def _likely(self, country: ModelledCountry, server: Server, name: str, boxes: Sequence[Box]) -> float:
-        """The mean of every way that what a box draws could make it go."""
+        """Returns the probability of a usual answer in any try: the mean over the possible draws of DPI boxes."""
         chances = Chances()
 
         def once() -> float:
@@ -72,7 +72,7 @@ class RemoteQuestions:
                 box.begin(chances)
             tries = (number * _BETWEEN_S for number in range(TRIES))
             as_ever = any(self._is_as_ever(country, server, name, chances, now) for now in tries)
-            # What hangs on what packets look like is not seen from abroad.
+            # Blocking by the shape of packets is not modelled: it counts as not seen from abroad.
             return float(as_ever or any(box.has_looked for box in boxes))
 
         played = [got for _, got in chances.every(once)]
@@ -86,9 +86,9 @@ class RemoteQuestions:
     def _is_as_ever(
         self, country: ModelledCountry, server: Server, name: str, chances: Chances, now: float = 0.0
     ) -> bool:
-        """Whether one try, from a port of its own, is answered with what the server says to everybody."""
+        """Whether one try, from a port of its own, gets the answer that the server gives to everybody."""
         damage, request, wire = country.damage, request_for(name), self._wire(country, server, chances, now)
-        echoes = server.service == "echo"  # no server of the scenario's, whose faults would stop it
+        echoes = server.service == "echo"  # not a server of the scenario: its faults do not stop it
         listens, hangs = echoes or server.node not in damage.closed, not echoes and server.node in damage.silent
         connection = Connection(wire, listens=listens, hangs=hangs)
         try:

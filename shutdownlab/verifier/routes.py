@@ -1,7 +1,7 @@
-"""Which router each router hands a packet to once the country's BGP has converged. Pure.
+"""The next hop of each router once the country's BGP has converged. Pure.
 
-Of the routes that `model.routing` lets each network hear, the preferred one counts: one's own, over the exchange, from
-a customer, from a peer, from a provider; among these the shortest AS path.
+Of the routes that each network receives (`model.routing`), it selects its own, else one from the exchange, a customer,
+a peer or a provider, in this order; among several of a kind, the one with the shortest AS path.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from shutdownlab.model.topology import Operator, Transit
 from shutdownlab.verifier.contest import Contest, Heard, Neighbours, NextHop, meeting_lan
 
 Standing = Literal["announced", "at home", "nowhere"]
-"""To whom a prefix is announced: as usual, to customers and the exchange's members alone, or to nobody."""
+"""To whom a prefix is announced: to all as usual, only to customers and members of the exchange, or to nobody."""
 
 
 class Routes:
-    """Next hops, worked out for a destination when it is first asked for: of a network with some `damage`.
+    """Next hops in a network with some `damage`, computed when a destination is first needed.
 
-    Who has lost a LAN has lost its BGP sessions there. A router that speaks no BGP is heard by nobody, and goes on by
-    the routes that it had.
+    A network that has lost a LAN has lost its BGP sessions there. A router whose BGP daemon is down announces nothing,
+    and keeps forwarding by the routes that it had.
     """
 
     def __init__(self, network: Network, damage: Damage = NO_DAMAGE) -> None:
@@ -58,9 +58,9 @@ class Routes:
         self._contested = sorted(damage.contested | shared, key=lambda prefix: -prefix.prefixlen)
 
     def next_hop(self, owner: str, to: str, standing: Standing = "announced") -> NextHop:
-        """From an owner's router towards another owner's; raises `KeyError` where there is no route.
+        """Returns the next hop from an owner's router towards another's; raises `KeyError` if there is no route.
 
-        standing: of the prefix there.
+        standing: of the destination's prefix.
         """
         if self._before is not None and router_of(self._network, owner).name in self._damage.routers:
             return self._before.next_hop(owner, to)
@@ -70,30 +70,30 @@ class Routes:
         return self._next[key][owner]
 
     def standing(self, owner: str, address: Address | IpPrefix) -> Standing:
-        """To whom an owner announces the prefix that holds an address, or a prefix."""
+        """Returns to whom an owner announces a prefix, or the prefix that contains an address."""
         for each in self._damage.withdrawn:
             if each.operator == owner and each.prefix.version == address.version and _holds(each.prefix, address):
                 return "at home" if each.abroad else "nowhere"
         return "announced"
 
-    # -- prefixes that more than one announces ------------------------------------------------------------------------
+    # -- prefixes announced by several networks -----------------------------------------------------------------------
 
     def selected(self, owner: str, prefix: IpPrefix) -> Heard | None:
-        """The route to just this prefix that an owner's router selects; None: it has none."""
+        """Returns the route to exactly this prefix that an owner's router selects, or None."""
         if prefix not in self._contests:
             self._contests[prefix] = self._contest(prefix)
         return self._contests[prefix].selected(owner)
 
     def origin(self, owner: str, prefix: IpPrefix) -> str | None:
-        """Whose announcement the route is that an owner's router selects."""
+        """Returns the origin of the route that an owner's router selects, or None."""
         heard = self.selected(owner, prefix)
         return None if heard is None else (owner, *heard.path)[-1]
 
     def diverted(self, owner: str, address: Address, known: int) -> NextHop | None:
-        """Where an owner's router sends what is for an address because somebody has announced a prefix around it, or
-        leaked one; to itself: it discards it. None: it does what it does on a quiet day.
+        """Returns the next hop for an address if a contested or leaked prefix that contains it changes it, else None.
 
-        known: the length of the longest prefix around the address that the router has other than by BGP, 0: none.
+        A next hop that is the router itself means that it discards the packet.
+        known: length of the longest prefix with the address that the router has a route to other than by BGP; 0: none.
         """
         if router_of(self._network, owner).name in self._damage.routers:
             return None
@@ -114,7 +114,7 @@ class Routes:
 
     @property
     def is_contested(self) -> bool:
-        """Whether there are prefixes that more than one announces, or that are leaked."""
+        """Whether there are prefixes that more than one network announces, or that are leaked."""
         return bool(self._contested)
 
     def _contest(self, prefix: IpPrefix) -> Contest:
@@ -137,7 +137,7 @@ class Routes:
     def _holders(self) -> dict[IpPrefix, str]:
         return holders(self._network)
 
-    # -- what is off --------------------------------------------------------------------------------------------------
+    # -- lost sessions and links --------------------------------------------------------------------------------------
 
     def _is_off(self, owner: str, lan: str) -> bool:
         """Whether an owner's router has no sessions over a LAN."""
@@ -155,7 +155,7 @@ class Routes:
         return self._damage.routers.isdisjoint((a.name, b.name)) and not self._damage.breaks(a, b)
 
     def leads(self, owner: str, to: str, prefix: IpPrefix | None = None) -> bool:
-        """Whether an owner's router has a route towards another's: to a prefix of it, whoever announces that."""
+        """Whether an owner's router has a route towards another's, or to this prefix, no matter who announces it."""
         if prefix in self._contested:
             return self.selected(owner, prefix) is not None
         standing = self.standing(to, prefix) if prefix is not None else "announced"
@@ -166,7 +166,7 @@ class Routes:
         return True
 
     def owner_of(self, address: Address) -> str | None:
-        """To whose network packets for an address go; None: nobody announces it, and routers say so."""
+        """Returns the owner of the network that packets for an address go to; None if nobody announces it."""
         if address not in self._owner:
             self._owner[address] = self._find_owner(address)
         return self._owner[address]
@@ -179,7 +179,7 @@ class Routes:
 
     @cached_property
     def _announced(self) -> list[tuple[IpPrefix, str]]:
-        """Prefixes and whose they are; those around served addresses are announced by whoever serves there."""
+        """Prefixes with their owners; the prefix around a served address is announced by the server's owner."""
         topology = self._network.topology
         holders: list[tuple[str, Operator | Transit]] = [*topology.operators.items(), *topology.transits.items()]
         own = [(prefix, name) for name, holder in holders for prefix in holder.prefixes]
@@ -191,10 +191,10 @@ class Routes:
         return [*own, *around]
 
     def _towards(self, to: str, standing: Standing) -> dict[str, NextHop]:
-        """Every router's next hop towards the network of `to`."""
+        """Returns every router's next hop towards the network of `to`."""
         if standing == "nowhere" or router_of(self._network, to).name in self._damage.routers:
             return {}
-        climbed = self._customers(to) if standing == "announced" else {to: 0}  # and the length of the AS path
+        climbed = self._customers(to) if standing == "announced" else {to: 0}  # owner to length of the AS path
         best: dict[str, tuple[int, NextHop]] = {to: (0, NextHop(to, "gateway"))}
         members = [name for name in self._members if name in climbed]
         for name in self._members:
@@ -213,7 +213,10 @@ class Routes:
         return {name: hop for name, (_, hop) in best.items() if name != to}
 
     def _customers(self, to: str) -> dict[str, int]:
-        """Who has a route from a customer (or its own), with the AS path's length: the providers of providers."""
+        """Returns the owners with a customer's (or their own) route to `to`, with the length of the AS path.
+
+        They are the destination, its providers, their providers, and so on.
+        """
         found = {to: 0}
         waiting = [to]
         for name in waiting:
@@ -224,7 +227,7 @@ class Routes:
         return found
 
     def _descend(self, best: dict[str, tuple[int, NextHop]]) -> None:
-        """What providers tell their customers. A next hop on the gateway's LAN stays the router that owns the route."""
+        """Adds routes that providers announce to customers; a next hop on the gateway's LAN is kept (third-party)."""
         left = [name for name in self._providers if name not in best]
         while True:
             offers: list[tuple[int, str, str]] = [

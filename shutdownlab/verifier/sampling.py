@@ -1,7 +1,7 @@
-"""Which cells need not be measured again: those that cannot differ from what was measured in an earlier phase. Pure.
+"""Which cells need not be measured again, because they cannot differ from a measurement in an earlier phase. Pure.
 
-What cannot differ is the verifier's account (`classes`): the same vantage point, target and family, where nothing that
-decides about its packets has changed. What programs of the user's own do nobody knows: they are always measured.
+By the verifier (`classes`), these are cells of the same vantage point, target and family, if nothing that decides about
+their packets has changed. The behaviour of a user's own programs is unknown, so such cells are always measured.
 """
 
 from __future__ import annotations
@@ -18,22 +18,26 @@ from shutdownlab.verifier.classes import Classes
 _GOLDEN: Final = (5**0.5 - 1) / 2
 
 Held = Mapping[str, Mapping[str, str]]
-"""By phase, by cell (`Cell.id`): the phase whose measurement stands for it."""
+"""By phase and cell (`Cell.id`): the earlier phase whose measurement stands for it."""
 
 
 def share_of(given: float | None, where: str) -> float:
-    """The share of phases with repeated cells in which these are measured; raises `BadInput` unless it is 0 to 1."""
+    """Returns the share of phases in which repeated cells are measured again, 1 for None; raises `BadInput`.
+
+    `given` must be from 0 to 1; `where` names it in messages.
+    """
     if given is None:
         return 1.0
     return a_share(given, where, "0.1: in one of ten phases what repeats is measured again")
 
 
 def held_cells(shutdown: Shutdown, choices: Mapping[str, str], phases: Sequence[Phase], share: float) -> Held:
-    """What is held where of the phases that repeat something only a share is measured.
+    """Returns the cells that are held in each phase if only a share of the phases measure repeated cells again.
 
-    What has not been measured yet always is. Of the phases that have anything else, some are measured whole, in the
-    others what repeats is held. Which they are is no lot, so that a run can be resumed, and verified, with the same:
-    multiples of the golden ratio spread evenly, and keep no step with nights and days that take turns (Weyl, 1916).
+    A cell that has not been measured yet is always measured. A phase with other cells either measures all of them, or
+    holds those that repeat. The selection is deterministic, so that a run can be resumed and verified with the same
+    cells: multiples of the golden ratio are evenly distributed, without a period that could coincide with alternating
+    nights and days (Weyl, 1916).
     """
     held: dict[str, dict[str, str]] = {}
     if share >= 1:
@@ -55,8 +59,8 @@ def held_cells(shutdown: Shutdown, choices: Mapping[str, str], phases: Sequence[
 
 
 def _alike(classes: Classes, phase: Phase, cell: Cell) -> Hashable | None:
-    """What two cells have in common that cannot differ; None of what nobody can tell."""
-    if cell.vantage is None:  # what is seen from outside may hang on anything that is in force
+    """Returns a key that is equal for cells that cannot differ; None if that cannot be known."""
+    if cell.vantage is None:  # an observation from outside may depend on any policy in force
         by = phase.phase if phase.faults or phase.obey else tuple(sorted(classes.active(phase)))
         return by, cell.operator, cell.target, cell.family
     if classes.shutdown.scenario.probes[cell.target].programs:

@@ -1,4 +1,4 @@
-"""What has to be measured to see a change with real packets: cells that come out otherwise, and a sample. Pure."""
+"""Selects the cells to measure to verify a change with real packets: those that change, and a sample. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from shutdownlab.verifier.compare import key_of, seen
 def select(
     old: Iterable[Result], new: Iterable[Result], phases: Iterable[str], *, since: str, sample: float, seed: int
 ) -> Selection:
-    """The cells of some phases whose results differ, and a share of the other ones of the phases that have any.
+    """Selects the cells whose results differ, and a random share of the other cells of the same phases.
 
-    old: what was there before, of a model or measured. new: what the model has now, every cell of these phases in its
-    order. What either has no verdict of, or the old results have not got, cannot be held, and counts as changed.
-    sample: from 0 to 1; the cells are drawn by `seed`, at least one where any can be.
+    old: the results before, predicted or measured.
+    new: the results predicted now: every cell of these phases, in order.
+    since: the baseline, as the user named it.
+    sample: the share, 0 to 1; above 0, at least one cell is drawn if there are any. `seed`: of the draw.
+
+    A cell without a verdict in either, or missing from the old results, cannot be held and counts as changed.
     """
     before = {key_of(result): result for result in old}
     places: dict[str, list[Result]] = {phase: [] for phase in phases}

@@ -1,4 +1,4 @@
-"""What answers at an address and a port, as the country's servers do. Pure."""
+"""The servers that listen at each address and port, as in the running country. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ Transport = Literal["tcp", "udp"]
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who listens on a port. kind: as the catalogue has it, `own` for a user's own program.
+    """A server that listens on a port.
 
-    names: those that it has certificates for. hosted: what it serves, one for each name.
+    kind: a kind of service in the catalogue, or `own` for a user's own program.
+    hosted: the sites that it serves.
     """
 
     kind: str
@@ -29,17 +30,17 @@ class Listener:
         return self.kind in _TLS
 
     def site(self, name: str) -> Hosted | None:
-        """What answers under a host name there."""
+        """Returns the site that it serves under a host name or address, or None."""
         return next((each for each in self.hosted if name in each.names or name in each.texts), None)
 
 
 class Servers:
-    """The servers of a network."""
+    """Looks up the servers of a network."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._listening: dict[tuple[str, int, Transport], Listener | None] = {}
-        """What has been asked for so far."""
+        """Cache of `at`."""
         self._by_address: dict[str, list[Hosted]] = {}
         for hosted in network.hosted:
             for address in hosted.addresses:
@@ -55,14 +56,14 @@ class Servers:
                 self._addresses.setdefault(name, []).extend(hosted.texts)
 
     def addresses(self, name: str, version: int) -> tuple[str, ...] | None:
-        """What name servers say of a host name; None: there is no such name."""
+        """Returns the addresses that DNS has for a host name in an IP version; None if the name does not exist."""
         found = self._addresses.get(name)
         if found is None:
             return None
         return tuple(dict.fromkeys(a for a in found if (":" in a) == (version == 6)))
 
     def at(self, address: str, port: int, transport: Transport) -> Listener | None:
-        """Who listens there; None: nobody."""
+        """Returns the server that listens at an address and port; None if the port is closed."""
         place = address, port, transport
         if place not in self._listening:
             self._listening[place] = self._found_at(address, port, transport)

@@ -1,5 +1,4 @@
-"""Who decides in the place of a policy, or of a rule for DPI boxes, that changes nothing: found by leaving the others
-out on the model. Pure."""
+"""Which policies or DPI rules decide in place of one without effect, found by removing others on the model. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +12,9 @@ from shutdownlab.verifier.verdicts import Verifier
 
 
 def shadowed(verifier: Verifier, name: str, phases: list[Phase]) -> str:
-    """Which policies that are in force in the same phases keep one from changing anything, each with its line.
+    """Describes the policies that keep another, in force in the same phases, from having any effect, with their lines.
 
-    Nothing where it changes nothing by itself either.
+    Returns "" if the policy would have no effect by itself either.
     """
     for phase in phases:
         active = verifier.classes.active(phase)
@@ -34,7 +33,7 @@ def shadowed(verifier: Verifier, name: str, phases: list[Phase]) -> str:
 
 
 def _together(verifier: Verifier, name: str, phase: Phase, others: Mapping[str, Policy]) -> list[str]:
-    """As few of the others as keep a policy from changing anything, where none does alone."""
+    """Returns a minimal set of other policies that together keep a policy from having any effect."""
     kept, mine = dict(others), verifier.classes.active(phase)[name]
     for other in others:
         fewer = {each: policy for each, policy in kept.items() if each != other}
@@ -44,14 +43,14 @@ def _together(verifier: Verifier, name: str, phase: Phase, others: Mapping[str, 
 
 
 def _differs(verifier: Verifier, phase: Phase, one: Mapping[str, Policy], other: Mapping[str, Policy]) -> bool:
-    """Whether any cell comes out otherwise in a phase with either of these policies alone in force."""
+    """Whether any cell's verdict differs between the phase with only `one` and with only `other` in force."""
     first, second = verifier.imagine(phase, one), verifier.imagine(phase, other)
     cells = cells_of(verifier.shutdown, phase)
     return any(verifier.verdict(first, cell) != verifier.verdict(second, cell) for cell in cells)
 
 
 def idle_rules(verifier: Verifier, name: str, policy: Policy, phases: list[Phase]) -> Iterator[tuple[Path, str]]:
-    """Rules for DPI boxes that are the first to match of no connection, and which before them is instead."""
+    """Yields a warning for each DPI rule that is never the first to match, with the rules that match before it."""
     rules = policy.inspect or ()
     for index, rule in enumerate(rules):
         if f"{name}/{rule.name}" in verifier.rules_met:
@@ -66,7 +65,7 @@ def idle_rules(verifier: Verifier, name: str, policy: Policy, phases: list[Phase
 
 
 def _is_met(verifier: Verifier, name: str, policy: Policy, phases: list[Phase], kept: tuple[int, ...]) -> bool:
-    """Whether any connection meets the last of some rules of a policy, in a box that has only these of it."""
+    """Whether any connection matches the last of the `kept` rules of a policy first, if it has no others."""
     rules = [(policy.inspect or ())[at] for at in kept]
     called = f"{name} with {', '.join(rule.name for rule in rules)} alone"
     changed = policy.model_copy(update={"inspect": tuple(rules)})

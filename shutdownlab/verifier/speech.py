@@ -1,6 +1,6 @@
-"""What clients and servers say, octet by octet, as those of a run do: only DPI boxes care. Pure.
+"""The octets that a run's clients and servers send, for the model's DPI boxes to parse. Pure.
 
-The TLS client is the real one, asked for its first flight; of what is encrypted the length alone counts.
+The TLS client's first flight comes from the real library; of encrypted data only the length matters.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _SERVER_HELLO: Final = bytes.fromhex(
     "4a5b6c7d8e9f00112233445566778899aabbccddeeff0011223344556677130200002e002b00020304003300240"
     "01d0020a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90"
 )
-"""TLS 1.3 (RFC 8446, 4.1.3): what the rest of the handshake is, certificates among it, is encrypted."""
+"""TLS 1.3 (RFC 8446, 4.1.3): the rest of the handshake, including certificates, is encrypted."""
 _CERTIFICATES: Final = 1900
 """Octets of a server's encrypted handshake messages: two certificates of P-256 keys."""
 _RECORD: Final = 16000
 _CIPHERTEXT: Final = bytes(i * 73 % 251 for i in range(251)) * (_RECORD // 251 + 2)
-"""What is encrypted, of a whole record and its tag."""
+"""Stands for encrypted data: enough for a whole record and its tag."""
 
 
 @cache
 def dns_query(name: str, version: int) -> bytes:
-    """A question for addresses, with EDNS as the probes' stub resolver has it (RFC 1035, RFC 6891)."""
+    """Returns a query for addresses, with the EDNS option of the probes' stub resolver (RFC 1035, RFC 6891)."""
     header = bytes.fromhex("1a2b01000001000000000001")
     option = b"\0\0\x29" + _UDP_PAYLOAD.to_bytes(2, "big") + bytes(6)
     return header + _question(name, version) + option
@@ -48,7 +48,7 @@ def _question(name: str, version: int) -> bytes:
 
 @cache
 def dns_answer(name: str, version: int, addresses: tuple[str, ...] | None) -> bytes:
-    """The true answer; None: there is no such name."""
+    """Returns the true answer; `addresses` None: NXDOMAIN."""
     code = b"\x81\x83" if addresses is None else b"\x81\x80"
     addresses = addresses or ()
     records = b"".join(
@@ -60,7 +60,7 @@ def dns_answer(name: str, version: int, addresses: tuple[str, ...] | None) -> by
 
 
 def dns_lie(name: str, version: int, lie: Lie) -> bytes:
-    """What a resolver says falsely of a name; nothing where it says nothing."""
+    """Returns a resolver's false answer; b"" if it does not answer."""
     if lie == SILENCE:
         return b""
     addresses = (str(lie),) if not isinstance(lie, str) and lie.version == version else ()
@@ -71,7 +71,7 @@ def dns_lie(name: str, version: int, lie: Lie) -> bytes:
 
 @cache
 def client_hello(server_name: str, alpn: tuple[str, ...]) -> bytes:
-    """The first flight of a TLS client, as the probes' is."""
+    """Returns the first flight of the probes' TLS client."""
     context = client_context()
     if alpn:
         context.set_alpn_protocols(list(alpn))
@@ -83,13 +83,13 @@ def client_hello(server_name: str, alpn: tuple[str, ...]) -> bytes:
 
 
 def server_hello() -> bytes:
-    """The server's flight: its hello, and what is encrypted."""
+    """Returns the server's first flight: ServerHello, and the encrypted rest."""
     return _SERVER_HELLO + b"\x14\x03\x03\0\1\1" + sealed(_CERTIFICATES)
 
 
 @cache
 def sealed(octets: int) -> bytes:
-    """Application data of so many octets, in TLS records (RFC 8446, 5.2)."""
+    """Returns TLS records with `octets` octets of application data (RFC 8446, 5.2)."""
     records = b""
     while octets > 0:
         part = min(octets, _RECORD)
@@ -100,18 +100,18 @@ def sealed(octets: int) -> bytes:
 
 @cache
 def quic_initial(server_name: str) -> tuple[bytes, ...]:
-    """The first datagrams of a QUIC client, as the probes' is."""
+    """Returns the first datagrams of the probes' QUIC client."""
     return (client_initial(server_name),)
 
 
 def quic_handshake() -> bytes:
-    """A datagram of the server's handshake: encrypted."""
+    """Returns a datagram of a QUIC server's handshake, encrypted."""
     head = bytes.fromhex("e00000000108f1e2d3c4b5a6978808a1b2c3d4e5f60718" + "4480")
     return head + bytes(i * 89 % 251 for i in range(1152))
 
 
 def http_request(method: str, parts: SplitResult, accept: str = PAGES) -> bytes:
-    """An HTTP/1.1 request of the probes' browser."""
+    """Returns an HTTP/1.1 request with the headers of the probes' browser."""
     headers = request_headers(parts, accept)
     if method == "POST":
         headers.append(("Content-Length", "0"))
@@ -120,12 +120,12 @@ def http_request(method: str, parts: SplitResult, accept: str = PAGES) -> bytes:
 
 
 def http_response(body: bytes, code: int = 200) -> bytes:
-    """A web server's answer."""
+    """Returns a web server's HTTP/1.1 response."""
     reason = {200: "OK", 501: "Not Implemented"}.get(code, "")
     head = f"HTTP/1.1 {code} {reason}\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n"
     return head.encode() + b"Connection: close\r\n\r\n" + body
 
 
 def doh_path(name: str, version: int) -> str:
-    """The query of a question over HTTPS (RFC 8484, 4.1)."""
+    """Returns the URL query of a DNS query over HTTPS (RFC 8484, 4.1)."""
     return "dns=" + base64.urlsafe_b64encode(dns_query(name, version)).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""A switch on paper: runs a packet through a compiled program as an OpenFlow 1.3 switch would. Pure."""
+"""A simulated switch: runs a packet through a compiled program as an OpenFlow 1.3 switch would. Pure."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Final
 from shutdownlab.compiler.rules import Match, PipelineTable, Rule, SwitchProgram
 
 Fields = dict[str, int | str]
-"""A packet's OXM fields; a field that it has not is absent."""
+"""A packet's OXM fields; those that it does not have are absent."""
 
 _Test = tuple[str, int, int]
-"""A field, what it must be, and under which mask (-1: all of it)."""
+"""A field, the value it must have, and the mask (-1: all bits)."""
 _Entry = tuple[int, Rule, tuple[_Test, ...]]
-"""A rule, its place in its table, and what it asks for besides what it is found by."""
+"""A rule's place in its table, the rule, and its tests other than of the field by which it is indexed."""
 _NOWHERE: Final = 1 << 62
-"""Behind every rule of a table."""
+"""A place after every rule of a table."""
 _TELLING: Final = ("metadata", "eth_dst", "in_port")
-"""The fields that tell rules of a switch apart, the most telling first."""
+"""The fields by which rules are indexed, the most selective first."""
 
 
 @dataclass(slots=True)
 class Fate:
-    """What became of a packet: where it left (nowhere: it was dropped), what held it back, which rules it met."""
+    """What happens to a packet: its output ports (none: dropped), its meters' rates, and the rules that it matches."""
 
     outputs: tuple[int, ...] = ()
     kbit: list[int] = field(default_factory=list)
@@ -37,17 +37,17 @@ class Fate:
 
     @property
     def rate(self) -> int | None:
-        """What all the meters on its way let through together (kbit/s)."""
+        """The lowest rate of its meters (kbit/s); None without meters."""
         return min(self.kbit, default=None)
 
     @property
     def decided_by(self) -> Rule | None:
-        """The last rule of a policy that it met: where it was dropped or metered, the one that did."""
+        """The last rule it matched that is for a policy: the one that dropped or metered it, if any did."""
         return next((rule for rule in reversed(self.rules) if rule.policy), None)
 
 
 class PaperSwitch:
-    """One switch with its program."""
+    """A switch with its program."""
 
     def __init__(self, program: SwitchProgram) -> None:
         self.meters = {meter.id: meter for meter in program.meters}
@@ -58,7 +58,7 @@ class PaperSwitch:
         self._passed: list[tuple[tuple[Rule, ...], PipelineTable | None] | None] = [None for _ in PipelineTable]
 
     def run(self, packet: Fields) -> Fate:
-        """Follow a packet from CLASSIFY on."""
+        """Runs a packet through the pipeline, from table CLASSIFY on."""
         state = {name: v if isinstance(v, int) else number_of(name, v) for name, v in packet.items()} | {"metadata": 0}
         fate = Fate()
         table: PipelineTable | None = PipelineTable.CLASSIFY
@@ -81,15 +81,15 @@ class PaperSwitch:
         return fate
 
     def first(self, table: PipelineTable, state: dict[str, int]) -> Rule | None:
-        """The rule of a table that counts for a packet; `state`: its fields as numbers, metadata and registers too."""
+        """Returns the rule of a table that applies to a packet; `state`: fields, metadata and registers as numbers."""
         return self._table(table).first(state)
 
     def matching(self, table: PipelineTable, state: dict[str, int]) -> list[Rule]:
-        """All rules of a table that a packet matches, the one that counts first."""
+        """Returns all rules of a table that a packet matches, the one that applies first."""
         return self._table(table).every(state)
 
     def _passing(self, table: PipelineTable) -> tuple[tuple[Rule, ...], PipelineTable | None]:
-        """The rules that every packet meets from a table on as it is sent from table to table, and where that ends."""
+        """Returns the rules that all packets match from a table on, and the first table where they differ, if any."""
         met: list[Rule] = []
         here: PipelineTable | None = table
         while here is not None and (rule := self._table(here).passes_all) is not None:
@@ -99,7 +99,7 @@ class PaperSwitch:
         return found
 
     def _table(self, table: PipelineTable) -> _Lookup:
-        """A table, ordered when a packet first comes to it: many never see one."""
+        """Returns the lookup of a table, built when a packet first reaches it: many tables never see one."""
         if (known := self._tables[table]) is None:
             known = self._tables[table] = _Lookup(sorted(self._rules[table], key=_late))
         return known
@@ -110,17 +110,17 @@ def _late(rule: Rule) -> int:
 
 
 class _Lookup:
-    """The rules of a table, by priority; those that ask for the whole of some field are found by what it is."""
+    """The rules of a table, by priority; those that match a whole field exactly are indexed by its value."""
 
     def __init__(self, rules: list[Rule]) -> None:
         self._any: list[_Entry] = []
         self._by_field: dict[str, dict[int, list[_Entry]]] = {}
         self._only = rules[0] if len(rules) == 1 and not rules[0].match else None
-        """What goes for every packet alike, where nothing else is there."""
+        """The table's only rule, if it matches every packet."""
         only = self._only
         does_more = only is None or only.outputs or only.moves or only.meter is not None or only.metadata is not None
         self.passes_all = None if does_more else only
-        """The same, where it only sends packets on, or drops them."""
+        """The same rule, if it does nothing but send packets to another table, or drop them."""
         for place, rule in enumerate(rules):
             tests = _tests(rule.match)
             exact = {name: value for name, value, mask in tests if mask == -1}
@@ -154,7 +154,7 @@ class _Lookup:
         return [rule for _, rule, tests in entries if _holds(tests, state)]
 
     def _entries(self, state: dict[str, int]) -> list[list[_Entry]]:
-        """The rules that a packet can match, in lists by their order."""
+        """Returns lists of the rules that a packet can match, each in order of priority."""
         found = [self._any]
         for name, by_value in self._by_field.items():
             if (value := state.get(name)) is not None and (entries := by_value.get(value)) is not None:
@@ -164,7 +164,7 @@ class _Lookup:
 
 @lru_cache(maxsize=1 << 14)
 def _tests(match: Match) -> tuple[_Test, ...]:
-    """What a match asks for; most rules of a switch are those of its neighbours, and of the phase before."""
+    """Returns the tests of a match; cached, because most rules recur on other switches and in other phases."""
     tests = []
     for name, wanted in match:
         if isinstance(wanted, tuple):
@@ -185,7 +185,7 @@ def _holds(tests: tuple[_Test, ...], state: dict[str, int]) -> bool:
 
 @cache
 def number_of(name: str, value: int | str) -> int:
-    """A field's value as the number that it is on the wire."""
+    """Returns a field's value as a number, as it is on the wire."""
     if isinstance(value, int):
         return value
     return int(value.replace(":", ""), 16) if name.startswith("eth_") else int(ipaddress.ip_address(value))

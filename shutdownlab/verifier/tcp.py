@@ -1,4 +1,4 @@
-"""A TCP connection of the model, both of its ends, segment by segment. Pure."""
+"""A TCP connection of the model: both ends, segment by segment. Pure."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ from shutdownlab.verifier.wire import Arrival, ModelledConnection
 
 REFUSED: Final = "connection_refused"
 _AGAIN_S: Final = 0.3
-"""After which what has not arrived is sent again, once: what a second try does not bring, a third does not."""
+"""Seconds after which a lost segment is retransmitted, once: if the second is lost, so is every later one."""
 _WRAP: Final = 1 << 32
 
 
 class Connection:
-    """One connection. `listens`: somebody at the server has opened the port. `hangs`: and answers nobody, though the
-    kernel takes connections.
+    """A TCP connection.
 
-    `open` and `exchange` raise `StepFailed` with OONI's name for what the client sees.
+    listens: whether the server's port is open.
+    hangs: whether the program behind it answers nothing, though the kernel accepts connections.
+
+    `open` and `exchange` raise `StepFailed` with OONI's name for the failure that the client sees.
     """
 
     def __init__(self, wire: ModelledConnection, *, listens: bool, hangs: bool = False) -> None:
         assert wire.stream.proto == TCP
         self.wire, self.listens, self.hangs = wire, listens, hangs
         self.ended = False
-        """Whether the server, or whoever speaks in its name, has closed."""
+        """Whether the server, or a DPI box in its name, has closed the connection."""
         self._client_next, self._server_next = 1000, 5000
-        """The next sequence number of each end, as it counts itself."""
+        """Each end's own next sequence number."""
         self._received = bytearray()
         self._said_by_boxes = 0
-        """Octets that boxes have sent to the client in the server's name: by so much it is ahead of the server."""
+        """Octets that boxes have sent in the server's name: the client expects a sequence number this much higher."""
         self._reset = False
         self._server_gone = False
 
     def open(self) -> None:
-        """The handshake."""
+        """Performs the three-way handshake; raises `StepFailed`."""
         for _ in range(2 if self.wire.inspected else 1):
             if self._shake_hands():
                 return
@@ -63,18 +65,18 @@ class Connection:
         return True
 
     def _raise_if_refused(self, arrivals: list[Arrival]) -> None:
-        """A reset that acknowledges the SYN refuses the connection (RFC 9293, 3.10.7.3)."""
+        """Raises `StepFailed` for a reset that acknowledges the SYN: the connection is refused (RFC 9293, 3.10.7.3)."""
         for arrival in arrivals:
             segment = arrival.segment
             if arrival.at_client and segment.flags & RST and segment.ack == (self._client_next + 1) % _WRAP:
                 raise StepFailed(REFUSED, "connect")
 
     def exchange(self, request: bytes, answer: bytes, operation: str) -> bytes:
-        """Send a request, and return what comes for it: the answer, or what a box says in its place.
+        """Sends a request and returns the octets received: the server's answer, or a DPI box's in its place.
 
-        Nothing comes (b"") where the stream has ended instead.
+        Returns b"" if the stream ended instead. Raises `StepFailed`.
         """
-        if not self.wire.inspected:  # nobody looks at what is said
+        if not self.wire.inspected:  # no box on the path reads the data
             if not self.wire.passes or self.hangs:
                 raise StepFailed(TIMEOUT, operation)
             return answer
@@ -91,17 +93,17 @@ class Connection:
         return bytes(self._received)
 
     def close(self) -> None:
-        """The client closes."""
+        """Closes the client's end."""
         if not self._reset:
             self.wire.send(self._segment(FIN | ACK), by_client=True)
 
     def _say(self, data: bytes, *, by_client: bool) -> bool:
-        """Send data, segment by segment; whether all of it came to the other end."""
+        """Sends data, segment by segment; returns whether all of it arrived at the other end."""
         parts = (data[at : at + MOST_DATA] for at in range(0, len(data), MOST_DATA))
         return all(self._bring(part, by_client=by_client) for part in parts)
 
     def _bring(self, data: bytes, *, by_client: bool) -> bool:
-        """One segment, sent again if it does not come."""
+        """Sends one segment, and again if it does not arrive; returns whether it did and the client was not reset."""
         for _ in range(2):
             if self._reset or self.ended:
                 return False
@@ -124,7 +126,7 @@ class Connection:
         self._hear(self.wire.send(self._segment(ACK), by_client=True), for_client=False)
 
     def _hear(self, arrivals: list[Arrival], *, for_client: bool) -> None:
-        """Take what has come to either end; `for_client`: it was the server who spoke."""
+        """Processes the segments that arrived at either end; `for_client`: whether the server's data caused them."""
         for arrival in arrivals:
             segment = arrival.segment
             if not arrival.at_client:
@@ -132,7 +134,7 @@ class Connection:
             elif self._reset or self.ended:
                 continue
             elif segment.flags & RST:
-                # Another number than the next one is answered with a challenge (RFC 5961, 3.2).
+                # A reset with another sequence number than the next is answered with a challenge ACK (RFC 5961, 3.2).
                 self._reset = segment.seq == (self._server_next + self._said_by_boxes) % _WRAP
             elif arrival.injected:
                 self._said_by_boxes += len(segment.data)
@@ -148,7 +150,10 @@ class Connection:
 
 
 def raise_if_unreachable(wire: ModelledConnection, operation: str = "connect") -> None:
-    """Raise `StepFailed` where routers, or the own machine, say that nobody has the server's address, or reject it."""
+    """Raises `StepFailed` if the client is told that its packets cannot arrive.
+
+    A router reports that the address is unreachable, a border router rejects the packets, or the address is loopback.
+    """
     if (told := wire.refusal) is not None:
         raise StepFailed(HOST_UNREACHABLE if told is Rejection.ICMP else REFUSED, operation)
     way = wire.way(True)
@@ -156,7 +161,7 @@ def raise_if_unreachable(wire: ModelledConnection, operation: str = "connect") -
         return
     if len(way.nodes) == 1:
         raise StepFailed(REFUSED, operation)
-    # Of a network without a route TCP and ping are told, UDP is not: it could be a passing matter (RFC 1122, 3.2.2.1).
+    # TCP and ping fail on "network unreachable", UDP ignores it: it may be transient (RFC 1122, 3.2.2.1).
     if wire.stream.proto != UDP and wire.hears_of(way.nodes[-1]):
-        # A client of IPv6 alone is told by way of ICMPv6, which comes out as another code (RFC 7915, 4.2 and 5.2).
+        # On an IPv6-only line, translation to ICMPv6 and back results in another code (RFC 7915, 4.2 and 5.2).
         raise StepFailed(HOST_UNREACHABLE if wire.is_translated else "network_unreachable", operation)

@@ -1,4 +1,4 @@
-"""What each cell of a phase would come out as: one measurement a class of cells that cannot differ. Pure."""
+"""Predicts the outcome of each cell of a phase, with one measurement per class of cells that cannot differ. Pure."""
 
 from __future__ import annotations
 
@@ -31,17 +31,19 @@ from shutdownlab.verifier.services import Servers
 from shutdownlab.verifier.wire import EPHEMERAL, Seen
 
 _PORTS, _PORTS_EACH = 20_000, 40
-"""Of clients, given to one measurement after the other; and how many a measurement takes at most."""
+"""Client ports, given to measurements in turn; and the most that one measurement uses."""
 _MOST_LOST: Final = 0.05
-"""Of packets: where a line loses no more, some try of a measurement gets through."""
+"""Packet loss, as a share, up to which some try of a measurement gets through."""
 Follow: TypeAlias = Callable[[ModelledLine, Any], Conclusion]
 
 
 @dataclass(frozen=True, slots=True)
 class CellVerdict:
-    """What a cell comes out as. ways: every outcome it could have, with its failure, where that is not certain.
+    """A cell's predicted outcome.
 
-    conditions: on what that hangs.
+    failure: OONI's name for the failure, or None.
+    ways: if the outcome is not certain, every possible one with its failure.
+    conditions: what the outcome then depends on, in words.
     """
 
     outcome: Outcome
@@ -51,7 +53,7 @@ class CellVerdict:
 
     @property
     def text(self) -> str | None:
-        """The failure; of what cannot be decided, what it could be and on what that hangs."""
+        """The failure; if undecided, the possible outcomes and what they depend on."""
         if self.outcome is not Outcome.UNKNOWN:
             return self.failure
         could = " or ".join(f"{outcome}{f' ({failure})' if failure else ''}" for outcome, failure in self.ways)
@@ -68,19 +70,19 @@ def _follow(name: str) -> Follow:
 
 
 class Verifier:
-    """Gives the verdict of any cell of a scenario, under a choice of accounts."""
+    """Predicts the outcome of any cell of a scenario, under a choice of accounts."""
 
     def __init__(self, shutdown: Shutdown, choices: Mapping[str, str], equipment: DataPlane | None = None) -> None:
-        """`equipment`: of another verifier of the same country, whose switches' programs are worked out already."""
+        """`equipment`: another verifier's of the same country, to share its compiled programs."""
         self.shutdown, self.choices = shutdown, dict(choices)
         self.network = shutdown.network
         self.classes = Classes(shutdown, choices)
         self.verdicts: dict[CellClass, CellVerdict] = {}
-        """Of every class that was followed so far."""
+        """The verdicts of all classes followed so far."""
         self._servers = Servers(shutdown.network)
         self.equipment = equipment or DataPlane(shutdown, AppCatalogue(shutdown.apps))
         self.rules_met: set[str] = set()
-        """The rules of DPI boxes that have decided something."""
+        """Names of the DPI rules that have decided a connection."""
         self._countries: dict[str, ModelledCountry] = {}
         self._held: dict[tuple[str, str], Mapping[str, Policy]] = {}
         self._outages: dict[str, Outages] = {}
@@ -89,14 +91,11 @@ class Verifier:
         self._ports = 0
 
     def imagine(self, phase: Phase, active: Mapping[str, Policy], versions: Mapping[str, str] = NO_VERSIONS) -> Phase:
-        """A phase like this one, to be asked about the same cells, while other policies are in force.
-
-        versions: of which of the scenario's policies each is that differs from it in nothing but whom it concerns.
-        """
+        """Returns a copy of a phase, with the same cells and other policies in force; see `Classes.imagine`."""
         return self.classes.imagine(phase, active, versions)
 
     def country(self, phase: Phase) -> ModelledCountry:
-        """The country in a phase."""
+        """Returns the country in a phase."""
         if phase.phase not in self._countries:
             scenario = self.shutdown.scenario
             held = partial(self.held, phase)
@@ -105,7 +104,7 @@ class Verifier:
         return self._countries[phase.phase]
 
     def held(self, phase: Phase, owner: str) -> Mapping[str, Policy]:
-        """The policies that the equipment of an operator, or of the gateway, has rules of."""
+        """Returns the policies that the equipment of an operator, or of the gateway, has rules for."""
         if self.shutdown.scenario.hears(phase, self.choices, owner):
             return self.shutdown.scenario.carried_out(phase, self.choices, owner, self.classes.active(phase))
         key = phase.phase, owner
@@ -114,7 +113,7 @@ class Verifier:
         return self._held[key]
 
     def outages(self, phase: Phase) -> Outages:
-        """What the phase's faults take away."""
+        """Returns what faults and changed routes take away in a phase."""
         if phase.phase not in self._outages:
             broken, withdrawn = self.broken(phase), self.withdrawn(phase)
             held = partial(self.held, phase)
@@ -122,9 +121,9 @@ class Verifier:
         return self._outages[phase.phase]
 
     def without_routes(self, phase: Phase, probe: Probe, at: Surroundings) -> tuple[str, ...]:
-        """The policies that change routes so that a probe lacks what it needs.
+        """Returns the policies that change routes so that a probe lacks what it needs; () if none do.
 
-        Those of which each does so alone; where none does, those without any of which it would not; else all.
+        Those that suffice alone; if none does, those without which nothing would be lacking; else all.
         """
         changing = self.classes.withdrawing(phase)
         if not changing or all(by.fault for by in self.outages(phase).blamed(probe, at).values()):
@@ -134,7 +133,7 @@ class Verifier:
         return needed or changing
 
     def _takes_away(self, phase: Phase, names: Set[str], probe: Probe, at: Surroundings) -> bool:
-        """Whether these of the policies that change routes take away anything that a probe needs."""
+        """Whether only the named policies that change routes would take away anything that a probe needs."""
 
         def held(owner: str) -> dict[str, Policy]:
             return {name: policy for name, policy in self.held(phase, owner).items() if name in names}
@@ -145,15 +144,15 @@ class Verifier:
         return bool(self._routes[damage].blamed(probe, at))
 
     def broken(self, phase: Phase) -> dict[str, DeclaredFault]:
-        """What faults and orders break, by their names."""
+        """Returns what faults and policies break in a phase, by their names."""
         return self.shutdown.scenario.broken(phase, self.choices, self.classes.active(phase))
 
     def withdrawn(self, phase: Phase) -> Damage:
-        """The routes that operators have withdrawn."""
+        """Returns the routes that policies have changed in a phase."""
         return route_changes(self.network, partial(self.held, phase)) if self.classes.withdrawing(phase) else NO_DAMAGE
 
     def verdict(self, phase: Phase, cell: Cell) -> CellVerdict:
-        """What a cell of the phase comes out as."""
+        """Returns the verdict of a cell in a phase."""
         if cell.vantage is None:
             seen = self.shutdown.scenario.observations[cell.target]
             if seen.by_origin:
@@ -171,8 +170,10 @@ class Verifier:
         return self.verdicts[key]
 
     def verdict_and_way(self, phase: Phase, cell: Cell, vantage: Vantage) -> tuple[CellVerdict, ModelledLine | None]:
-        """What a vantage point's cell comes out as, and the line with its packets if that was found by following them
-        now, and they could go no other way."""
+        """Returns the verdict of a vantage point's cell, and its line with the connections made.
+
+        The line is None if the verdict was known already, or if more than one course was possible.
+        """
         key = self.classes.of(phase, cell, vantage)
         if key in self.verdicts:
             return self.verdicts[key], None
@@ -180,11 +181,11 @@ class Verifier:
         return self.verdicts[key], line
 
     def measure(self, phase: Phase, cell: Cell, vantage: Vantage) -> CellVerdict:
-        """Follow one cell's packets, in every way they could go."""
+        """Follows a cell's packets in every possible course, and returns the verdict."""
         return self._followed(phase, cell, vantage)[0]
 
     def _followed(self, phase: Phase, cell: Cell, vantage: Vantage) -> tuple[CellVerdict, ModelledLine | None]:
-        """The verdict, and the line of the way that the packets go, where there is one way only."""
+        """Returns a cell's verdict, and its line if only one course was possible."""
         probe = self.shutdown.scenario.probes[cell.target]
         if not probe.follows:
             return CellVerdict(Outcome.UNKNOWN, conditions=(f"what a probe of the kind {probe.test} finds",)), None
@@ -210,7 +211,7 @@ class Verifier:
         return CellVerdict(Outcome.UNKNOWN, ways=found, conditions=deciding(played)), None
 
     def _left(self, phase: Phase, cell: Cell, vantage: Vantage) -> dict[str, Left]:
-        """What the other measurements of a place may have left in boxes, by operator, when this one begins."""
+        """Returns the residual blocks that other measurements of a vantage point may have left, by operator."""
         found: dict[str, dict[bytes, LeftBlock]] = {}
         if not self.country(phase).remembering:
             return {}
@@ -226,7 +227,7 @@ class Verifier:
         return dict(found)
 
     def _leaves(self, phase: Phase, cell: Cell, vantage: Vantage) -> dict[str, dict[bytes, LeftBlock]]:
-        """What a measurement itself may leave in boxes, by operator."""
+        """Returns the residual blocks that a measurement may itself leave in boxes, by operator."""
         key = phase.phase, vantage.id, cell.target, cell.family
         if key not in self._residues:
             found: dict[str, dict[bytes, LeftBlock]] = {}
@@ -252,9 +253,11 @@ class Verifier:
     def line(
         self, phase: Phase, cell: Cell, vantage: Vantage, chances: Chances, left: Mapping[str, Left] | None = None
     ) -> tuple[ModelledLine, tuple[Outcome, str | None]]:
-        """One way that a cell's measurement could go: the line with all its packets, and what is concluded.
+        """Follows one possible course of a measurement; returns its line, and the outcome with its failure.
 
-        left: what measurements before it may have left in boxes, by operator.
+        left: residual blocks that earlier measurements may have left, by operator.
+
+        Raises `Undecided` if the outcome depends on something that the model does not have.
         """
         scenario = self.shutdown.scenario
         probe, country = scenario.probes[cell.target], self.country(phase)
@@ -280,7 +283,10 @@ class Verifier:
         return line, (concluded.outcome, concluded.failure)
 
     def _with_faults(self, phase: Phase, probe: Probe, line: ModelledLine, found: Conclusion) -> Conclusion:
-        """What did not get through is down, where a fault has taken away what it failed by."""
+        """Returns the conclusion with faults taken into account: down if one took away what the measurement failed by.
+
+        Raises `Undecided` if it depends on a DPI box without its controller.
+        """
         on_path = {name for name, profile in self.shutdown.profiles.items() if profile.placement == "on-path"}
         seen = [seen for wire in line.wires for seen in wire.seen if seen.decision.flow_rule]
         boxes = {s.operator for s in seen if s.decision.flow_rule == "meter" or s.operator in on_path}

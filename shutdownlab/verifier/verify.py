@@ -1,4 +1,4 @@
-"""What a run of a scenario would find, in the shape of a run's results: `sl.verify`."""
+"""Predicts a run's results, in the same form as a run's: `sl.verify`."""
 
 from __future__ import annotations
 
@@ -37,17 +37,18 @@ if TYPE_CHECKING:
     from shutdownlab.verifier.warnings import Warned
 
 Who: TypeAlias = tuple[VantageId | str, str, Family]
-"""A cell of a phase: its vantage point, or the operator that is seen from outside; its target and family."""
+"""A cell of a phase: its vantage point, or the operator observed from outside; its target and family."""
 
 
 @dataclass(frozen=True)
 class Verified:
-    """The results of a scenario as the model has them: held once a group of cells that cannot differ.
+    """The predicted results of a scenario, stored once per group of cells that cannot differ.
 
-    `results` are the rows of all cells, made when somebody asks for them; all else here is worked out without them.
+    `results` has a row for every cell and is built when first read; everything else is computed without it.
 
-    phases: those that were asked about. strict: what cannot be decided counts as not as expected. sample: as of a run,
-    whose rows are held where these are.
+    timeline: the verified phases.
+    strict: whether undecided cells count as not as expected.
+    sample: as of a run: the same rows are held.
     """
 
     shutdown: Shutdown
@@ -59,7 +60,7 @@ class Verified:
 
     @cached_property
     def verifier(self) -> Verifier:
-        """Whoever gives the verdicts."""
+        """Predicts the outcome of each cell."""
         return Verifier(self.shutdown, self.choices)
 
     @cached_property
@@ -68,22 +69,22 @@ class Verified:
 
     @property
     def holds(self) -> bool:
-        """Whether some of it stands for what it cannot differ from: a sample was asked for."""
+        """Whether any results are held, which only a `sample` causes."""
         return bool(self._held)
 
     @cached_property
     def results(self) -> list[Result]:
-        """A `Result` for each cell, as `Run.results` has them; its failure says on what an `unknown` one hangs."""
+        """A `Result` for each cell, as in `Run.results`; the failure of an `unknown` one says what it depends on."""
         return list(self)
 
     def __iter__(self) -> Iterator[Result]:
-        """The same, one after another."""
+        """Yields the same results one by one."""
         for phase in self.timeline:
             for _, result in self.of_phase(phase):
                 yield result
 
     def of_phase(self, phase: Phase) -> Iterator[tuple[Cell, Result]]:
-        """The cells of a phase, and what each comes out as."""
+        """Yields the cells of a phase with their results."""
         return self._rows_of(phase, self._grouping.of_phase(phase))
 
     @cached_property
@@ -92,24 +93,24 @@ class Verified:
 
     @cached_property
     def groups(self) -> tuple[CellGroup, ...]:
-        """Every cell, with those that cannot differ: what came of them and what was expected."""
+        """All cells in groups that cannot differ, with their verdict and expectation."""
         return tuple(group for phase in self.timeline for group in self._grouping.of_phase(phase))
 
     @cached_property
     def cells(self) -> int:
-        """How many there are."""
+        """The number of cells."""
         return sum(group.cells for group in self.groups)
 
     @cached_property
     def unmet(self) -> list[Result]:
-        """The results that are not as expected; what cannot be decided is among them only where that is `strict`."""
+        """The results that are not as expected, including undecided ones if `strict`."""
         return self._of(group for group in self.groups if not self._holds(group))
 
     def _holds(self, group: CellGroup) -> bool:
         return group.met or not (self.strict or group.is_decided)
 
     def _of(self, groups: Iterable[CellGroup]) -> list[Result]:
-        """The results of some groups, in the order of all results."""
+        """Returns the results of some groups, in the order of `results`."""
         of_phases: dict[str, list[CellGroup]] = {}
         for group in groups:
             of_phases.setdefault(group.phase.phase, []).append(group)
@@ -117,7 +118,7 @@ class Verified:
         return [result for phase, found in some for _, result in self._rows_of(phase, found)]
 
     def _rows_of(self, phase: Phase, groups: Iterable[CellGroup]) -> Iterator[tuple[Cell, Result]]:
-        """The cells of some groups of a phase, in the order of all its cells."""
+        """Yields the cells and results of some groups of a phase, in the order of all its cells."""
         known: dict[Who, CellGroup] = {}
         for group in groups:
             for vantage in group.vantages or (None,):
@@ -131,7 +132,7 @@ class Verified:
 
     @cached_property
     def signals(self) -> tuple[SignalVerdict, ...]:
-        """What is expected of outsiders' signals, by the model; nothing where one phase alone was asked about."""
+        """The verdicts on expectations about outside signals; () unless all phases are verified."""
         scenario = self.shutdown.scenario
         expected = scenario.signals_given(self.choices)
         if not expected or self.timeline != scenario.timeline:
@@ -145,18 +146,18 @@ class Verified:
 
     @property
     def unmet_signals(self) -> tuple[SignalVerdict, ...]:
-        """Those that are not as expected; one that cannot be judged is among them only where that is `strict`."""
+        """The signals that are not as expected, including those that cannot be judged if `strict`."""
         return tuple(each for each in self.signals if not each.met and (self.strict or each.met is not None))
 
     @cached_property
     def warnings(self) -> list[Warned]:
-        """What is odd about the policies, with the line: what changes nothing, and what falls without being named."""
+        """Warnings about policies, with their lines, such as those without effect and collateral damage."""
         from shutdownlab.verifier.warnings import warnings_of
 
         return warnings_of(self.verifier, self.timeline)
 
     def because(self, result: Result) -> str:
-        """The lines of the scenario that make a result come out as it does; nothing where none does."""
+        """Returns the scenario's lines that decide a result; "" if none does."""
         from shutdownlab.verifier.because import because
 
         phase = next(phase for phase in self.timeline if phase.phase == result.phase)
@@ -168,18 +169,18 @@ class Verified:
 
     @cached_property
     def undecided(self) -> list[Result]:
-        """The results that cannot be worked out."""
+        """The results that the model cannot decide."""
         return self._of(group for group in self.groups if group.verdict.outcome is Outcome.UNKNOWN)
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 where an expectation is not met."""
+        """The exit code: 0, or 1 if an expectation is not met."""
         unmet = any(not self._holds(group) for group in self.groups)
         return EXIT_UNMET if unmet or self.unmet_signals else EXIT_OK
 
     @cached_property
     def table(self) -> Table:
-        """Percent of subscribers who would get through, a row per phase."""
+        """The table of the percentage of subscribers who would get through, a row per phase."""
         scenario, shares = self.shutdown.scenario, dict[tuple[str, str], Share]()
         if self.holds:
             return table_of(self.results, scenario.headings, scenario.short_columns, strict=self.strict)
@@ -193,19 +194,19 @@ class Verified:
 
     @property
     def phases(self) -> list[PhaseInfo]:
-        """The phases that were asked about, in order."""
+        """The verified phases, in order."""
         return [PhaseInfo(phase=phase.phase, at=phase.at, title=phase.title) for phase in self.timeline]
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What manifest.json of a run says, as far as it applies."""
+        """The fields of a run's manifest.json, as far as they apply."""
         begun = self._begun("")
         return begun.model_dump(exclude={"event", "at", "machine"}) | {"status": self.status}
 
     def write(self, directory: Path, *, force: bool = False) -> None:
-        """Write a run directory that says it is `verified`.
+        """Writes a run directory with the status `verified`.
 
-        Raises `BadInput` where that cannot be, or where there is a run already; force: that run is deleted first.
+        Raises `BadInput` if it cannot be written, or already has a run; `force`: deletes that run first.
         """
         from shutdownlab.results.directory import RunDirectory
 
@@ -215,7 +216,7 @@ class Verified:
                 record(event)
 
     def _events(self, name: str, began: float) -> Iterator[Event]:
-        """What a run's directory is told."""
+        """Yields the events from which the run directory is written."""
         from shutdownlab.results.events import Finished, Measured, PhaseBegun, PhaseMeasured
 
         yield self._begun(name)
@@ -280,12 +281,17 @@ def verify(
     strict: bool = False,
     sample: float | None = None,
 ) -> Verified:
-    """What a run of a scenario would find: an outcome, and a failure by its OONI name, for each cell.
+    """Predicts what a run of a scenario would find: an outcome, and a failure by its OONI name, for each cell.
 
-    It needs no rights, no network and no Linux, and sends nothing. `choose`: where sources disagree, the version to
-    follow; `at`: this phase alone; `sample`: as of a run, to say which results are held. What it cannot decide, because
-    it hangs on a race or on chance, is `unknown`, and counts as not as expected where it is to be `strict`. Raises
-    `BadInput`.
+    Needs no privileges, no network and no Linux, and sends nothing. An outcome that depends on a race or on chance is
+    `unknown`.
+
+    choose: where sources disagree, the version to follow, by the question's name.
+    at: verifies only this phase.
+    strict: whether unknown outcomes count as not as expected.
+    sample: as of a run, to mark the results that it would hold.
+
+    Raises `BadInput`.
     """
     shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario)
     loaded = shutdown.scenario

@@ -1,8 +1,8 @@
 """What a CDN would serve to a line: which web sites abroad a subscriber gets, over TCP and QUIC, and how fast. Pure.
 
-A stated model of traffic, of which the packets are worked out and the rest is ASSUMED: a CDN's customers are the sites
-abroad that no policy names, each as popular as any other; who gets one asks as usual; of a line that is slowed, what
-goes through is the rate that is left against `BUSY_KBIT`, what a subscriber who is busy takes.
+Whether packets get through is predicted; the rest is an ASSUMED model of traffic. A CDN's customers are the sites
+abroad that no policy names, all equally popular; subscribers who can reach a site use it as much as usual; a slowed
+line carries its remaining rate as a share of `BUSY_KBIT`, the rate that a busy subscriber uses.
 """
 
 from __future__ import annotations
@@ -24,19 +24,22 @@ from shutdownlab.verifier.line import Undecided
 from shutdownlab.verifier.verdicts import Verifier
 
 BUSY_KBIT = 2_500
-"""kbit/s of a subscriber who is busy (ASSUMED): a video of 720 lines. YouTube's stream one at 2,700, measured
-(blog.wirelessmoves.com, December 2011), and 2,000 when it had just begun to (streamingmedia.com, J. Ozer)."""
+"""kbit/s that a busy subscriber uses (ASSUMED): a 720p video. YouTube streamed one at 2,700, measured
+(blog.wirelessmoves.com, December 2011), and at 2,000 when it had just introduced them (streamingmedia.com, J. Ozer)."""
 
 
 class Sites:
-    """The web sites that a country's subscribers reach abroad, and the probes that ask for them.
+    """The web sites abroad that a country's subscribers use, and the probes that request them.
 
-    pages: names of probes over TCP; quic: over QUIC, same: of the same sites over TCP; connections: those that Atlas
-    probes would hold. missed: of the sites that policies block, over TCP.
+    Names of probes:
+    pages: over TCP.
+    quic: over QUIC; same: of the same sites over TCP.
+    connections: TCP connections that Atlas probes would hold.
+    missed: of the sites that policies block, over TCP.
     """
 
     def __init__(self, network: Network, policies: Iterable[Policy]) -> None:
-        """`policies`: what they name stands for itself; a CDN's customers are the other sites, where there are any."""
+        """`policies`: a CDN's customers are the sites that they do not name, or all sites if they name every one."""
         sites: dict[str, Hosted] = {}
         policies = tuple(policies)
         for hosted in network.hosted:
@@ -50,7 +53,7 @@ class Sites:
         sites = {app: h for app, h in sites.items() if not any(_names(t, h) for t in named)} or sites
         self.probes: dict[str, Probe] = {}
         self._at: dict[str, Hosted] = {}
-        """By a probe's name, the site that it asks for, but for those that are missed."""
+        """By a probe's name, the site that it requests; not of `missed` probes."""
         self.pages, self.quic, self.same, self.connections = list[str](), list[str](), list[str](), list[str]()
         for app, hosted in sites.items():
             services = {(service.kind, service.port) for service in hosted.services}
@@ -72,48 +75,48 @@ class Sites:
                 self._add(self.missed, f"missed page of {name}", Web(test="web", url=f"https://{name}/"))
         self._found: dict[tuple[CellClass, str], tuple[float, float]] = {}
         self._standing_for: dict[str, str] | None = None
-        """By a probe's name, that of the first one of its kind whose site fares alike."""
+        """By a probe's name, that of the first probe of the same kind whose site cannot differ."""
         self._phases: dict[str, bool] = {}
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The names of the sites, one each."""
+        """One name of each site."""
         return tuple(probe.host for name in self.connections if (probe := self.probes[name]) and isinstance(probe, Tcp))
 
     def _add(self, names: list[str], name: str, probe: Probe, at: Hosted | None = None) -> None:
-        """`at`: the site that it asks for, by its first name."""
+        """Adds a probe to `names`. `at`: the site that it requests, by its first name."""
         names.append(name)
         self.probes[name] = probe
         if at is not None:
             self._at[name] = at
 
     def volume(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
-        """Of what a line usually gets from sites abroad, what it gets: 0 to 1."""
+        """Returns the traffic that a line gets from sites abroad, as a share of the usual, 0 to 1."""
         return self._mean(verifier, phase, vantage, self.pages)
 
     def fits(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
-        """Of what a line gets at all, how much its rate has room for: 0 to 1."""
+        """Returns how much of the traffic that gets through fits the line's rate, 0 to 1."""
         got = self._mean(verifier, phase, vantage, self.pages, rated=False)
         return self.volume(verifier, phase, vantage) / got if got else 1.0
 
     def volume_over_quic(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
-        """The same of what goes over QUIC."""
+        """Returns the same share for traffic over QUIC."""
         return self._mean(verifier, phase, vantage, self.quic)
 
     def volume_of_the_same(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
-        """Of the same sites, over TCP."""
+        """Returns the same share for traffic of the same sites over TCP."""
         return self._mean(verifier, phase, vantage, self.same)
 
     def connected(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
-        """Whether a line holds a connection to somewhere abroad that no policy names: 1 where to any site."""
+        """Returns 1 if a line can open any connection of `connections`, else 0; between, if chance decides."""
         return max((self._got(verifier, phase, vantage, name, rated=False) for name in self.connections), default=0.0)
 
     def reached(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
-        """Whether a line gets any page from abroad, however slowly: 1 where it gets one of those that nobody blocks."""
+        """Returns 1 if a line gets any page of `pages`, however slowly, else 0; between, if chance decides."""
         return max((self._got(verifier, phase, vantage, name, rated=False) for name in self.pages), default=0.0)
 
     def lost(self, verifier: Verifier, phase: Phase, vantage: Vantage) -> float:
-        """Of what a line usually gets from sites that policies name, what it does not get: 0 to 1."""
+        """Returns the share of the usual traffic from `missed` sites that a line does not get, 0 to 1."""
         return 1 - self._mean(verifier, phase, vantage, self.missed) if self.missed else 0.0
 
     def _mean(
@@ -132,8 +135,7 @@ class Sites:
         return of_rate if rated else at_all
 
     def _stands_for(self, verifier: Verifier, phase: Phase, name: str) -> str:
-        """The probe that is followed in place of another in a phase: the same comes of it, as nothing tells their sites
-        apart."""
+        """Returns the probe to follow in place of another in a phase: nothing distinguishes their sites."""
         if phase.phase not in self._phases:
             self._phases[phase.phase] = verifier.classes.tells_sites_alike(phase)
         if not self._phases[phase.phase]:
@@ -145,14 +147,14 @@ class Sites:
         return self._standing_for.get(name, name)
 
     def _follow(self, verifier: Verifier, phase: Phase, cell: Cell, vantage: Vantage) -> tuple[float, float]:
-        """What a line gets of a site, 0 to 1: of what its rate has room for, and at whatever rate."""
+        """Returns what a line gets of a site, 0 to 1: limited by its rate, and at any rate."""
         chances = Chances()
 
         def once() -> tuple[float, float]:
             try:
                 line, (outcome, _) = verifier.line(phase, cell, vantage, chances)
             except Undecided:
-                return 1.0, 1.0  # it hangs on what packets look like, which outsiders don't see
+                return 1.0, 1.0  # not modelled, so counted as getting through
             if outcome is not Outcome.OK:
                 return 0.0, 0.0
             rate = line.wires[-1].kbit if line.wires else None
@@ -163,7 +165,7 @@ class Sites:
 
 
 def named_sites(network: Network, policies: Iterable[Policy]) -> tuple[str, ...]:
-    """Names that policies block, in their order: one of each app, by which it is reached, and sites."""
+    """Returns the site names that policies block, in their order: the listed sites, and one name of each app."""
     found = []
     for policy in policies:
         for app in policy.targets.apps:
@@ -177,6 +179,6 @@ def _connection(host: str) -> Tcp:
 
 
 def _names(target: Targets | Exceptions | Allowance, hosted: Hosted) -> bool:
-    """Whether a policy means a site, by its app or by one of its names."""
+    """Whether a policy names a site, by its app or by one of its names."""
     sites = frozenset(target.sites)
     return hosted.app in target.apps or any(is_within(name, sites) for name in hosted.names)

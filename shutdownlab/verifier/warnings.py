@@ -1,7 +1,7 @@
-"""What is odd about policies, though nothing of it is a mistake: found by leaving them out on the model. Pure.
+"""Warnings about policies that are valid but have surprising effects, found by leaving them out on the model. Pure.
 
-A policy in whose absence no cell of any phase comes out otherwise does nothing that is measured; and what comes out
-otherwise without being named by it is collateral damage.
+A policy has no measured effect if no cell of any phase changes without it; if cells change that it does not name, they
+are collateral damage.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shutdownlab.verifier.verdicts import Verifier
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something odd: where it stands (`file:line`; nothing where a program made the scenario), and what it is."""
+    """A warning: its place (`file:line`; "" if a program made the scenario) and its text."""
 
     place: str
     text: str
@@ -41,16 +41,16 @@ class Warned:
 
 
 def warnings_of(verifier: Verifier, timeline: tuple[Phase, ...]) -> list[Warned]:
-    """What is odd about the policies that are in force in some phases of a scenario."""
+    """Returns all warnings about the given phases and the policies in force in them."""
     found = [*_Policies(verifier, timeline).warnings(), *_idle_phases(verifier, timeline)]
-    if timeline == verifier.shutdown.scenario.timeline:  # what counts for nothing in one phase can in another
+    if timeline == verifier.shutdown.scenario.timeline:  # an expectation unused in one phase may be used in another
         place = verifier.shutdown.place
         found += [Warned(place(path), text) for path, text in idle_expectations(verifier, timeline)]
     return found
 
 
 class _Policies:
-    """Each policy, and what comes out otherwise without it."""
+    """Warns about each policy, by what changes without it."""
 
     def __init__(self, verifier: Verifier, timeline: tuple[Phase, ...]) -> None:
         self.verifier, self.timeline, self.scenario = verifier, timeline, verifier.shutdown.scenario
@@ -81,7 +81,7 @@ class _Policies:
                 yield self._at(path, text)
 
     def _felt(self, name: str, phases: list[Phase]) -> Iterator[tuple[Phase, Cell]]:
-        """The cells that come out otherwise without a policy."""
+        """Yields the cells whose verdict changes without a policy."""
         for phase in phases:
             active = self.verifier.classes.active(phase)
             without = self.verifier.imagine(phase, {key: each for key, each in active.items() if key != name})
@@ -90,7 +90,7 @@ class _Policies:
                     yield phase, cell
 
     def _beside(self, name: str, policy: Policy, felt: list[tuple[Phase, Cell]]) -> Iterator[Warned]:
-        """What falls although the policy names other apps or sites."""
+        """Yields a warning if a policy that names only apps or sites affects others, too."""
         targets = policy.targets
         if targets == Targets() or targets != Targets(apps=targets.apps, sites=targets.sites):
             return
@@ -100,7 +100,7 @@ class _Policies:
             yield self._at(("policies", name, "block" if policy.block else "only"), text)
 
     def _idle_exceptions(self, name: str, policy: Policy, phases: list[Phase]) -> Iterator[Warned]:
-        """What is spared to no effect."""
+        """Yields a warning for each exception and allowance that changes no cell."""
         for key in type(policy.except_).model_fields:
             given, idle = getattr(policy.except_, key), []
             for item in given:
@@ -127,7 +127,7 @@ class _Policies:
         return False
 
     def _imagined(self, name: str, phase: Phase, called: str, changed: Policy) -> Phase:
-        """The phase with another policy in the place of one."""
+        """Returns the phase with the policy `name` replaced by `changed`, which is named `called`."""
         active = self.verifier.classes.active(phase)
         other = {(called if key == name else key): (changed if key == name else each) for key, each in active.items()}
         return self.verifier.imagine(phase, other)
@@ -137,7 +137,7 @@ class _Policies:
 
 
 def _idle_phases(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterator[Warned]:
-    """Phases with orders that change nothing."""
+    """Yields a warning for each phase whose orders change no cell."""
     scenario = verifier.shutdown.scenario
     places = {phase.phase: index for index, phase in enumerate(scenario.timeline)}
     for phase in timeline:

@@ -1,4 +1,4 @@
-"""The way of a packet through the country: from a host to an address, switch by switch. Pure."""
+"""The path of a packet through the country, from a host to an address, switch by switch. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from shutdownlab.verifier.switch import Fields
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A packet at a switch: where it comes in, where it should leave, and its link addresses there."""
+    """A packet at a switch.
+
+    port: the port that it arrives at.
+    onwards: the port that it should leave by.
+    source, target: its link addresses there.
+    """
 
     switch: str
     port: int
@@ -26,22 +31,22 @@ class Crossing:
     source: str
     target: str
     tunnelled: bool = False
-    """Whether it is inside a tunnel there, home from where it roams, or back."""
+    """Whether it is inside a roaming client's tunnel there."""
 
     @property
     def fields(self) -> Fields:
-        """What is added to the packet's own fields."""
+        """The OXM fields to add to the packet's own."""
         return {"in_port": self.port, "eth_src": self.source, "eth_dst": self.target}
 
     @property
     def ports(self) -> tuple[int, int]:
-        """Where it comes in, and where it should leave."""
+        """The port that it arrives at, and the one that it should leave by."""
         return self.port, self.onwards
 
 
 @dataclass(frozen=True, slots=True)
 class LineRouters:
-    """The routers on a link of a class (`links:` and its `hops:`), so many."""
+    """`count` routers on a link of a class (`links:` and its `hops:`)."""
 
     link: str
     count: int
@@ -49,18 +54,22 @@ class LineRouters:
 
 @dataclass(frozen=True, slots=True)
 class Translator(LineRouters):
-    """A translator between IPv4 and IPv6, which is two routers: the node's kernel, that sends packets to it and on, and
-    itself. `link` is the node that has it."""
+    """A translator between IPv4 and IPv6. `link`: its node.
+
+    It counts as two routers: itself, and the node's kernel, which forwards packets to it and on.
+    """
 
     count: int = 2
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a packet gets to an address, or how far it would.
+    """The path of a packet to an address, or as far as it gets.
 
-    hops: hosts and routers by their names, the switches and the routers of links between them, in order. arrives: some
-    host has the address. silent: where it does not arrive, nobody says so. number: of all ways that were found.
+    hops: in order, hosts and routers by name, and the switches and routers of links between them.
+    arrives: whether it reaches a host with the address.
+    silent: whether no router reports it if it does not arrive.
+    number: a number of this path that no other has.
     """
 
     hops: tuple[str | Crossing | LineRouters, ...]
@@ -68,7 +77,7 @@ class Way:
     silent: bool = False
     number: int = 0
     hidden: range = range(0)
-    """The places of hops that a packet passes inside a tunnel: they take nothing off its TTL."""
+    """The indices of hops that a packet passes inside a tunnel: they do not decrement its TTL."""
 
     @cached_property
     def crossings(self) -> tuple[Crossing, ...]:
@@ -82,7 +91,7 @@ class Way:
 
     @cached_property
     def passed(self) -> tuple[int, ...]:
-        """How many routers are before each switch on the way, and at last before its end: each takes one off TTLs."""
+        """The number of routers before each switch, and last before the end: each decrements the TTL."""
         found, passed = [], 0
         for place, hop in enumerate(self.hops):
             if isinstance(hop, Crossing):
@@ -97,10 +106,10 @@ class Way:
 
 
 class Ways:
-    """Finds ways through a network, with whatever `damage` it has; what was found is kept."""
+    """Finds paths through a network with some `damage`, and caches them."""
 
     def __init__(self, network: Network, damage: Damage = NO_DAMAGE, first: int = 0) -> None:
-        """`first`: the number of the first way that is found."""
+        """`first`: the number of the first path that is found."""
         self.network, self.damage, self._first = network, damage, first
         self.routes = Routes(network, damage)
         self._found: dict[tuple[str, str], Way] = {}
@@ -111,27 +120,29 @@ class Ways:
             if node.role in {Role.SUBSCRIBER, Role.RESOLVER, Role.TELEPHONE, Role.SERVERS}:
                 own = (a.ip for port in node.ports.values() for a in port.addresses)
                 self._hosts |= dict.fromkeys(own, node)
-        for vantage in network.vantages:  # at home, those who roam have addresses of another's network
+        for vantage in network.vantages:  # roaming clients have addresses in their home's network
             own = (a for bearer in vantage.bearers for a in bearer.inner)
             self._hosts |= dict.fromkeys(own, network.subscriber(vantage.id))
         for hosted in network.hosted:
             self._hosts |= dict.fromkeys(hosted.addresses, network.nodes[hosted.node])
         self._instances: dict[Address, dict[str, Node]] = {}
-        """Who else has an anycast address, by whose network that is in."""
+        """The further hosts of each anycast address, by the owner of their network."""
         for hosted in network.instances:
             node = network.nodes[hosted.node]
             for address in hosted.addresses:
                 self._instances.setdefault(address, {})[node.owner] = node
 
     def host_of(self, address: str) -> Node | None:
-        """Which host has an address."""
+        """Returns the host that has an address (of an anycast address, the one abroad), or None."""
         if address not in self._by_text:
             self._by_text[address] = self._hosts.get(ip_address(address))
         return self._by_text[address]
 
     def reached(self, host: str, address: str) -> Node | None:
-        """The host that packets from another one, by its node's name, are for at an address: of those that have an
-        anycast one, that to which routes lead, whatever is broken on the way; where they lead to none, the one abroad.
+        """Returns the host that packets from another one, by its node's name, to an address are for, or None.
+
+        Of an anycast address, it is the host that routes lead to, ignoring broken links on the path, else the one
+        abroad.
         """
         if not self._instances or ip_address(address) not in self._instances:
             return self.host_of(address)
@@ -142,7 +153,7 @@ class Ways:
         return self._reached[key]
 
     def between(self, host: str, address: str) -> Way:
-        """From a host or a router, by its node's name, to an address."""
+        """Returns the path from a host or router, by its node's name, to an address."""
         key = host, address
         if key not in self._found:
             found = self._find(self.network.nodes[host], ip_address(address))
@@ -150,8 +161,10 @@ class Ways:
         return self._found[key]
 
     def own_address(self, router: str, to: str) -> str:
-        """What a router has for its own address in what it sends of itself to an address that it has a route to: that
-        of the port by which it leaves, as the kernel chooses (RFC 1812, 4.3.2.4)."""
+        """Returns the source address of packets that a router itself sends to an address that it has a route to.
+
+        It is that of the outgoing port, as the kernel chooses it (RFC 1812, 4.3.2.4).
+        """
         node, address = self.network.nodes[router], ip_address(to)
         own = [each for port in node.ports.values() for each in port.addresses if each.version == address.version]
         beside = next((each for each in own if address in each.network), None)
@@ -162,7 +175,7 @@ class Ways:
             return str(own[0].ip)
         owner = self.routes.owner_of(address)
         assert owner is not None, "nobody has a route to what nobody announces"
-        if owner == node.owner:  # what a host of its own serves beside its subnet
+        if owner == node.owner:  # an address outside its subnets that one of its own hosts serves
             served = next(route.port for route in served_routes(self.network, node) if address in route.prefix)
             return next(str(each.ip) for each in node.ports[served].addresses if each.version == address.version)
         hop = self.routes.next_hop(node.owner, owner, self.routes.standing(owner, address))
@@ -174,7 +187,7 @@ class Ways:
         return next(str(each.ip) for each in port.addresses if each.version == address.version)
 
     def _as_far_as_whole(self, way: Way) -> Way:
-        """The way up to the first thing on it that is broken."""
+        """Returns the path up to the first broken link or node on it."""
         if not self.damage:
             return way
         named = [(place, hop) for place, hop in enumerate(way.hops, 1) if not isinstance(hop, LineRouters)]
@@ -199,17 +212,17 @@ class Ways:
 
     @staticmethod
     def _from_guest(tunnel: Way, beyond: Way) -> Way:
-        """Of one who roams, through the tunnel and on from its home."""
+        """Joins a roaming client's path through its tunnel with the path from its home on."""
         inside, hidden = _tunnelled(tunnel.hops), range(1, len(tunnel.hops) - tunnel.arrives)
-        if not tunnel.arrives:  # whoever is told so, it is not he
+        if not tunnel.arrives:  # ICMP errors are about the tunnel, and do not reach the client
             return Way(inside, arrives=False, silent=True, hidden=hidden)
-        if beyond.hidden:  # to another one who roams: what is between the tunnels is passed as if inside
+        if beyond.hidden:  # the other end roams, too: the hops between the two tunnels count as inside
             hidden = range(1, len(tunnel.hops) - 1 + beyond.hidden.stop)
         return Way((*inside, *beyond.hops[1:]), beyond.arrives, beyond.silent, hidden=hidden)
 
     @staticmethod
     def _to_guest(there: Way, tunnel: Way) -> Way:
-        """To the home of one who roams, and from there through the tunnel."""
+        """Joins the path to a roaming client's home with the path through its tunnel from there."""
         if not there.arrives:
             return there
         first = len(there.hops)
@@ -217,7 +230,7 @@ class Ways:
         return Way(hops, tunnel.arrives, not tunnel.arrives, hidden=range(first, len(hops) - tunnel.arrives))
 
     def _find_plainly(self, host: Node, address: Address, target: Node | None) -> Way:
-        """The way of packets as they are on the wire. target: the host or router that has the address."""
+        """Finds the path of packets as they are on the wire. target: the host or router that has the address."""
         instances = self._instances.get(address, {})
         if target is host or host in instances.values() or address.is_loopback:
             return Way((host.name,), arrives=not address.is_loopback)
@@ -237,7 +250,7 @@ class Ways:
                 hop = there or self.routes.next_hop(router.owner, owner, standing)
             except KeyError:
                 return Way(tuple(hops), arrives=False)
-            if hop.owner in passed or hop.owner == router.owner:  # in a circle, or where it is discarded
+            if hop.owner in passed or hop.owner == router.owner:  # a loop, or the router discards it
                 return Way(tuple(hops), arrives=False, silent=True)
             passed.add(router.owner)
             following = router_of(self.network, hop.owner)
@@ -246,17 +259,17 @@ class Ways:
             if hop.lan == "gateway" and self.damage.discards(router.owner, address):
                 return Way(tuple(hops), arrives=False, silent=True)
         target = instances.get(router.owner, target)
-        if target is None:  # its prefix is announced, and discarded where it is
+        if target is None:  # its prefix is announced, but no host has the address: discarded
             return Way(tuple(hops), arrives=False, silent=True)
         if target is router:
             return Way(tuple(hops))
         hops += [*self._last_mile(target, router, address.version, up=False), target.name]
         if target.owner == host.owner and _is_ipv6_alone(host) and _is_ipv6_alone(target):
-            hops = [hop for hop in hops if hop != Translator(router.name)]  # one IPv6 line's packets are the other's
+            hops = [hop for hop in hops if hop != Translator(router.name)]  # IPv6 all the way between the two lines
         return Way(tuple(hops))
 
     def _diverted(self, router: Node, target: Node | None, address: Address) -> NextHop | None:
-        """Where a router sends what is for an address, against what it does on a quiet day."""
+        """Returns a router's next hop for an address if a contested or leaked prefix changes it, else None."""
         if not self.routes.is_contested:
             return None
         known = 0
@@ -266,7 +279,10 @@ class Ways:
         return self.routes.diverted(router.owner, address, known)
 
     def _last_mile(self, host: Node, router: Node, version: int, *, up: bool) -> list[Crossing | LineRouters]:
-        """Between a host and its router, in an IP version: over an access switch, where the host is a subscriber."""
+        """Returns the hops between a host and its router in an IP version; [] unless the host is a subscriber.
+
+        up: from the host to the router.
+        """
         if host.role is not Role.SUBSCRIBER:
             return []
         line = host.ports["eth0"]
@@ -283,12 +299,12 @@ class Ways:
         return [*ends[1], Crossing(switch.name, uplink.number, inner, theirs.mac, line.mac), *on_line, *ends[0]]
 
     def _on_link(self, kind: str) -> list[LineRouters]:
-        """The routers of a link of a class, if it has any."""
+        """Returns the routers on a link of a class, or []."""
         count = next((link.hops for name, link in self.network.topology.links.items() if name == kind), 0)
         return [LineRouters(kind, count)] if count else []
 
     def _over_lan(self, router: Node, following: Node, lan: str) -> list[Crossing | LineRouters]:
-        """From router to router over the gateway's or the exchange's switch, past the DPI switch of each operator."""
+        """Returns the hops between two routers over a LAN, with the DPI switch of each operator."""
         if lan == "space":
             mine, theirs = (ground_port(self.network, *ends) for ends in ((router, following), (following, router)))
             above = router if router.role is Role.BORDER else following
@@ -324,10 +340,10 @@ class Ways:
 
 
 def _tunnelled(hops: tuple[str | Crossing | LineRouters, ...]) -> tuple[str | Crossing | LineRouters, ...]:
-    """The same hops, of packets inside a tunnel."""
+    """Returns the same hops for packets inside a tunnel."""
     return tuple(replace(hop, tunnelled=True) if isinstance(hop, Crossing) else hop for hop in hops)
 
 
 def _is_ipv6_alone(node: Node) -> bool:
-    """Whether it is a subscriber's whose line carries IPv6 alone."""
+    """Whether it is a subscriber's node with an IPv6-only line."""
     return node.vantage is not None and node.vantage.nat64 is not None

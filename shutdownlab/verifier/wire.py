@@ -1,7 +1,7 @@
-"""The network between the two ends of a connection, with the switches and DPI boxes on the way. Pure.
+"""The network between the two ends of a connection, with the switches and DPI boxes on the path. Pure.
 
-What headers decide is worked out once a direction: switches hold nothing of a connection. Where a DPI box is on the way
-every packet goes through its engine, as the bytes that it would be.
+Decisions by headers are computed once per direction, because switches keep no state of connections. If a DPI box is on
+the path, every packet goes through its engine as real octets.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from shutdownlab.verifier.switch import Fields, PaperSwitch
 from shutdownlab.verifier.ways import Crossing, Way
 
 EPHEMERAL = 40000
-"""The port of a measurement's first connection; the next has the next."""
+"""The client port of a measurement's first connection; each further connection has the next one."""
 
 
 class Undecided(Exception):
-    """What cannot be worked out, and why."""
+    """Raised if the model cannot decide an outcome; the message says what it depends on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where a packet ended: at a switch by a rule, in a box, or because nobody has its address."""
+    """Where a packet was lost: at a switch by a rule, in a DPI box, or at a router without a way on."""
 
     at: str
     rule: Rule | None = None
@@ -43,7 +43,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What an operator's box decided of a connection, on seeing its so-manieth packet."""
+    """A decision of an operator's DPI box. packet: the number of the connection's packet that caused it, from 1."""
 
     operator: str
     decision: Decision
@@ -52,7 +52,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A segment that has come to an end. `injected`: a box has sent it."""
+    """A segment that arrived at an end of the connection. `injected`: whether a DPI box sent it."""
 
     at_client: bool
     segment: Segment
@@ -61,7 +61,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class _Plain:
-    """Where all packets of one end stop, and whether they come to the other one."""
+    """The fate of all packets from one end: where they are lost, and whether they arrive."""
 
     stops: tuple[Stop, ...]
     arrives: bool
@@ -69,10 +69,17 @@ class _Plain:
 
 @dataclass(slots=True)
 class ModelledConnection:
-    """One connection's network. `stops`: where packets ended, the last one last; `seen`: what boxes said.
+    """The network as one connection uses it.
 
-    reached: something of the client's came to the server; answered: something of the server's came back. counted_out:
-    by what border router's count the client's packets are too many now.
+    stream: the connection as its client sends it.
+    client: the client's node.
+    server: the server's node; None if no host has the address.
+    now: seconds since the measurement began.
+    stops: where packets were lost, in order.
+    seen: the decisions of DPI boxes, in order.
+    reached: whether any packet of the client has arrived at the server.
+    answered: whether any packet of the server has arrived at the client.
+    counted_out: the border router's count that the client has exceeded, or None.
     """
 
     country: ModelledCountry
@@ -95,7 +102,7 @@ class ModelledConnection:
     _plain: dict[bool, _Plain | None] = field(default_factory=dict)
 
     def way(self, by_client: bool) -> Way:
-        """From the end that sends to the other one."""
+        """Returns the path from the client to the server (`by_client`), or back."""
         if (known := self._ways.get(by_client)) is None:
             sender = self.client if by_client else self.server or self.client
             known = self.country.ways.between(sender, self.stream.server if by_client else self.stream.client)
@@ -104,7 +111,7 @@ class ModelledConnection:
 
     @property
     def beyond(self) -> FiveTuple:
-        """The connection as it is beyond the client's border router, which may translate its address."""
+        """The connection beyond the client's border router, which may translate the client's address."""
         if self._beyond is None:
             vantage, self._beyond = self.country.network.nodes[self.client].vantage, self.stream
             if vantage is not None and vantage.shared is not None and self.stream.version == 4:
@@ -113,7 +120,7 @@ class ModelledConnection:
 
     @property
     def outer(self) -> FiveTuple | None:
-        """What the country sees of it, where its client roams: the tunnel to the client's home."""
+        """The tunnel to a roaming client's home, which is what the country sees; None if the client does not roam."""
         vantage = self.country.network.nodes[self.client].vantage
         if vantage is None or not vantage.bearers:
             return None
@@ -122,13 +129,16 @@ class ModelledConnection:
 
     @property
     def is_translated(self) -> bool:
-        """Whether it is of IPv4, and its client's line carries IPv6 alone."""
+        """Whether it is an IPv4 connection over an IPv6-only line of its client."""
         vantage = self.country.network.nodes[self.client].vantage
         return vantage is not None and vantage.nat64 is not None and self.stream.version == 4
 
     def seen_by(self, crossing: Crossing, stream: FiveTuple | None = None) -> FiveTuple:
-        """A connection, else this one, as it is at a switch: at the access switches of the client's operator before its
-        border router translates it, and in IPv6 on a line that carries nothing else."""
+        """Returns a connection (`stream`, or this one) as it appears at a switch.
+
+        That is the tunnel, for roaming clients; untranslated at the access switches of the client's operator,
+        translated by its border router elsewhere; and IPv6 on an IPv6-only line.
+        """
         if crossing.tunnelled and (outer := self.outer) is not None:
             return outer
         nodes, stream = self.country.network.nodes, stream or self.stream
@@ -144,10 +154,10 @@ class ModelledConnection:
         return stream.as_ipv6(vantage.nat64)
 
     def steps(self, by_client: bool) -> tuple[SwitchStep, ...]:
-        """Every switch on the way, also those behind one that drops: what boxes inject begins in between."""
+        """Returns the steps at every switch on the path, even after one that drops: boxes inject packets in between."""
         if by_client not in self._steps:
             way, stream, known = self.way(by_client), self.stream, self.country.equipment.steps
-            # An ephemeral port is the kernel's choice: which of them makes no difference to switches.
+            # The kernel chooses ephemeral ports, and no rule of a switch distinguishes them.
             port = min(stream.client_port, EPHEMERAL)
             switches = tuple([self.country.switch(crossing.switch) for crossing in way.crossings])
             key = switches, way.number, stream.proto, stream.client, stream.server, port, stream.server_port, by_client
@@ -157,7 +167,7 @@ class ModelledConnection:
         return self._steps[by_client]
 
     def _walk(self, way: Way, switches: tuple[PaperSwitch, ...], port: int, by_client: bool) -> Iterator[SwitchStep]:
-        """port: the client's. Behind its border router a connection may have other addresses than beyond it."""
+        """Yields the steps; `port`: the client's. Addresses may change at the client's border router."""
         known, nodes = self.country.equipment.at_switch, self.country.network.nodes
         alike: dict[FiveTuple, tuple[Fields, tuple[int | str, ...]]] = {}
         for crossing, switch in zip(way.crossings, switches, strict=True):
@@ -174,7 +184,7 @@ class ModelledConnection:
 
     @property
     def kbit(self) -> int | None:
-        """What the meters on the way to the client let through (kbit/s); None: there are none."""
+        """The lowest rate of the meters on the path to the client (kbit/s); None if there are none."""
         rates = [step.fate.rate for step in self.steps(False) if step.fate.rate is not None]
         rates += [
             seen.decision.rate_down_kbit
@@ -185,60 +195,60 @@ class ModelledConnection:
 
     @property
     def slowing_lines(self) -> tuple[str, ...]:
-        """The policies that make the lines at its ends worse."""
+        """The policies that degrade the lines at its ends."""
         nodes = self.country.network.nodes
         ends = [nodes[name].vantage for name in (self.client, self.server) if name is not None and name in nodes]
         return tuple(name for end in ends if end is not None for name in self.country.line_of(end).policies)
 
     @property
     def inspected(self) -> bool:
-        """Whether a box is on the way."""
+        """Whether packets are steered to any DPI box."""
         if self._inspected is None:
             self._inspected = any(step.box for way in (True, False) for step in self.steps(way))
         return self._inspected
 
     @property
     def passes(self) -> bool:
-        """Whether headers let packets pass both ways."""
+        """Whether packets pass in both directions, as far as headers decide."""
         ways = (True, False)
         return not any(self.rejected(way) or any(step.fate.dropped for step in self.steps(way)) for way in ways)
 
     def rejected(self, by_client: bool) -> Rejected | None:
-        """By what the border router of the subscriber who sends rejects it, where it does."""
+        """Returns the rule by which the sending subscriber's border router rejects packets, or None."""
         if by_client not in self._rejected:
             stream = self._at_border if by_client else self.stream
             self._rejected[by_client] = self.country.borders.rejected(self.way(by_client), stream, by_client)
         return self._rejected[by_client]
 
     def dropped_at_border(self, by_client: bool) -> AtBorder | None:
-        """What has the border router of the subscriber who sends drop it, answered or not."""
+        """Returns the rule by which the sending subscriber's border router drops packets, with an answer or not."""
         return self.rejected(by_client) or (self.counted_out if by_client else None)
 
     @property
     def _at_border(self) -> FiveTuple:
-        """What comes of the client to its own border router."""
+        """The connection as it arrives at the client's border router."""
         return self.outer or self.stream
 
     @property
     def counted(self) -> Counted | None:
-        """By what the border router of the client counts what it sends, where it does."""
+        """The rule by which the client's border router counts the client's packets, or None."""
         return (
             self.country.borders.counted(self.way(True), self._at_border) if self.country.equipment.counting else None
         )
 
     @property
     def catching(self) -> Counted | None:
-        """By what it drops it once the client has sent too much that is counted."""
+        """The rule by which the border router drops these packets once the client has exceeded its count, or None."""
         return (
             self.country.borders.catching(self.way(True), self._at_border) if self.country.equipment.counting else None
         )
 
     @property
     def refusal(self) -> Rejection | None:
-        """What tells the client that its border router rejects what it sends; None: nothing that comes to it."""
+        """The border router's answer to a rejected packet of the client; None if none reaches the client."""
         rejected = self.rejected(True)
         if rejected is None or self.steps(True)[0].fate.dropped or self.outer is not None:
-            return None  # who roams is not told: that is said to whoever began the tunnel
+            return None  # for a roaming client, the answer goes to the sender of the tunnel's packets
         here = self.way(True).crossings[0]
         back = Crossing(here.switch, here.onwards, here.port, here.target, here.source)
         answer = rejected.answer if self.stream.proto == TCP else Rejection.ICMP
@@ -252,8 +262,10 @@ class ModelledConnection:
         return None if fate.dropped else answer
 
     def hears_of(self, router: str, *, client: bool = True) -> bool:
-        """Whether the client, or else the server, gets an ICMP error that a router sends about its packets: that there
-        is no way on for them, or that they are too long for it."""
+        """Whether a router's ICMP errors about packets of the client (else the server) reach their sender.
+
+        They report that there is no route, or that a packet is too long.
+        """
         sender, address = (self.client, self.stream.client) if client else (self.server, self.stream.server)
         if sender is None or not self.country.ways.between(router, address).arrives:
             return False
@@ -262,18 +274,18 @@ class ModelledConnection:
         return any(arrival.at_client for arrival in errors.send(Segment(), by_client=False))
 
     def _error_of(self, router: Node, sender: str) -> FiveTuple:
-        """What an ICMP error of a router about packets from an address is like."""
+        """Returns the stream of a router's ICMP errors about packets from an address."""
         version = self.stream.version
         own, kind = self.country.ways.own_address(router.name, sender), UNREACHABLE[version]
         return FiveTuple(icmp_of(version), sender, own, kinds=(kind, kind))
 
     @property
     def intercepted(self) -> bool:
-        """Whether a box's TLS proxy has taken the connection over."""
+        """Whether a DPI box's TLS proxy has intercepted the connection."""
         return any(seen.decision.action == "intercept" for seen in self.seen)
 
     def send(self, segment: Segment, *, by_client: bool) -> list[Arrival]:
-        """What comes to either end because of a segment that one end sends, in the order in which it comes."""
+        """Sends a segment from one end; returns what arrives at either end because of it, in order."""
         self.now += 0.001
         self._sent += 1
         rejected = self.dropped_at_border(by_client)
@@ -299,7 +311,7 @@ class ModelledConnection:
         return found
 
     def _plain_way(self, by_client: bool) -> _Plain | None:
-        """What becomes of every packet of one end alike; None where boxes look at each, or remember, or are broken."""
+        """Returns the fate of all packets from one end; None if it may depend on the packet or on DPI boxes' state."""
         if by_client not in self._plain:
             self._plain[by_client] = self._without_boxes(by_client)
         return self._plain[by_client]
@@ -320,8 +332,10 @@ class ModelledConnection:
         self, steps: tuple[SwitchStep, ...], segment: Segment, by_client: bool, passed: tuple[int, ...], *,
         arrives: bool, injected: bool = False, ttl: int = TTL,
     ) -> Iterator[Arrival]:  # fmt: skip
-        """passed: how many routers are before each of the steps and before the end, as a way has it. ttl: what the
-        packet would have before the first of them.
+        """Carries a packet through the steps, and yields what arrives at either end.
+
+        passed: the number of routers before each step, and before the end, as in `Way.passed`.
+        ttl: the packet's TTL before the first of these routers.
         """
         frame, tunnelled = b"", False
         for place, step in enumerate(steps):
@@ -369,7 +383,7 @@ class ModelledConnection:
             yield Arrival(not by_client, segment, injected)
 
     def _frame(self, segment: Segment, inside: bool, *, by_client: bool, ttl: int) -> bytes:
-        """A packet as a box reads it; inside: a tunnel."""
+        """Returns a packet as a DPI box reads it; `inside`: whether it is in a tunnel there."""
         plain = self.beyond.frame(segment, by_client=by_client, ttl=ttl)
         if not inside or (outer := self.outer) is None:
             return plain
@@ -378,14 +392,17 @@ class ModelledConnection:
         return outer.frame(Segment(gtp.wrapped(vantage.bearers[0].teid, plain[LINK_HEADER:])), by_client=by_client)
 
     def _at_box(self, box: Box, step: SwitchStep) -> FiveTuple:
-        """The connection as a box tells it from others."""
+        """Returns the connection by which a box keys its state: the tunnel, if the box does not look into tunnels."""
         hides = step.crossing.tunnelled and not box.profile.ip.tunnels
         return self.outer or self.beyond if hides else self.beyond
 
     @staticmethod
     def _in_tunnel(box: Box, outcome: FrameOutcome) -> FrameOutcome:
-        """What a box does about a packet inside a tunnel. What it sends of its own comes to the tunnel's ends, which
-        take nothing that is not of it. Raises `Undecided`."""
+        """Returns the effective outcome for a packet inside a tunnel.
+
+        What a box that does not look into tunnels injects is left out: the tunnel's ends ignore it. For a box that
+        looks into tunnels, raises `Undecided` if it would do anything but forward or drop.
+        """
         if not box.profile.ip.tunnels:
             return FrameOutcome(outcome.forward, decision=outcome.decision)
         metered = outcome.decision is not None and outcome.decision.flow_rule == "meter"
@@ -394,7 +411,7 @@ class ModelledConnection:
         return outcome
 
     def _is_remembered(self, step: SwitchStep, by_client: bool) -> bool:
-        """Whether a DPI switch drops what its box is not shown, for what that has caught before."""
+        """Whether a DPI switch drops a packet that is not steered to its box, because of a residual block."""
         operator = self.country.remembering.get(step.crossing.switch)
         if operator is None or not (box := self.country.box(operator)).left:
             return False
@@ -402,7 +419,7 @@ class ModelledConnection:
         return any(left.stops(by_client=by_client) for left in recalled)
 
     def _back_from(self, step: SwitchStep, by_client: bool) -> tuple[tuple[SwitchStep, ...], tuple[int, ...]]:
-        """The way back from a box's switch to whoever has sent the packet, and the routers that are passed on it."""
+        """Returns the steps from a box's switch back to the packet's sender, and the routers passed before each."""
         back, passed = self.steps(not by_client), self.way(not by_client).passed
         places = [place for place, other in enumerate(back) if other.crossing.switch == step.crossing.switch]
         return (back[places[0] :], passed[places[0] :]) if places else ((), (0, 0))

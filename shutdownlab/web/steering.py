@@ -301,11 +301,11 @@ class Steering(Source):
         return True
 
     def _foresight(self, moment: Moment) -> Foreseen | None:
-        """Returns the model's prediction of a moment; None if it takes too long."""
-        coming = self._foreseen.get(moment.name)
-        with suppress(NotYet):
-            return coming.result(_FORESIGHT_S) if coming is not None else None
-        return None
+        """Returns the model's prediction of a moment; None if it takes too long or fails, which is reported."""
+        found, failure = predicted(self._foreseen.get(moment.name), _FORESIGHT_S)
+        if failure:
+            self.tell("notice", failure)
+        return found
 
     def _pause(self, moment: Moment) -> None:
         """Waits until the next round is due or something is new; reports new breakdowns."""
@@ -392,6 +392,18 @@ class Steering(Source):
 def _cells(shutdown: Shutdown, phase: str) -> Iterator[Cell]:
     """Returns the cells that are measured in a phase."""
     return (cell for cell in cells_of(shutdown, shutdown.scenario.phase(phase)) if cell.vantage is not None)
+
+
+def predicted(coming: Future[Foreseen] | None, seconds: float) -> tuple[Foreseen | None, str]:
+    """Waits for a prediction; returns it, or None and why it failed ("" if it only takes longer)."""
+    if coming is None:
+        return None, ""
+    with suppress(NotYet):
+        error = coming.exception(seconds)
+        if error is not None:
+            return None, f"a bug: the model fails here, so cells are probed in no particular order: {error!r}"
+        return coming.result(), ""
+    return None, ""
 
 
 def _has_come(coming: Future[Foreseen]) -> bool:

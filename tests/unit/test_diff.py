@@ -75,6 +75,20 @@ def test_of_two_differences_of_a_policy_each_is_told_of_what_it_changed_alone(tm
     }
 
 
+def test_exceptions_where_there_were_none_are_told_one_by_one(tmp_path: Path) -> None:
+    left_out = written(tmp_path, "    except: {subscribers: [government], ports: [tcp/179]}\n", "")
+    for old, new, told in (
+        (left_out, FIRST, ("`blackout` excepts tcp/179 now", "`blackout` excepts subscribers government now")),
+        (
+            FIRST,
+            left_out,
+            ("`blackout` no longer excepts tcp/179", "`blackout` no longer excepts subscribers government"),
+        ),
+    ):
+        said = {cause.partition(", ")[0] for change in diff(old, new).changes for cause in change.causes}
+        assert said == set(told)
+
+
 def test_of_one_list_what_has_come_and_what_has_gone_are_told_each_of_its_own(tmp_path: Path) -> None:
     another = written(tmp_path, "block: {apps: [whatsapp]}", "block: {apps: [telegram]}")
     everybody = written(tmp_path, "[northnet], subscribers: [ordinary]}", "[northnet]}", another)
@@ -293,6 +307,8 @@ def test_vantage_points_are_told_by_what_they_have_in_common() -> None:
     assert who_text([each for each in asked if each[0] == "b"], asked) == "b"
     assert who_text(asked[:2], asked) == "a, coast, hills"
     assert who_text([asked[0], asked[4], asked[8]], asked) == "a/coast/ordinary, b/hills/ordinary, c/plain/ordinary"
+    staff = [("a", "coast", "staff", "fixed", "ordinary"), ("a", "coast", "ordinary", "fixed", "staff")]
+    assert who_text(asked, [*asked, *staff]) == "all operators, ordinary"
 
 
 def test_phases_in_a_row_are_a_span() -> None:

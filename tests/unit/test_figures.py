@@ -106,7 +106,7 @@ def test_signals_are_drawn_as_they_were_read(run: Path, tmp_path: Path) -> None:
     assert {"bgp", "IPv4, 0 to 100%", "cdn"} <= set(texts(figure))
     curves = [path for path in figure.iter(f"{SVG}path") if path.get("fill") == "none"]
     assert len(curves) == len(phases) + 1
-    assert [path.get("stroke-dasharray") for path in curves] == [None] * len(phases) + [sheet.DASHES[1]]
+    assert [path.get("stroke-dasharray") for path in curves] == [None] * len(phases) + [sheet.DASHED]
     heights = [float(re.findall(r"[VM][\d. ]*?([\d.]+)h", path.get("d", ""))[0]) for path in curves[: len(phases)]]
     assert [h - min(heights) > 9 for h in heights] == [phase == "blackout" for phase in phases]
 

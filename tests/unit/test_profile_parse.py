@@ -134,3 +134,20 @@ def test_tspu_2022_knows_no_name_in_quic_and_blocks_it_by_its_shape() -> None:
     assert acts("perfect", "udp/443", short)
     assert not acts("tspu-2022", "udp/443", short)
     assert acts("tspu-2022", "udp/443", seal(crypto(0, hello(b"twitter.com", 900)), 0))
+
+
+@pytest.mark.parametrize(
+    ("budget", "junk", "blocked"),
+    [
+        ("", 15, True),
+        ("", 16, False),
+        ("datagrams: 3", 2, True),
+        ("datagrams: 3", 3, False),
+        ("datagrams: 0", 99, True),
+    ],
+)
+def test_a_name_behind_datagrams_of_nothing_known_is_seen_within_the_budget(
+    budget: str, junk: int, blocked: bool
+) -> None:
+    profile = load_profile(HEAD + (f"budget: {{{budget}}}\n" if budget else ""), "box.yaml")
+    assert blocks(profile, "udp/443", (*(b"\x30\x26" + bytes(30),) * junk, *WHOLE)) is blocked

@@ -173,6 +173,33 @@ def test_where_everything_got_through_it_says_so() -> None:
     assert headline(slow) == "From 1 May 2030, 08:00 UTC web got through slowly, until what was measured ends."
 
 
+@pytest.mark.parametrize(
+    ("services", "told"),
+    [
+        (
+            "abc",
+            ["these still got through to nobody: a, for 6 h; b, for 12 h; c, for 12 h in two stretches."],
+        ),
+        (
+            "ab",
+            [
+                "a still got through to nobody, for 6 h (first on 1 May 2030, 08:00 UTC).",
+                "b still got through to nobody, for 12 h (first on 1 May 2030, 08:00 UTC).",
+            ],
+        ),
+    ],
+)
+def test_what_was_gone_outside_the_cuts_is_told_in_a_sentence_or_two(services: str, told: list[str]) -> None:
+    gone = {"a": {0}, "b": {0, 1}, "c": {1, 4}}
+    found = [
+        cell(n, c, "blocked" if n == 3 or (c in services and n in gone[c]) else "ok")
+        for n in range(6)
+        for c in "abcdefgh"
+    ]
+    said = [each for each in story(account(found)) if each.startswith("When the country was not cut off, ")]
+    assert said == [f"When the country was not cut off, {each}" for each in told]
+
+
 def test_a_block_of_one_service_is_not_called_a_shutdown() -> None:
     found = [
         cell(n, c, "blocked" if (n, c) == (1, "chat") else "ok") for n in (0, 1, 2) for c in ("chat", "web", "dns")

@@ -15,7 +15,7 @@ from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tolerance import Tolerance
 
 MAX_DATAGRAMS: Final = 8
-"""Datagrams of a flow inspected before its result is final: unknown, or STUN that nothing else followed."""
+"""The default number of a flow's datagrams inspected before its result is final: unknown, or only STUN."""
 SEVERAL: Final = ("dns", "sip")
 """Protocols in which each datagram has a host name of its own."""
 LEAST_DATAGRAM: Final = 8
@@ -83,6 +83,7 @@ class UdpSession:
     """Recognises one UDP flow, datagram by datagram, and keeps the recognisers' state for it.
 
     `recognisers`: those to ask about a datagram, indexed by whether the client sent it (0 or 1) and by its first byte.
+    `most`: datagrams inspected before the result is final; 0: unlimited.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class UdpSession:
         tolerance: Tolerance,
         sport: int = 0,
         depth: int = 0,
+        most: int = MAX_DATAGRAMS,
     ) -> None:
         self.tolerance = tolerance
         self.sport = sport
@@ -100,6 +102,7 @@ class UdpSession:
         self.memory: dict[object, Any] = {}
         """The recognisers' state from earlier datagrams, each under a key of its own."""
         self._recognisers = recognisers
+        self._most = most
         self._count = 0
         self._last: Recognition | None = None
         self._parser: DatagramParser | None = None
@@ -120,7 +123,7 @@ class UdpSession:
                 last = Recognition(more=True)
                 last.sample = payload[:1024] or None
             found = last
-        if self._count >= MAX_DATAGRAMS and self._parser is None:
+        if 0 < self._most <= self._count and self._parser is None:
             found.more = False
         self._last = found
         return found
@@ -136,7 +139,7 @@ class UdpSession:
 
     def inner(self) -> UdpSession:
         """Returns a new nested session, for the content of this one's datagrams."""
-        return UdpSession(self._recognisers, self.tolerance, self.sport, self.depth + 1)
+        return UdpSession(self._recognisers, self.tolerance, self.sport, self.depth + 1, self._most)
 
     def _recognise(self, payload: bytes, from_client: bool, dport: int) -> Recognition | None:
         if len(payload) < LEAST_DATAGRAM:

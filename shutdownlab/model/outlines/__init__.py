@@ -1,10 +1,10 @@
-"""Outlines of countries' first-level regions, for maps: which there are, and how they are drawn.
+"""Outlines of countries' first-level regions, for maps: which ones ship, and how they are drawn.
 
-Natural Earth's, 1:10m (public domain); `scripts/outlines` made the files, and proves where they are from. A country's
-regions are those of about 2012 to 2016: Kazakhstan's of before June 2022, with Shymkent in South Kazakhstan. Borders
-that are disputed are drawn as Natural Earth has them, by who holds what. Of India there is the north, as far as Delhi.
-Countries whose topologies have no such regions are drawn as tiles, which stand as the regions lie where those have a
-`place`: Bangladesh's campuses, Russia's one region.
+They are Natural Earth's, 1:10m (public domain); `scripts/outlines` made the files, and proves their origin. A country's
+regions are those of about 2012 to 2016: Kazakhstan's are from before June 2022, with Shymkent in South Kazakhstan.
+Disputed borders are drawn as Natural Earth has them, by de facto control. India is the north only, as far as Delhi.
+Countries whose topologies have no such regions are drawn as tiles, arranged like the regions if those have a `place`:
+Bangladesh's campuses, Russia's one region.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A first-level region: what it is called, and an SVG path in the units of its country's drawing."""
+    """A first-level region: its name, and an SVG path in the units of its country's drawing."""
 
     title: str
     path: str
@@ -40,7 +40,7 @@ class CountryOutlines:
     areas: Mapping[str, Area]
 
     def place(self, latitude: float, longitude: float) -> tuple[float, float] | None:
-        """Where a point of the Earth is in the drawing; None where it is outside of it."""
+        """Returns a point's position in the drawing; None if it is outside."""
         x = (longitude - self.west) * self.per_degree[0]
         y = (self.north - latitude) * self.per_degree[1]
         return (x, y) if 0 <= x <= self.width and 0 <= y <= self.height else None
@@ -48,14 +48,14 @@ class CountryOutlines:
 
 @cache
 def drawn_countries() -> tuple[str, ...]:
-    """The countries that there are outlines of, by ISO 3166-1's two letters."""
+    """Returns the countries with outlines, by ISO 3166-1's two letters."""
     names = (item.name for item in files(__name__).iterdir())
     return tuple(sorted(name.removesuffix(".json") for name in names if name.endswith(".json")))
 
 
 @cache
 def outlines_of(country: str) -> CountryOutlines | None:
-    """A country's outlines; None where there are none."""
+    """Returns a country's outlines; None if there are none."""
     if country not in drawn_countries():
         return None
     found = json.loads((files(__name__) / f"{country}.json").read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
-"""The kinds of probes that ship: what a scenario may say of each, and what its agent is asked.
+"""The built-in kinds of probes: what a scenario may say of each, and what its agent is asked.
 
-None of its modules imports a network library, so that a scenario is checked at once; the functions that measure are in
+None of its modules imports a network library, so that a scenario is checked quickly; the functions that measure are in
 the modules named by `runs`.
 """
 

@@ -18,10 +18,9 @@ from shutdownlab.model.topology import Topology
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An endpoint out of the app catalogue: a host name, or "" where clients use the bare addresses.
+    """An endpoint from the app catalogue: a host name, or "" if clients use the bare addresses.
 
-    `services` are (kind, port) such as ("https", 443). `addresses` are those it truly has: the control that answers
-    are compared with.
+    `services` are (kind, port) such as ("https", 443). `addresses` are its true ones, with which answers are compared.
     """
 
     host: str
@@ -41,7 +40,7 @@ class AppTargets:
 
 
 class App(Probe):
-    """OONI's test of an app of the catalogue; of an app that OONI has no test for, its web pages."""
+    """OONI's test of an app of the catalogue; for an app without such a test, its web pages."""
 
     app: str
     """An app of the catalogue (`shutdownlab apps`) or of `apps` files, which some network serves."""
@@ -84,7 +83,7 @@ _OONI_APPS: Final = {
 
 
 def alike_endpoints(network: Network, app: str, version: int) -> list[tuple[Hosted, str]]:
-    """WhatsApp's sixteen end points alike, among those that an app has in an IP version, each with where it is."""
+    """Returns WhatsApp's sixteen equivalent endpoints, among an app's in an IP version, each with its host."""
     there = _served(network, app, version)
     return [(hosted, name) for hosted in there for name in hosted.names if is_whatsapp_endpoint(name)]
 
@@ -94,7 +93,7 @@ def _served(network: Network, app: str, version: int) -> list[Hosted]:
 
 
 def _targets(app: str, at: Surroundings) -> Iterator[Target]:
-    """The endpoints that an app has in an IP version; of those alike, one a vantage point, as OONI Probe picks one."""
+    """Yields an app's endpoints in an IP version; of equivalent ones, one per vantage point, as in OONI Probe."""
     alike = [name for _, name in alike_endpoints(at.network, app, at.family.version)]
     picked = alike[at.network.place_of(at.vantage.id) % len(alike)] if alike else None
     for hosted in _served(at.network, app, at.family.version):

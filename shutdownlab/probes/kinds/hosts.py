@@ -1,4 +1,4 @@
-"""Probes of a host: a port of it, its echoes, its name."""
+"""Probes of a host: a port, its answer to pings, its name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shutdownlab.model.probe import HostProbe, PortProbe, ServerControl, SingleP
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A host, where the test has one a port, and its transport."""
+    """A host, with a port if the test has one, and its transport."""
 
     host: str
     port: int = 0
@@ -66,7 +66,10 @@ class Vpn(_ToPort):
 
 @dataclass(frozen=True, slots=True)
 class Echoes:
-    """How many echo requests go to a host, how many are answered where all is well; to which TCP port next, if any."""
+    """How many echo requests to send to a host, and how many must be answered.
+
+    `then`: the TCP port to connect to afterwards; 0: none.
+    """
 
     host: str
     count: int = 1
@@ -85,7 +88,7 @@ class Ping(HostProbe):
     answered: _Echoes | None = None
     """How many of them must be answered; left out: all."""
     then: SinglePort | None = None
-    """A port of the host to which a TCP connection must be made, too, once they are all sent."""
+    """A TCP port of the host to which a connection must succeed as well, once all requests are sent."""
 
     runs = "shutdownlab.probes.steps:ping_test"
     follows = "shutdownlab.verifier.follow:ping"
@@ -113,7 +116,7 @@ class Ping(HostProbe):
         return Echoes(self.host, self.count, self.answered or self.count, self.then.first if self.then else 0)
 
     def control(self, at: Surroundings) -> ServerControl:
-        """One echo, where the server's kernel answers; the port that it goes to besides."""
+        """Returns a control of one echo, which the server's kernel answers, and the port as well if there is one."""
         return ServerControl(self.runs, replace(self.ask(at), count=1, answered=1))
 
     def ooni_input(self, at: Surroundings) -> str:
@@ -122,18 +125,19 @@ class Ping(HostProbe):
 
 @dataclass(frozen=True, slots=True)
 class NameQuestion:
-    """Which name to look up, and whom to ask over TLS or HTTPS, if not the request's resolver in the clear."""
+    """The name to look up, and the resolver to ask over TLS or HTTPS; "": the request's resolver, unencrypted."""
 
     host: str
     secure_resolver: str = ""
 
 
 class Dns(HostProbe):
-    """A lookup of `host`: through the operator's resolver, or the one that `resolver` gives."""
+    """A lookup of `host`, at the operator's resolver or the one given by `resolver`."""
 
     resolver: str | None = None
-    """Whom to ask instead of the operator's resolver: an address, `tls://HOST[:PORT]` (DNS over TLS) or
-    `https://HOST[:PORT]/PATH` (DNS over HTTPS); a name is looked up through the operator's."""
+    """The resolver to ask instead of the operator's: an address, `tls://HOST[:PORT]` (DNS over TLS) or
+    `https://HOST[:PORT]/PATH` (DNS over HTTPS); a name in it is looked up at the operator's.
+    """
 
     runs = "shutdownlab.probes.steps:dns_test"
     follows = "shutdownlab.verifier.follow:dns"
@@ -163,7 +167,7 @@ class Dns(HostProbe):
         return urlsplit(self._secure_resolver).hostname
 
     def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
-        """Whoever is asked, if not the operator's resolver: nothing goes to `host` itself."""
+        """Returns the resolver that is asked, if not the operator's: nothing is sent to `host` itself."""
         hosted = at.hosted(self.resolver_address or self._secure_host)
         return ((at.network.subscriber(at.vantage.id).name, at.node_of(hosted)),) if hosted is not None else ()
 
@@ -187,7 +191,7 @@ class Dns(HostProbe):
 
 
 def _secure_resolver(text: str) -> str | None:
-    """`tls://HOST` or `https://HOST/PATH` in its one spelling; None if it is neither."""
+    """Returns a normalised `tls://HOST` or `https://HOST/PATH`; None if it is neither."""
     try:
         parts = url(text, ("tls", "https"))
     except Expected:

@@ -1,4 +1,4 @@
-"""Probes of a web page: whether it comes, over TCP or QUIC, and how fast a download runs."""
+"""Probes of a web page: whether it loads, over TCP or QUIC, and how fast a download runs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from shutdownlab.model.probe import Surroundings, UrlProbe
 from shutdownlab.model.topology import Topology
 
 _LEAST_BYTES: Final = 64 * 1024
-"""Fewer say nothing of how fast a line is."""
+"""A smaller download does not show how fast a line is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A web page. `marker`: text that the genuine one contains; "" takes any with a status below 400."""
+    """A web page. `marker`: text that the genuine one contains; "" accepts any page with a status below 400."""
 
     url: str
     marker: str = ""
@@ -51,7 +51,7 @@ class Http3(Web):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file to fetch for so many `seconds`, or so many octets; of fewer than `min_bytes` it says nothing.
+    """A file to fetch for `seconds` or up to `max_bytes`; less than `min_bytes` does not show a speed.
 
     Below `throttled_below` kbit/s the line is throttled.
     """

@@ -1,4 +1,4 @@
-"""The probe that is any program of a user's."""
+"""The probe that runs any program of a user's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shutdownlab.probes.kinds.hosts import Destination, Tcp
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """A program to run in `folder`. `otherwise`: the outcome of an exit status that is not among `outcomes`."""
+    """A program to run in `folder`. `otherwise`: the outcome for exit codes that are not in `outcomes`."""
 
     argv: tuple[str, ...]
     folder: Path
@@ -31,7 +31,7 @@ class Execution:
 
 
 def _argv(value: object) -> object:
-    """Every argument is text; a number may stand without quotes."""
+    """Converts numbers among the arguments to text, so that they may be written without quotes."""
     if isinstance(value, str):
         words = ", ".join(value.split())
         raise Expected("the program and its arguments in a list", f"write [{words}]; for a shell [sh, -c, …]")
@@ -67,22 +67,24 @@ _ExitStatus = Annotated[int | Literal["other"], BeforeValidator(_exit_status)]
 class Command(Probe):
     """Any program, run at the vantage point in the folder of the scenario's file; its exit status is the outcome.
 
-    Of what it writes to standard output the last line is recorded: one that is a number, with or without a unit, is the
-    probe's value, and one such as `connection_reset` is what failed. See docs/extending.md; needs `--trust`.
+    The last line of its standard output is recorded: a number, with or without a unit, is the probe's value; a name
+    such as `connection_reset` is the failure. See docs/extending.md; needs `--trust`.
     """
 
     command: Annotated[
         tuple[str, ...], BeforeValidator(_argv, json_schema_input_type=tuple[str | float, ...]), Field(min_length=1)
     ]
-    """The program and its arguments. One that begins with ./ or ../ is a file beside the scenario."""
+    """The program and its arguments. A program that begins with ./ or ../ is a file beside the scenario."""
     timeout: Seconds = 10.0
-    """After which it is killed, with its children; that counts as blocked."""
+    """The time after which it is killed, with its children; that counts as blocked."""
     host: Host | None = None
-    """A host name of the topology: the program is told it as SHUTDOWNLAB_HOST, and its true address as
-    SHUTDOWNLAB_ADDRESS."""
+    """A host name of the topology: the program gets it as SHUTDOWNLAB_HOST, and its true address as
+    SHUTDOWNLAB_ADDRESS.
+    """
     outcomes: dict[_ExitStatus, _Meaning] = Field({})
-    """What an exit status means, by status, or for all the `other` ones: ok, blocked, throttled or error. Left out: 0
-    is ok, 1 blocked, 3 throttled, any other an error of the program itself."""
+    """The outcome for each exit status, or for all `other` ones: ok, blocked, throttled or error. By default 0 is
+    ok, 1 blocked, 3 throttled, any other an error of the program itself.
+    """
 
     runs = "shutdownlab.probes.command:command_test"
     ooni_test = "x_command"
@@ -108,7 +110,7 @@ class Command(Probe):
         return (self.host,) if self.host and not is_address(self.host) else ()
 
     def control(self, at: Surroundings) -> ServerControl | None:
-        """A connection to the host's first TCP port: the program itself runs at the vantage points alone."""
+        """Returns a connection to the host's first TCP port: the program itself runs only at vantage points."""
         hosted = at.hosted(self.host)
         if hosted is None:
             return None

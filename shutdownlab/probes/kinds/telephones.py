@@ -33,11 +33,10 @@ _CONTROL_NUMBER: Final = "77009999999"
 
 
 class _Telephone(Probe):
-    """Between two subscribers of an operator."""
+    """A probe between two subscribers of an operator."""
 
     to: str | None = None
-    """The region that is called; left out, or where the operator has no other subscriber there: another of its
-    regions."""
+    """The region to call; if omitted, or if the operator has no other subscriber there, another of its subscribers."""
 
     def mistakes(self, topology: Topology, apps: Mapping[str, App]) -> Iterator[Mistake]:
         if self.to is not None and self.to not in topology.regions:
@@ -57,7 +56,7 @@ class _Telephone(Probe):
         return Errand(at.network.subscriber(callee).name, TelephoneLines(_line(at, callee))) if callee else None
 
     def far_ends(self, at: Surroundings) -> tuple[tuple[str, str], ...]:
-        """The callee's path to the telephone service, the caller's, and the one between them."""
+        """Returns the paths of callee and caller to the telephone service, and the one between them."""
         service = at.network.one(Role.TELEPHONE, at.vantage.id.operator).name
         caller, callee = at.network.subscriber(at.vantage.id).name, _callee(at.network, at.vantage, self.to)
         if callee is None:
@@ -66,7 +65,7 @@ class _Telephone(Probe):
         return (caller, service), (called, service), (caller, called)
 
     def control(self, at: Surroundings) -> ServerControl:
-        """A telephone of the control subscriber's registers."""
+        """Returns the registration of a telephone of the control subscriber's."""
         registrar = self.ask(at).line.registrar
         return ServerControl(self.runs, TelephoneLines(TelephoneLine(_CONTROL_NUMBER, registrar)), of_operator=True)
 
@@ -93,7 +92,7 @@ class Sms(_Telephone):
 
 
 def _line(at: Surroundings, vantage: VantageId) -> TelephoneLine:
-    """A vantage point's telephone line; the number counts vantage points."""
+    """Returns a vantage point's telephone line; its number contains the vantage point's index."""
     index = next(index for index, v in enumerate(at.network.vantages) if v.id == vantage)
     return TelephoneLine(
         f"7700{index:07d}", str(at.network.one(Role.TELEPHONE, vantage.operator).address(at.family.version))
@@ -101,7 +100,10 @@ def _line(at: Surroundings, vantage: VantageId) -> TelephoneLine:
 
 
 def _callee(network: Network, caller: Vantage, region: str | None) -> VantageId | None:
-    """Whom a vantage point calls: an ordinary subscriber of its operator in `region`, or elsewhere, but not itself."""
+    """Returns an ordinary subscriber of the caller's operator other than the caller, in `region` if possible.
+
+    None: there is no other.
+    """
     others = [
         v.id for v in network.vantages if v.id.operator == caller.id.operator and v.is_ordinary and v.id != caller.id
     ]

@@ -1,1 +1,1 @@
-"""A run as data for other tools: typed tables with documented columns, and the formats of the field."""
+"""Exports a run as data for other tools: typed tables with documented columns, OONI measurements and MRT files."""

@@ -1,4 +1,4 @@
-"""Tables as Parquet files, and as a DuckDB database: where pyarrow and duckdb are installed, the extra `data`."""
+"""Writes tables as Parquet files or as a DuckDB database. Needs pyarrow and duckdb, the extra `data`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from shutdownlab.reporting.export.columns import DataTable
 
 
 def write_parquet(folder: Path, title: str, tables: Sequence[DataTable]) -> None:
-    """NAME.parquet for each table: times as timestamps in UTC, categories as dictionaries, the meaning of each column
-    in its metadata (`description`). Raises ImportError where pyarrow is not there, `OSError`."""
+    """Writes NAME.parquet for each table: times are UTC timestamps, categories are dictionaries, and each column's
+    meaning is in its metadata (`description`). Raises `ImportError` if pyarrow is missing, and `OSError`."""
     import pyarrow.parquet
 
     for table in tables:
@@ -19,10 +19,10 @@ def write_parquet(folder: Path, title: str, tables: Sequence[DataTable]) -> None
 
 
 def write_duckdb(file: Path, title: str, tables: Sequence[DataTable]) -> None:
-    """One database with a table each: times as TIMESTAMPTZ, categories as ENUM (one for columns of the same name, so
-    that tables can be joined by them), the meanings as comments.
+    """Writes one database with all tables: times are TIMESTAMPTZ, categories are ENUM (columns of the same name share a
+    type, so that tables can be joined by them), and meanings are comments.
 
-    Raises ImportError where duckdb or pyarrow are not there, and what duckdb raises.
+    Raises `ImportError` if duckdb or pyarrow is missing, and what duckdb raises.
     """
     import duckdb
 
@@ -46,7 +46,7 @@ def write_duckdb(file: Path, title: str, tables: Sequence[DataTable]) -> None:
 
 
 def _categories(tables: Sequence[DataTable]) -> dict[str, list[str]]:
-    """The values of columns that are categories, by the columns' names; those of all tables together."""
+    """Returns the values of category columns by column name, merged over all tables."""
     found: dict[str, dict[str, None]] = {}
     for table in tables:
         for place, column in enumerate(table.columns):
@@ -56,17 +56,17 @@ def _categories(tables: Sequence[DataTable]) -> dict[str, list[str]]:
 
 
 def _name(text: str) -> str:
-    """As SQL quotes a name."""
+    """Quotes an SQL identifier."""
     return '"' + text.replace('"', '""') + '"'
 
 
 def _text(text: str) -> str:
-    """As SQL quotes a text."""
+    """Quotes an SQL string."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def _arrow(table: DataTable, title: str) -> Any:
-    """As an Arrow table."""
+    """Returns a table as a `pyarrow.Table`."""
     import pyarrow
 
     types = {

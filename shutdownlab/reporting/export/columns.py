@@ -1,4 +1,4 @@
-"""Columns of exported tables: what type they have, and what they say. Pure."""
+"""The columns of exported tables: their types and meanings. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from enum import Enum
 from typing import Any, Literal
 
 Kind = Literal["category", "text", "time", "boolean", "integer", "number"]
-"""`category`: text of few values; `time`: a moment, in UTC."""
+"""The type of a column. `category`: text with few distinct values; `time`: a point in time, UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. meaning: in a sentence, with its unit."""
+    """A column. meaning: one sentence, with the unit."""
 
     name: str
     kind: Kind
@@ -22,7 +22,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class DataTable:
-    """A table: a row is a sequence of values in the order of the columns, null where there is none."""
+    """A table. A row has a value for each column, in order; None is null."""
 
     name: str
     meaning: str
@@ -30,14 +30,14 @@ class DataTable:
     rows: Sequence[tuple[Any, ...]]
 
     def values(self, place: int) -> list[Any]:
-        """Those of a column; of enumerations, what files have."""
+        """Returns the values of the column with index `place`; enumeration members as their values."""
         return [value.value if isinstance(value, Enum) else value for value in (row[place] for row in self.rows)]
 
     def categories(self, place: int) -> list[str]:
-        """The values that a column has, each once, in the order of the rows."""
+        """Returns the distinct values of the column with index `place`, in the order of the rows, without None."""
         return list(dict.fromkeys(value for value in self.values(place) if value is not None))
 
 
 def columns(described: Iterable[tuple[str, Kind, str]]) -> tuple[Column, ...]:
-    """Columns from names, kinds and meanings."""
+    """Makes columns from names, kinds and meanings."""
     return tuple(Column(name, kind, meaning) for name, kind, meaning in described)

@@ -1,4 +1,4 @@
-"""Writes a run for other tools: `sl.export`, and `shutdownlab export RUN --to KIND`."""
+"""Exports a run for other tools: `sl.export` and `shutdownlab export RUN --to KIND`."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from shutdownlab.results.run import Run
 
 Format = Literal["parquet", "csv", "duckdb", "ooni", "mrt"]
 _SUFFIXES: Final = {"duckdb": ".duckdb", "ooni": ".jsonl.gz"}
-"""Of the formats that are one file; the others are a folder."""
+"""The suffixes of formats that are one file; the others are folders."""
 _NEEDS: Final = {"parquet": ("pyarrow",), "duckdb": ("duckdb", "pyarrow")}
 _MRT: Final = ("rib.*.mrt", "updates.*.mrt")
 
 
 def export(run: str | Path | Run, to: Format, out: str | Path | None = None) -> Path:
-    """Write a run as data for other tools; returns what was written.
+    """Exports a run as data for other tools; returns the path of the file or folder written.
 
-    run: a run directory, or an opened one; of a run that broke off, its whole phases. to: `parquet`, `csv` (with a Data
-    Package) and `duckdb` have the tables results, phases, orders, measurements and, where outside signals were
-    observed, readings, each column typed and described; `ooni` has the measurements as OONI publishes them; `mrt` has
-    the routing tables and messages that a collector abroad wrote. out: a new folder, or a new file FILE.duckdb or
-    FILE.jsonl.gz; left out: named after the run, in the working directory. Raises `BadInput`.
+    run: a run directory, or a `Run`; if the run broke off, only its complete phases are exported. to: `parquet`, `csv`
+    (with a Data Package) and `duckdb` have the tables results, phases, orders, measurements and, if outside signals
+    were observed, readings, each column typed and described; `ooni` has the measurements as OONI publishes them; `mrt`
+    has the routing tables and messages that a collector abroad wrote. out: a new folder, or a new file FILE.duckdb or
+    FILE.jsonl.gz; None: named after the run, in the working directory. Raises `BadInput`.
     """
     if to not in get_args(Format):
         refuse("to", quoted(str(to)), one_of(get_args(Format)), did_you_mean(str(to), get_args(Format)))
@@ -104,7 +104,7 @@ def _tables(run: Run) -> Iterator[DataTable]:
 
 
 def _records(run: Run) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The measurements of whole phases, with their lines; of a cell that was measured again, the last one."""
+    """Yields the measurements of complete phases with their line numbers; the last one of a cell measured again."""
     whole = {result.phase for result in run.results}
     found: dict[str, tuple[int, dict[str, Any]]] = {}
     for line, record in enumerate(run.measurements(), 1):

@@ -1,4 +1,4 @@
-"""Tables as CSV beside a Data Package, which tells the type and meaning of each column (Frictionless Data, v1)."""
+"""Writes tables as CSV with a Data Package, which gives each column's type and meaning (Frictionless Data, v1)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _TYPES: Final = {
 
 
 def write_csv(folder: Path, title: str, tables: Sequence[DataTable]) -> None:
-    """NAME.csv for each table, and datapackage.json; raises `OSError`.
+    """Writes NAME.csv for each table, and datapackage.json; raises `OSError`.
 
-    Times are ISO 8601 in UTC, booleans `true` and `false`, null is an empty column.
+    Times are ISO 8601 in UTC, booleans are `true` and `false`, and null is an empty field.
     """
     for table in tables:
         with (folder / f"{table.name}.csv").open("w", newline="", encoding="utf-8") as file:

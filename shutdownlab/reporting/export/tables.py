@@ -1,4 +1,4 @@
-"""The tables of a run: results, phases, orders, measurements, readings."""
+"""The exported tables of a run: results, phases, orders, measurements, readings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _KINDS: Final[dict[str, Kind]] = {
     "time": "time", "weight": "number", "value": "number", "tries": "integer", "phase_seconds": "number",
     "failure": "text", "source": "text",
 }  # fmt: skip
-"""Of the columns of results.csv; the others are categories."""
+"""The kinds of the columns of results.csv; the others are categories."""
 
 
 def results_table(account: RunAccount) -> DataTable:
-    """A row a cell, with the columns of results.csv, and whether it was as expected."""
+    """Returns the table with a row per cell: the columns of results.csv, and whether it was as expected."""
     texts = field_texts(Result)
     fields = [(field.alias or name, name, texts[name]) for name, field in Result.model_fields.items()]
     described = [Column(alias, _KINDS.get(name, "category"), _plain(said)) for alias, name, said in fields]
@@ -32,7 +32,7 @@ def results_table(account: RunAccount) -> DataTable:
 
 
 def phases_table(account: RunAccount) -> DataTable:
-    """A row a phase that was measured."""
+    """Returns the table with a row per measured phase."""
     described = columns((
         ("phase", "category", "The name of the phase."),
         ("place", "integer", "Its place among the phases that were measured, from 1."),
@@ -49,7 +49,7 @@ def phases_table(account: RunAccount) -> DataTable:
 
 
 def orders_table(account: RunAccount, orders: tuple[Order, ...]) -> DataTable:
-    """A row for each phase in which an order was in force, or a fault was there."""
+    """Returns the table with a row for each order or fault and each phase in which it was in force."""
     described = columns((
         ("order", "category", "The name of the policy, or of the fault."),
         ("phase", "category", "A phase in which it was in force."),
@@ -67,7 +67,7 @@ def orders_table(account: RunAccount, orders: tuple[Order, ...]) -> DataTable:
 
 
 def measurements_table(numbered: list[tuple[int, dict[str, Any]]]) -> DataTable:
-    """A row a measurement record, with its line in measurements.jsonl."""
+    """Returns the table with a row per measurement record. numbered: records with their lines in measurements.jsonl."""
     described = columns((
         ("phase", "category", "The name of the phase."),
         ("operator_asn", "integer", "The AS number of the operator."),
@@ -110,7 +110,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def readings_table(readings: list[Reading]) -> DataTable:
-    """A row a reading of an outside signal."""
+    """Returns the table with a row per reading of an outside signal."""
     described = columns((
         ("signal", "category", "The signal."),
         ("phase", "category", "The phase in which it was read."),

@@ -1,1 +1,1 @@
-"""Figures for a paper: a run drawn at the width of a column, as PDF, SVG or PNG."""
+"""Figures for papers: draws a run at the width of a column, as PDF, SVG or PNG."""

@@ -1,4 +1,4 @@
-"""The country's regions in one phase, of all operators and of each. Pure."""
+"""Draws the country's regions in one phase, for all operators together and for each. Pure."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ from shutdownlab.results.table import percent
 
 _GAP, _HEAD, _TILE = 8.0, 11.0, 17.0
 _NARROW = 60.0
-"""Points that a panel needs at least."""
+"""The minimum width of a panel, in points."""
 _DISC = 2.6
 
 
 def areas(account: RunAccount, place: int, width: float) -> str:
-    """The map, or the tiles, of the phase at `place`: a panel for all operators, and one for each."""
+    """Returns the figure, an SVG document `width` points wide, of the phase with index `place`: a panel for all
+    operators and one for each. A panel is a map, or tiles if the country has none."""
     drawn, span = map_of(account), account.spans[place]
     parts: list[Html] = [text(shortened(f"All operators, {span.name}, from {when(span.at)}", width), 1, 8)]
     parts += _panel(account, drawn, span.name, ALL, (1, 13, width - 2))

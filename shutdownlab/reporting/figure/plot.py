@@ -1,4 +1,4 @@
-"""Draws a run as a figure for a paper: `sl.plot`, and `shutdownlab plot RUN -o FILE`."""
+"""Draws a run as a figure for a paper: `sl.plot` and `shutdownlab plot RUN -o FILE`."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from shutdownlab.results.run import Run
 What = Literal["reach", "map", "signals"]
 KINDS: Final = (".pdf", ".svg", ".png")
 COLUMN: Final = 85.0
-"""Millimetres: the column of a paper in two columns."""
+"""The column width of a two-column paper, in millimetres."""
 _NARROWEST, _WIDEST = 50.0, 420.0
 _DOTS = 300 / 72
-"""Pixels a point of a PNG: 300 an inch."""
+"""Pixels per point in a PNG, for 300 dots per inch."""
 
 
 def plot(
     run: str | Path | Run, out: str | Path, *, what: What = "reach", at: str | None = None, width: float = COLUMN
 ) -> None:
-    """Draw a run as a figure, in the report's colours, with its letters embedded.
+    """Draws a run as a figure, in the report's light colours.
 
-    run: a run directory, or an opened one. out: FILE.pdf, FILE.svg or FILE.png (300 dots an inch). what: `reach`, who
-    got through to each service over time; `map`, the regions in the phase `at` (left out: the worst one); `signals`,
-    what outsiders saw, of a run that has observed it. width: in millimetres. Raises `BadInput`, also where nothing is
-    there to draw.
+    run: a run directory, or a `Run`. out: FILE.pdf (with embedded fonts), FILE.svg or FILE.png (300 dots per inch).
+    what: `reach`, who got through to each service over time; `map`, the regions in the phase `at` (None: the worst
+    one); `signals`, what outsiders saw, if the run observed it. width: 50 to 420 millimetres. Raises `BadInput`, also
+    if there is nothing to draw.
     """
     kind = _kind(out)
     if what not in get_args(What):
@@ -77,7 +77,7 @@ def _drawn(run: Run, account: RunAccount, what: What, at: str | None, width: flo
 
 
 def _kind(out: str | Path) -> str:
-    """The kind of file, if it can be made here."""
+    """Returns a file name's suffix; raises `BadInput` if it is not in `KINDS`, or the library to make it is missing."""
     kind = Path(out).suffix.lower()
     if kind not in KINDS:
         hint = f"name it {Path(out).with_suffix('.pdf').name or 'figure.pdf'}"

@@ -1,4 +1,4 @@
-"""Services over the scenario's time: how many got through to each. Pure."""
+"""Draws the share of subscribers who got through to each service over the scenario's time. Pure."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from shutdownlab.reporting.page.markup import Html, element
 
 _ROW, _BAR, _TOP, _GAP = 10.5, 8.0, 4.0, 4.0
 _SEAM = 0.12
-"""By how much a phase is drawn wider, so that none is seen to end where the next is the same."""
+"""The overlap of neighbouring phases, in points, so that no seam shows between two of the same colour."""
 _LABELS = 0.24
-"""The labels' part of the width."""
+"""The labels' share of the width."""
 
 
 def reach(account: RunAccount, width: float) -> str:
-    """A row for each service, as high as the share of ordinary subscribers who got through."""
+    """Returns the figure, an SVG document `width` points wide: a row for each service, filled to the share of ordinary
+    subscribers who got through."""
     columns = [*account.services, *account.outside]
     left, right = max(40.0, width * _LABELS), width - 4
     axis = Axis(account.spans, left, right, max(2, int(width / 40)))
@@ -47,10 +48,10 @@ def reach(account: RunAccount, width: float) -> str:
 
 
 def time_axis(axis: Axis, top: float, bottom: float) -> Iterator[Html]:
-    """Marks with their dates below, and thin lines through what is above."""
+    """Yields the axis: dates below it, and thin vertical lines above."""
     for x, label in axis.marks():
         yield element("path", d=f"M{figure(x)} {figure(top)}V{figure(bottom + 2)}", stroke=RULE, stroke_width=0.5)
-        if x < axis.right - 1.6 * len(label):  # half of it is to the right
+        if x < axis.right - 1.6 * len(label):  # a centred label needs room to the right, too
             yield text(label, x, bottom + 8.5, anchor="middle", size=SMALL, fill=SOFT)
     yield element("path", d=f"M{figure(axis.left)} {figure(bottom)}H{figure(axis.right)}", stroke=SOFT,
                   stroke_width=0.5)  # fmt: skip

@@ -1,6 +1,6 @@
-"""The paper that a figure is drawn on: its size, its letters and its colours, which are the report's light ones. Pure.
+"""The sheet on which figures are drawn: its size, its fonts and the report's light colours. Pure.
 
-A unit is a point, 1/72 inch.
+The unit is the point, 1/72 inch.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from shutdownlab.reporting.page.markup import Html, element
 
 LOST, SLOW, REACHED, DOWN = "#9c3406", "#f2b705", "#a9cfe8", "#6b4e9b"
 LEVELS: Final = ("#9c3406", "#c75f1d", "#e8995a", "#f7d3ae", "#dcebf5", "#eef5fa")
-"""Of a share, from nobody to everybody: as `pg-l0` to `pg-l5` of the page's style."""
+"""The colours of shares, from nobody to everybody: `pg-l0` to `pg-l5` in the page's style."""
 LEVEL_NAMES: Final = ("0%", "≤ 25%", "≤ 50%", "≤ 75%", "< 100%", "100%")
 INK, SOFT, RULE, LAND = "#18212b", "#56626f", "#d5dbe1", "#c3ccd4"
-LINES: Final = ("#0b5c8f", "#9c3406", "#6b4e9b", "#8a6a00", "#2f6b3a", "#c2007a")
-"""Of curves; they differ in their dashes too."""
-DASHES: Final = ("", "4 2", "1.5 1.5", "6 1.5 1.5 1.5", "8 2", "2 3")
+LINE: Final = "#0b5c8f"
+"""The colour of signals."""
+DASHED: Final = "4 2"
 SMALL, BODY = 6.0, 7.0
 FONT: Final = "Liberation Sans, Arial, Helvetica, sans-serif"
 _POINTS = 72 / 25.4
 _LETTER = 0.54
-"""The average width of a letter, of its height."""
+"""The average width of a letter, as a share of the font size."""
 
 
 def points(millimetres: float) -> float:
-    """As points."""
+    """Converts millimetres to points."""
     return millimetres * _POINTS
 
 
 def sheet(width: float, height: float, title: str, parts: Iterable[str]) -> str:
-    """The figure as an SVG file."""
+    """Returns the figure as an SVG document."""
     shown = [element("title", title), element("rect", width=figure(width), height=figure(height), fill="#ffffff")]
     shown += [part if isinstance(part, Html) else Html(part) for part in parts]
     drawing = element(
@@ -42,28 +42,31 @@ def sheet(width: float, height: float, title: str, parts: Iterable[str]) -> str:
 
 
 def in_points(drawing: str) -> str:
-    """The same figure with sizes that have no unit: what makes PDFs takes a unit for a point, whatever it is of."""
+    """Returns the same figure with sizes without `pt`: the PDF converter makes each unit of the drawing one point."""
     return drawing.replace('pt"', '"', 2)
 
 
 def text(words: str, x: float, y: float, *, anchor: str = "start", size: float = BODY, fill: str = INK) -> Html:
-    """A line of text, its baseline at `y`."""
+    """Returns a line of text with its baseline at `y`."""
     return element("text", words, x=figure(x), y=figure(y), text_anchor=anchor, font_size=size, fill=fill)
 
 
 def rect(x: float, y: float, width: float, height: float, fill: str) -> Html:
-    """A filled rectangle."""
+    """Returns a filled rectangle."""
     return element("rect", x=figure(x), y=figure(y), width=figure(width), height=figure(height), fill=fill)
 
 
 def shortened(words: str, room: float, size: float = BODY) -> str:
-    """As much of a text as there is room for."""
+    """Cuts a text to about `room` points, with an ellipsis."""
     most = max(2, int(room / (size * _LETTER)))
     return words if len(words) <= most else f"{words[: most - 1].rstrip()}…"
 
 
 def legend(items: Sequence[tuple[str, str]], left: float, y: float, right: float) -> tuple[list[Html], float]:
-    """Swatches and what they mean, in as many lines as needed from the baseline `y` on; and the last baseline."""
+    """Returns swatches with their meanings, in as many lines as needed from the baseline `y` on, and the last baseline.
+
+    items: colours and meanings.
+    """
     parts, x = list[Html](), left
     for colour, words in items:
         wide = 9 + len(words) * SMALL * _LETTER + 8
@@ -77,5 +80,5 @@ def legend(items: Sequence[tuple[str, str]], left: float, y: float, right: float
 
 
 def figure(value: float) -> str:
-    """A number with as many digits as a drawing needs."""
+    """Formats a coordinate, with at most two decimals."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""What outsiders' signals showed of the country over the scenario's time: a small curve each. Pure."""
+"""Draws the outside signals of the country over the scenario's time, a small curve each. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from shutdownlab.reporting.figure.reach import time_axis
 from shutdownlab.reporting.figure.sheet import (
-    DASHES,
+    DASHED,
     INK,
-    LINES,
+    LINE,
     RULE,
     SMALL,
     SOFT,
@@ -27,9 +27,10 @@ _LABELS = 0.27
 
 
 def signals(account: RunAccount, readings: Sequence[Reading], width: float) -> str:
-    """A row for each signal of the country as a whole, and family: the value that was read in each phase.
+    """Returns the figure, an SVG document `width` points wide: for each signal of the whole country and each address
+    family a row with the reading of each phase.
 
-    What is modelled and not measured is drawn in a dashed line, and said.
+    Readings that were not measured (modelled or held) are dashed.
     """
     rows: dict[tuple[str, str], dict[str, Reading]] = {}
     for reading in readings:
@@ -65,7 +66,7 @@ def _curve(axis: Axis, signal: str, family: str, of_phase: dict[str, Reading], t
         x, wide = axis.of(place)
         y = base - _HIGH * reading.value / full
         step = f"M{figure(x)} {figure(before)}V{figure(y)}" if before is not None else f"M{figure(x)} {figure(y)}"
-        dash = DASHES[0] if reading.basis == "measured" else DASHES[1]
-        yield element("path", d=f"{step}h{figure(wide)}", fill="none", stroke=LINES[0], stroke_width=0.9,
+        dash = "" if reading.basis == "measured" else DASHED
+        yield element("path", d=f"{step}h{figure(wide)}", fill="none", stroke=LINE, stroke_width=0.9,
                       stroke_dasharray=dash or None)  # fmt: skip
         before = y

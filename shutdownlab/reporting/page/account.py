@@ -1,4 +1,4 @@
-"""What became of a country, put together from the rows of a run: what every part of the report stands on. Pure."""
+"""Summarises a run's results by phase, service and region, for all parts of the report. Pure."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from shutdownlab.results.table import Share, Table, table_of
 _HOUR = 3_600.0
 _AN_HOUR = timedelta(hours=1)
 HARDLY = 0.25
-"""The share of subscribers below which hardly anybody reached a service."""
+"""A service that a smaller share of subscribers reached counts as reached by hardly anybody."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseSpan:
-    """A phase that was measured, from when to when in the scenario's time. until: None where nothing says it."""
+    """A measured phase, with its start and end in the scenario's time. until: None if the end is unknown."""
 
     name: str
     title: str
@@ -34,17 +34,17 @@ class PhaseSpan:
 
     @property
     def hours(self) -> float:
-        """How long it lasted; 0 where nothing says it."""
+        """The duration in hours; 0 if the end is unknown."""
         return (self.until - self.at).total_seconds() / _HOUR if self.until else 0.0
 
 
 @dataclass(frozen=True)
 class RunAccount:
-    """A run as the report takes it.
+    """A run in the form that the report uses.
 
-    name: of the run directory. manifest: as it is there. status: how the run ended; `steered`: it is no run, but a
-    country that somebody steers (`shutdownlab web`). shutdown: the scenario that it was
-    a run of, if it is still there and the same; `missing` says why it is not. readings: of outsiders' signals.
+    name: the run directory's name. manifest: the content of manifest.json. status: how the run ended; `steered`: not a
+    run, but a country steered by hand (`shutdownlab web`). shutdown: the run's scenario, if it still exists, unchanged;
+    otherwise None, and `missing` is the reason. readings: the readings of outside signals.
     """
 
     name: str
@@ -58,12 +58,12 @@ class RunAccount:
 
     @property
     def title(self) -> str:
-        """Of the scenario."""
+        """The scenario's title; without one, its name or the run's."""
         return str(self.manifest.get("title") or self.manifest.get("scenario") or self.name)
 
     def within(self, text: str) -> str:
-        """A text with the scenario's files named from its folder: whoever reads the page need not learn from it where
-        on somebody's machine they are."""
+        """Returns a text with the scenario's folder removed from paths, so that the page does not disclose where files
+        are on the author's machine."""
         document = self.shutdown.document if self.shutdown is not None else None
         folder = PurePath(document.file).parent if document is not None else PurePath()
         return text.replace(f"{folder}/", "") if folder.is_absolute() else text
@@ -75,14 +75,14 @@ class RunAccount:
 
     @property
     def is_measured(self) -> bool:
-        """Whether packets were sent: what `verify` could not decide is no expectation that was not met."""
+        """Whether packets were sent. If not, a cell that `verify` could not decide is no unmet expectation."""
         return self.status != "verified"
 
     @cached_property
     def spans(self) -> tuple[PhaseSpan, ...]:
-        """The phases that were measured, in order. One lasts until the scenario's next, measured or not.
+        """The measured phases, in order. A phase lasts until the scenario's next phase, measured or not.
 
-        Records have moments to the minute; where the scenario is there, its own are taken.
+        Results have times to the minute; if the scenario is available, its exact times are used.
         """
         planned = [(str(p["phase"]), str(p["title"]), str(p["at"])) for p in self.manifest.get("phases", ())]
         titles = {name: title for name, title, _ in planned}
@@ -101,41 +101,42 @@ class RunAccount:
         return tuple(found)
 
     def short(self, moment: datetime) -> str:
-        """A moment as tables have it: with its year, where the phases are not all of one."""
+        """Returns a time as tables show it: with the year if the run spans more than one."""
         first, last = self.spans[0].at, self.spans[-1].until or self.spans[-1].at
         return short(moment, with_year=first.year != last.year)
 
     @cached_property
     def watched(self) -> tuple[WatchedSignal, ...]:
-        """The signals by which outsiders watched the country; none where nobody did."""
+        """The outside signals that were observed; empty if there are no readings."""
         if not self.readings or not self.spans:
             return ()
         last = self.spans[-1]
         offset = self.shutdown.scenario.utc_offset if self.shutdown is not None else 0
         phases = [(span.name, span.at) for span in self.spans]
-        # what is steered changes in seconds: detectors, which look at minutes to hours, are not asked
+        # a steered country changes within seconds; detectors work on minutes to hours, so they are not run on it
         return watched_of(self.readings, phases, last.until or last.at + _AN_HOUR, offset, detected=not self.is_steered)
 
     @property
     def is_steered(self) -> bool:
-        """Whether it is no run, but a country that somebody steers."""
+        """Whether this is not a run, but a country steered by hand (`shutdownlab web`)."""
         return self.status == "steered"
 
     @cached_property
     def unmeasured(self) -> tuple[str, ...]:
-        """The phases that the run was to measure, and has not."""
+        """The names of the planned phases that have not been measured."""
         measured = {span.name for span in self.spans}
         return tuple(p["phase"] for p in self.manifest.get("phases", ()) if p["phase"] not in measured)
 
     @cached_property
     def services(self) -> tuple[str, ...]:
-        """The columns that are measured from subscribers' lines, in order."""
+        """The columns measured from subscribers' lines, in the table's order."""
         inside = {column_of(result) for result in self.results if result.region}
         return tuple(column for column in self.table.columns if column in inside)
 
     @cached_property
     def common(self) -> tuple[str, ...]:
-        """The services by which regions can be compared: those measured in all of them, or else all services."""
+        """The services by which regions can be compared: those measured for ordinary subscribers in every region, or
+        all services if there are none."""
         where: dict[str, set[str]] = {}
         for result in self.results:
             if result.region and result.weight:
@@ -145,20 +146,20 @@ class RunAccount:
 
     @cached_property
     def outside(self) -> tuple[str, ...]:
-        """The columns of what is seen from outside the country."""
+        """The columns measured only from outside the country."""
         seen = {column_of(result) for result in self.results if not result.region}
         return tuple(column for column in self.table.columns if column in seen and column not in self.services)
 
     @cached_property
     def operators(self) -> dict[str, str]:
-        """Titles, by name."""
+        """The operators' titles, by name."""
         names = dict.fromkeys(result.operator for result in self.results)
         titles = dict(self.manifest.get("operators", {}))
         return {name: str(titles.get(name, name)) for name in names}
 
     @cached_property
     def regions(self) -> dict[str, str]:
-        """Titles, by name; in the order of the topology where it is there."""
+        """The regions' titles, by name; in the topology's order if the scenario is available."""
         found = dict.fromkeys(result.region for result in self.results if result.region)
         if self.shutdown is None:
             return {name: name for name in found}
@@ -167,7 +168,7 @@ class RunAccount:
 
     @cached_property
     def served(self) -> dict[str, set[str]]:
-        """The regions that were measured from each operator's lines."""
+        """The regions measured on each operator's lines, by operator."""
         found: dict[str, set[str]] = {}
         for result in self.results:
             if result.region:
@@ -175,7 +176,7 @@ class RunAccount:
         return found
 
     def of(self, phase: str) -> Sequence[Result]:
-        """The results of a phase."""
+        """Returns the results of a phase; empty if it was not measured."""
         return self._by_phase.get(phase, [])
 
     @cached_property
@@ -196,22 +197,22 @@ class RunAccount:
         return found
 
     def share(self, phase: str, column: str, regions: Collection[str]) -> Share:
-        """The share in some regions together, of a phase and column."""
+        """Returns the share of a column in a phase over several regions together; `slow` is not set."""
         parts = [self.in_regions.get((phase, region, column), Share()) for region in regions]
         return Share(sum(part.measured for part in parts), sum(part.reached for part in parts))
 
     @cached_property
     def telephony(self) -> frozenset[str]:
-        """The services that are calls and short messages, no Internet. None where the scenario is not there."""
+        """The services that are telephone calls or text messages, not Internet. Empty if the scenario is missing."""
         probes = self.shutdown.scenario.probes if self.shutdown is not None else {}
         telephone = {name for name, probe in probes.items() if probe.test in {"call", "sms"}}
         return frozenset(column_of(result) for result in self.results if result.target in telephone)
 
     @cached_property
     def blocked_by_name(self) -> frozenset[str]:
-        """The services that hardly anybody reached in a phase whose orders all name what they block.
+        """The services that hardly anybody reached in a phase without outages whose orders all name what they block.
 
-        In a phase in which everything is blocked too, they tell nothing of that. None where the scenario is not there.
+        They say nothing about whether the country is cut off in other phases. Empty if the scenario is missing.
         """
         if self.shutdown is None:
             return frozenset()
@@ -228,14 +229,16 @@ class RunAccount:
         return any(result.outcome is Outcome.DOWN for result in self.of(phase))
 
     def hours_without(self, region: str, column: str) -> float | None:
-        """How long nobody ordinary in a region reached a service; None where it was never measured there."""
+        """Returns for how many hours no ordinary subscriber in a region reached a service; None if it was never
+        measured there."""
         shares = [(span, self.in_regions.get((span.name, region, column))) for span in self.spans]
         measured = [(span, share) for span, share in shares if share is not None and share.fraction is not None]
         return sum(span.hours for span, share in measured if share.fraction == 0) if measured else None
 
     @cached_property
     def worst(self) -> int:
-        """Which phase, by its place, the fewest services got through in; the first of those."""
+        """The index of the phase in which the smallest share of subscribers got through, averaged over services; the
+        first of equals."""
         return max(range(len(self.spans)), key=lambda place: (self._loss(place), -place), default=0)
 
     def _loss(self, place: int) -> float:
@@ -245,12 +248,12 @@ class RunAccount:
 
 
 def column_of(result: Result) -> str:
-    """Under which heading a result stands."""
+    """Returns the heading under which tables show a result."""
     return result.column or result.target
 
 
 ORDER = (Outcome.OK, Outcome.THROTTLED, Outcome.BLOCKED, Outcome.DOWN, Outcome.ERROR, Outcome.UNKNOWN)
-"""Outcomes as legends have them."""
+"""The outcomes in the order of legends."""
 
 SYMBOLS = {
     Outcome.OK: "✓",
@@ -260,7 +263,7 @@ SYMBOLS = {
     Outcome.ERROR: "!",
     Outcome.UNKNOWN: "?",
 }
-"""What tells outcomes apart where colours don't."""
+"""Symbols that distinguish the outcomes without colour."""
 
 MEANINGS = {
     Outcome.OK: "got through",

@@ -1,4 +1,4 @@
-"""What it cost, on the page: a sentence, and the section with its tables. Pure."""
+"""The cost of a shutdown on the page: a sentence, and a section with tables. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from shutdownlab.reporting.page.markup import Html, element, html, table
 
 
 def cost_of_run(account: RunAccount) -> Cost | None:
-    """What a run's shutdown cost; None where nothing says what an hour of it costs, or nobody lost anything."""
+    """Returns the cost of a run's shutdown; None if GDP or the Internet's share of it is unknown, or if no ordinary
+    subscriber was measured or lost anything."""
     if account.shutdown is None or not knows_its_cost(account.shutdown):
         return None
     if not any(result.region and result.weight for result in account.results):
@@ -29,7 +30,7 @@ def cost_of_run(account: RunAccount) -> Cost | None:
 
 
 def cost_sentence(cost: Cost) -> str:
-    """What it cost, and what others found."""
+    """Returns a sentence with the cost and the published figures."""
     graded, low, high = cost.amounts["graded"].value, *cost.range
     published = sorted((found.amount * 1e6, found.at_least) for found in cost.published)
     others, more = "", ""
@@ -42,7 +43,7 @@ def cost_sentence(cost: Cost) -> str:
 
 
 def costing(account: RunAccount, cost: Cost) -> Html:
-    """The section."""
+    """Returns the section."""
     rows = [
         [METHODS[method], money(amount.value), span_of(amount.low, amount.high), f"{amount.hours:,.1f}"]
         for method, amount in cost.amounts.items()

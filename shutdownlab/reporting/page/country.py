@@ -1,4 +1,4 @@
-"""Where: the regions on a map and as tiles, and the network as a drawing; the script colours them by phase. Pure."""
+"""The regions on a map and as tiles, and the drawing of the network; the script colours them by phase. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shutdownlab.results.table import Share, percent
 from shutdownlab.verifier.verdicts import Verifier
 
 ALL = ""
-"""For all operators, or all services."""
+"""Stands for all operators."""
 MAP_SOURCE = (
     "Outlines: Natural Earth (public domain), first-level regions of before 2017, simplified. What is too small to be "
     "seen, or lies within another outline, is marked with a disc."
@@ -26,8 +26,8 @@ _SCALE = (
 
 
 def where(account: RunAccount) -> Html:
-    """The regions, of all operators and of each, as they were in the worst phase: a map, where the topology says what
-    its regions' outlines are, and a tile with its figure for each."""
+    """Returns the regions in the worst phase, for all operators together and for each: a tile with its share for each
+    region, and a map if there is one (see `map_of`)."""
     if not account.regions or not account.spans:
         return Html("")
     every = account.common == account.services
@@ -49,13 +49,13 @@ def where(account: RunAccount) -> Html:
 
 
 def _places(account: RunAccount) -> dict[str, Place | None]:
-    """Where the regions lie, of those that lie in one place."""
+    """Returns the regions' coordinates; None for those that do not lie in one place."""
     known = account.shutdown.topology.regions if account.shutdown is not None else {}
     return {name: known[name].place if name in known else None for name in account.regions}
 
 
 def _why_tiles(account: RunAccount, grid: TileGrid) -> str:
-    """Why there is no map, and how the tiles stand."""
+    """Returns why there is no map, and how the tiles are arranged."""
     if account.shutdown is None:
         return f"Tiles and no map: {account.missing}."
     why = "Tiles and no map: for the regions of this country, as its topology has them, there are no outlines."
@@ -67,7 +67,7 @@ def _why_tiles(account: RunAccount, grid: TileGrid) -> str:
 
 
 def _scale(with_land: bool) -> Html:
-    """What the colours of shares mean."""
+    """Returns the legend of the shares' colours."""
     shown = [*_SCALE, ("pg-land", "not measured")] if with_land else _SCALE
     items = (element("li", element("span", class_=f"pg-swatch {class_}"), " ", text) for class_, text in shown)
     return element("ul", items, class_="pg-legend")
@@ -104,7 +104,8 @@ def _tile(account: RunAccount, operator: str, region: str, title: str, grid: Til
 
 
 def mean_share(account: RunAccount, phase: str, operator: str, region: str) -> float | None:
-    """Of the services that regions can be compared by, the mean share of subscribers who got through."""
+    """Returns the share of subscribers who got through, averaged over the services by which regions can be compared
+    (`RunAccount.common`); None if none was measured. operator: a name, or `ALL`."""
     shares: dict[str, Share] = {}
     for result in account.of(phase):
         if result.region == region and operator in {ALL, result.operator} and column_of(result) in account.common:
@@ -114,15 +115,16 @@ def mean_share(account: RunAccount, phase: str, operator: str, region: str) -> f
 
 
 def network(account: RunAccount) -> Html:
-    """The drawing of the topology, where the scenario is there; what stops packets is marked in it by phase."""
+    """Returns the drawing of the topology, in which the script marks what stops packets; a note if the scenario is
+    missing."""
     if account.shutdown is None:
         return element("p", f"No drawing: {account.missing}.")
     return scrolling("The network", Html(_labelled(draw(account.shutdown.network))))
 
 
 def drawings(account: RunAccount) -> tuple[list[str], list[int]]:
-    """The drawings of the topology with what is broken in some phase and what has become of routes, each once; and
-    which of them each phase has. None where nothing ever is."""
+    """Returns the distinct drawings of the topology, with each phase's damage and changed routes, and each phase's
+    index among them; both empty if nothing is ever damaged or changed."""
     if account.shutdown is None:
         return [], []
     shutdown, found, shown = account.shutdown, dict[str, int](), list[int]()

@@ -1,4 +1,4 @@
-"""What differs between the run of a page and another one: for the reader, and for the page's script. Pure."""
+"""The differences between a page's run and another run: for readers, and for the page's script. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_LINES = 200
 
 @dataclass(frozen=True)
 class Difference:
-    """Another run, which the page's is compared with; `comparison` is from that one to the page's."""
+    """Another run with which the page's is compared; `comparison` goes from the other run to the page's."""
 
     other: RunAccount
     comparison: Comparison
@@ -31,7 +31,7 @@ class Difference:
         return {_key(result): result for result in self.other.results}
 
     def was(self, result: Result) -> list[str] | None:
-        """What a cell came out as in the other run, as outcome and failure, where that is something else."""
+        """Returns a cell's outcome and failure in the other run; None if they are the same, or it has no such cell."""
         found = self.before.get(_key(result))
         if found is None or (found.outcome, found.failure) == (result.outcome, result.failure):
             return None
@@ -43,7 +43,7 @@ def _key(result: Result) -> tuple[str, str, str, str]:
 
 
 def differing(account: RunAccount, difference: Difference) -> Html:
-    """The section: the sum, the groups of cells that came out otherwise, and the shares that are not the same."""
+    """Returns the section: a summary, the groups of cells that came out differently, and the shares that differ."""
     comparison, other = difference.comparison, difference.other
     lead = f"Compared with the record {other.name} ({other.title}), cell by cell."
     parts = [element("p", lead), element("p", element("strong", sum_of(comparison)))]
@@ -85,7 +85,8 @@ def _cell(share: Share) -> Html:
 
 
 def embedded_difference(difference: Difference, rows: Mapping[str, int], account: RunAccount) -> dict[str, Any]:
-    """What the script marks: by phase and row, each column (target and family) that came out otherwise and as what."""
+    """Returns what the script marks: by phase and row, the other run's outcome and failure in each column (target and
+    family) that differs."""
     found: list[dict[str, dict[str, list[str]]]] = [{} for _ in account.spans]
     places = {span.name: place for place, span in enumerate(account.spans)}
     for result in account.results:

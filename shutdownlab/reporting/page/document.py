@@ -1,4 +1,4 @@
-"""The page put together: one HTML document with its style, its script and its data in it. Pure."""
+"""Assembles the page: one HTML document that contains its style, script and data. Pure."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def document(
     script: str,
     difference: Difference | None = None,
 ) -> str:
-    """The whole page, which loads nothing: its policy (CSP) lets it, and runs no script but its own.
+    """Returns the whole page. Its Content Security Policy lets it load nothing and run no script but its own.
 
-    difference: what it is compared with, where it is the page of two runs.
+    difference: the comparison with another run, if there is one.
     """
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
@@ -69,7 +69,7 @@ def _told(account: RunAccount, cost: Cost | None) -> Iterator[str]:
 
 
 def top(account: RunAccount, difference: Difference | None = None, cost: Cost | None = None) -> Html:
-    """What stands first: the headline, the story, the verdict; and the contents."""
+    """Returns the top of the page: the headline, the story, the verdict and the table of contents."""
     state = "pg-badge pg-badge-off" if account.status not in {"finished", "verified", "steered"} else "pg-badge"
     return html((
         element("p", account.title, " · ", period(account), class_="pg-kicker"),
@@ -106,13 +106,13 @@ _SECTIONS = (
 def _shown(
     difference: Difference | None = None, cost: Cost | None = None, *, watched: bool = False
 ) -> list[tuple[str, str]]:
-    """The names and titles of the sections that the page has. watched: somebody looked on from outside."""
+    """Returns the names and titles of the page's sections, in order. watched: whether outside signals were observed."""
     absent = {"difference": difference is None, "cost": cost is None, "outside": not watched}
     return [section for section in _SECTIONS if not absent.get(section[0], False)]
 
 
 SECTIONS = tuple(_shown(watched=True))
-"""Those that a live page may have: those of every run, and what outsiders saw."""
+"""The sections that a live page may have: those of every run, and "What outsiders saw"."""
 
 
 def _contents(shown: list[tuple[str, str]]) -> Html:
@@ -121,7 +121,7 @@ def _contents(shown: list[tuple[str, str]]) -> Html:
 
 
 def phase_bar(account: RunAccount) -> Html:
-    """What chooses the phase for all views at once; it needs the script, which fills it for a page that is live."""
+    """Returns the control that selects the phase for all views. It needs the script, which fills it on a live page."""
     options = (
         element("option", f"{account.short(span.at)} {span.name}", value=place, selected=place == account.worst)
         for place, span in enumerate(account.spans)
@@ -158,14 +158,14 @@ def _sections(
 
 
 def section(name: str, title: str, contents: Iterable[str]) -> Html:
-    """A section of the page, with its heading."""
+    """Returns a section of the page, with its heading."""
     return element(
         "section", element("h2", title, id_=f"{name}-title"), contents, id_=name, aria_labelledby=f"{name}-title"
     )
 
 
 def parts(account: RunAccount, orders: tuple[Order, ...], whys: Whys) -> dict[str, tuple[str, ...]]:
-    """What the sections contain, by their names."""
+    """Returns the contents of the sections that every run has, by section name."""
     return {
         "timeline": _timeline(account, orders),
         "phases": (overview(account), hours(account)),

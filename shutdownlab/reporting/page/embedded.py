@@ -1,4 +1,4 @@
-"""The data that the page's script shows cells from: small, and compressed. Pure."""
+"""The data from which the page's script draws cells, in a compact form. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEVEL = 9
 
 
 class _Pool:
-    """Values by number, each once."""
+    """Numbers distinct values, in the order in which they are first used."""
 
     def __init__(self) -> None:
         self._numbers: dict[Hashable, int] = {}
@@ -41,12 +41,13 @@ def embedded(
     extracts: Mapping[str, Extract],
     difference: Difference | None = None,
 ) -> dict[str, Any]:
-    """What the script needs, as JSON takes it. `was`: null, or what cells came out as in another run.
+    """Returns what the script needs, as data for JSON.
 
-    phases, rows (vantage points, and operators as seen from outside) and columns (targets and families) are lists;
-    `cells` has, for each phase, for each row that has any, flat fives: column, number in `facts`, number in `whys` or
-    -1, line in measurements.jsonl or 0, number in `extracts` or -1. `drawn` has, for each phase, a number in
-    `drawings`; both are empty where the network is always whole.
+    `phases`, `rows` (vantage points, and operators as seen from outside) and `columns` (targets and families) are
+    lists. `cells` has for each phase a mapping from rows to a flat list with five numbers per cell: column, index in
+    `facts`, index in `whys` or -1, line in measurements.jsonl or 0, index in `extracts` or -1. `drawn` has for each
+    phase an index in `drawings`; both are empty if nothing in the network ever changes. `was`: the other run's
+    differing outcomes, or null.
     """
     pictures, drawn = drawings(account)
     rows: dict[tuple[str, str, str], int] = {}
@@ -105,7 +106,7 @@ def embedded(
 
 
 def _targets(account: RunAccount) -> list[tuple[str, str]]:
-    """Targets and families, as the scenario has them where it is there: what came out first must not change it."""
+    """Returns targets and families in the scenario's order if it is available, not in the order of the results."""
     found = list(dict.fromkeys((result.target, result.family.value) for result in account.results))
     if account.shutdown is None:
         return found
@@ -115,19 +116,19 @@ def _targets(account: RunAccount) -> list[tuple[str, str]]:
 
 
 def _certainty(result: Result) -> str:
-    """How sure it is; of what was not measured, what stands for it."""
+    """Returns how sure a result is; if it was not measured, what stands for it."""
     if result.held == THE_MODEL:
         return "not measured: as the model has it, which has it as before"
     return f"not measured here: held, as measured in {result.held}" if result.held else result.certainty
 
 
 def _numbered(rows: Mapping[tuple[str, str, str], int]) -> dict[str, int]:
-    """The rows by what results call their vantage points."""
+    """Returns the rows' indices by vantage point id, as results have it."""
     return {"/".join(part for part in row if part): number for row, number in rows.items()}
 
 
 def _nodes(account: RunAccount, result: Result) -> dict[str, str]:
-    """Which nodes of the drawing do what for a vantage point, by role."""
+    """Returns the names of the nodes that serve a vantage point, by role."""
     if account.shutdown is None or not result.region:
         return {}
     network = account.shutdown.network
@@ -138,6 +139,6 @@ def _nodes(account: RunAccount, result: Result) -> dict[str, str]:
 
 
 def packed(data: Mapping[str, Any]) -> str:
-    """As base64 of a zlib stream: what `DecompressionStream("deflate")` takes."""
+    """Serialises data as base64 of a zlib stream of JSON, which `DecompressionStream("deflate")` reads."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     return base64.b64encode(zlib.compress(text.encode(), _LEVEL)).decode()

@@ -1,4 +1,4 @@
-"""What a measurement saw, in a few lines: the extract of its record that a cell of the page opens on. Pure."""
+"""Extracts of measurement records: the few lines that the page shows when a cell is opened. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _CONCLUDED = ("blocking", "accessible", "dns_consistency")
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """Of one measurement.
+    """The extract of one measurement record.
 
-    line: where its record is in measurements.jsonl, from 1. what: what was measured, as OONI names it. test: OONI's
-    test. seconds: how long it took. verdict: the test's own, as OONI publishes it (`blocking`, `accessible` and their
-    like), which need not be the cell's outcome. steps: what was tried, with what came of it. controls: what vouches for
-    it, or failed beside it.
+    line: the record's line in measurements.jsonl, from 1. what: what was measured, as OONI names it. test: OONI's name
+    of the test. seconds: how long it took. verdict: the test's own conclusions, as OONI publishes them (`blocking`,
+    `accessible` and the like), which may differ from the cell's outcome. steps: what was tried, with the results.
+    controls: the control measurements, with their results.
     """
 
     line: int
@@ -33,12 +33,12 @@ class Extract:
 
 
 def cell_id(phase: str, vantage: str, target: str, family: str) -> str:
-    """What a record calls its cell (`x_id`)."""
+    """Returns a cell's id in measurement records (`x_id`)."""
     return f"{phase} {vantage} {target} {family}"
 
 
 def extract_of(line: int, record: Mapping[str, Any]) -> tuple[str, Extract] | None:
-    """The cell of a record, and the extract; None where it is of no cell, as those of other programs."""
+    """Returns a record's cell id and extract; None if it belongs to no cell, such as a record of another program."""
     keys = record.get("test_keys")
     if not isinstance(keys, Mapping) or not isinstance(keys.get("x_id"), str):
         return None
@@ -55,7 +55,7 @@ def _cut(lines: list[str], most: int) -> tuple[str, ...]:
 
 
 def _shown(steps: list[tuple[bool, str]]) -> tuple[str, ...]:
-    """The steps; of many those first that failed."""
+    """Returns the steps as text; if there are too many to show, failed ones first."""
     many = len(steps) > _MOST_STEPS
     return _cut([text for _, text in (sorted(steps, key=lambda step: not step[0]) if many else steps)], _MOST_STEPS)
 
@@ -70,7 +70,8 @@ def _seconds(value: object) -> float:
 
 
 def _verdict(keys: Mapping[str, Any]) -> Iterator[str]:
-    """What OONI's test concluded; the names of what each concludes end alike (ooni/spec, nettests)."""
+    """Yields what OONI's test concluded; conclusions are recognised by the endings of their names (ooni/spec,
+    nettests)."""
     for name, value in keys.items():
         if _is_conclusion(name) and (value is None or isinstance(value, bool | str)):
             yield f"{name}: {value if isinstance(value, str) else json.dumps(value)}"
@@ -82,7 +83,7 @@ def _is_conclusion(name: str) -> bool:
 
 
 def _steps(keys: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:
-    """What was tried, in OONI's order: whether it failed, and the words."""
+    """Yields each step that was tried, in OONI's order: whether it failed, and its text."""
     for query in _list(keys, "queries"):
         answers = [a for a in query.get("answers") or () if isinstance(a, Mapping)]
         found = ", ".join(str(a.get("ipv4") or a.get("ipv6") or a.get("hostname") or "") for a in answers[:2])

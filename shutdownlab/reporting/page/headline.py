@@ -1,8 +1,9 @@
-"""What happened, in words: sentences made from the results, each true of them. Pure.
+"""Tells what happened in sentences derived from the results. Pure.
 
-Shares and hours are of ordinary subscribers, weighted by their number, and of services that were measured. "Cut off"
-are phases in which hardly anybody reached at least half of what was measured, beside what orders block by its name: a
-country in which seven apps are blocked and all else works is not cut off, whatever else was not measured.
+Shares and hours are of ordinary subscribers, weighted by their number, and of services that were measured. The country
+is cut off in a phase if at least half of the measured services were reached by hardly anybody. Services that orders
+block by name do not count, nor does telephony: a country in which seven apps are blocked and all else works is not cut
+off, whatever else was not measured.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ DEFINITION = (
 )
 _MOST_STATES = 3
 _MOST_NAMED = 6
+_MOST_OUTSIDE = 2
+"""Sentences of their own about services that were unreachable outside the cuts; more of them share one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Phases in which the same services were open, and hardly anybody reached any other.
+    """Phases in which the country was cut off in the same regions, with the same services still open.
 
-    regions: where that was so. shares: from 0 to 1, of each service that somebody there reached, in each phase.
+    open: the services that at least `HARDLY` of subscribers reached. places: the phases' indices. regions: where the
+    country was cut off. shares: of each service that somebody there reached, the share in each phase, from 0 to 1.
     """
 
     open: tuple[str, ...]
@@ -38,12 +42,12 @@ class _State:
 
     @property
     def gravity(self) -> tuple[int, int, int]:
-        """The gravest sorts first: fewest services open, then fewest that anybody reached, then the first."""
+        """The sort key, gravest state first: fewest services open, then fewest reached by anybody, then earliest."""
         return len(self.open), len(self.shares), self.places[0]
 
 
 def headline(account: RunAccount) -> str:
-    """What happened, in one sentence."""
+    """Returns what happened, in one sentence."""
     if not account.spans:
         return "Nothing has been measured."
     states = _states(account)
@@ -77,8 +81,8 @@ def headline(account: RunAccount) -> str:
 
 
 def story(account: RunAccount) -> Iterator[str]:
-    """What else there is to say, a sentence each: how it began, what was cut where and for how long, what was seen from
-    outside, how it ended."""
+    """Yields the rest of the account, sentence by sentence: how it began, what was cut where and for how long, what was
+    seen from outside, how it ended."""
     if not account.spans:
         return
     states = _states(account)
@@ -102,7 +106,7 @@ def story(account: RunAccount) -> Iterator[str]:
 
 
 def _states(account: RunAccount) -> list[_State]:
-    """The states in which the country was cut off, by what was open."""
+    """Returns the states in which the country was cut off, told apart by what was open and where."""
     found: dict[tuple[tuple[str, ...], frozenset[str], bool], list[int]] = {}
     for place, span in enumerate(account.spans):
         shares = {c: account.table[span.name, c].fraction for c in account.services}
@@ -126,14 +130,14 @@ def _is_cut_off(account: RunAccount, shares: Mapping[str, float | None]) -> bool
 
 
 def _where_cut_off(account: RunAccount, span: PhaseSpan, lost: Sequence[str]) -> frozenset[str]:
-    """The regions in which hardly anybody reached what was lost, or some of that; all of them where there are none."""
+    """Returns the regions in which hardly anybody reached at least one of the services `lost`; all if there is none."""
     shares = {region: [account.share(span.name, c, {region}).fraction for c in lost] for region in account.regions}
     spared = {region for region, each in shares.items() if min((s for s in each if s is not None), default=0) >= HARDLY}
     return frozenset(account.regions.keys() - spared or account.regions)
 
 
 def _reached(account: RunAccount, places: Sequence[int], regions: frozenset[str]) -> dict[str, list[float]]:
-    """Which share of those in some regions reached each service that somebody there reached, phase by phase."""
+    """Returns, for each service that somebody in `regions` reached, the share that did, phase by phase."""
     found: dict[str, list[float]] = {}
     for column in account.services:
         each = [account.share(account.spans[place].name, column, regions).fraction for place in places]
@@ -151,7 +155,8 @@ def _cut_off(account: RunAccount, state: _State, *, first: bool) -> str:
 
 
 def _what_was_left(state: _State) -> str:
-    """What could be reached: each service, or, where those that hardly anybody reached are many, of them the most."""
+    """Describes what could be reached: every service that anybody reached; if those are many, the open ones and the
+    highest share of the others."""
     if not state.shares:
         return "reached nothing at all"
     if len(state.shares) <= max(len(state.open), _MOST_NAMED):
@@ -164,7 +169,7 @@ def _what_was_left(state: _State) -> str:
 
 
 def _in_all(account: RunAccount, states: Sequence[_State]) -> Iterator[str]:
-    """How long the country was cut off, where that was in several states."""
+    """Yields how long the country was cut off in total, if it was in several states."""
     if len(states) < 2:
         return
     places = sorted(place for state in states for place in state.places)
@@ -174,7 +179,8 @@ def _in_all(account: RunAccount, states: Sequence[_State]) -> Iterator[str]:
 
 
 def _by_fault(account: RunAccount, places: Sequence[int], columns: Sequence[str] = ()) -> str:
-    """That it was a fault of the scenario, or partly one, which is no block."""
+    """Returns a clause saying that it was, wholly or partly, a fault or an ordered outage, neither of which is a block;
+    "" if nothing was down."""
     missed = [r for place in places for r in account.of(account.spans[place].name) if r.region and r.weight]
     missed = [r for r in missed if r.outcome in {Outcome.BLOCKED, Outcome.DOWN}]
     missed = [r for r in missed if not columns or column_of(r) in columns]
@@ -193,7 +199,7 @@ _NO_BLOCKS = {
 
 
 def _is_by_order(result: Result) -> bool:
-    """Whether what took it away was ordered, and is no fault."""
+    """Whether an outage was ordered rather than a fault."""
     return (result.failure or "").startswith("order: ")
 
 
@@ -214,7 +220,7 @@ def _share(shares: Sequence[float]) -> str:
 
 
 def _for(account: RunAccount, places: Sequence[int]) -> str:
-    """How long, in how many stretches."""
+    """Returns how long the phases `places` lasted, and in how many stretches."""
     stretches = sum(place - 1 not in places for place in places)
     hours = sum(account.spans[place].hours for place in places)
     if any(account.spans[place].until is None for place in places):
@@ -229,12 +235,12 @@ def _everywhere(account: RunAccount) -> str:
 
 
 def _gone(account: RunAccount, column: str) -> tuple[int, ...]:
-    """The phases in which nobody reached a service."""
+    """Returns the phases in which nobody reached a service."""
     return _hours(account, column, nobody=True)[1]
 
 
 def _slow_places(account: RunAccount) -> tuple[int, ...]:
-    """The phases in which something got through slowly."""
+    """Returns the phases in which something got through slowly."""
     return tuple(
         place
         for place, span in enumerate(account.spans)
@@ -243,7 +249,7 @@ def _slow_places(account: RunAccount) -> tuple[int, ...]:
 
 
 def _as_long(account: RunAccount, first: int, said: str) -> tuple[int, ...]:
-    """The phases from one on, as long as the same is to be said of them of who lost what."""
+    """Returns the consecutive phases from `first` on for which `said`, who lost what, stays the same."""
     last = first
     for place in range(first + 1, len(account.spans)):
         kept = _kept_back(account, account.spans[place])
@@ -254,7 +260,8 @@ def _as_long(account: RunAccount, first: int, said: str) -> tuple[int, ...]:
 
 
 def _hours(account: RunAccount, column: str, *, nobody: bool) -> tuple[float, tuple[int, ...]]:
-    """How long, and in which phases, a service got through to nobody; or not to everybody."""
+    """Returns for how many hours, and in which phases, a service got through to nobody; or, without `nobody`, not to
+    everybody."""
     places = []
     for place, span in enumerate(account.spans):
         share = account.table[span.name, column].fraction
@@ -267,7 +274,7 @@ def _hours(account: RunAccount, column: str, *, nobody: bool) -> tuple[float, tu
 
 
 def _beginning(account: RunAccount, grave: set[int]) -> Iterator[str]:
-    """The first phase in which something was kept from somebody, where that is not the cut itself."""
+    """Yields the first phase in which something was kept from somebody, unless the country was cut off in it."""
     for place, span in enumerate(account.spans):
         kept = _kept_back(account, span)
         if kept:
@@ -281,12 +288,12 @@ def _kept_back(account: RunAccount, span: PhaseSpan) -> list[Result]:
 
 
 def _is_kept_back(result: Result) -> bool:
-    """Whether an order kept it from somebody: it was blocked, or what carries it was switched off."""
+    """Whether an order stopped a measurement: by a block, or by switching off what carries it."""
     return result.outcome is Outcome.BLOCKED or (result.outcome is Outcome.DOWN and _is_by_order(result))
 
 
 def _who_lost(account: RunAccount, span: PhaseSpan, kept: Sequence[Result]) -> str:
-    """Who could not reach what: all of whom the words are about, else it says that it is some of them."""
+    """Returns who could not reach what; says "some" unless all the subscribers that the words cover were affected."""
     measured = [r for r in account.of(span.name) if r.region and r.weight and r.outcome.is_measured]
     regions = {result.region for result in kept}
     accesses = {result.access for result in kept}
@@ -302,7 +309,7 @@ def _who_lost(account: RunAccount, span: PhaseSpan, kept: Sequence[Result]) -> s
 
 
 def _named(account: RunAccount, regions: set[str]) -> str:
-    """Their names; of all but one, that one's."""
+    """Lists regions by title; if they are all but one, names the exception."""
     others = account.regions.keys() - regions
     if len(others) == 1 and len(regions) > 2:
         return f"all regions but {account.regions[others.pop()]}"
@@ -322,9 +329,9 @@ def _few(names: Sequence[str]) -> list[str]:
 
 
 def _by_region(account: RunAccount) -> Iterator[str]:
-    """How long a service was gone in each region: the one that was gone longest of those measured everywhere.
+    """Yields how long a service was gone in each region: the one gone longest of those measured in every region.
 
-    Where that was equally long in every region, others that were gone for just as long are named with it.
+    If it was gone equally long in every region, other services gone for just as long are named with it.
     """
     if len(account.regions) < 2:
         return
@@ -351,7 +358,7 @@ def _by_region(account: RunAccount) -> Iterator[str]:
 
 
 def _outside_the_cuts(account: RunAccount, grave: set[int]) -> Iterator[str]:
-    """What got through to nobody in phases that were no cut."""
+    """Yields what got through to nobody in phases in which the country was not cut off."""
     if not grave:
         return
     alike: dict[tuple[int, ...], list[str]] = {}
@@ -359,6 +366,10 @@ def _outside_the_cuts(account: RunAccount, grave: set[int]) -> Iterator[str]:
         places = tuple(place for place in _hours(account, column, nobody=True)[1] if place not in grave)
         if places:
             alike.setdefault(places, []).append(column)
+    if len(alike) > _MOST_OUTSIDE:
+        told = (f"{listed(_few(columns))}{_for(account, places)}" for places, columns in alike.items())
+        yield f"When the country was not cut off, these still got through to nobody: {'; '.join(told)}."
+        return
     for places, columns in alike.items():
         start = account.spans[places[0]]
         yield (
@@ -418,7 +429,7 @@ def _phases(count: int) -> str:
 
 
 def _end(account: RunAccount) -> Iterator[str]:
-    """Whether all had come back, where the last phase of the scenario was measured."""
+    """Yields whether everything had come back in the last phase, if every planned phase was measured."""
     last = account.spans[-1]
     if account.unmeasured or len(account.spans) < 2:
         return
@@ -436,7 +447,7 @@ def _end(account: RunAccount) -> Iterator[str]:
 
 
 def _not_back(gone: Sequence[str], part: Sequence[str], *, now: bool) -> str:
-    """Which services nobody reaches at the end, and which only some do; now: of a country that goes on."""
+    """Returns which services nobody reaches at the end, and which only some do; now: in a country still running."""
     nobody, some = listed(_few(gone)), listed(_few(part))
     if now:
         gets, does = ("get" if len(gone) > 1 else "gets"), ("do" if len(part) > 1 else "does")
@@ -457,7 +468,7 @@ def _undecided(account: RunAccount) -> Iterator[str]:
 
 
 def standing(account: RunAccount) -> str:
-    """What the results are: measured or worked out, whole or broken off."""
+    """Describes what the results are: measured or computed, whole or broken off."""
     count, cells = len(account.spans), f"{len(account.results):,} cells"
     began = str(account.manifest.get("began", ""))[:10]
     on = f" on {began}" if began else ""
@@ -484,7 +495,7 @@ def standing(account: RunAccount) -> str:
 
 
 def period(account: RunAccount) -> str:
-    """From which day to which."""
+    """Returns the first and last day of the measured phases; "" if there are none."""
     if not account.spans:
         return ""
     first, last = account.spans[0].at, account.spans[-1].until or account.spans[-1].at

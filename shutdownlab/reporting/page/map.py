@@ -1,4 +1,4 @@
-"""The map: a country's regions in their outlines, once per operator; the script colours them by phase. Pure."""
+"""The map: the outlines of a country's regions, once per operator; the script colours them by phase. Pure."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from shutdownlab.reporting.page.markup import Html, element
 
 _MARGIN = 14
 _SMALL = 34
-"""Units of the drawing, which is about a thousand wide: what is smaller is marked with a disc."""
+"""Regions smaller than this are marked with a disc; in units of the drawing, which is about a thousand wide."""
 _RADIUS = 15
 _LETTER = 24
-"""Units that a letter of a label takes on average, on a phone: there letters are largest."""
+"""The average width of a letter of a label, in units, on a phone, where letters are largest."""
 _LINE = 40
-"""The height of a name, there."""
+"""The height of a label there, in units."""
 _NUMBERS = re.compile(r"-?\d+")
 
 
 @dataclass(frozen=True, slots=True)
 class MappedRegion:
-    """A region as the map has it: the id of its outline's path, or none; where its label is; whether it is a disc;
-    whether it has a label, which what is everywhere else has not."""
+    """A region on the map.
+
+    outline: the id of its outline's path, or "". x, y: the position of its label and disc. is_disc: whether it is
+    marked with a disc, as it is too small or only has a place. is_named: whether it has a label; a region that is the
+    rest of the country (`outlines: rest`) has none.
+    """
 
     name: str
     title: str
@@ -38,21 +42,24 @@ class MappedRegion:
 
 @dataclass(frozen=True, slots=True)
 class CountryMap:
-    """The map of a run's country. Other panels draw what `definitions` has, which stands once in the page."""
+    """The map of a run's country. `definitions` is in the page once; the panels refer to its outlines."""
 
     outlines: CountryOutlines
     regions: tuple[MappedRegion, ...]
     paths: dict[str, str]
 
     def definitions(self) -> Html:
-        """The outlines, to be used from the panels: an SVG that shows nothing itself."""
+        """Returns the outlines as an SVG that shows nothing itself; the panels refer to them."""
         shapes = (element("path", id_=name, d=path) for name, path in self.paths.items())
         return element(
             "svg", element("defs", shapes), width=0, height=0, class_="pg-defs", aria_hidden="true", focusable="false"
         )
 
     def panel(self, operator: str, label: str, share: Callable[[str], tuple[str, str]], *, named: bool) -> Html:
-        """The map for one operator, or for all (`operator` empty). share: a region's class and its share in words."""
+        """Returns the map for one operator, or for all if `operator` is empty.
+
+        share: returns a region's CSS class and its share in words. named: whether regions are labelled.
+        """
         width, height = self.outlines.width, self.outlines.height
         land = [element("use", href=f"#{name}", class_="pg-land") for name in self.paths]
         shapes = [*land, *self._coloured(operator, share)]
@@ -73,7 +80,7 @@ class CountryMap:
                 yield element("circle", title, cx=x, cy=y, r=_RADIUS, class_=f"pg-area {class_}", **where)
 
     def _labels(self) -> Iterator[Html]:
-        """The names of regions, within the drawing; above its region where below another name is."""
+        """Yields the regions' names within the drawing; a name is moved up if another one is in its place."""
         taken: list[tuple[float, float, float]] = []
         for region in (region for region in self.regions if region.is_named):
             name = shorten(region.title, int(self.outlines.width / _LETTER), placeholder=" …")
@@ -88,13 +95,14 @@ class CountryMap:
 
 
 def _overlap(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
-    """Whether two names of a line each do: the middle of each, its line, and half its width."""
+    """Whether two one-line names overlap: each as the x of its middle, the y of its baseline, and half its width."""
     (x, y, half), (other_x, other_y, other_half) = one, other
     return abs(x - other_x) < half + other_half and abs(y - other_y) < _LINE
 
 
 def map_of(account: RunAccount) -> CountryMap | None:
-    """The map of a run's country; None where its topology names no outlines, or is not there any more."""
+    """Returns the map of a run's country; None if there are no outlines of the country, if no region has an outline or
+    a place, or if the scenario is missing."""
     if account.shutdown is None:
         return None
     topology = account.shutdown.topology
@@ -127,7 +135,7 @@ def map_of(account: RunAccount) -> CountryMap | None:
 
 
 def bounds(path: str) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of a path of our own: rings of an absolute point and relative ones."""
+    """Returns the left, top, right and bottom of an outline's path: rings of an absolute point and relative ones."""
     across, down = list[int](), list[int]()
     for ring in path.split("M")[1:]:
         numbers = [int(each) for each in _NUMBERS.findall(ring)]

@@ -1,4 +1,4 @@
-"""HTML from data: whatever comes from a user's files is text, and stays text. Pure."""
+"""Makes HTML from data; text from a user's files is always escaped. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Html(str):
 
 
 def html(content: str | Iterable[str]) -> Html:
-    """Content as HTML: what is not HTML yet is escaped, its control characters made visible; of several, one after
-    another."""
+    """Returns content as HTML: text that is not `Html` is escaped, with its control characters made visible; several
+    items are joined."""
     if isinstance(content, Html):
         return content
     if isinstance(content, str):
@@ -25,8 +25,8 @@ def html(content: str | Iterable[str]) -> Html:
 
 
 def element(tag: str, *content: str | Iterable[str], **attributes: str | int | float | bool | None) -> Html:
-    """An element. A trailing underscore in an attribute's name is dropped (`class_`), others are hyphens; what is None
-    or False is left out."""
+    """Returns an element. In attribute names a trailing underscore is dropped (`class_`), others become hyphens;
+    attributes that are None or False are left out."""
     parts = [tag]
     for name, value in attributes.items():
         if value is None or value is False:
@@ -38,12 +38,12 @@ def element(tag: str, *content: str | Iterable[str], **attributes: str | int | f
 
 
 def code(text: str) -> Html:
-    """A name, or a command, as it is typed."""
+    """Returns a name or a command as code."""
     return element("code", text)
 
 
 def table(heading: str, columns: Iterable[str], rows: Iterable[Iterable[str]], *, class_: str | None = None) -> Html:
-    """A table whose first column heads its rows; it scrolls by itself where the screen is narrower."""
+    """Returns a table whose first column heads its rows; it scrolls by itself if the screen is narrower."""
     head = element("tr", (element("th", column, scope="col") for column in columns))
     body = []
     for first, *rest in rows:
@@ -54,10 +54,10 @@ def table(heading: str, columns: Iterable[str], rows: Iterable[Iterable[str]], *
 
 
 def caption(text: str) -> Html:
-    """A heading of a table, which stays in sight where the table is scrolled sideways."""
+    """Returns a table's heading, which stays in view when the table is scrolled sideways."""
     return element("caption", element("span", text))
 
 
 def scrolling(label: str, *content: str) -> Html:
-    """What may be wider than the screen, and can be scrolled with a keyboard too."""
+    """Wraps content that may be wider than the screen, so that it scrolls, also with a keyboard."""
     return element("div", *content, class_="pg-scroll", role="region", aria_label=label, tabindex=0)

@@ -1,4 +1,4 @@
-"""What was ordered and what broke, and in which phases. Pure."""
+"""The orders and faults of a run, and the phases in which they were in force. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from shutdownlab.reporting.page.account import RunAccount
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A policy that was in force in some of the phases that were measured, or a fault of the scenario that was there.
+    """A policy that was in force, or a fault of the scenario that was present, in some of the measured phases.
 
-    by: what enforces it. place: `file:line` of the policy, the file as seen from the scenario's. phases: in which it
-    was in force, by their places.
+    by: what enforces it. place: its `file:line`, relative to the scenario's folder. phases: the indices of the phases
+    in which it was in force. Strings are empty if unknown.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Order:
     is_fault: bool = False
 
     def stretches(self) -> Iterator[tuple[int, int]]:
-        """Its first and last phase, each time that it was in force."""
+        """Yields the first and last phase of each period in which it was in force."""
         first = last = -2
         for place in self.phases:
             if place != last + 1:
@@ -39,9 +39,9 @@ class Order:
 
 
 def orders_of(account: RunAccount, ordered: Mapping[str, Iterable[str]]) -> tuple[Order, ...]:
-    """The orders of a run, in the order in which they were first in force.
+    """Returns the orders of a run, in the order in which they first came into force.
 
-    ordered: the policies' names by phase, as the run's events tell; where the scenario is there, it says so itself.
+    ordered: the policies' names by phase, from the run's events; used only if the scenario is not available.
     """
     shutdown, found = account.shutdown, dict[str, list[int]]()
     choices = dict(account.manifest.get("choices", {}))
@@ -60,8 +60,10 @@ def orders_of(account: RunAccount, ordered: Mapping[str, Iterable[str]]) -> tupl
 
 
 def breakdowns_of(account: RunAccount, damaged: Mapping[str, Mapping[str, str]]) -> tuple[Order, ...]:
-    """The faults of the scenario, which nobody ordered, likewise. damaged: their titles by phase and name, as the run's
-    events tell."""
+    """Returns the faults of the scenario, which nobody ordered, in the order in which they first occurred.
+
+    damaged: their titles by phase and name, from the run's events; used only if the scenario is not available.
+    """
     shutdown, found, titles = account.shutdown, dict[str, list[int]](), dict[str, str]()
     for place, span in enumerate(account.spans):
         there = damaged.get(span.name, {})
@@ -82,7 +84,7 @@ def breakdowns_of(account: RunAccount, damaged: Mapping[str, Mapping[str, str]])
 
 
 def _by(policy: Policy) -> str:
-    """What carries it out."""
+    """Returns what enforces a policy."""
     if policy.withdraw or policy.announce or policy.hijack or policy.leak:
         return "border routers, by BGP"
     if policy.null_route is not None:

@@ -1,4 +1,4 @@
-"""What outsiders saw: the page's table of signals and alerts, and the sentence about them. Pure."""
+"""The page's section on outside signals and their alerts, and the sentence about them. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_ALERTS = 3
 
 
 def outsiders(account: RunAccount) -> Html:
-    """The section: a row a signal, and what was expected of them."""
+    """Returns the section: a row per signal, and which expectations about signals were met."""
     if account.is_steered:
         return _of_a_steered_country(account)
     rows = [
@@ -43,7 +43,7 @@ def outsiders(account: RunAccount) -> Html:
 
 
 def _of_a_steered_country(account: RunAccount) -> Html:
-    """A row a signal, without alerts: detectors are not asked about seconds."""
+    """Returns the section for a steered country: without alerts, as detectors do not work on seconds."""
     rows = [[s.label, _now(account, s), _level(account, s), _basis(s)] for s in account.watched]
     columns = ["Signal", "Since the latest order", "Lowest, of a quiet day", "Read"]
     return html((
@@ -62,7 +62,7 @@ def _now(account: RunAccount, signal: WatchedSignal) -> Html:
 
 
 def outsiders_sentence(account: RunAccount) -> str:
-    """Who noticed, and who did not; empty where nobody looked on."""
+    """Returns a sentence on which signals raised alerts, and which did not; "" if no detector was run."""
     noticed = sorted((s for s in account.watched if s.alerts), key=lambda signal: signal.alerts[0].raised)
     names = list(dict.fromkeys(map(_called, noticed)))
     quiet = [name for s in account.watched if s.judged and not s.alerts and (name := _called(s)) not in names]
@@ -78,7 +78,7 @@ def outsiders_sentence(account: RunAccount) -> str:
 
 
 def _called(signal: WatchedSignal) -> str:
-    """Without the family, and with that it is modelled."""
+    """Returns a signal's title without the address family, marked if the signal is modelled."""
     return f"{signal.title} (modelled)" if signal.modelled >= signal.levels.keys() else signal.title
 
 

@@ -1,4 +1,4 @@
-"""Makes the page of a run from its directory: `sl.report`, and `shutdownlab report RUN -o FILE.html`."""
+"""Makes the report page of a run directory: `sl.report` and `shutdownlab report RUN -o FILE.html`."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ from shutdownlab.verifier.compare import compare
 
 @dataclass(frozen=True, slots=True)
 class ReportPage:
-    """The report of a run as one HTML document; a notebook shows it where it stands."""
+    """The report of a run as one HTML document; a notebook displays it inline."""
 
     html: str = field(repr=False)
 
     def write(self, path: str | Path) -> None:
-        """Write it to a file; raises `OSError`."""
+        """Writes the page to a file; raises `OSError`."""
         Path(path).write_text(self.html, encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        """For a notebook: in a frame of its own, so that neither's style is the other's."""
+        """Returns the page in an iframe, so that its style and the notebook's do not mix."""
         return f'<iframe srcdoc="{escape(self.html)}" style="width:100%;height:80vh;border:0" title="Report"></iframe>'
 
 
 def report(
     run: str | Path | Run, out: str | Path | None = None, *, against: str | Path | Run | None = None
 ) -> ReportPage:
-    """What a run found, as a page to read: what was cut, where, when, for how long, what stayed open, and why.
+    """Reports what a run found, as a page: what was cut, where, when, for how long, what stayed open, and why.
 
-    run: a run directory, or an opened one: of a run that has finished, broke off or still goes on, of an earlier
-    version, or one that `verify` has written. out: the file to write; left out: none. against: another run, of the
-    same country and phases; the page then says what differs from it. The page is one HTML file that loads nothing.
-    Why a cell came out as it did is told where the scenario of the run is there and unchanged. Raises `BadInput` where
-    there is no run, or the file cannot be written.
+    run: a run directory, or a `Run`; the run may have finished, broken off or still be going on, come from an earlier
+    version, or have been written by `verify`. out: the file to write (.html or .htm); None: no file. against: another
+    run of the same country and phases; the page then shows what differs from it. The page is one HTML file that loads
+    nothing. It explains why cells came out as they did only if the run's scenario still exists, unchanged. Raises
+    `BadInput` if there is no run, if the two runs have no cell in common, or if the file cannot be written.
     """
     if out is not None:
         page_name(out, "out")
@@ -67,7 +67,7 @@ def report(
 
 
 def page_name(path: str | Path, parameter: str) -> None:
-    """Refuse a name that would hide what the file is, as a mistake in `parameter`; raises `BadInput`."""
+    """Raises `BadInput`, about `parameter`, if a file name does not end in .html or .htm."""
     if Path(path).suffix.lower() not in {".html", ".htm"}:
         expected = "a name that ends in .html"
         refuse(
@@ -82,7 +82,10 @@ def _made(run: Run, other: Run | None) -> str:
 
 
 def contents_of(run: Run) -> tuple[RunAccount, tuple[Order, ...], Whys, dict[str, Extract]]:
-    """What the page of a run is made from; raises `BadInput` where its manifest is none."""
+    """Returns what a run's page is made from: its account, its orders and faults, explanations, and extracts by cell.
+
+    Raises `BadInput` if the manifest is invalid.
+    """
     account = account_of(run)
     shutdown, orders = account.shutdown, orders_and_faults(run, account)
     choices = dict(run.manifest.get("choices", {}))
@@ -91,15 +94,15 @@ def contents_of(run: Run) -> tuple[RunAccount, tuple[Order, ...], Whys, dict[str
 
 
 def orders_and_faults(run: Run, account: RunAccount) -> tuple[Order, ...]:
-    """What was ordered in a run, and then what broke."""
-    told = [] if account.shutdown else list(run.events())  # the scenario says it itself, where it is there
+    """Returns the orders of a run, followed by its faults."""
+    told = [] if account.shutdown else list(run.events())  # needed only if the scenario is not available
     ordered = {event.phase: event.policies for event in told if isinstance(event, Ordered)}
     damaged = {event.phase: event.faults for event in told if isinstance(event, Damaged)}
     return (*orders_of(account, ordered), *breakdowns_of(account, damaged))
 
 
 def _difference(account: RunAccount, other: RunAccount) -> Difference:
-    """What differs, with the causes where both scenarios are there."""
+    """Compares two runs; with the causes of differences if both scenarios are available."""
     found = compare(other.results, account.results)
     if not found.compared:
         refuse("against", f"{other.name}, which has no cell that {account.name} has", "a run of the same country")
@@ -110,7 +113,7 @@ def _difference(account: RunAccount, other: RunAccount) -> Difference:
 
 
 def account_of(run: Run) -> RunAccount:
-    """A run as reports and figures take it; raises `BadInput` where its manifest is none."""
+    """Returns a run in the form that reports and figures use; raises `BadInput` if its manifest is invalid."""
     try:
         Undertaking.model_validate(run.manifest)
     except ValidationError as error:
@@ -123,11 +126,11 @@ def account_of(run: Run) -> RunAccount:
 
 
 def scenario_of(run: Run) -> tuple[Shutdown | None, str]:
-    """The scenario that was run, or why it is not there."""
+    """Loads the scenario of a run; returns it, or None and the reason why it cannot be used."""
     source, digest = str(run.manifest.get("source", "")), run.manifest.get("digest", "")
     if not source:
         return None, "the record does not say where its scenario is"
-    called = PurePath(source).name  # not where: a page is passed on
+    called = PurePath(source).name  # without its folder: pages are passed on to others
     try:
         shutdown = load(source, set=run.manifest.get("settings"))
     except BadInput:
@@ -145,7 +148,7 @@ def scenario_of(run: Run) -> tuple[Shutdown | None, str]:
 
 
 def _extracts(run: Run) -> dict[str, Extract]:
-    """Of each cell the extract of its record; the last one, where a phase was measured again."""
+    """Returns the extract of each cell's record, by cell id; the last one if a phase was measured again."""
     found = (extract_of(line, record) for line, record in enumerate(run.measurements(), 1))
     return dict(each for each in found if each is not None)
 

@@ -1,4 +1,4 @@
-"""The tables of the page that hold still: services by phase, hours, expectations, orders, how it was made. Pure."""
+"""The page's static tables: services by phase, hours, expectations, orders, and how the run was made. Pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LEVELS = (0.0, 0.25, 0.5, 0.75, 0.999_999)
 
 
 def level(fraction: float | None) -> str:
-    """The class of a share: `pg-l0` (nobody) to `pg-l5` (everybody)."""
+    """Returns the CSS class of a share: `pg-l0` (nobody) to `pg-l5` (everybody); `pg-none` for None, not measured."""
     return "pg-none" if fraction is None else f"pg-l{sum(fraction > least for least in _LEVELS)}"
 
 
 def overview(account: RunAccount) -> Html:
-    """Phases by services: the table that a run ends with. The head of a row chooses the phase for the page."""
+    """Returns the table of phases and services that a run prints at its end. A row's heading selects the phase."""
     columns = [*account.services, *account.outside]
     title = "Percent of ordinary subscribers who got through, by phase and service"
     head = element(
@@ -73,7 +73,7 @@ def _key(account: RunAccount) -> str:
 
 
 def legend(account: RunAccount, other: str = "") -> Html:
-    """What the symbols of cells mean, those that there are. other: the run with which this one is compared."""
+    """Returns the legend of the cell symbols that occur. other: the name of the run with which this one is compared."""
     there = {result.outcome for result in account.results}
     items = [
         element("li", element("span", SYMBOLS[each], class_=f"pg-cell pg-{each.value}"), " ", MEANINGS[each])
@@ -91,7 +91,7 @@ def legend(account: RunAccount, other: str = "") -> Html:
 
 
 def _has_gaps(account: RunAccount, phase: str) -> bool:
-    """Whether something that was measured from one place in a phase was not measured from another."""
+    """Whether a target measured from one vantage point in a phase was not measured from another."""
     inside, outside = [r for r in account.of(phase) if r.region], [r for r in account.of(phase) if not r.region]
     return any(
         len(results) < len({r.vantage for r in results}) * len({(r.target, r.family) for r in results})
@@ -100,7 +100,10 @@ def _has_gaps(account: RunAccount, phase: str) -> bool:
 
 
 def hours(account: RunAccount) -> Html:
-    """For how long nobody reached a service: by region, and in the whole country."""
+    """Returns the table of hours for which nobody reached a service, by region and in the whole country.
+
+    Empty if there were none, or if no phase's end is known.
+    """
     rows: list[list[str]] = []
     for column in account.services:
         everywhere = sum(span.hours for span in account.spans if account.table[span.name, column].fraction == 0)
@@ -114,7 +117,7 @@ def hours(account: RunAccount) -> Html:
 
 
 _SHORT_H = 0.1
-"""Below, a time is told in minutes or seconds: of a country that is steered it would be no hours."""
+"""Durations of fewer hours are given in minutes or seconds; in a steered country they would round to 0 h."""
 
 
 def _hours(value: float | None) -> Html:
@@ -123,7 +126,7 @@ def _hours(value: float | None) -> Html:
 
 
 def expectations(account: RunAccount) -> Html:
-    """How many expectations were met, by the source of what was expected, and which were not."""
+    """Returns how many expectations were met, by their source, and which were not."""
     counts: dict[str, list[int]] = {}
     judged = [result for result in account.results if account.is_measured or result.outcome.is_measured]
     for result in account.results:
@@ -156,7 +159,7 @@ def expectations(account: RunAccount) -> Html:
 
 
 def orders_table(account: RunAccount, orders: tuple[Order, ...]) -> Html:
-    """Every order: what it is, what enforces it, when it was in force, who reported it."""
+    """Returns the table of orders and faults: what each is, what enforces it, when it was in force, its source."""
     if not orders:
         return element("p", "Nothing was ordered that the record tells of.")
     rows = []
@@ -178,7 +181,7 @@ def _stretches(account: RunAccount, order: Order) -> Iterator[str]:
 
 
 def making(account: RunAccount) -> Html:
-    """How the country was emulated, the choices that were made, and what of the testbed went wrong."""
+    """Returns how the country was emulated, which choices were made, and what went wrong in the testbed."""
     manifest = account.manifest
     parts: list[str] = []
     if account.faults:
@@ -246,7 +249,7 @@ def _facts(account: RunAccount) -> Iterator[tuple[str, str]]:
 
 
 def _selection(manifest: Any) -> str | None:
-    """Which cells were measured, where that was not all."""
+    """Returns which cells were measured; None if all were."""
     since, share = manifest.get("changed_since"), manifest.get("sample")
     if not since:
         return None
@@ -256,7 +259,7 @@ def _selection(manifest: Any) -> str | None:
 
 
 def citation(account: RunAccount) -> Html:
-    """How to cite the run, and where its data is."""
+    """Returns how to cite the run, and which files have its data."""
     manifest = account.manifest
     began = str(manifest.get("began", ""))
     moment = f", {when(datetime.fromisoformat(began))}" if began else ""

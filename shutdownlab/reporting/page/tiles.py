@@ -1,4 +1,4 @@
-"""Where the tiles of regions go in a country that is drawn without outlines: as the regions lie, north up. Pure."""
+"""Arranges the tiles of regions as the regions lie, north up, in a country without outlines. Pure."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 Place: TypeAlias = tuple[float, float]
-"""Latitude and longitude, degrees."""
+"""Latitude and longitude, in degrees."""
 _MOST_ACROSS: Final = 5
-"""As many as can be read beside one another on a phone."""
+"""The number of tiles that can be read side by side on a phone."""
 _USUAL_ACROSS: Final = 3
 
 
 class TileGrid:
-    """A grid with a tile for each region that lies in one place, and rows below it for those that do not.
+    """A grid with a tile for each region that lies in one place, and rows below for those that do not.
 
-    across: how many columns it has. at: row and column of each region, from 1. loose: the regions that lie in no one
-    place, as those that are spread over the country.
+    across: the number of columns. at: the row and column of each region, from 1. loose: the regions without a single
+    place, such as those spread over the country.
     """
 
     def __init__(self, places: Mapping[str, Place | None]) -> None:
-        """places: of the regions, in the order in which those without one stand."""
+        """places: the regions' places, or None; regions without one are arranged in this order."""
         known = {name: place for name, place in places.items() if place is not None}
         self.loose = tuple(name for name in places if name not in known)
         rows = _rows(known)
@@ -36,7 +36,8 @@ class TileGrid:
 
 
 def _rows(places: Mapping[str, Place]) -> list[list[str]]:
-    """The northernmost row first, each from west to east; as many as the country is tall for its width."""
+    """Returns the rows, northernmost first, each from west to east. Their number follows the country's ratio of height
+    to width."""
     if not places:
         return []
     latitudes, longitudes = zip(*places.values(), strict=True)

@@ -1,4 +1,4 @@
-"""Orders and services over the scenario's time, as a drawing: SVG that the page's style colours. Pure."""
+"""The timeline of services, signals and orders: an SVG drawing coloured by the page's style. Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ WIDTH: Final = 1000
 _LEFT: Final = 196
 _RIGHT: Final = WIDTH - 8
 _LETTER: Final = 8
-"""How wide a character of a date is at most."""
+"""The maximum width of a character of a date."""
 _AXIS, _SERVICE, _ORDER, _GAP = 34, 25, 19, 18
 _LABEL = 27
-"""Characters of a label that there is room for."""
+"""The maximum length of a label, in characters."""
 
 
 def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
-    """The drawing."""
+    """Returns the drawing; empty if no phase was measured."""
     if not account.spans:
         return Html("")
     axis = Axis(account.spans, _LEFT, _RIGHT)
@@ -44,7 +44,7 @@ def timeline(account: RunAccount, orders: tuple[Order, ...]) -> Html:
     names += [_label(each.label, signal_top + row * _SERVICE + 15) for row, each in enumerate(account.watched)]
     names += [_label(_called(each), order_top + row * _ORDER + 12) for row, each in enumerate(orders)]
     parts.append(_rect(*axis.of(account.worst), _AXIS - 12, height - _AXIS + 12, "pg-cursor", id_="pg-cursor"))
-    # Where the drawing is scrolled, on a phone, the script has the names stay in sight.
+    # When the drawing is scrolled, on a phone, the script keeps the names in view.
     parts.append(element("g", _rect(0, _LEFT - 4, 0, height, "pg-behind"), names, id_="pg-names"))
     parts += [
         element(
@@ -87,7 +87,8 @@ def _frame(axis: Axis, height: int) -> Iterator[Html]:
 
 
 def _service(account: RunAccount, axis: Axis, column: str, top: float) -> Iterator[Html]:
-    """A row: of each phase, who got through at the bottom, slowly above that, not at all above both."""
+    """Yields a service's row: for each phase a bar of those who got through, below those who did not. Those who got
+    through slowly are the upper part of the former."""
     full = _SERVICE - 5
     for place, span in enumerate(account.spans):
         share = account.table[span.name, column]
@@ -113,7 +114,7 @@ def _service(account: RunAccount, axis: Axis, column: str, top: float) -> Iterat
 
 
 def _signal(axis: Axis, signal: WatchedSignal, top: float) -> Iterator[Html]:
-    """A row: a curve of what was read, as a share of a quiet day, and below it when it was alerted to."""
+    """Yields a signal's row: a bar for each phase's reading, as a share of a quiet day, and its alerts below."""
     full, highest = _SERVICE - 9, max(1.0, *signal.levels.values())
     for place, span in enumerate(axis.spans):
         left, width = axis.of(place)

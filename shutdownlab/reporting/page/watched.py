@@ -1,4 +1,4 @@
-"""What outsiders' signals showed of the whole country, phase by phase, and when their detectors raised alerts. Pure."""
+"""Outside signals of the whole country, phase by phase, and the alerts that their detectors raise. Pure."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _TITLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class RaisedAlert:
-    """An alert of a signal's detector. raised: when the detector tells it, which may be later than it `begins`. ends:
-    None where it goes on at the end."""
+    """An alert of a signal's detector. raised: when the detector reports it, which may be after it `begins`. ends:
+    None if the alert lasts to the end of the last phase."""
 
     level: Level
     begins: datetime
@@ -33,10 +33,10 @@ class RaisedAlert:
 
 @dataclass(frozen=True, slots=True)
 class WatchedSignal:
-    """One signal, of one address family or of both.
+    """One signal, over one address family or both.
 
-    levels: by phase, what was read as a share of a quiet day. modelled: the phases whose reading is not measured.
-    judged: whether there is a detector's rule for it.
+    levels: readings by phase, as shares of a quiet day. modelled: the phases whose reading was not measured. judged:
+    whether a detector was run on it.
     """
 
     name: str
@@ -48,17 +48,17 @@ class WatchedSignal:
 
     @property
     def title(self) -> str:
-        """What it is called."""
+        """The signal's name as the page shows it."""
         return _TITLES.get(self.name, self.name.replace("-", " "))
 
     @property
     def label(self) -> str:
-        """The same, and the family where it is of one."""
+        """The title, with the address family unless the signal covers both."""
         return self.title if self.family == "both" else f"{self.title}, {self.family.replace('ipv', 'IPv')}"
 
     @property
     def lowest(self) -> tuple[str, float]:
-        """The first phase in which it was at its lowest, and the share."""
+        """The phase with the lowest level (the first of equals), and that level."""
         return min(self.levels.items(), key=lambda level: level[1])
 
 
@@ -70,10 +70,11 @@ def watched_of(
     *,
     detected: bool = True,
 ) -> tuple[WatchedSignal, ...]:
-    """The signals of the whole country, in the order of the readings.
+    """Returns the signals of the whole country, in the order of the readings; empty if there are none.
 
-    phases: names and beginnings, in order. utc_offset: seconds that the country's clocks are ahead of UTC. detected:
-    whether their detectors are asked for alerts.
+    A count is taken as a share of the signal's first reading. phases: names and start times, in order. ends: when the
+    last phase ends. utc_offset: seconds by which the country's clocks are ahead of UTC. detected: whether the signals'
+    detectors are run.
     """
     whole = [reading for reading in readings if reading.scope == "country"]
     by_signal: dict[tuple[str, str], dict[str, Reading]] = {}
@@ -94,7 +95,7 @@ def watched_of(
 
 
 def _alerts(whole: Iterable[Reading], calendar: Calendar) -> dict[tuple[str, str], tuple[RaisedAlert, ...]]:
-    """Of each signal and family, what its detector raises from the first phase on."""
+    """Returns the alerts that last into the first phase or begin later, by signal and family."""
     return {
         (signal, family): tuple(
             RaisedAlert(

@@ -1,4 +1,4 @@
-"""Why cells came out as they did: what the model says of each class of cells, worked out once and shared. Pure."""
+"""Why cells came out as they did: explanations by the model, computed once per class of cells. Pure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from shutdownlab.verifier.verdicts import Verifier
 
 @dataclass(slots=True)
 class Whys:
-    """Explanations as the page has them, one for each class of cells that did not get through, or slowly.
+    """Explanations in the form of the page, one for each class of cells whose outcome is not `ok`.
 
-    of: which one a cell has, by phase, vantage point, target and family.
+    told: the explanations. of: a cell's index in `told`, by phase, vantage point, target and family.
     """
 
     told: list[dict[str, Any]] = field(default_factory=list)
@@ -35,15 +35,15 @@ def whys_of(
     results: Iterator[Result] | list[Result],
     verifier: Verifier | None = None,
 ) -> Whys:
-    """Explain each class of cells of which one did not get through.
+    """Explains each class of cells in which a result's outcome is not `ok`.
 
-    verifier: of the same scenario and choices, where there is one that knows some of them already.
+    verifier: an existing one of the same scenario and choices, whose cache is reused; None: a new one.
     """
     wanted = {_key(result) for result in results if result.region and result.outcome.value != "ok"}
     verifier, found = verifier or Verifier(shutdown, choices), Whys()
-    classes = Classes(shutdown, choices, by_name=True)  # what is told names the policies that decide
+    classes = Classes(shutdown, choices, by_name=True)  # explanations name the deciding policies
     known: dict[CellClass, int] = {}
-    places: dict[str, int] = {}  # classes of which the same is told have it once
+    places: dict[str, int] = {}  # classes with equal explanations share one
     for phase in shutdown.scenario.timeline:
         if not any(key[0] == phase.phase for key in wanted):
             continue
@@ -63,7 +63,7 @@ def whys_of(
 
 
 def joined(whys: list[Whys]) -> Whys:
-    """Explanations of several phases as one."""
+    """Merges the explanations of several phases."""
     found = Whys()
     for each in whys:
         first = len(found.told)
@@ -77,7 +77,8 @@ def _key(result: Result) -> tuple[str, str, str, str]:
 
 
 def told_of(shutdown: Shutdown, explanation: Explanation, operator: str, vantage: Vantage) -> dict[str, Any]:
-    """An explanation, short: without what is empty, and without what differs from phase to phase."""
+    """Returns an explanation as a mapping without empty values. `phase` and `from`: the cell that was explained for
+    its class."""
     verdict = explanation.verdict
     told: dict[str, Any] = {
         "phase": explanation.phase,
@@ -103,9 +104,10 @@ def _policies(explanation: Explanation) -> Iterator[str]:
 
 
 def _where(shutdown: Shutdown, explanation: Explanation, operator: str, vantage: Vantage) -> str:
-    """Where it was decided: what part of the vantage point's own operator (`own access-switch`), or a node by its name.
+    """Returns where a cell was decided: a part of the vantage point's own operator (`own access-switch`), or a node by
+    its name; "" if unknown.
 
-    A class has cells of several operators, whose equipment does the same.
+    A class has cells of several operators with equivalent equipment, so their nodes are named by role.
     """
     for hop in explanation.hops:
         if hop.order is None:
@@ -122,11 +124,11 @@ def _where(shutdown: Shutdown, explanation: Explanation, operator: str, vantage:
 
 
 def _is_on_its_side(network: Network, node: Node, vantage: Vantage) -> bool:
-    """Whether a node is the subscriber's own side's, not that of a server in another region of its operator."""
+    """Whether a node is on the subscriber's side: not the access switch of a server in another region."""
     return node.role is not Role.ACCESS_SWITCH or node.name == access_switch(network, vantage).name
 
 
 def access_switch(network: Network, vantage: Vantage) -> Node:
-    """The switch that a vantage point's subscribers are connected to."""
+    """Returns the switch to which a vantage point's subscribers are connected."""
     port = next(iter(network.subscriber(vantage.id).ports.values()))
     return network.nodes[port.peer.node]

@@ -1,4 +1,4 @@
-"""Times, lengths of time and lists as a sentence has them. Pure."""
+"""Formats times, durations, counts and lists for sentences. Pure."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 _DAYS = 240
-"""Hours that are better told as days."""
+"""The number of hours from which a duration is given in days."""
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 def day(moment: datetime) -> str:
-    """`5 January 2022`."""
+    """Formats a date: `5 January 2022`."""
     return f"{moment.day} {moment:%B %Y}"
 
 
 def when(moment: datetime) -> str:
-    """`5 January 2022, 10:30 UTC`, with seconds where it is not at a whole minute."""
+    """Formats a time for sentences: `5 January 2022, 10:30 UTC`; with seconds unless they are 0."""
     return f"{day(moment)}, {clock(moment)} UTC"
 
 
 def short(moment: datetime, *, with_year: bool = False) -> str:
-    """`05 Jan 10:30` or `05 Jan 2022 10:30`, as tables have it, with seconds where it is not at a whole minute."""
+    """Formats a time for tables: `05 Jan 10:30` or `05 Jan 2022 10:30`; with seconds unless they are 0."""
     return f"{moment:%d %b %Y} {clock(moment)}" if with_year else f"{moment:%d %b} {clock(moment)}"
 
 
 def clock(moment: datetime) -> str:
-    """`10:30`, or `10:30:05`."""
+    """Formats a time of day: `10:30` or `10:30:05`."""
     return f"{moment:%H:%M:%S}" if moment.second else f"{moment:%H:%M}"
 
 
 def lasting(hours: float) -> str:
-    """`20 s`, `30 min`, `4.5 h`, `79 h`, from ten days on `12.5 days`."""
+    """Formats a duration: `20 s`, `30 min`, `4.5 h`, `79 h`; from ten days on `12.5 days`."""
     if hours < 1 / 60:
         return f"{max(1, round(hours * 3_600))} s"
     if hours < 1:
@@ -40,7 +40,7 @@ def lasting(hours: float) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """`calls`; `calls and SMS`; `port holes, calls and SMS`; where names are lists themselves `a, b; and c`."""
+    """Joins names: `calls`; `calls and SMS`; `port holes, calls and SMS`; `a, b; and c` if a name is itself a list."""
     each = list(names)
     if len(each) > 1 and any(", " in name or " and " in name for name in each):
         return f"{'; '.join(each[:-1])}; and {each[-1]}"
@@ -48,17 +48,18 @@ def listed(names: Iterable[str]) -> str:
 
 
 def number(count: int) -> str:
-    """In letters up to twelve."""
+    """Formats a count: in letters up to twelve."""
     return _NUMBERS[count] if count < len(_NUMBERS) else f"{count:,}"
 
 
 def counted(count: int, singular: str, plural: str = "") -> str:
-    """`one phase`, `three phases`."""
+    """Formats a count with its noun: `one phase`, `three phases`."""
     return f"{number(count)} {singular if count == 1 else plural or singular + 's'}"
 
 
 def percents(shares: Sequence[float]) -> str:
-    """Shares from 0 to 1 as `72%`, or from the least to the greatest `29 to 55%`; only all is 100 and only none 0."""
+    """Formats shares (0 to 1) as `72%`, or the lowest and highest as `29 to 55%`; only exactly all is 100, and only
+    exactly none is 0."""
     shown = [_percent(share) for share in (min(shares), max(shares))]
     return f"{shown[0]}%" if shown[0] == shown[1] else f"{shown[0]} to {shown[1]}%"
 
@@ -68,5 +69,5 @@ def _percent(share: float) -> int:
 
 
 def sentence(text: str) -> str:
-    """With a capital, whatever it begins with."""
+    """Capitalises the first letter of a text."""
     return text[:1].upper() + text[1:]
