@@ -93,8 +93,6 @@ class Validation(Record):
     """A packet with a lower TTL is not believed."""
     ttl_drop_at_most: Annotated[Whole, Field(ge=0, le=255)] | None = None
     """A packet is not believed if its TTL is further than this below that of its end's first packet."""
-    length: bool = False
-    """Has no effect: a packet with a TCP data offset or length field out of range is never inspected."""
 
 
 class RstTeardown(Record):

@@ -42,6 +42,7 @@ def test_every_field_that_an_action_heeds_is_one_that_a_verdict_has() -> None:
         ("pass", "ttl: 3", "found `ttl`; expected only what the action pass heeds: residual"),
         ("block", "flags: R", "found `flags`; expected only what the action block heeds: residual"),
         ("redirect", "status: 302", "expected a location for the action redirect"),
+        ("reset", "after_packets: 3", "found `after_packets` for the action reset; expected `residual` beside it"),
     ],
 )
 def test_what_an_action_would_not_heed_is_refused(action: str, given: str, told: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shutdownlab.config.numbers import TCP
+from shutdownlab.config.wording import Expected
 from shutdownlab.inspection import forge
 from shutdownlab.inspection.actions.action import GO_ON, STOP, DpiAction, Effect
 from shutdownlab.inspection.flow import Flow
@@ -90,6 +91,12 @@ class Reset(Injecting):
         ("forward_trigger", "after_packets", "to", "flags", "count", "seq_steps", "ttl", "window", "ipid", "rewrite")
     )
     flow_rule = "drop"
+
+    @classmethod
+    def check(cls, verdict: Verdict) -> None:
+        if verdict.after_packets and verdict.residual is None:
+            hint = "add it, or take `drop`, which lets packets pass first"
+            raise Expected("`residual` beside it", hint, found="`after_packets` for the action reset")
 
     @classmethod
     def beyond_on_path(cls, verdict: Verdict) -> str:
