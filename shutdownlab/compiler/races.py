@@ -1,6 +1,6 @@
-"""How soon an on-path DPI box must be: ahead of the answer of whomever a subscriber asks. Pure.
+"""The lead that an on-path DPI box has over servers' answers. Pure.
 
-It sees a packet when the server does not yet: what it forges has the way from it to the server and back as its lead.
+An on-path box sees a packet before the server does: its lead is the round trip from the box to the server.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from shutdownlab.model.probe import Probe, Surroundings
 
 @dataclass(slots=True)
 class Races:
-    """Those of a network's boxes against its servers."""
+    """The races of a network's on-path boxes against its servers."""
 
     network: Network
     _delays: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def lead(self, probe: Probe, at: Surroundings, held: Mapping[str, Policy]) -> float | None:
-        """Seconds that the operator's box has for what it does to a probe; None: it has nothing to do with it.
+        """Returns the operator's box's lead for a probe, in seconds; None if the box has no rules that concern it.
 
-        `held`: the policies that the operator carries out. Of several servers the nearest counts, and where it is not
-        known which there are, the nearest of all.
+        `held`: the policies that the operator carries out. If the probe has several servers the nearest counts; if they
+        are not known, the nearest server of all.
         """
         operator = at.vantage.id.operator
         if not any(policy.needs_boxes and policy.concerns(at.vantage) for policy in held.values()):
@@ -36,7 +36,7 @@ class Races:
         return min((2 * beyond[node] for node in asked if node in beyond), default=None)
 
     def _beyond(self, operator: str) -> dict[str, float]:
-        """Each node on the other side of an operator's box, and the delay on the way there, the least of several."""
+        """Returns the least one-way delay, in seconds, from an operator's box to each node beyond it."""
         known = self._delays.get(operator)
         if known is not None:
             return known

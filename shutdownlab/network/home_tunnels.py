@@ -1,7 +1,7 @@
-"""Tunnels of those who roam: one process carries their packets between the operator and their home, as GTP-U.
+"""GTP-U tunnels of roaming subscribers: one process carries their packets between visited operator and home network.
 
-A serving gateway's part is on the subscriber's own node, a packet gateway's on the home's router; each has an interface
-of packets (a TUN device), which routes lead to, and sockets of the tunnels' UDP. Both ends are the process's.
+The subscriber's own node plays the serving gateway, the home network's router the packet gateway. Each has a TUN device
+that routes lead to, and UDP sockets for the tunnels. The process serves both ends.
 """
 
 from __future__ import annotations
@@ -25,27 +25,29 @@ from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.netns import inside
 
 TUNNELS: Final = "home-tunnels"
-"""What the process is called."""
+"""The name of the process."""
 _TUNSETIFF: Final = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
 _LONGEST: Final = 65_535
 _BATCH: Final = 64
 _BUFFER: Final = 4 << 20
-"""Octets. What is sent to where nobody answers ARP the kernel keeps, and it must not fill what others send by."""
+"""Bytes of each socket buffer: packets that the kernel queues for unresolved neighbours must not fill it for others."""
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 
 _NO_ROOM: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})
 _SENT_AND_DROPPED: Final = 8 + 3
-"""Which of a device's figures counts what it should have sent and dropped (/proc/net/dev)."""
+"""The column of /proc/net/dev that counts dropped outgoing packets."""
 
 Inner = bytes
-"""An address of a subscriber's at home, as it is on the wire."""
+"""A subscriber's address in the home network, packed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """One tunnel, as one of its ends has it. teid: its number. local, remote: the addresses of this end and the other.
-    inner: the addresses that are in it at the subscriber's end."""
+    """One tunnel, seen from one of its ends.
+
+    teid: its number. local, remote: the outer addresses of this end and the other. inner: the subscriber's addresses.
+    """
 
     teid: int
     local: str
@@ -55,8 +57,11 @@ class Tunnel:
 
 @dataclass(frozen=True, slots=True)
 class TunnelEnd:
-    """The tunnels that end on a node. netns: the node's; interface: its TUN device, which is there already. at_home:
-    packets are told apart by where they go, else by where they come from."""
+    """The tunnels that end on a node.
+
+    netns: the node's network namespace. interface: its TUN device, which must exist. at_home: whether the tunnel of a
+    packet is found by its destination (at the home router) or by its source (at the subscriber).
+    """
 
     netns: Path
     interface: str
@@ -65,7 +70,7 @@ class TunnelEnd:
 
 
 def address_in(packet: bytes, *, target: bool) -> Inner | None:
-    """The source of an IP packet, or its target; None: it is no IP packet."""
+    """Returns the source or destination address of an IP packet, packed; None if it is not an IP packet."""
     if len(packet) >= 20 and packet[0] >> 4 == 4:
         return packet[16:20] if target else packet[12:16]
     if len(packet) >= 40 and packet[0] >> 4 == 6:
@@ -74,12 +79,12 @@ def address_in(packet: bytes, *, target: bool) -> Inner | None:
 
 
 class _End:
-    """One end, open. Raises `OSError` where its interface or addresses are missing."""
+    """An open end. Raises `OSError` if its interface or addresses are missing."""
 
     def __init__(self, end: TunnelEnd, opened: ExitStack) -> None:
         self.end = end
         self.sent = self.received = self.unsent = self.foreign = 0
-        """Packets put into tunnels, taken out of them, for which there was no way, and that were of none."""
+        """Packets sent into tunnels, received from them, not sent for want of a route, and belonging to no tunnel."""
         self._lost = 0
         self._by_inner = {inner: tunnel for tunnel in end.tunnels for inner in tunnel.inner}
         self._by_number = {(tunnel.teid, tunnel.remote): tunnel for tunnel in end.tunnels}
@@ -95,18 +100,18 @@ class _End:
                 for forced, asked in ((_SO_SNDBUFFORCE, socket.SO_SNDBUF), (_SO_RCVBUFFORCE, socket.SO_RCVBUF)):
                     try:
                         sock.setsockopt(socket.SOL_SOCKET, forced, _BUFFER)
-                    except PermissionError:  # beyond net.core's most: root of the machine only
+                    except PermissionError:  # above net.core's limit: for root of the machine only
                         sock.setsockopt(socket.SOL_SOCKET, asked, _BUFFER)
                 sock.bind((local, gtp.PORT))
 
     def descriptors(self) -> Iterator[tuple[int, Callable[[], None]]]:
-        """Of what is to be read, and what reads it."""
+        """Yields each file descriptor to poll, with the function that reads it."""
         yield self._device, self._enter
         for sock in self._sockets.values():
             yield sock.fileno(), partial(self._leave, sock)
 
     def _enter(self) -> None:
-        """Put packets that the node sends into their tunnels."""
+        """Sends packets from the node's TUN device into their tunnels."""
         for _ in range(_BATCH):
             try:
                 packet = os.read(self._device, _LONGEST)
@@ -114,24 +119,24 @@ class _End:
                 return
             address = address_in(packet, target=self.end.at_home)
             tunnel = self._by_inner.get(address) if address is not None else None
-            if tunnel is None:  # a node's own, such as a listener report of IPv6
+            if tunnel is None:  # the node's own, such as an IPv6 listener report
                 self.foreign += 1
                 continue
             try:
                 self._sockets[tunnel.local].sendto(gtp.wrapped(tunnel.teid, packet), (tunnel.remote, gtp.PORT))
                 self.sent += 1
-            except OSError as error:  # no route, or an error that somebody on the way has sent about one before
+            except OSError as error:  # no route, or an ICMP error about an earlier datagram
                 self.unsent += error.errno not in _NO_ROOM
                 self._lost += error.errno in _NO_ROOM
 
     def _leave(self, sock: socket.socket) -> None:
-        """Take packets out of their tunnels, and give them to the node."""
+        """Receives packets from tunnels and hands them to the node."""
         for _ in range(_BATCH):
             try:
                 data, (sender, port) = sock.recvfrom(_LONGEST)
             except BlockingIOError:
                 return
-            except OSError:  # what ICMP has told of a datagram before
+            except OSError:  # an ICMP error about an earlier datagram
                 continue
             found = gtp.unwrapped(data)
             tunnel = self._by_number.get((found[0], sender)) if found is not None and port == gtp.PORT else None
@@ -145,19 +150,19 @@ class _End:
                 self._lost += 1
 
     def _is_of(self, tunnel: Tunnel, packet: bytes) -> bool:
-        """Whether a packet is the subscriber's, whose tunnel it came by: nobody speaks as another."""
+        """Returns whether a packet has an address of the tunnel's subscriber: nobody can send as another."""
         return address_in(packet, target=not self.end.at_home) in tunnel.inner
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """Since the start; `dropped`: for want of room, here and in the kernel's queues before."""
+        """Packets counted since the start; `dropped`: lost to full queues, here and in the kernel."""
         kernel = _lost_in_queues(self.end.netns, self.end.interface)
         told = {"sent": self.sent, "received": self.received, "unsent": self.unsent, "foreign": self.foreign}
         return told | {"dropped": self._lost + kernel}
 
 
 def _lost_in_queues(netns: Path, interface: str) -> int:
-    """What the kernel has dropped because nobody came to read it: at the tunnels' sockets, and at the interface."""
+    """Returns how many packets the kernel has dropped in full queues of the tunnels' sockets and of the interface."""
     with inside(netns):
         sockets = Path("/proc/thread-self/net/udp").read_text().splitlines()[1:]
         devices = Path("/proc/thread-self/net/dev").read_text().splitlines()[2:]
@@ -168,8 +173,10 @@ def _lost_in_queues(netns: Path, interface: str) -> int:
 
 
 def start_tunnels(ends: Mapping[str, TunnelEnd]) -> Forked:
-    """Fork the process that has these ends, by the names of their nodes; `wait_ready` on the result, and `stop` it for
-    its `Counters`, which it tells whenever it is asked, too."""
+    """Forks the process that serves these ends (by node name).
+
+    Call `wait_ready` on the result. It sends its `Counters` on request, and when `stop` ends it.
+    """
 
     def main(child: Child) -> None:
         with ExitStack() as opened:

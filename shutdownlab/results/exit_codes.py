@@ -1,6 +1,6 @@
-"""What a command ends with that measures or verifies, apart from what does so: who starts a run needs nothing of it."""
+"""Exit codes of commands that measure or verify, in a module that the start of a run can import cheaply."""
 
 EXIT_OK, EXIT_UNMET = 0, 1
-"""All came out as expected; or something did not."""
+"""Everything as expected; an expectation not met."""
 EXIT_BROKEN = 3
-"""The country did not come up, something of it broke, or something has no verdict."""
+"""The country could not be started, the run broke off, or a cell has no verdict."""
