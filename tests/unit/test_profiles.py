@@ -163,6 +163,20 @@ def quic_initial(version: int, size: int, name: str = "fine.example") -> bytes:
 
 
 @pytest.mark.parametrize(
+    "decoy",
+    [b"no request at all", b"hello there", b"NOOP of nothing\r\n", b"a1 half a command", b"<stream:of no", RANDOM],
+)
+def test_kazakhstans_http_box_reads_nothing_after_a_payload_that_is_no_request(decoy: bytes) -> None:
+    box = engine("kazakhstan-http", rule("drop", name_suffix="blocked.example"))
+    for before, passes in (((), False), ((decoy,), True)):
+        connection = Connection(box, dport=80, sport=40_000 + len(before))
+        connection.open()
+        for payload in before:
+            assert connection.data(payload).forward
+        assert connection.data(http_get("blocked.example")).forward is passes
+
+
+@pytest.mark.parametrize(
     ("fields", "version", "size", "blocked"),
     [
         ({}, 1, 1200, True),

@@ -113,6 +113,12 @@ def _is_rdp(client: bytes, dport: int) -> bool:
     return asks or client[11:19] == b"Cookie: " or dport == _RDP
 
 
+def _may_be_one(client: bytes) -> bool:
+    """Returns whether more bytes may show this to be one of these protocols."""
+    begun = _OPEN.match(client) or _BEGUN.match(client) or _ELEMENT.match(client)
+    return begun is not None or _begins_request(client)
+
+
 def _begins_request(client: bytes) -> bool:
     """Returns whether this may be an incomplete X.224 connection request."""
     return client[:2] == b"\3\0"[: len(client)] and len(client) < (client[3] if len(client) > 3 else 4) < 128
@@ -193,8 +199,8 @@ class StartTls(TcpRecogniser):
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
         protocol = _protocol(client, server, dport)
         if protocol is None:
-            begun = _OPEN.match(client) or _BEGUN.match(client) or _ELEMENT.match(client) or _begins_request(client)
-            if begun and len(client) < MAX_PREAMBLE:
+            # A box that does not parse these protocols need not wait: half a line of plain text is nothing it knows.
+            if tolerance.starttls and len(client) < MAX_PREAMBLE and _may_be_one(client):
                 return Recognition(more=True)
             return recognise_proxy(client, server, tolerance)
         at = _turn(protocol, client) if tolerance.starttls else -1
