@@ -57,7 +57,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_page_says_what_differs_since_which_line(first: Path, changed: Path, compared: str) -> None:
     [line] = [each for each in words(compared, "li") if each.startswith("northnet, coast")]
     assert line.startswith(
-        "northnet, coast, messenger: whatsapp: blocked → ok, since whatsapp-reset has another except"
+        "northnet, coast, messenger: whatsapp: blocked → ok, since whatsapp-reset excepts regions coast now"
     )
     assert ", mine.yaml:" in line
     assert str(changed.parent) not in compared, "the page does not tell where the file is"
