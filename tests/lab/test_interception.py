@@ -363,6 +363,18 @@ def test_a_proxy_that_has_no_processor_for_a_connection_is_told_though_its_first
         assert first.read()[0] - before < 0.4
 
 
+def told_by(crossing: Crossing) -> list[str]:
+    """The failures that a box tells, once it tells any."""
+    told: list[str] = []
+
+    def tells() -> bool:
+        told.extend(m.text for m in map(decode, crossing.box.receive()) if isinstance(m, Failure))
+        return bool(told)
+
+    until("the box tells", tells)
+    return told
+
+
 def test_a_proxy_that_can_open_nothing_more_says_so_for_what_it_does_not_intercept_is_no_way_through(
     crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
 ) -> None:
@@ -372,13 +384,7 @@ def test_a_proxy_that_can_open_nothing_more_says_so_for_what_it_does_not_interce
     usual = resource.prlimit(proxy, resource.RLIMIT_NOFILE)
     resource.prlimit(proxy, resource.RLIMIT_NOFILE, (3, usual[1]))
     assert place.visit().issuer.rfc4514_string() != QAZNET
-    told: list[str] = []
-
-    def tells() -> bool:
-        told.extend(m.text for m in map(decode, crossing.box.receive()) if isinstance(m, Failure))
-        return bool(told)
-
-    until("the box tells", tells)
+    told = told_by(crossing)
     assert "its TLS proxy failed, and did not intercept as it should: OSError: [Errno 24]" in told[0]
     resource.prlimit(proxy, resource.RLIMIT_NOFILE, usual)
     assert place.visit().issuer.rfc4514_string() == QAZNET
@@ -390,13 +396,7 @@ def test_a_server_that_answers_a_client_and_not_the_proxy_is_told_of_for_its_cli
     place = site(crossing, authority, tmp_path)
     place.resets = (2,)
     assert place.visit().issuer.rfc4514_string() != QAZNET
-    told: list[str] = []
-
-    def tells() -> bool:
-        told.extend(m.text for m in map(decode, crossing.box.receive()) if isinstance(m, Failure))
-        return bool(told)
-
-    until("the box tells", tells)
+    told = told_by(crossing)
     assert told == [
         "its TLS proxy did not intercept a connection that its server has answered: "
         "ConnectionResetError: [Errno 104] Connection reset by peer"
