@@ -236,7 +236,9 @@ class Classifier:
                 outcome = self._consider_giving_up(flow, recognition, packet)
                 if flow.decided or flow.given_up:
                     return outcome
-            if not self.tracker.assembles and (recognition.protocol in _NAMELESS or not rules.sees(recognition, flow)):
+            if not self.tracker.assembles and (
+                recognition.protocol in _NAMELESS or not rules.sees(recognition.protocol, flow)
+            ):
                 rules.begin(flow, now)
                 return FORWARD
         if self._others_follow(recognition):
@@ -246,7 +248,7 @@ class Classifier:
 
     def _goes_on(self, recognition: Recognition, flow: Flow) -> bool:
         """Returns whether the box inspects the next payload although no rule can match this one any more."""
-        unread = recognition.protocol in _NAMELESS or not self.rules.sees(recognition, flow)
+        unread = recognition.protocol in _NAMELESS or not self.rules.sees(recognition.protocol, flow)
         several = self._others_follow(recognition)
         return not flow.passed and (several or (unread and not self.tracker.assembles))
 
@@ -274,11 +276,12 @@ class Classifier:
 
     def _consider_giving_up(self, flow: Flow, recognition: Recognition, packet: Packet) -> FrameOutcome:
         """Gives the flow up if the profile does so on an unrecognised payload, a long one, or an incomplete message."""
-        unknown = recognition.protocol == "unknown" or not self.rules.sees(recognition, flow)
-        if unknown and not recognition.more:
-            if self._gives_up or 0 < self._gives_up_over < packet.end - packet.payload:
+        unknown = recognition.protocol == "unknown" or not self.rules.sees(recognition.protocol, flow)
+        if unknown:
+            given_up = self._gives_up or 0 < self._gives_up_over < packet.end - packet.payload
+            if given_up and not self.rules.awaits(recognition, flow):
                 return self._give_up(flow)
-        elif self._gives_up_unfinished and recognition.more and not unknown:
+        elif self._gives_up_unfinished and recognition.more:
             return self._give_up(flow)
         return FORWARD
 

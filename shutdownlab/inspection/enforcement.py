@@ -49,7 +49,10 @@ class Enforcer:
     # -- deciding ---------------------------------------------------------------------------------------------------
 
     def decide(self, flow: Flow, index: int, packet: Packet, from_opener: bool, side: int, now: float) -> FrameOutcome:
-        """Records the verdict of the rule that matched, and applies it to this packet. `index`: the rule's index."""
+        """Records the verdict of the rule that matched, and applies it to this packet. `index`: the rule's index.
+
+        A connection whose messages are judged one by one may get the same verdict again, which then goes on.
+        """
         matcher = self.rules.matchers[index]
         verdict = matcher.rule.verdict
         if verdict.action == Action.BLOCK:
@@ -62,6 +65,7 @@ class Enforcer:
         self.by_rule[matcher.name] += 1
         if verdict.action == Action.PASS:
             return FrameOutcome(True, decision=self.decide_pass(flow, matcher.name))
+        again = flow.verdict == verdict
         flow.verdict = verdict
         decision = self._record(flow, matcher.name)
         residual = verdict.residual
@@ -70,7 +74,8 @@ class Enforcer:
                 verdict, index, flow.src, flow.sport, flow.dst, flow.dport, flow.proto, now
             )
         action = self.actions[verdict.action]
-        forward, replacement, inject = action.first(flow, verdict, packet, from_opener, side, now)
+        act = action.later if again else action.first
+        forward, replacement, inject = act(flow, verdict, packet, from_opener, side, now)
         return FrameOutcome(forward or self.on_path, replacement, inject, decision)
 
     def spares(self, flow: Flow, index: int) -> bool:

@@ -156,7 +156,7 @@ class Verdict(Record):
     race: bool = False
     """dns: whether the query goes on too, so that the forged answer races the true one."""
     status: Annotated[Whole, Field(ge=100, le=599)] = 403
-    """block-page, redirect: the HTTP status."""
+    """block-page: the HTTP status. redirect: one of 300 to 399; left out: 302."""
     body: str = "<html><body><h1>Access to this resource is restricted</h1></body></html>"
     """block-page: the page, as HTML."""
     location: Annotated[str, BeforeValidator(_location)] | None = None
@@ -194,7 +194,7 @@ class Verdict(Record):
         if self.action != Action.BLOCK:
             kind = action_kinds()[self.action]
             kind.check(self)
-            heeded |= kind.fields
+            heeded |= kind.heeds(self)
         for name, field in type(self).model_fields.items():
             if name not in heeded and getattr(self, name) != field.get_default(call_default_factory=True):
                 fields = sorted(heeded - {"action"})

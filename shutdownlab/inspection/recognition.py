@@ -90,6 +90,7 @@ class Recognisers:
         if len(server) > BUDGET:
             server = server[:BUDGET]
         waiting: Recognition | None = None
+        possible: tuple[str, ...] = ()
         for recogniser in self._tcp[client[0]] if client else self._silent:
             found = recogniser.recognise(client, server, dport, tolerance)
             if found is None:
@@ -98,7 +99,9 @@ class Recognisers:
                 return self._refined(found, client, server, dport)
             if waiting is None:
                 waiting = found
+            possible += recogniser.protocols
         if waiting is not None:
+            waiting.possible = possible
             return waiting
         for recogniser in self._fallbacks:
             found = recogniser.recognise(client, server, dport, tolerance)
@@ -111,12 +114,13 @@ class Recognisers:
 
     def _refined(self, found: Recognition, client: bytes, server: bytes, dport: int) -> Recognition:
         protocol = found.protocol
-        refiners = self._refiners.get(protocol)
-        if refiners is not None:
-            for refiner in refiners:
-                refiner.refine(found, client, server, dport)
-                if found.protocol != protocol:
-                    break
+        refiners = self._refiners.get(protocol, ())
+        for refiner in refiners:
+            refiner.refine(found, client, server, dport)
+            if found.protocol != protocol:
+                break
+        if found.more:
+            found.possible = (found.protocol, *[name for refiner in refiners for name in refiner.protocols])
         return found
 
     def udp(self, tolerance: Tolerance = TOLERANT, sport: int = 0, most: int = MAX_DATAGRAMS) -> UdpSession:

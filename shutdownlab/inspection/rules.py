@@ -37,6 +37,7 @@ class RuleSet:
         self.visible = frozenset(profile.protocols)
         self.ports = dict(profile.ports)
         self.limited = bool(self.visible or self.ports)
+        self._looks_inside = profile.parse.starttls or profile.parse.proxies
         self.opener = {"any": -1, "inside": 0, "outside": 1}[profile.opener]
 
     def begin(self, flow: Flow, now: float) -> None:
@@ -49,11 +50,17 @@ class RuleSet:
             index += 1
         flow.rule = index
 
-    def sees(self, recognition: Recognition, flow: Flow) -> bool:
+    def awaits(self, recognition: Recognition, flow: Flow) -> bool:
+        """Returns whether more bytes may make this a protocol that the box recognises."""
+        if not recognition.more or recognition.possible is None or self._looks_inside:
+            return recognition.more  # in a box that parses what is inside, any protocol may follow
+        return any(self.sees(name, flow) for name in recognition.possible)
+
+    def sees(self, protocol: str, flow: Flow) -> bool:
         """Returns whether this box recognises the protocol on the flow's port."""
-        if self.visible and recognition.protocol not in self.visible:
+        if self.visible and protocol not in self.visible:
             return False
-        ports = self.ports.get(recognition.protocol)
+        ports = self.ports.get(protocol)
         if ports is None:
             return True
         name = "tcp" if flow.proto == TCP else "udp"
@@ -82,7 +89,7 @@ class RuleSet:
         self, flow: Flow, recognition: Recognition, client: bytes, server: bytes, side: int, now: float, last: bool
     ) -> int:
         """Returns the index of the first rule that matches, or NONE, or OPEN (not if `last`: no more will be seen)."""
-        reads = not self.limited or self.sees(recognition, flow)
+        reads = not self.limited or self.sees(recognition.protocol, flow)
         if not reads:
             recognition = STILL_UNKNOWN if recognition.more else _UNKNOWN
         index = flow.rule

@@ -42,6 +42,14 @@ def test_every_field_that_an_action_heeds_is_one_that_a_verdict_has() -> None:
         ("pass", "ttl: 3", "found `ttl`; expected only what the action pass heeds: residual"),
         ("block", "flags: R", "found `flags`; expected only what the action block heeds: residual"),
         ("redirect", "status: 302", "expected a location for the action redirect"),
+        ("redirect", "location: /x, status: 200", "found `status` 200; expected 300 to 399"),
+        ("reset", "seq_steps: [0, 1460]", "found 2 `seq_steps`; expected at most 1"),
+        ("block-page", "count: 2, seq_steps: [0, 1, 2]", "found 3 `seq_steps`; expected at most 2"),
+        (
+            "reset",
+            "rewrite: true, ttl: 3",
+            "found `ttl`; expected only what the action reset heeds: after_packets, flags",
+        ),
         ("reset", "after_packets: 3", "found `after_packets` for the action reset; expected `residual` beside it"),
     ],
 )

@@ -267,6 +267,11 @@ OTHER_STARTS: dict[str, tuple[str, int, tuple[bytes, ...]]] = {
         143,
         (b"* OK\r\n", b"1 UNSELECT\r\n", b"1 BAD\r\n", b"2 STARTTLS\r\n", b"2 OK\r\n"),
     ),
+    "a mailbox, told first who asks": (
+        "imap",
+        143,
+        (b"* OK\r\n", b'1 ID ("name" "x")\r\n', b"1 OK\r\n", b"2 STARTTLS\r\n", b"2 OK\r\n"),
+    ),
     "post, asked how to log in": (
         "pop3",
         110,
@@ -329,6 +334,18 @@ def test_tls_is_read_whatever_came_before_it(tmp_path: Path, name: str) -> None:
         assert (record["protocol"], record["host"], record["rule"]) == ("tls", "www.blocked.example", "it")
         [record] = inspected(tmp_path, traffic.frames, BLOCKED, "naive")
         assert (record["protocol"], record["verdict"]) == (protocol, "pass")
+
+
+@pytest.mark.parametrize(
+    ("greeting", "protocol"),
+    [(b"220 mx\r\n", "smtp"), (b"200 news\r\n", "nntp"), (b"201 read only\r\n", "nntp"), (b":x NOTICE *\r\n", "irc")],
+)
+def test_a_client_that_only_starts_tls_speaks_what_the_server_does(
+    tmp_path: Path, greeting: bytes, protocol: str
+) -> None:
+    traffic = TcpTraffic(dport=2500).says(greeting, client=False).says(b"STARTTLS\r\n")
+    assert inspected(tmp_path, list(traffic.frames))[0]["protocol"] == protocol
+    assert inspected(tmp_path, traffic.says(HELLO).frames, BLOCKED)[0]["rule"] == "it"
 
 
 @pytest.mark.parametrize("name", sorted({*STARTS, *OTHER_STARTS} - {"ldap", "mysql", "a directory, after a log-in"}))

@@ -162,9 +162,24 @@ def quic_initial(version: int, size: int, name: str = "fine.example") -> bytes:
     return client.datagrams_to_send(now=0.0)[0][0][:size]
 
 
+HALVES = [
+    b"\5\3\0\1\2\5\1\0",
+    b"\4\1\0\x50\1\2\3\4me",
+    b"PROXY TCP4 1.2.3.4",
+    b"INVITE sip:a",
+    b"PRI * HTTP/2.0\r",
+    b"\x13BitTorrent pro",
+]
+"""Beginnings of what neither of Kazakhstan's boxes reads."""
+
+
 @pytest.mark.parametrize(
     "decoy",
-    [b"no request at all", b"hello there", b"NOOP of nothing\r\n", b"a1 half a command", b"<stream:of no", RANDOM],
+    [
+        *(b"no request at all", b"hello there", b"NOOP of nothing\r\n", b"a1 half a command", b"<stream:of no", RANDOM),
+        *HALVES,
+        client_hello("fine.example")[:60],
+    ],
 )
 def test_kazakhstans_http_box_reads_nothing_after_a_payload_that_is_no_request(decoy: bytes) -> None:
     box = engine("kazakhstan-http", rule("drop", name_suffix="blocked.example"))
@@ -174,6 +189,24 @@ def test_kazakhstans_http_box_reads_nothing_after_a_payload_that_is_no_request(d
         for payload in before:
             assert connection.data(payload).forward
         assert connection.data(http_get("blocked.example")).forward is passes
+
+
+@pytest.mark.parametrize("profile", ["kazakhstan-sni", "kazakhstan-mitm-2019"])
+@pytest.mark.parametrize("decoy", [*HALVES, b"GET / HTTP/1.1\r\nHo", b"GET /index"])
+def test_kazakhstans_tls_boxes_read_nothing_after_a_payload_that_is_no_hello(profile: str, decoy: bytes) -> None:
+    connection = Connection(engine(profile, rule("drop", name_suffix="blocked.example")))
+    connection.open()
+    assert connection.data(decoy).forward
+    assert connection.data(client_hello("blocked.example")).forward
+
+
+def test_russias_throttle_ends_at_a_long_payload_that_only_begins_like_what_it_does_not_read() -> None:
+    for length, passes in ((100, False), (101, True)):
+        box = engine("twitter-throttle-2021", rule("drop", name_suffix="blocked.example"))
+        connection = Connection(box)
+        connection.open()
+        assert connection.data(b"INVITE sip:".ljust(length, b"a")).forward
+        assert connection.data(client_hello("blocked.example")).forward is passes
 
 
 @pytest.mark.parametrize(

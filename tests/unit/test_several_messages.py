@@ -125,6 +125,30 @@ def test_a_box_that_stops_at_the_first_request_still_does(tmp_path: Path) -> Non
     assert inspected(tmp_path, traffic.frames, BLOCKED, "kazakhstan-http")[0]["verdict"] == "pass"
 
 
+@pytest.mark.parametrize(("port", "message"), [(53, question("blocked.example")), (5060, sip("blocked.example"))])
+def test_one_verdict_goes_on_over_all_of_a_flows_messages_that_get_it(port: int, message: bytes) -> None:
+    def forwarded(count: int, verdict: dict[str, object]) -> list[bool]:
+        connection = Connection(engine("perfect", rule(verdict, name_suffix="blocked.example")), dport=port)
+        return [connection.udp(message).forward for _ in range(count)]
+
+    bucket = 1500 // (len(message) + 28)
+    passed = forwarded(bucket + 5, {"action": "throttle", "rate": "1kbit", "burst": 1500})
+    assert passed == [True] * bucket + [False] * 5
+    assert forwarded(5, {"action": "drop", "after_packets": 2}) == [True, True, True, False, False]
+    assert forwarded(3, {"action": "drop", "forward_trigger": True}) == [True, False, False]
+
+
+def test_the_true_answer_does_not_follow_the_forged_one() -> None:
+    box = engine("perfect", rule({"action": "dns", "addresses": ["192.0.2.99"]}, name_suffix="blocked.example"))
+    connection = Connection(box, dport=53)
+    asked = question("blocked.example")
+    answer = bytes(DNS(id=1, qr=1, qd=DNS(asked).qd, an=DNSRR(rrname="blocked.example", rdata="203.0.113.9")))
+    for _ in range(2):
+        outcome = connection.udp(asked)
+        assert (outcome.forward, len(outcome.inject)) == (False, 1)
+        assert not connection.udp(answer, back=True).forward
+
+
 def test_each_datagram_of_sip_is_judged(tmp_path: Path) -> None:
     frames = [datagram(sip("fine.example"), 5060), datagram(sip("blocked.example"), 5060)]
     assert inspected(tmp_path, frames, BLOCKED)[0]["rule"] == "it"

@@ -146,6 +146,7 @@ VERDICTS = st.builds(
         directions=ENDS,
         to=ENDS,
         flags=st.sampled_from(["R", "RA", "FSRPAUEC"]),
+        count=st.just(16),
         seq_steps=some(st.integers(0, 0xFFFFFFFF)),
         ttl=st.one_of(st.none(), st.integers(1, 255)),
         ipid=st.one_of(st.sampled_from(["copy", "random"]), st.integers(0, 65535)),

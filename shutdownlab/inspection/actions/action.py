@@ -52,6 +52,11 @@ class DpiAction:
         """Raises `Expected` if a verdict of this action lacks a key that it needs."""
 
     @classmethod
+    def heeds(cls, verdict: Verdict) -> frozenset[str]:
+        """Returns those of its `fields` that it uses in this verdict; another key in it is refused."""
+        return cls.fields
+
+    @classmethod
     def beyond_on_path(cls, verdict: Verdict) -> str:
         """Returns which part of the verdict an on-path box cannot do, for messages; "" if it can do all of it."""
         return f"the verdict {verdict.action}" if cls.in_path_only else ""

@@ -55,4 +55,6 @@ class DnsAnswer(DpiAction):
         return forward, None, (Injection(Side(side), frame),)
 
     def later(self, flow: Flow, verdict: Verdict, packet: Packet, from_opener: bool, side: int, now: float) -> Effect:
-        return self.first(flow, verdict, packet, from_opener, side, now) if from_opener else GO_ON
+        # Over TCP, the server's last packets end the connection.
+        answers = from_opener or packet.proto == UDP
+        return self.first(flow, verdict, packet, from_opener, side, now) if answers else GO_ON

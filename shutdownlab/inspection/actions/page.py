@@ -85,8 +85,11 @@ class Redirect(BlockPage):
 
     @classmethod
     def check(cls, verdict: Verdict) -> None:
+        super().check(verdict)
         if not verdict.location:
             raise Expected("a location for the action redirect", "add location: http://…")
+        if verdict.status != type(verdict).model_fields["status"].default and not 300 <= verdict.status < 400:
+            raise Expected("300 to 399, the statuses that redirect", found=f"`status` {verdict.status}")
 
     def response(self, verdict: Verdict) -> bytes:
         status = verdict.status if 300 <= verdict.status < 400 else 302

@@ -21,6 +21,13 @@ class Injecting(DpiAction):
     """Base of actions that inject final packets into a connection and drop what follows; by default, resets."""
 
     @classmethod
+    def check(cls, verdict: Verdict) -> None:
+        steps = len(verdict.seq_steps)
+        if steps > verdict.count:
+            hint = "one for each copy; `count` is how many the box sends"
+            raise Expected(f"at most {verdict.count} of them", hint, found=f"{steps} `seq_steps`")
+
+    @classmethod
     def can_meet(cls, protocol: str) -> bool:
         """Returns whether `protocol` runs over TCP: only TCP connections can be reset."""
         return protocol in installed_recognisers().over_tcp
@@ -93,7 +100,12 @@ class Reset(Injecting):
     flow_rule = "drop"
 
     @classmethod
+    def heeds(cls, verdict: Verdict) -> frozenset[str]:
+        return cls.fields - {"forward_trigger", "count", "seq_steps", "ttl", "ipid"} if verdict.rewrite else cls.fields
+
+    @classmethod
     def check(cls, verdict: Verdict) -> None:
+        super().check(verdict)
         if verdict.after_packets and verdict.residual is None:
             hint = "add it, or take `drop`, which lets packets pass first"
             raise Expected("`residual` beside it", hint, found="`after_packets` for the action reset")

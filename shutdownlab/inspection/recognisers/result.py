@@ -27,6 +27,7 @@ class Recognition:
         "more",
         "more_server",
         "others",
+        "possible",
         "preamble",
         "protocol",
         "qtype",
@@ -44,6 +45,8 @@ class Recognition:
         """SNI, HTTP Host or DNS question: lower case, IDN as A-labels, no final dot or port. May come while `more`."""
         self.more = more
         """Whether further bytes *of the client* (for DNS: of either end) might still change this result."""
+        self.possible: tuple[str, ...] | None = None
+        """While `more`: the protocols that it may turn out to be; None: any."""
         self.more_server: bool = False
         """Whether further bytes of the server might add `certificate_names`; wait only if a rule needs them."""
         self.length: int = 0

@@ -32,7 +32,7 @@ _WORDS: Final = (
     ("ftp", re.compile(rb"^(?:AUTH (?:TLS|SSL)|FEAT\r\n)", _LINES)),
     ("pop3", re.compile(rb"^(?:CAPA|STLS|AUTH)\r\n", _LINES)),
     ("nntp", re.compile(rb"^(?:CAPABILITIES|MODE READER)\r\n", _LINES)),
-    ("irc", re.compile(rb"^(?:CAP (?:LS|REQ)\b|NICK [^ \r\n]+\r?\n|STARTTLS\r?\n)", _LINES)),
+    ("irc", re.compile(rb"^(?:CAP (?:LS|REQ)\b|NICK [^ \r\n]+\r?\n)", _LINES)),
 )
 """Client lines that only one protocol has."""
 _XMPP: Final = re.compile(rb"(?:<\?xml[^>]*>\s*)?<stream:stream\b")
@@ -44,7 +44,7 @@ _GREETINGS: Final = (
     ("nntp", re.compile(rb"20[01] ")),
 )
 """The server's greetings, for when the client's commands do not tell the protocol."""
-_COMMAND: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z]{3,12}(?: [^\r\n]*)?(?:\r?\n|\r?\Z)")
+_COMMAND: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z]{2,12}(?: [^\r\n]*)?(?:\r?\n|\r?\Z)")
 """A line that a client of these protocols may begin with, complete or as far as it has arrived."""
 _BEGUN: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z]{0,12}(?: [ -~]{0,500})?\r?\Z")
 """Such a line, incomplete."""
@@ -58,17 +58,15 @@ _SIEVE: Final = re.compile(rb'"IMPLEMENTATION" ', re.IGNORECASE)
 """The greeting of a ManageSieve server, which speaks first."""
 _SIEVE_PORT: Final = 4190
 """ManageSieve's port, by which a client's initial STARTTLS differs from IRC's if the server's stream is not read."""
+_STARTTLS: Final = re.compile(rb"^STARTTLS *\r?\n", _LINES)
 _TURNS: Final = {
-    "smtp": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
-    "imap": re.compile(rb"^[^ \r\n]+ STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
-    "pop3": re.compile(rb"^STLS *\r?\n", re.IGNORECASE | re.MULTILINE),
-    "ftp": re.compile(rb"^AUTH (?:TLS|SSL|TLS-C|TLS-P) *\r?\n", re.IGNORECASE | re.MULTILINE),
-    "nntp": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
-    "irc": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
-    "managesieve": re.compile(rb"^STARTTLS *\r?\n", re.IGNORECASE | re.MULTILINE),
+    **dict.fromkeys(("smtp", "nntp", "irc", "managesieve"), _STARTTLS),
+    "imap": re.compile(rb"^[^ \r\n]+ STARTTLS *\r?\n", _LINES),
+    "pop3": re.compile(rb"^STLS *\r?\n", _LINES),
+    "ftp": re.compile(rb"^AUTH (?:TLS|SSL|TLS-C|TLS-P) *\r?\n", _LINES),
+    "xmpp": re.compile(rb"<starttls\b[^>]*/>|<starttls\b[^>]*>\s*</starttls>"),
 }
-"""By protocol: the client's last line before it switches to TLS."""
-_STARTTLS_ELEMENT: Final = re.compile(rb"<starttls\b[^>]*/>|<starttls\b[^>]*>\s*</starttls>")
+"""By protocol: the client's last line (XMPP: element) before it switches to TLS."""
 _PRELOGIN: Final = b"\x12\1"
 _RDP: Final = 3389
 _LDAP_REQUESTS: Final = frozenset((0x42, 0x4A, 0x50, 0x60, 0x63, 0x66, 0x68, 0x6C, 0x6E, 0x77))
@@ -80,12 +78,14 @@ _LDAP_STARTTLS: Final = b"1.3.6.1.4.1.1466.20037"
 
 
 def _protocol(client: bytes, server: bytes, dport: int) -> str | None:
-    if (server[:1] == b'"' and _SIEVE.match(server)) or (dport == _SIEVE_PORT and _TURNS["managesieve"].match(client)):
+    if (server[:1] == b'"' and _SIEVE.match(server)) or (dport == _SIEVE_PORT and _STARTTLS.match(client)):
         return "managesieve"
     if _COMMAND.match(client):
         for name, word in _WORDS:
             if word.search(client, 0, MAX_PREAMBLE):
                 return name
+        if _STARTTLS.search(client, 0, MAX_PREAMBLE):
+            return {b"220": "smtp", b"200": "nntp", b"201": "nntp"}.get(server[:3], "irc")
         for name, greeting in _GREETINGS:
             if greeting.match(server):
                 return name
@@ -175,13 +175,8 @@ def _turn(protocol: str, client: bytes) -> int:
         return at + 8 if client.startswith(_SSL_REQUEST, at) else -1
     if protocol == "ldap":
         return _ldap(client)
-    if protocol == "rdp":
+    if protocol in ("rdp", "tds"):
         return (client[2] << 8) | client[3]
-    if protocol == "tds":
-        return (client[2] << 8) | client[3]
-    if protocol == "xmpp":
-        found = _STARTTLS_ELEMENT.search(client, 0, MAX_PREAMBLE)
-        return found.end() if found else -1
     if protocol == "mysql":
         return 36 if client[:3] == b"\x20\0\0" and client[5] & 0x08 else -1
     found = _TURNS[protocol].search(client, 0, MAX_PREAMBLE)
