@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shutdownlab.compiler.resolvers import Lies, held_names
-from shutdownlab.country.acknowledgement import wait_until_applied
 from shutdownlab.country.borders import load
+from shutdownlab.country.replies import wait_until_applied
 from shutdownlab.model.faults import Damage
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.topology import VantageId

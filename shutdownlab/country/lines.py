@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from shutdownlab.compiler.lines import LineQuality
-from shutdownlab.country.acknowledgement import wait_until_applied
+from shutdownlab.country.replies import wait_until_applied
 from shutdownlab.model.network import Network
 from shutdownlab.model.topology import VantageId
 from shutdownlab.network.link import DelayLine

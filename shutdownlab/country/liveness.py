@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import os
 import resource
-import select
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from shutdownlab.country.replies import counters_of
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model import routing
 from shutdownlab.model.network import Network
 from shutdownlab.network.ovs import OvsInstance
-from shutdownlab.protocol.messages import Counters, CountersRequest, encode
+from shutdownlab.protocol.messages import Counters
 from shutdownlab.servers import birdc
 from shutdownlab.servers.start import Services
 from shutdownlab.system.child_process import Forked
@@ -77,7 +77,7 @@ class Liveness:
                 found[title] = f"{title} has lost its BGP sessions {', '.join(sorted(down))}"
         mute = self.agents.mute(self.agents.pids, seconds)
         found |= {name: f"the probe agent of {name} does not answer" for name in sorted(mute)}
-        found |= {each.name: f"{each.name} does not answer" for each in others if not _answers(each, seconds)}
+        found |= {each.name: f"{each.name} does not answer" for each in others if counters_of(each, seconds) is None}
         return found
 
     def shortages(self) -> Iterator[str]:
@@ -107,16 +107,3 @@ def missed_by(counted: Iterable[Counters], racers: Collection[str], before: dict
             before[message.where] = missed
             if more > 0:
                 yield f"{message.where} has not seen {more} frames that passed it: this machine is busy"
-
-
-def _answers(process: Forked, seconds: float) -> bool:
-    process.send(encode(CountersRequest()))
-    process.flush(seconds)
-    poller = select.poll()
-    poller.register(process, select.POLLIN)
-    end = time.monotonic() + seconds
-    while not process.hung_up and (left := end - time.monotonic()) > 0:
-        poller.poll(1000 * left)
-        if process.receive():
-            return True
-    return False

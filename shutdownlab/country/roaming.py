@@ -6,7 +6,6 @@ line, and everything else goes into the tunnel.
 
 from __future__ import annotations
 
-import select
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_interface, ip_network
 from typing import Any, Final
@@ -14,13 +13,13 @@ from typing import Any, Final
 from pyroute2 import NetlinkError
 
 from shutdownlab.config.addresses import Address
+from shutdownlab.country.replies import counters_of
 from shutdownlab.model import address_plan as plan
 from shutdownlab.model.network import Network, Node
 from shutdownlab.model.routing import router_of
 from shutdownlab.model.topology import Vantage
 from shutdownlab.network.home_tunnels import Tunnel, TunnelEnd, start_tunnels
 from shutdownlab.network.net import EmulatedNetwork
-from shutdownlab.protocol.messages import Counters, CountersRequest, decode, encode
 from shutdownlab.system import rtnetlink
 from shutdownlab.system.child_process import Forked
 from shutdownlab.system.kernel import MachineCannot
@@ -68,13 +67,8 @@ def lost_by(process: Forked, seconds: float, before: int) -> int:
 
     Returns 0 if the process does not answer within `seconds`, which is checked elsewhere.
     """
-    process.send(encode(CountersRequest()))
-    process.flush(seconds)
-    poller = select.poll()
-    poller.register(process, select.POLLIN)
-    poller.poll(1000 * seconds)
-    told = [message for message in map(decode, process.receive()) if isinstance(message, Counters)]
-    return lost_in(told[-1].counters) - before if told else 0
+    told = counters_of(process, seconds)
+    return lost_in(told.counters) - before if told is not None else 0
 
 
 def lost_in(counters: Mapping[str, Any]) -> int:

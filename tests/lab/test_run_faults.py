@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from foretold import run_as_foretold
 from invocation import Done, invoke
 
 import shutdownlab as sl
@@ -82,6 +83,29 @@ def test_a_country_built_anew_gives_those_who_hear_nothing_the_rules_they_had(tm
     assert found["deaf", "whatsapp", "northnet"][0] is Outcome.BLOCKED
     assert found["deaf", "www.bbc.com", "southcell"][0] is Outcome.BLOCKED
     assert [r.outcome for r in sl.verify(made)] == [r.outcome for r in measured.results]
+
+
+def test_a_switch_that_bypasses_its_dead_box_is_no_fault_though_no_authority_hears_it_confirmed(tmp_path: Path) -> None:
+    made = {
+        "format": 1, "name": "unheard", "title": "Nobody hears", "topology": "two-operators",
+        "faults": {
+            "both": {
+                "title": "", "kill": {"controllers": ["authority"], "boxes": ["northnet"]}, "source": "made up",
+            },
+        },
+        "policies": {"named": {"title": "", "block": {"sites": ["www.bbc.com"]}, "source": "made up"}},
+        "probes": {"bbc": {"test": "web", "url": "https://www.bbc.com/", "from": {"regions": ["coast"]}}},
+        "timeline": [
+            {"phase": "named", "at": "2030-05-01T08:00Z", "title": "", "start": ["named"]},
+            {"phase": "dead", "at": "2030-05-01T09:00Z", "title": "", "faults": ["both"]},
+            {"phase": "back", "at": "2030-05-01T10:00Z", "title": ""},
+        ],
+        "ends": "2030-05-02T00:00Z",
+    }  # fmt: skip
+    measured = run_as_foretold(made, tmp_path)
+    got_through = {(r.phase, r.operator) for r in measured.results if r.outcome is Outcome.OK}
+    assert got_through == {("dead", "northnet")}
+    assert events(tmp_path / "run", "voided") == []
 
 
 def test_a_router_that_hung_while_its_routes_were_withdrawn_withdraws_them_once_it_goes_on(tmp_path: Path) -> None:
