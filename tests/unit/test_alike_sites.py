@@ -90,3 +90,10 @@ def test_a_site_that_has_servers_in_the_country_too_is_told_apart() -> None:
     seen = outside(topology | {"name": "caches"}, block="everything", at="gateway")
     assert kinds_of_the_two(seen) == 2
     assert {seen.sites.volume(seen.verifier, seen.shutdown.scenario.timeline[0], v) for v in ordinary(seen)} == {1 / 9}
+
+
+def test_a_site_whose_addresses_are_hijacked_in_a_phase_is_followed_alone() -> None:
+    seen = outside(hijack={"prefix": "91.198.174.0/24", "by": "northnet", "to": "everywhere"})
+    kinds_of_the_two(seen)
+    phase = seen.shutdown.scenario.timeline[0]
+    assert {seen.sites.volume(seen.verifier, phase, vantage) for vantage in ordinary(seen)} == {8 / 9}
