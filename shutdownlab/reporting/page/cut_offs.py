@@ -23,8 +23,9 @@ DEFINITION = (
 class CutOff:
     """Phases in which the country was cut off in the same regions, with the same services still open.
 
-    open: the services that at least `HARDLY` of subscribers reached. places: the phases' indices. regions: where the
-    country was cut off. shares: of each service that somebody there reached, the share in each phase, from 0 to 1.
+    open: the services that at least `HARDLY` of the whole country's subscribers reached. places: the phases' indices.
+    regions: where the country was cut off. shares: of each service that somebody there reached, the share in each
+    phase, from 0 to 1.
     """
 
     open: tuple[str, ...]

@@ -87,17 +87,18 @@ def _cut_off(account: RunAccount, state: CutOff, *, first: bool) -> str:
 
 
 def _what_was_left(state: CutOff) -> str:
-    """Describes what could be reached: every service that anybody reached; if those are many, the open ones and the
-    highest share of the others."""
+    """Describes what could be reached there: every service that anybody reached; if those are many, the open ones and
+    the highest share of the others."""
     if not state.shares:
         return "reached nothing at all"
-    if len(state.shares) <= max(len(state.open), _MOST_NAMED):
+    still = [c for c in state.open if c in state.shares]  # others are open in regions that were not cut off
+    if len(state.shares) <= max(len(still), _MOST_NAMED):
         return f"reached nothing but {listed(f'{c}{_share(shares)}' for c, shares in state.shares.items())}"
-    most = percents([max(max(shares) for c, shares in state.shares.items() if c not in state.open)])
-    if not state.open:
+    most = percents([max(max(shares) for c, shares in state.shares.items() if c not in still)])
+    if not still:
         return f"reached next to nothing: at most {most} of them anything"
-    still = [f"{c}{_share(state.shares[c])}" for c in state.open]
-    return f"reached nothing but {listed(still)}, and at most {most} of them anything else"
+    named = listed(f"{c}{_share(state.shares[c])}" for c in still)
+    return f"reached nothing but {named}, and at most {most} of them anything else"
 
 
 def _in_all(account: RunAccount, states: Sequence[CutOff]) -> Iterator[str]:
