@@ -39,6 +39,16 @@ _ROAMING: Final = svg.stroke("buys", ' stroke-dasharray="4 3"')
 _LINES: Final = {Access.MOBILE: svg.stroke("link", _MOBILE), Access.SATELLITE: _SKY, Access.ROAMING: _ROAMING}
 
 
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """An entry of the legend. x: its left edge. y: its baseline. sample: what it explains, as SVG; "" if nothing."""
+
+    x: float
+    y: int
+    sample: str
+    label: str
+
+
 @dataclass(slots=True)
 class _Lane:
     """An operator's lane. rows: subscribers, each with its row's top. notes, changes: lines of text with baselines."""
@@ -63,14 +73,15 @@ def draw(network: Network, damage: Damage = NO_DAMAGE, when: str = "") -> str:
     lanes: list[_Lane] = []
     abroad: dict[str, tuple[float, float]] = {}
     gateways: dict[str, tuple[float, float]] = {}
-    top = bottom = 92.0
+    legend = list(_legend(network, changed=bool(when or damage)))
+    top = bottom = legend[-1].y + 39.0
     for gateway in network.topology.all_gateways:  # each gateway beside its operators and transits
         lanes += _lanes(network, damage, gateway, top)
         abroad |= _abroad(network, gateway, top)
         bottom = max(*(lane.bottom for lane in lanes), *(end for _, end in abroad.values()))
         gateways[gateway] = top, bottom
         top = bottom + 10
-    parts = list(_frame(network, bottom + 2 * _MARGIN, when, changed=bool(when or damage)))
+    parts = list(_frame(network, legend, bottom + 2 * _MARGIN, when))
     for lane in lanes:
         parts += _lane(network, damage, lane)
     parts += _trade(lanes, {name: top for name, (top, _) in abroad.items()})
@@ -81,7 +92,7 @@ def draw(network: Network, damage: Damage = NO_DAMAGE, when: str = "") -> str:
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _frame(network: Network, height: float, when: str, *, changed: bool) -> Iterator[str]:
+def _frame(network: Network, legend: Sequence[_Sign], height: float, when: str) -> Iterator[str]:
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" '
         f'height="{height:.0f}" font-family="Helvetica, Arial, Liberation Sans, sans-serif" font-size="11">'
@@ -96,34 +107,9 @@ def _frame(network: Network, height: float, when: str, *, changed: bool) -> Iter
     yield svg.text(_MARGIN, 30, network.topology.title, size=18, bold=True, room=room * (0.62 if when else 1))
     if when:
         yield svg.text(WIDTH - _MARGIN, 30, when, anchor="end", room=room * 0.36)
-    x: float = _MARGIN
-    own = [name for name, each in network.topology.classes.items() if each.is_ is SubscriberClass.ORDINARY]
-    for sample, label in (
-        (f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {svg.fill("government")} {svg.EDGE}/>', "government"),
-        (f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {svg.fill("datacentre")} {svg.EDGE}/>', "data centre"),
-        (
-            f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {svg.fill("own")} {svg.EDGE}/>' if own else "",
-            svg.fitted(", ".join(own), 40),
-        ),
-        (f'<path d="M{{x}} 48.5 h20" {svg.stroke("link")}/>', f"fixed access{_like(network, 'fixed')}"),
-        (f'<path d="M{{x}} 48.5 h20" {svg.stroke("link", _MOBILE)}/>', f"mobile access{_like(network, 'mobile')}"),
-        (
-            f'<path d="M{{x}} 48.5 h20" {_SKY}/>',
-            f"satellite, past the gateway{_like(network, 'satellite')}" if network.topology.by_satellite else "",
-        ),
-        (
-            f'<path d="M{{x}} 48.5 h20" {_ROAMING}/>',
-            f"roaming, by a tunnel home{_like(network, 'roaming')}" if network.topology.homes else "",
-        ),
-        (f'<path d="M{{x}} 48.5 h20" {_BUYS} marker-end="url(#arrow)"/>', "buys transit from"),
-        (f'<path d="M{{x}} 48.5 h20" {_GONE}/>', "cut" if changed else ""),
-        ("", f"links abroad{_like(network, 'transit')}" if _like(network, "transit") else ""),
-    ):
-        if not label:
-            continue
-        yield sample.format(x=x)
-        yield svg.text(x + 25 if sample else x, 53, label, "soft")
-        x += 42 + (5.7 if _like(network, "transit") else 6.2) * len(label)
+    for sign in legend:
+        yield sign.sample
+        yield svg.text(sign.x + 25 if sign.sample else sign.x, sign.y, sign.label, "soft")
     for (left, width), heading in (
         (_SUBSCRIBERS, "subscribers"),
         (_ACCESS, "access switches"),
@@ -131,7 +117,39 @@ def _frame(network: Network, height: float, when: str, *, changed: bool) -> Iter
         (_DPI, "DPI switch, box"),
         (_ABROAD, "abroad"),
     ):
-        yield svg.text(left + width / 2, 82, heading, "soft", anchor="middle")
+        yield svg.text(left + width / 2, legend[-1].y + 29, heading, "soft", anchor="middle")
+
+
+def _legend(network: Network, *, changed: bool) -> Iterator[_Sign]:
+    """Yields what colours and lines mean, in as many rows as it takes. changed: whether anything may be cut."""
+    x: float = _MARGIN
+    y = 53
+    own = [name for name, each in network.topology.classes.items() if each.is_ is SubscriberClass.ORDINARY]
+    swatch = f'<rect x="{{x}}" y="{{top}}" width="16" height="11" rx="2" {{look}} {svg.EDGE}/>'
+    line = '<path d="M{x} {middle} h20" {look}/>'
+    for sample, look, label in (
+        (swatch, svg.fill("government"), "government"),
+        (swatch, svg.fill("datacentre"), "data centre"),
+        (swatch, svg.fill("own"), svg.fitted(", ".join(own), 40)),
+        (line, svg.stroke("link"), f"fixed access{_like(network, 'fixed')}"),
+        (line, svg.stroke("link", _MOBILE), f"mobile access{_like(network, 'mobile')}"),
+        (
+            line,
+            _SKY,
+            f"satellite, past the gateway{_like(network, 'satellite')}" if network.topology.by_satellite else "",
+        ),
+        (line, _ROAMING, f"roaming, by a tunnel home{_like(network, 'roaming')}" if network.topology.homes else ""),
+        (line, f'{_BUYS} marker-end="url(#arrow)"', "buys transit from"),
+        (line, _GONE, "cut" if changed else ""),
+        ("", "", f"links abroad{_like(network, 'transit')}" if _like(network, "transit") else ""),
+    ):
+        if not label:
+            continue
+        width = (25 if sample else 0) + 6.2 * len(label)
+        if x > _MARGIN and x + width > WIDTH - _MARGIN:
+            x, y = _MARGIN, y + _LINE
+        yield _Sign(x, y, sample.format(x=x, top=y - 10, middle=y - 4.5, look=look), label)
+        x += width + 17
 
 
 def _like(network: Network, kind: str) -> str:
