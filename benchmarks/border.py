@@ -27,8 +27,9 @@ from shutdownlab import library
 from shutdownlab.country.assembly import Country, build
 from shutdownlab.country.plan import Plan
 from shutdownlab.model.box_checks import profile_named
+from shutdownlab.model.layout import lay_out
 from shutdownlab.model.links import LinkClass
-from shutdownlab.model.network import Network, Role, lay_out
+from shutdownlab.model.network import Network, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.protocol.messages import Counters
 from shutdownlab.system.kernel import MachineCannot

@@ -39,7 +39,8 @@ from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.model.announcement_checks import check_announcements
 from shutdownlab.model.box_checks import check_boxes, profile_named, profiles_of
 from shutdownlab.model.effects import Idle, without_effect
-from shutdownlab.model.network import Network, lay_out
+from shutdownlab.model.layout import lay_out
+from shutdownlab.model.network import Network
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.programs import OwnProgram, own_controllers, own_program
 from shutdownlab.model.scenario import Scenario

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from shutdownlab.config.addresses import Address, Interface
 from shutdownlab.model import address_plan as plan
 from shutdownlab.model.address_plan import hosts
-from shutdownlab.model.network import PLAIN, End, Link, Network, Node, Port, Role, mac_of
+from shutdownlab.model.layout import mac_of
+from shutdownlab.model.network import PLAIN, End, Link, Network, Node, Port, Role
 from shutdownlab.model.routing import BgpSession, Relation
 from shutdownlab.model.topology import Topology
 

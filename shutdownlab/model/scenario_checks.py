@@ -12,7 +12,7 @@ from shutdownlab.config.document import Document, Path, quoted
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.announcements import NullRoute, Withdrawal
 from shutdownlab.model.faults import AUTHORITY, check_fault
-from shutdownlab.model.network import lay_out
+from shutdownlab.model.layout import lay_out
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Means, Point, Policy, Targets
 from shutdownlab.model.probe import Probe

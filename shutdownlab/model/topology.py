@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from shutdownlab.config.addresses import Address, Prefix
+from shutdownlab.config.addresses import Prefix
 from shutdownlab.config.document import Expected, Path, Record
 from shutdownlab.config.domains import HostName
 from shutdownlab.config.scalars import Asn, Number, Port, Ports, Seconds, ports
@@ -23,6 +22,9 @@ from shutdownlab.model.labels import CountryCode, Name
 from shutdownlab.model.links import Cable, LinkClass
 from shutdownlab.model.subscribers import Access as Access
 from shutdownlab.model.subscribers import SubscriberClass as SubscriberClass
+from shutdownlab.model.vantage import Bearer, bearers_of
+from shutdownlab.model.vantage import Vantage as Vantage
+from shutdownlab.model.vantage import VantageId as VantageId
 
 _OF_EVERY_COUNTRY = {each.value: each for each in SubscriberClass}
 
@@ -272,88 +274,6 @@ class Exchange(Record):
     """The source of these facts."""
 
 
-class VantageId(NamedTuple):
-    """The identity of a vantage point: `kcell/almaty/ordinary`."""
-
-    operator: str
-    region: str
-    group: str
-
-    def __str__(self) -> str:
-        return "/".join(self)
-
-
-class Bearer(NamedTuple):
-    """A tunnel between an operator and a roaming subscriber's home (3GPP TS 29.281), with the same number in both
-    directions."""
-
-    teid: int
-    """The tunnel endpoint identifier, as sent in GTP-U headers."""
-    outer: IPv4Address
-    """The operator's end of the tunnel."""
-    end: IPv4Address
-    """The home's end of the tunnel."""
-    inner: tuple[Address, ...]
-    """The subscriber's addresses in the home network, one of each IP version."""
-
-
-class Vantage(Record):
-    """A subscriber group, with the properties by which scopes select it."""
-
-    id: VantageId
-    access: Access
-    class_: str
-    """Their class: one of every country's, or one of the topology's own."""
-    kind: SubscriberClass
-    """The class of every country that `class_` is, or belongs to."""
-    weight: float
-    subnets: tuple[Prefix, ...] = ()
-    """Its /24 and its /64."""
-    shared: IPv4Address | None = None
-    """The address into which a carrier-grade NAT, or a NAT64, translates the source of all its IPv4 packets; None:
-    neither is there."""
-    nat64: IPv6Network | None = None
-    """The /96 that represents IPv4 addresses on its line, which carries only IPv6; None: the line carries IPv4."""
-    place: int = 0
-    """Its index among the groups of its operator, from 0."""
-    of: int = 1
-    """The number of groups of its operator."""
-    gateway: str = GATEWAY
-    """Its operator's gateway."""
-    home: str = ""
-    """The foreign transit that is its home; "": it is not roaming."""
-    bearers: tuple[Bearer, ...] = ()
-    """If it is roaming: its tunnel home, and its controls'. `subnets` are then the addresses by which the country sees
-    it."""
-
-    @property
-    def is_ordinary(self) -> bool:
-        """Whether it counts in tables."""
-        return self.kind is SubscriberClass.ORDINARY and not self.home
-
-    def is_of(self, classes: Container[str]) -> bool:
-        """Returns whether it is of one of these classes."""
-        return self.class_ in classes or self.kind in classes
-
-
-def _bearers(home: Transit, subnets: address_plan.Pair, guest: int) -> tuple[Bearer, ...]:
-    """Returns the tunnels of a roaming group and of its controls.
-
-    `subnets`: its own, at the operator. `guest`: its index among the guests of its home, from 0.
-    """
-    servers = next(address_plan.subnets(home.prefixes), ())
-    pool = address_plan.guests(servers)
-    ends = [b.network_address + address_plan.ROUTER for b in servers if isinstance(b, IPv4Network)]
-    own = [b.network_address for b in subnets if isinstance(b, IPv4Network)]
-    if not ends or not own or not pool:
-        return ()
-    places = enumerate((address_plan.SUBSCRIBER, address_plan.SUBSCRIBER_CONTROL), address_plan.FIRST_GUEST + 2 * guest)
-    return tuple(
-        Bearer(number, own[0] + place, ends[0], tuple(block.network_address + number for block in pool))
-        for number, place in places
-    )
-
-
 class Topology(Record):
     """A country's Internet."""
 
@@ -418,7 +338,7 @@ class Topology(Record):
                     shared = address_plan.shared(subnets) if translated else None
                     home, bearers = group.home or "", tuple[Bearer, ...]()
                     if home in self.transits:
-                        bearers = _bearers(self.transits[home], subnets, guests[home])
+                        bearers = bearers_of(self.transits[home].prefixes, subnets, guests[home])
                         guests[home] += 1
                     yield Vantage(
                         id=identity, access=group.access, class_=group.class_, kind=kind, weight=weight,

@@ -12,14 +12,13 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape as html_escape
 from typing import Final
 
-from shutdownlab.config.wording import on_one_line
 from shutdownlab.model.cables import ends_of
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import PLAIN, Network, Node, Role
 from shutdownlab.model.topology import Access, Operator, SubscriberClass, Transit
+from shutdownlab.reporting import svg
 from shutdownlab.reporting.rerouted import changes_of
 
 WIDTH: Final = 1000
@@ -29,53 +28,25 @@ _LANE_RIGHT: Final = 694
 _SUBSCRIBERS, _ACCESS, _BORDER, _DPI = (22, 296), (330, 122), (464, 112), (588, 96)
 """The left edges and widths of the columns in a lane."""
 _EXCHANGE, _GATEWAY, _ABROAD = (756, 20), (790, 20), (840, 148)
-_MONO: Final = 6.05
-"""The width of a character of a node's name, in units."""
-_SQUEEZED: Final = 1.25
-"""A text up to this many times as wide as its room is condensed; a wider one loses its middle."""
-_NARROW, _WIDE, _BOLD = frozenset("fijlrtI.,:;|'!()[]/ -·…"), frozenset("mwMW@%&—"), 1.1
-"""Characters much narrower or wider than most, and how much wider bold ones are, in the widest of the usual fonts."""
-_COLOURS: Final = {  # light, dark
-    "page": ("#ffffff", "#14181d"),
-    "lane": ("#f3f5f7", "#1e242b"),
-    "box": ("#ffffff", "#283039"),
-    "ink": ("#1c2430", "#e8edf2"),
-    "soft": ("#5a6675", "#a3b0bd"),
-    "link": ("#97a3b0", "#66727f"),
-    "edge": ("#5b6670", "#8d99a6"),
-    "dpi": ("#f7c69a", "#8a4f17"),
-    "gate": ("#f4b8b8", "#8a3434"),
-    "switch": ("#c6dbf3", "#2b527d"),
-    "router": ("#cfe8cd", "#2c5a33"),
-    "government": ("#fbe59b", "#6d5a10"),
-    "datacentre": ("#dcd3f2", "#4d4178"),
-    "sky": ("#7a3fb0", "#c79bf0"),
-    "own": ("#d5efec", "#1d5550"),
-    "buys": ("#1f6fb2", "#6db7f2"),
-    "gone": ("#b3261e", "#ff8a80"),
-}
 _KINDS: Final = {SubscriberClass.GOVERNMENT: "government", SubscriberClass.DATACENTRE: "datacentre"}
 
 
-def _fill(colour: str) -> str:
-    """Returns a fill as an attribute, which every SVG reader knows, and as a class, for viewers that prefer dark."""
-    return f'class="{colour}" fill="{_COLOURS[colour][0]}"'
-
-
-def _stroke(colour: str, more: str = "") -> str:
-    return f'class="s-{colour}" fill="none" stroke="{_COLOURS[colour][0]}"{more}'
-
-
-_EDGE: Final = f'stroke="{_COLOURS["edge"][0]}"'
 _MOBILE: Final = ' stroke-dasharray="4 3"'
-_SKY: Final = _stroke("sky", ' stroke-width="1.8" stroke-dasharray="1 3" stroke-linecap="round"')
-_GONE: Final = _stroke("gone", ' stroke-width="1.8" stroke-dasharray="2 4"')
-_BUYS: Final = _stroke("buys", ' stroke-width="1.8"')
-_ROAMING: Final = _stroke("buys", ' stroke-dasharray="4 3"')
-_LINES: Final = {Access.MOBILE: _stroke("link", _MOBILE), Access.SATELLITE: _SKY, Access.ROAMING: _ROAMING}
-_DARK: Final = "".join(
-    f".{name} {{ fill: {dark} }} .s-{name} {{ stroke: {dark} }} " for name, (_, dark) in _COLOURS.items()
-)
+_SKY: Final = svg.stroke("sky", ' stroke-width="1.8" stroke-dasharray="1 3" stroke-linecap="round"')
+_GONE: Final = svg.stroke("gone", ' stroke-width="1.8" stroke-dasharray="2 4"')
+_BUYS: Final = svg.stroke("buys", ' stroke-width="1.8"')
+_ROAMING: Final = svg.stroke("buys", ' stroke-dasharray="4 3"')
+_LINES: Final = {Access.MOBILE: svg.stroke("link", _MOBILE), Access.SATELLITE: _SKY, Access.ROAMING: _ROAMING}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """An entry of the legend. x: its left edge. y: its baseline. sample: what it explains, as SVG; "" if nothing."""
+
+    x: float
+    y: int
+    sample: str
+    label: str
 
 
 @dataclass(slots=True)
@@ -102,14 +73,15 @@ def draw(network: Network, damage: Damage = NO_DAMAGE, when: str = "") -> str:
     lanes: list[_Lane] = []
     abroad: dict[str, tuple[float, float]] = {}
     gateways: dict[str, tuple[float, float]] = {}
-    top = bottom = 92.0
+    legend = list(_legend(network, changed=bool(when or damage)))
+    top = bottom = legend[-1].y + 39.0
     for gateway in network.topology.all_gateways:  # each gateway beside its operators and transits
         lanes += _lanes(network, damage, gateway, top)
         abroad |= _abroad(network, gateway, top)
         bottom = max(*(lane.bottom for lane in lanes), *(end for _, end in abroad.values()))
         gateways[gateway] = top, bottom
         top = bottom + 10
-    parts = list(_frame(network, bottom + 2 * _MARGIN, when, changed=bool(when or damage)))
+    parts = list(_frame(network, legend, bottom + 2 * _MARGIN, when))
     for lane in lanes:
         parts += _lane(network, damage, lane)
     parts += _trade(lanes, {name: top for name, (top, _) in abroad.items()})
@@ -120,49 +92,24 @@ def draw(network: Network, damage: Damage = NO_DAMAGE, when: str = "") -> str:
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _frame(network: Network, height: float, when: str, *, changed: bool) -> Iterator[str]:
+def _frame(network: Network, legend: Sequence[_Sign], height: float, when: str) -> Iterator[str]:
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" '
         f'height="{height:.0f}" font-family="Helvetica, Arial, Liberation Sans, sans-serif" font-size="11">'
     )
-    yield f"<style>@media (prefers-color-scheme: dark) {{ {_DARK}}}</style>"
+    yield f"<style>@media (prefers-color-scheme: dark) {{ {svg.DARK}}}</style>"
     yield (
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-        f'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 L8 4 L0 8 z" {_fill("buys")}/></marker></defs>'
+        f'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 L8 4 L0 8 z" {svg.fill("buys")}/></marker></defs>'
     )
-    yield f'<rect width="{WIDTH}" height="{height:.0f}" {_fill("page")}/>'
+    yield f'<rect width="{WIDTH}" height="{height:.0f}" {svg.fill("page")}/>'
     room = WIDTH - 2 * _MARGIN
-    yield _text(_MARGIN, 30, network.topology.title, size=18, bold=True, room=room * (0.62 if when else 1))
+    yield svg.text(_MARGIN, 30, network.topology.title, size=18, bold=True, room=room * (0.62 if when else 1))
     if when:
-        yield _text(WIDTH - _MARGIN, 30, when, anchor="end", room=room * 0.36)
-    x: float = _MARGIN
-    own = [name for name, each in network.topology.classes.items() if each.is_ is SubscriberClass.ORDINARY]
-    for sample, label in (
-        (f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("government")} {_EDGE}/>', "government"),
-        (f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("datacentre")} {_EDGE}/>', "data centre"),
-        (
-            f'<rect x="{{x}}" y="43" width="16" height="11" rx="2" {_fill("own")} {_EDGE}/>' if own else "",
-            _fitted(", ".join(own), 40),
-        ),
-        (f'<path d="M{{x}} 48.5 h20" {_stroke("link")}/>', f"fixed access{_like(network, 'fixed')}"),
-        (f'<path d="M{{x}} 48.5 h20" {_stroke("link", _MOBILE)}/>', f"mobile access{_like(network, 'mobile')}"),
-        (
-            f'<path d="M{{x}} 48.5 h20" {_SKY}/>',
-            f"satellite, past the gateway{_like(network, 'satellite')}" if network.topology.by_satellite else "",
-        ),
-        (
-            f'<path d="M{{x}} 48.5 h20" {_ROAMING}/>',
-            f"roaming, by a tunnel home{_like(network, 'roaming')}" if network.topology.homes else "",
-        ),
-        (f'<path d="M{{x}} 48.5 h20" {_BUYS} marker-end="url(#arrow)"/>', "buys transit from"),
-        (f'<path d="M{{x}} 48.5 h20" {_GONE}/>', "cut" if changed else ""),
-        ("", f"links abroad{_like(network, 'transit')}" if _like(network, "transit") else ""),
-    ):
-        if not label:
-            continue
-        yield sample.format(x=x)
-        yield _text(x + 25 if sample else x, 53, label, "soft")
-        x += 42 + (5.7 if _like(network, "transit") else 6.2) * len(label)
+        yield svg.text(WIDTH - _MARGIN, 30, when, anchor="end", room=room * 0.36)
+    for sign in legend:
+        yield sign.sample
+        yield svg.text(sign.x + 25 if sign.sample else sign.x, sign.y, sign.label, "soft")
     for (left, width), heading in (
         (_SUBSCRIBERS, "subscribers"),
         (_ACCESS, "access switches"),
@@ -170,7 +117,39 @@ def _frame(network: Network, height: float, when: str, *, changed: bool) -> Iter
         (_DPI, "DPI switch, box"),
         (_ABROAD, "abroad"),
     ):
-        yield _text(left + width / 2, 82, heading, "soft", anchor="middle")
+        yield svg.text(left + width / 2, legend[-1].y + 29, heading, "soft", anchor="middle")
+
+
+def _legend(network: Network, *, changed: bool) -> Iterator[_Sign]:
+    """Yields what colours and lines mean, in as many rows as it takes. changed: whether anything may be cut."""
+    x: float = _MARGIN
+    y = 53
+    own = [name for name, each in network.topology.classes.items() if each.is_ is SubscriberClass.ORDINARY]
+    swatch = f'<rect x="{{x}}" y="{{top}}" width="16" height="11" rx="2" {{look}} {svg.EDGE}/>'
+    line = '<path d="M{x} {middle} h20" {look}/>'
+    for sample, look, label in (
+        (swatch, svg.fill("government"), "government"),
+        (swatch, svg.fill("datacentre"), "data centre"),
+        (swatch, svg.fill("own"), svg.fitted(", ".join(own), 40)),
+        (line, svg.stroke("link"), f"fixed access{_like(network, 'fixed')}"),
+        (line, svg.stroke("link", _MOBILE), f"mobile access{_like(network, 'mobile')}"),
+        (
+            line,
+            _SKY,
+            f"satellite, past the gateway{_like(network, 'satellite')}" if network.topology.by_satellite else "",
+        ),
+        (line, _ROAMING, f"roaming, by a tunnel home{_like(network, 'roaming')}" if network.topology.homes else ""),
+        (line, f'{_BUYS} marker-end="url(#arrow)"', "buys transit from"),
+        (line, _GONE, "cut" if changed else ""),
+        ("", "", f"links abroad{_like(network, 'transit')}" if _like(network, "transit") else ""),
+    ):
+        if not label:
+            continue
+        width = (25 if sample else 0) + 6.2 * len(label)
+        if x > _MARGIN and x + width > WIDTH - _MARGIN:
+            x, y = _MARGIN, y + _LINE
+        yield _Sign(x, y, sample.format(x=x, top=y - 10, middle=y - 4.5, look=look), label)
+        x += width + 17
 
 
 def _like(network: Network, kind: str) -> str:
@@ -244,14 +223,15 @@ def _wrapped(first: str, names: Sequence[str], width: int) -> list[str]:
 def _lane(network: Network, damage: Damage, lane: _Lane) -> Iterator[str]:
     left, right, operator = _MARGIN, _LANE_RIGHT, lane.operator
     height = lane.bottom - lane.top
-    yield f'<rect x="{left}" y="{lane.top:.1f}" width="{right - left}" height="{height:.1f}" rx="7" {_fill("lane")}/>'
+    size = f'width="{right - left}" height="{height:.1f}"'
+    yield f'<rect x="{left}" y="{lane.top:.1f}" {size} rx="7" {svg.fill("lane")}/>'
     room = right - left - 20
-    yield _text(left + 10, lane.top + 17, operator.title, size=13, bold=True, room=room * 0.5)
+    yield svg.text(left + 10, lane.top + 17, operator.title, size=13, bold=True, room=room * 0.5)
     million = f"{operator.subscribers:g} million subscribers"
     facts = f"AS{operator.asn} · {million} · {', '.join(map(str, operator.prefixes))}"
-    yield _text(left + 10, lane.top + 32, facts, "soft", room=room)
+    yield svg.text(left + 10, lane.top + 32, facts, "soft", room=room)
     buys = f"buys transit from {', '.join(_title(network, carrier) for carrier in operator.transit)}"
-    yield _text(right - 10, lane.top + 17, buys, "soft", anchor="end", room=room * 0.48)
+    yield svg.text(right - 10, lane.top + 17, buys, "soft", anchor="end", room=room * 0.48)
 
     rows: dict[str, list[float]] = {}
     for node, y in lane.rows:
@@ -262,39 +242,41 @@ def _lane(network: Network, damage: Damage, lane: _Lane) -> Iterator[str]:
     for node, y in lane.rows:
         access = node.vantage.access if node.vantage is not None else Access.FIXED
         look = _GONE if damage.breaks(node, nodes[_switch_of(node)]) else _LINES.get(access, "")
-        yield _curve(_SUBSCRIBERS[0] + _SUBSCRIBERS[1], y + _ROW / 2 - 1, _ACCESS[0], switches[_switch_of(node)], look)
+        yield svg.curve(
+            _SUBSCRIBERS[0] + _SUBSCRIBERS[1], y + _ROW / 2 - 1, _ACCESS[0], switches[_switch_of(node)], look
+        )
     for switch, y in switches.items():
         look = _GONE if damage.breaks(nodes[switch], border) else ""
-        yield _curve(_ACCESS[0] + _ACCESS[1], y, _BORDER[0], heart, look)
-    yield _curve(_BORDER[0] + _BORDER[1], heart, _DPI[0], heart - 14)
-    yield f'<path d="M{_DPI[0] + _DPI[1] / 2 - 8} {heart - 2:.1f} v9 m16 0 v-9" {_stroke("link")}/>'
+        yield svg.curve(_ACCESS[0] + _ACCESS[1], y, _BORDER[0], heart, look)
+    yield svg.curve(_BORDER[0] + _BORDER[1], heart, _DPI[0], heart - 14)
+    yield f'<path d="M{_DPI[0] + _DPI[1] / 2 - 8} {heart - 2:.1f} v9 m16 0 v-9" {svg.stroke("link")}/>'
     if lane.name not in network.topology.by_satellite:
-        abroad = _GONE if damage.is_off(network, lane.name, "gateway") else _stroke("link")
+        abroad = _GONE if damage.is_off(network, lane.name, "gateway") else svg.stroke("link")
         yield f'<path d="M{_DPI[0] + _DPI[1]} {heart - 14:.1f} H{_GATEWAY[0]}" {abroad}/>'
     if operator.exchange:
         tie = "gone" if damage.is_off(network, lane.name, "exchange") else "edge"
-        yield f'<circle cx="{_EXCHANGE[0] - 3}" cy="{heart - 14:.1f}" r="3.5" {_fill(tie)}/>'
+        yield f'<circle cx="{_EXCHANGE[0] - 3}" cy="{heart - 14:.1f}" r="3.5" {svg.fill(tie)}/>'
     for switch, y in switches.items():
-        yield _box(_ACCESS, y - 8, 16, [_within(switch, lane.name, _ACCESS[1] - 6)], "switch", switch, switch)
+        yield svg.box(_ACCESS, y - 8, 16, [svg.within(switch, lane.name, _ACCESS[1] - 6)], "switch", switch, switch)
     dpi, box = network.one(Role.DPI_SWITCH, lane.name), network.one(Role.DPI_BOX, lane.name)
     addresses = [str(address.ip) for address in border.port_for("intl").addresses]
-    yield _box(
+    yield svg.box(
         _BORDER,
         heart - 20,
         40,
-        [_within(border.name, lane.name, _BORDER[1] - 6), *addresses[:2]],
+        [svg.within(border.name, lane.name, _BORDER[1] - 6), *addresses[:2]],
         "router",
         border.title,
         border.name,
     )
-    yield _box(_DPI, heart - 26, 24, [_within(dpi.name, lane.name, _DPI[1] - 6)], "box", dpi.title, dpi.name)
-    yield _box(_DPI, heart + 7, 24, [_within(box.name, lane.name, _DPI[1] - 6)], "dpi", box.title, box.name)
+    yield svg.box(_DPI, heart - 26, 24, [svg.within(dpi.name, lane.name, _DPI[1] - 6)], "box", dpi.title, dpi.name)
+    yield svg.box(_DPI, heart + 7, 24, [svg.within(box.name, lane.name, _DPI[1] - 6)], "dpi", box.title, box.name)
     for node, y in lane.rows:
         yield _subscriber(node, y)
     for line, y in lane.notes:
-        yield _text(_SUBSCRIBERS[0] + 8, y, line, "soft", room=_SUBSCRIBERS[1])
+        yield svg.text(_SUBSCRIBERS[0] + 8, y, line, "soft", room=_SUBSCRIBERS[1])
     for line, y in lane.changes:
-        yield _text(_SUBSCRIBERS[0] + 8, y, line, "gone", room=right - _SUBSCRIBERS[0] - 18)
+        yield svg.text(_SUBSCRIBERS[0] + 8, y, line, "gone", room=right - _SUBSCRIBERS[0] - 18)
 
 
 def _switch_of(node: Node) -> str:
@@ -307,14 +289,14 @@ def _subscriber(node: Node, y: float) -> str:
     assert vantage is not None
     (left, width), address = _SUBSCRIBERS, str(node.address(4))
     room, colour = (
-        width - 16 - _MONO * len(address),
+        width - 16 - svg.MONO * len(address),
         "own" if vantage.is_ordinary and vantage.class_ != vantage.kind else _KINDS.get(vantage.kind, "box"),
     )
     return (
-        f'<g data-vantage="{_escaped(str(vantage.id))}"><title>{_escaped(node.title)}</title>'
-        f'<rect x="{left}" y="{y:.1f}" width="{width}" height="{_ROW - 3}" rx="3" {_fill(colour)} {_EDGE}/>'
-        f"{_name(left + 5, y + 12, node.name, room)}"
-        f"{_name(left + width - 5, y + 12, address, width, 'end')}</g>"
+        f'<g data-vantage="{svg.escaped(str(vantage.id))}"><title>{svg.escaped(node.title)}</title>'
+        f'<rect x="{left}" y="{y:.1f}" width="{width}" height="{_ROW - 3}" rx="3" {svg.fill(colour)} {svg.EDGE}/>'
+        f"{svg.node_name(left + 5, y + 12, node.name, room)}"
+        f"{svg.node_name(left + width - 5, y + 12, address, width, 'end')}</g>"
     )
 
 
@@ -334,12 +316,12 @@ def _bars(network: Network, gateways: Mapping[str, tuple[float, float]]) -> Iter
         middle, centre, room = left + width / 2 + 4, (top + bottom) / 2, bottom - top - 8
         turned = f' transform="rotate(-90 {middle} {centre:.1f})"'
         whole_name = f"{node} · {title}"
-        label = next((text for text in (whole_name, title) if _width(text) <= room * _SQUEEZED), node)
+        label = next((text for text in (whole_name, title) if svg.width_of(text) <= room * svg.SQUEEZED), node)
         yield (
-            f'<g data-node="{node}"><title>{_escaped(whole_name)}</title><rect x="{left}" y="{top:.1f}" '
+            f'<g data-node="{node}"><title>{svg.escaped(whole_name)}</title><rect x="{left}" y="{top:.1f}" '
             f'width="{width}" height="{bottom - top:.1f}" rx="4" '
-            f"{_fill(colour)} {_EDGE}/>"
-            f"{_text(middle, centre, label, anchor='middle', more=turned, room=room)}</g>"
+            f"{svg.fill(colour)} {svg.EDGE}/>"
+            f"{svg.text(middle, centre, label, anchor='middle', more=turned, room=room)}</g>"
         )
 
 
@@ -363,19 +345,19 @@ def _transit(network: Network, damage: Damage, name: str, top: float, bottom: fl
     transit = network.topology.transits[name]
     router, servers = network.one(Role.TRANSIT, name), network.one(Role.SERVERS, name)
     (left, width), room = _ABROAD, _ABROAD[1] - 14
-    line = _GONE if damage.is_off(network, name, "gateway") else _stroke("link")
+    line = _GONE if damage.is_off(network, name, "gateway") else svg.stroke("link")
     yield f'<path d="M{_GATEWAY[0] + _GATEWAY[1]} {top + 8:.1f} H{left}" {line}/>'
     yield (
-        f'<g><title>{_escaped(router.title)}</title><rect x="{left}" y="{top:.1f}" width="{width}" '
-        f'height="{bottom - top:.1f}" rx="5" {_fill("router")} {_EDGE}/>'
+        f'<g><title>{svg.escaped(router.title)}</title><rect x="{left}" y="{top:.1f}" width="{width}" '
+        f'height="{bottom - top:.1f}" rx="5" {svg.fill("router")} {svg.EDGE}/>'
     )
-    yield _text(left + 8, top + 17, transit.title, size=13, bold=True, room=room)
+    yield svg.text(left + 8, top + 17, transit.title, size=13, bold=True, room=room)
     facts = f"AS{transit.asn} · {router.port_for('gateway').addresses[0].ip}"
-    yield _text(left + 8, top + 32, facts, "soft", room=room)
-    yield _name(left + 8, top + 46, router.name, room)
-    yield _name(left + 8, top + 59, servers.name, room)
+    yield svg.text(left + 8, top + 32, facts, "soft", room=room)
+    yield svg.node_name(left + 8, top + 46, router.name, room)
+    yield svg.node_name(left + 8, top + 59, servers.name, room)
     for row, line in enumerate([*_narrow_cables(network, name), *_apps_of(network, name)]):
-        yield _text(left + 8, top + 75 + row * _LINE, line, room=room)
+        yield svg.text(left + 8, top + 75 + row * _LINE, line, room=room)
     yield "</g>"
 
 
@@ -419,84 +401,3 @@ def _skyways(network: Network, lanes: Sequence[_Lane], abroad: dict[str, tuple[f
 def _title(network: Network, carrier: str) -> str:
     known: dict[str, Operator | Transit] = {**network.topology.operators, **network.topology.transits}
     return known[carrier].title.split(" (")[0]
-
-
-def _within(name: str, owner: str, room: float) -> str:
-    """Returns a node's name, or, if there is no room, the part that distinguishes it from its operator's others."""
-    return name if len(name) * _MONO <= room * _SQUEEZED else f"…{name.removeprefix(f'{owner}-')}"
-
-
-def _curve(x1: float, y1: float, x2: float, y2: float, line: str = "") -> str:
-    bend = (x1 + x2) / 2
-    return f'<path d="M{x1} {y1:.1f} C{bend} {y1:.1f} {bend} {y2:.1f} {x2} {y2:.1f}" {line or _stroke("link")}/>'
-
-
-def _box(
-    column: tuple[float, float], top: float, height: float, lines: Sequence[str], colour: str, title: str, node: str
-) -> str:
-    left, width = column
-    first = top + height / 2 + 3.5 - (len(lines) - 1) * 6
-    names = "".join(
-        _name(left + width / 2, first + row * 12, line, width - 6, "middle") for row, line in enumerate(lines)
-    )
-    return (
-        f'<g data-node="{_escaped(node)}"><title>{_escaped(title)}</title>'
-        f'<rect x="{left}" y="{top:.1f}" width="{width}" height="{height}" rx="3" '
-        f"{_fill(colour)} {_EDGE}/>{names}</g>"
-    )
-
-
-def _name(x: float, y: float, name: str, room: float, anchor: str = "") -> str:
-    """Returns a node's name or address, condensed if need be, and in full if at all possible."""
-    text = _fitted(name, int(room * _SQUEEZED / _MONO))
-    narrow = f' textLength="{room:.0f}" lengthAdjust="spacingAndGlyphs"' if len(text) * _MONO > room else ""
-    mono = ' font-family="DejaVu Sans Mono, Menlo, Consolas, monospace"'
-    return _text(x, y, text, size=10, anchor=anchor, more=mono + narrow)
-
-
-def _text(
-    x: float,
-    y: float,
-    text: str,
-    colour: str = "ink",
-    *,
-    size: int = 11,
-    bold: bool = False,
-    anchor: str = "",
-    more: str = "",
-    room: float = 0,
-) -> str:
-    """Returns a text. With `room`, it is condensed if it could be wider in the widest of the usual fonts, and loses its
-    middle if that is not enough."""
-    if room:
-        most = room * _SQUEEZED
-        while len(text) > 1 and _width(text, size, bold=bold) > most:
-            text = _fitted(text, min(len(text) - 1, int(len(text) * most / _width(text, size, bold=bold)) + 1))
-        if _width(text, size, bold=bold) > room:
-            more += f' textLength="{room:.0f}" lengthAdjust="spacingAndGlyphs"'
-    weight = ' font-weight="bold"' if bold else ""
-    height = f' font-size="{size}"' if size != 11 else ""
-    at = f' text-anchor="{anchor}"' if anchor else ""
-    return f'<text x="{x:g}" y="{y:.1f}" {_fill(colour)}{height}{weight}{at}{more}>{_escaped(text)}</text>'
-
-
-def _width(text: str, size: int = 11, *, bold: bool = False) -> float:
-    """Estimates the maximum width of a text; characters from U+2E80 on, such as Chinese ones, are nearly square."""
-    ems = sum(
-        0.4 if char in _NARROW else 0.95 if char in _WIDE or char > "\u2e7f" else 0.7 if char.isupper() else 0.625
-        for char in text
-    )
-    return ems * size * (_BOLD if bold else 1)
-
-
-def _fitted(text: str, most: int) -> str:
-    """Shortens a text to `most` characters by leaving out its middle, as both ends distinguish names."""
-    if len(text) <= most:
-        return text
-    end = max(0, (most - 1) // 3)
-    return f"{text[: most - 1 - end]}…{text[len(text) - end :] if end else ''}"
-
-
-def _escaped(text: str) -> str:
-    """Escapes a text for XML; control characters, most of which XML does not allow, are made visible."""
-    return html_escape(on_one_line(text))

@@ -23,7 +23,7 @@ from shutdownlab.config.extensions import ExtensionError
 from shutdownlab.inspection.apps import App, Endpoint
 from shutdownlab.library import Shutdown
 from shutdownlab.model import lookup
-from shutdownlab.model.network import lay_out
+from shutdownlab.model.layout import lay_out
 from shutdownlab.model.probe import Probe, probe
 from shutdownlab.model.programs import own_program
 from shutdownlab.model.registered import kinds_of

@@ -14,6 +14,7 @@ from shutdownlab.config.domains import with_all_above
 from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.conditions import Conditions
+from shutdownlab.inspection.recognisers.doh import is_doh
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Hosted
 from shutdownlab.probes.kinds.apps import alike_endpoints
@@ -74,14 +75,18 @@ class Endpoints:
         return tuple(self._prefixes.around_address(address))
 
     def site(self, hosted: Hosted) -> object:
-        """Returns the key of a web site's kind, if requested by its first name: equal kinds have equal outcomes."""
+        """Returns the key of a web site's kind, if requested by its first name: equal kinds have equal outcomes.
+
+        It tells resolvers for DoH from other sites: boxes call the protocol `doh` by the name alone.
+        """
         name, prefixes = hosted.names[0], [p for app in self._apps_meant.values() for p in app.prefixes]
         by_address = any(a in prefix for prefix in prefixes for a in hosted.addresses)
         if self._apart or self._by_bytes or by_address:
             return name  # DPI boxes recognise the app by this address if no name tells it
         around = frozenset((address.version, self._around(address)) for address in hosted.addresses)
         said = tuple([(domain, domain == name) for domain in with_all_above(name) if self._is_meant(domain)])
-        return hosted.node, around, hosted.services, said
+        also = self._shutdown.network.elsewhere(hosted)  # anycast: operators may reach another node
+        return hosted.node, also, around, hosted.services, is_doh(name), said
 
     def _is_meant(self, domain: str) -> bool:
         """Whether a policy or a profile names a domain, directly or by an app that it belongs to."""

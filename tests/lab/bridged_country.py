@@ -8,7 +8,8 @@ from typing import Any
 import shutdownlab
 from shutdownlab.config.document import parse
 from shutdownlab.inspection.apps import load_apps
-from shutdownlab.model.network import Network, Node, Role, lay_out
+from shutdownlab.model.layout import lay_out
+from shutdownlab.model.network import Network, Node, Role
 from shutdownlab.model.topology_checks import check_topology
 from shutdownlab.network.net import EmulatedNetwork
 

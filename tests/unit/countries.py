@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import shutdownlab
 from shutdownlab.config.document import parse
 from shutdownlab.inspection.apps import App, load_apps
-from shutdownlab.model.network import Network, lay_out
+from shutdownlab.model.layout import lay_out
+from shutdownlab.model.network import Network
 from shutdownlab.model.topology_checks import check_topology
 
 REPOSITORY = Path(__file__).parents[2]

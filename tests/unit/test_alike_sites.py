@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from shutdownlab.library import load
+from shutdownlab.config.document import parse
+from shutdownlab.library import load, shipped
 from shutdownlab.model.scenario import Family, Outcome
+from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell
 from shutdownlab.verifier.outside import Outside
 
@@ -15,9 +17,9 @@ ONE, OTHER = "www.wikipedia.org", "www.facebook.com"
 """Two sites of one network abroad, with the same servers."""
 
 
-def outside(**policy: Any) -> Outside:
+def outside(topology: Any = "two-operators", **policy: Any) -> Outside:
     scenario = {
-        "format": 1, "name": "one-policy", "title": "", "topology": "two-operators",
+        "format": 1, "name": "one-policy", "title": "", "topology": topology,
         "policies": {"one": {"title": "", "source": "made up"} | policy},
         "probes": {"page": {"test": "web", "url": f"https://{OTHER}/"}},
         "timeline": [{"phase": "then", "at": "2030-01-01T00:00Z", "title": "", "start": ["one"]}],
@@ -26,11 +28,15 @@ def outside(**policy: Any) -> Outside:
     return Outside(load(scenario), {})
 
 
+def ordinary(seen: Outside) -> list[Vantage]:
+    return [each for each in seen.shutdown.network.vantages if each.is_ordinary]
+
+
 def kinds_of_the_two(seen: Outside) -> int:
     """How many kinds they are; what is got of all sites is what comes of each followed alone."""
     phase, verifier = seen.shutdown.scenario.timeline[0], seen.verifier
     assert {"page of wikipedia", "page of facebook"} < set(seen.sites.pages)
-    for vantage in (each for each in seen.shutdown.network.vantages if each.is_ordinary):
+    for vantage in ordinary(seen):
         cells = [Cell(phase.phase, vantage.id.operator, vantage, name, Family.IPV4) for name in seen.sites.pages]
         got = [verifier.verdict(phase, cell).outcome is Outcome.OK for cell in cells]
         assert seen.sites.volume(verifier, phase, vantage) == sum(got) / len(got), vantage.id
@@ -45,8 +51,9 @@ def kinds_of_the_two(seen: Outside) -> int:
         {"block": {"sites": ["www.bbc.com"]}},
         {"block": {"everything": True}},
         {"inspect": [{"name": "a", "when": {"name_suffix": "bbc.com"}, "verdict": "drop"}]},
+        {"inspect": [{"name": "a", "when": {"protocol": "tls"}, "verdict": "drop"}]},
     ],
-    ids=["an app", "another site", "everything", "a rule about another site"],
+    ids=["an app", "another site", "everything", "a rule about another site", "all TLS, which DNS over HTTPS is not"],
 )
 def test_sites_that_nothing_tells_apart_are_of_one_kind(policy: dict[str, Any]) -> None:
     assert kinds_of_the_two(outside(**policy)) == 1
@@ -72,3 +79,21 @@ def test_a_site_that_a_rule_of_boxes_is_about_is_told_apart(when: dict[str, Any]
 
 def test_a_site_whose_address_is_blocked_is_told_apart() -> None:
     assert kinds_of_the_two(outside(block={"addresses": ["91.198.174.192/32"]})) == 2
+
+
+def test_a_site_that_has_servers_in_the_country_too_is_told_apart() -> None:
+    topology = dict(parse(dict(shipped("topologies"))["two-operators"].read_bytes(), "two-operators").data)
+    north = topology["operators"]["northnet"]
+    caches = {"caches": {"class": "datacentre", "access": "fixed", "anycast": ["wikipedia"]}}
+    regions = north["regions"] | {"coast": north["regions"]["coast"] | caches}
+    topology["operators"] = topology["operators"] | {"northnet": north | {"regions": regions}}
+    seen = outside(topology | {"name": "caches"}, block="everything", at="gateway")
+    assert kinds_of_the_two(seen) == 2
+    assert {seen.sites.volume(seen.verifier, seen.shutdown.scenario.timeline[0], v) for v in ordinary(seen)} == {1 / 9}
+
+
+def test_a_site_whose_addresses_are_hijacked_in_a_phase_is_followed_alone() -> None:
+    seen = outside(hijack={"prefix": "91.198.174.0/24", "by": "northnet", "to": "everywhere"})
+    kinds_of_the_two(seen)
+    phase = seen.shutdown.scenario.timeline[0]
+    assert {seen.sites.volume(seen.verifier, phase, vantage) for vantage in ordinary(seen)} == {8 / 9}

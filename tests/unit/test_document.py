@@ -15,7 +15,7 @@ from shutdownlab import library
 from shutdownlab.config import yaml_text
 from shutdownlab.config.document import did_you_mean, dotted, one_of, parse, quoted
 from shutdownlab.config.problems import BadInput, Problem
-from shutdownlab.model.network import lay_out
+from shutdownlab.model.layout import lay_out
 from shutdownlab.model.scenario_file import load_scenario
 from shutdownlab.model.topology_checks import check_topology
 

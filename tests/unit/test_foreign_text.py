@@ -17,7 +17,8 @@ from shutdownlab import library
 from shutdownlab.config.problems import BadInput
 from shutdownlab.config.writing import dump
 from shutdownlab.inspection.apps import App, Endpoint
-from shutdownlab.model.network import Network, lay_out
+from shutdownlab.model.layout import lay_out
+from shutdownlab.model.network import Network
 from shutdownlab.model.topology import Topology
 from shutdownlab.reporting.graph import draw
 from shutdownlab.reporting.literal import literal

@@ -7,6 +7,7 @@ from itertools import pairwise
 from xml.etree import ElementTree
 
 import countries
+import guests
 import pytest
 
 from shutdownlab import library
@@ -83,6 +84,25 @@ def test_headings_are_above_all_that_they_head(drawing: ElementTree.Element) -> 
     for text in drawing.iter(f"{SVG}text"):
         if text.text in headings:
             assert float(text.attrib["y"]) < top
+
+
+def test_a_legend_of_much_has_as_many_rows_as_it_takes() -> None:
+    made = guests.topology()
+    made["classes"] = {name: {"title": name, "is": "ordinary"} for name in ("universities-and-schools", "embassies")}
+    made["links"] = {name: link | {"mtu": 1400, "hops": 3} for name, link in made["links"].items()}
+    drawn = ElementTree.fromstring(draw(library.load(guests.scenario() | {"topology": made}).network))
+    headings = next(float(text.attrib["y"]) for text in drawn.iter(f"{SVG}text") if text.text == "subscribers")
+    rows: dict[float, list[tuple[float, str]]] = {}
+    for text in drawn.iter(f"{SVG}text"):
+        if 40 < float(text.attrib["y"]) < headings:
+            rows.setdefault(float(text.attrib["y"]), []).append((float(text.attrib["x"]), text.text or ""))
+    assert sum(map(len, rows.values())) == 8
+    assert len(rows) > 1
+    for row in rows.values():
+        ends = [x + 5 * len(label) for x, label in row]  # Helvetica's letters are about 5 units wide
+        assert all(end < following for end, (following, _) in zip(ends, [*row[1:], (WIDTH, "")], strict=True))
+    top = min(float(box.attrib["y"]) for box in drawn.iter(f"{SVG}rect") if box.get("class") == "lane")
+    assert headings < top
 
 
 def test_every_colour_has_another_where_dark_is_preferred(drawing: ElementTree.Element) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import shutdownlab as sl
 from shutdownlab.library import load
-from shutdownlab.model.network import lay_out
+from shutdownlab.model.layout import lay_out
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.results.cells import cells_of
 from shutdownlab.results.table import table_of

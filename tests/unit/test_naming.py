@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shutdownlab.config.document import parse
+from shutdownlab.model.layout import lay_out
 from shutdownlab.model.lookup import node_named
-from shutdownlab.model.network import Network, lay_out
+from shutdownlab.model.network import Network
 from shutdownlab.model.routing import routers, sessions
 from shutdownlab.model.topology_checks import check_topology
 from shutdownlab.reporting.graph import draw

@@ -293,6 +293,16 @@ def test_a_region_that_lost_nothing_is_not_said_to_be_cut_off() -> None:
     assert told.endswith("ordinary subscribers in north and south reached nothing at all, for 6 h.")
 
 
+def test_what_is_open_in_regions_that_were_spared_alone_is_not_said_of_the_others() -> None:
+    found = [cell(1, "chat", "ok", "south"), cell(1, "chat", "blocked", "north")]
+    for name in (f"s{n}" for n in range(8)):
+        for region, share in (("north", 0.1), ("south", 0.3)):
+            found.append(cell(1, name, "ok", region, operator="two", weight=share))
+            found.append(cell(1, name, "blocked", region, weight=1 - share))
+    told = headline(account([cell(0, "chat", "ok"), *found], phases=3))
+    assert told.endswith("subscribers in north reached next to nothing: at most 10% of them anything, for 6 h.")
+
+
 def test_dates_have_their_year_where_there_are_several() -> None:
     def over(days: int) -> str:
         found = [cell(0, "web", "ok"), cell(1, "web", "blocked"), cell(2, "web", "ok")]

@@ -10,10 +10,11 @@ from shutdownlab.costing.estimate import Cost
 from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.costing import cost_of_run, cost_sentence, costing
 from shutdownlab.reporting.page.country import network, where
+from shutdownlab.reporting.page.cut_offs import DEFINITION
 from shutdownlab.reporting.page.difference import Difference, differing
 from shutdownlab.reporting.page.embedded import embedded, packed
 from shutdownlab.reporting.page.evidence import Extract
-from shutdownlab.reporting.page.headline import DEFINITION, headline, period, standing, story
+from shutdownlab.reporting.page.headline import headline, period, standing, story
 from shutdownlab.reporting.page.markup import Html, element, html
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.outsiders import outsiders, outsiders_sentence

@@ -1,56 +1,29 @@
 """Tells what happened in sentences derived from the results. Pure.
 
-Shares and hours are of ordinary subscribers, weighted by their number, and of services that were measured. The country
-is cut off in a phase if at least half of the measured services were reached by hardly anybody. Services that orders
-block by name do not count, nor does telephony: a country in which seven apps are blocked and all else works is not cut
-off, whatever else was not measured.
+Shares and hours are of ordinary subscribers, weighted by their number, and of services that were measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.reporting.page.account import HARDLY, PhaseSpan, RunAccount, column_of
+from shutdownlab.reporting.page.account import PhaseSpan, RunAccount, column_of
+from shutdownlab.reporting.page.cut_offs import CutOff, cut_offs
 from shutdownlab.reporting.page.words import counted, day, lasting, listed, number, percents, sentence, when
 from shutdownlab.results.result import THE_MODEL, Result
 
-DEFINITION = (
-    "Shares and hours are of ordinary subscribers, weighted by their number, and of what was measured. The country "
-    "counts as cut off in a phase where fewer than a quarter of them reached at least half of what was measured of the "
-    "Internet, beside what orders blocked by name."
-)
 _MOST_STATES = 3
 _MOST_NAMED = 6
 _MOST_OUTSIDE = 2
 """Sentences of their own about services that were unreachable outside the cuts; more of them share one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """Phases in which the country was cut off in the same regions, with the same services still open.
-
-    open: the services that at least `HARDLY` of subscribers reached. places: the phases' indices. regions: where the
-    country was cut off. shares: of each service that somebody there reached, the share in each phase, from 0 to 1.
-    """
-
-    open: tuple[str, ...]
-    places: tuple[int, ...]
-    regions: frozenset[str]
-    shares: Mapping[str, Sequence[float]]
-
-    @property
-    def gravity(self) -> tuple[int, int, int]:
-        """The sort key, gravest state first: fewest services open, then fewest reached by anybody, then earliest."""
-        return len(self.open), len(self.shares), self.places[0]
-
-
 def headline(account: RunAccount) -> str:
     """Returns what happened, in one sentence."""
     if not account.spans:
         return "Nothing has been measured."
-    states = _states(account)
+    states = cut_offs(account)
     if states:
         return _cut_off(account, min(states, key=lambda state: state.gravity), first=True)
     blocked = {(r.phase, column_of(r)) for r in account.results if r.region and _is_kept_back(r)}
@@ -85,7 +58,7 @@ def story(account: RunAccount) -> Iterator[str]:
     seen from outside, how it ended."""
     if not account.spans:
         return
-    states = _states(account)
+    states = cut_offs(account)
     grave = {place for state in states for place in state.places}
     if states:
         yield from _beginning(account, grave)
@@ -105,48 +78,7 @@ def story(account: RunAccount) -> Iterator[str]:
     yield from _undecided(account)
 
 
-def _states(account: RunAccount) -> list[_State]:
-    """Returns the states in which the country was cut off, told apart by what was open and where."""
-    found: dict[tuple[tuple[str, ...], frozenset[str], bool], list[int]] = {}
-    for place, span in enumerate(account.spans):
-        shares = {c: account.table[span.name, c].fraction for c in account.services}
-        if _is_cut_off(account, shares):
-            still = tuple(c for c, share in shares.items() if share is not None and share >= HARDLY)
-            regions = _where_cut_off(account, span, [c for c in shares if c not in still])
-            few = any(
-                share for share in (account.share(span.name, c, regions).fraction for c in shares if c not in still)
-            )
-            found.setdefault((still, regions, few), []).append(place)
-    return [
-        _State(still, tuple(places), regions, _reached(account, places, regions))
-        for (still, regions, _), places in found.items()
-    ]
-
-
-def _is_cut_off(account: RunAccount, shares: Mapping[str, float | None]) -> bool:
-    beside = account.blocked_by_name | account.telephony
-    counted = [share for c, share in shares.items() if share is not None and c not in beside]
-    return bool(counted) and 2 * sum(share < HARDLY for share in counted) >= len(counted)
-
-
-def _where_cut_off(account: RunAccount, span: PhaseSpan, lost: Sequence[str]) -> frozenset[str]:
-    """Returns the regions in which hardly anybody reached at least one of the services `lost`; all if there is none."""
-    shares = {region: [account.share(span.name, c, {region}).fraction for c in lost] for region in account.regions}
-    spared = {region for region, each in shares.items() if min((s for s in each if s is not None), default=0) >= HARDLY}
-    return frozenset(account.regions.keys() - spared or account.regions)
-
-
-def _reached(account: RunAccount, places: Sequence[int], regions: frozenset[str]) -> dict[str, list[float]]:
-    """Returns, for each service that somebody in `regions` reached, the share that did, phase by phase."""
-    found: dict[str, list[float]] = {}
-    for column in account.services:
-        each = [account.share(account.spans[place].name, column, regions).fraction for place in places]
-        if any(each):
-            found[column] = [share for share in each if share is not None]
-    return found
-
-
-def _cut_off(account: RunAccount, state: _State, *, first: bool) -> str:
+def _cut_off(account: RunAccount, state: CutOff, *, first: bool) -> str:
     start = account.spans[state.places[0]]
     is_everywhere = len(state.regions) == len(account.regions)
     where = f" in {_named(account, set(state.regions))}" if not is_everywhere else f" {_everywhere(account)}" * first
@@ -154,21 +86,22 @@ def _cut_off(account: RunAccount, state: _State, *, first: bool) -> str:
     return f"From {when(start.at)} ordinary subscribers{where} {_what_was_left(state)}{long}."
 
 
-def _what_was_left(state: _State) -> str:
-    """Describes what could be reached: every service that anybody reached; if those are many, the open ones and the
-    highest share of the others."""
+def _what_was_left(state: CutOff) -> str:
+    """Describes what could be reached there: every service that anybody reached; if those are many, the open ones and
+    the highest share of the others."""
     if not state.shares:
         return "reached nothing at all"
-    if len(state.shares) <= max(len(state.open), _MOST_NAMED):
+    still = [c for c in state.open if c in state.shares]  # others are open in regions that were not cut off
+    if len(state.shares) <= max(len(still), _MOST_NAMED):
         return f"reached nothing but {listed(f'{c}{_share(shares)}' for c, shares in state.shares.items())}"
-    most = percents([max(max(shares) for c, shares in state.shares.items() if c not in state.open)])
-    if not state.open:
+    most = percents([max(max(shares) for c, shares in state.shares.items() if c not in still)])
+    if not still:
         return f"reached next to nothing: at most {most} of them anything"
-    still = [f"{c}{_share(state.shares[c])}" for c in state.open]
-    return f"reached nothing but {listed(still)}, and at most {most} of them anything else"
+    named = listed(f"{c}{_share(state.shares[c])}" for c in still)
+    return f"reached nothing but {named}, and at most {most} of them anything else"
 
 
-def _in_all(account: RunAccount, states: Sequence[_State]) -> Iterator[str]:
+def _in_all(account: RunAccount, states: Sequence[CutOff]) -> Iterator[str]:
     """Yields how long the country was cut off in total, if it was in several states."""
     if len(states) < 2:
         return
