@@ -12,6 +12,8 @@
   next try has the line to itself and the longest timeout.
 - Before a second try, the controls that vouch for the cell are measured (see `belief`); cells that fail at about the
   same time share them.
+- A try that is void, because a process was starved of CPU, is repeated once all first tries have started: until then
+  the machine stays as busy as it was.
 """
 
 from __future__ import annotations
@@ -307,7 +309,7 @@ class Scheduler:
         """Whether its agent can take another probe and its place is as quiet as it needs."""
         place = task.request.place
         others = self.there if task.needs_the_line else self.working
-        if self.filled[place] or task.rests:
+        if self.filled[place] or task.rests or (task.starved and self.fresh):
             return False
         if task.waits_for_quiet and (others[place] or (self.first[place] and not task.opens)):
             return False

@@ -539,6 +539,19 @@ def test_what_failed_while_something_had_no_processor_is_tried_again_and_unknown
     assert found["is reset"].outcome is Outcome.BLOCKED
 
 
+def test_a_try_that_is_void_because_the_machine_is_busy_is_repeated_after_all_first_tries() -> None:
+    busy = iter(["the switch had no processor"])
+    others = [f"other {i}" for i in range(300)]
+    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: OK if request.name in others else TIMED_OUT)
+    requests = {"a": [probe(name) for name in ("void", "counts", *others)]}
+    run = prober_of(supervisor).run(requests, {"void", "counts"}, starved=lambda *_: next(busy, ""))
+    assert {r.name: m.passes for _, r, m in run if m.outcome is Outcome.BLOCKED} == {"void": 3, "counts": 2}
+    sent = [request.name for _, request in supervisor.sent]
+    assert [name in others for name in sent[-2:]] == [False, False]
+    assert sent[-2:] == ["void", "void"]
+    assert sent.index("counts", sent.index("counts") + 1) < len(sent) - 2, "one that counts is confirmed meanwhile"
+
+
 def test_what_failed_while_its_own_prober_had_no_processor_is_tried_again_and_unknown_in_the_end() -> None:
     kept_away = replace(TIMED_OUT, starved="its prober had no processor")
     supervisor = PretendedSupervisor(["a"], lambda agent, request, before: kept_away if before < 2 else TIMED_OUT)
