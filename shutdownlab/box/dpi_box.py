@@ -156,6 +156,8 @@ class DpiBox:
                 for channel in self._channels:
                     channel.turn(now)
                     wake = min(wake, channel.next_turn)
+                if self._interception is not None:
+                    wake = min(wake, self._interception.turn(now))
                 overhears = self._overheard.waits or bool(self._asked)
                 for descriptor, _ in poller.poll(max(0.0, wake - now)):
                     side = sides.get(descriptor)
@@ -321,6 +323,8 @@ class DpiBox:
             sender.send(Applied(message.serial))
         elif isinstance(message, CountersRequest):
             self._failures_left = _FAILURES_TOLD  # usually the end of a phase: report the next one's failures
+            if self._interception is not None:
+                self._interception.look(time.monotonic())
             sender.send(Counters(self.spec.name, self.counters() | self._latest(message.recent)))
         else:
             self._fail(f"its controller sent a message that is not for a box: {message}")

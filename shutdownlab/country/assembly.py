@@ -182,10 +182,8 @@ class Country:
             for program, daemon in instance.daemons.items():
                 if daemon.poll() is not None:
                     lost.append(f"{program} of {name} {ending(daemon.returncode)}")
-        said, self.aside = self.aside, []
-        doubts += [f"{m.where}: {m.text}" for m in said if isinstance(m, Failure)]
+        doubts += self._complaints()
         for process in list(self.others):
-            doubts += [f"{m.where}: {m.text}" for m in map(decode, process.receive()) if isinstance(m, Failure)]
             if process.alive() or self._is_broken(process):
                 continue
             how = f"{process.name} {ending(process.status)}" + (f": {process.failure}" if process.failure else "")
@@ -196,6 +194,13 @@ class Country:
                 continue
             (doubts if self.start_box(process) else lost).append(f"{how}, and was started again")
         return Examination(tuple(doubts), tuple(lost))
+
+    def _complaints(self) -> list[str]:
+        """Returns the failures that DPI boxes and their like have told since the last call, each once."""
+        said, self.aside[:] = [*self.aside], []
+        for process in self.others:
+            said += map(decode, process.receive())
+        return list(dict.fromkeys(f"{m.where}: {m.text}" for m in said if isinstance(m, Failure)))
 
     def examine_answering(self) -> Examination:
         """Like `examine`, and also asks every process for an answer, because a running one may hang.
@@ -211,7 +216,7 @@ class Country:
         late, mute = liveness.ask([process for process in self.others if process.name in asked])
         if not mute:
             asked_late, mute = self._ask_controllers()
-            late += [*asked_late, *self._lost_in_tunnels()]
+            late += [*asked_late, *self._complaints(), *self._lost_in_tunnels()]
         if not mute:
             mute = self._rules_lost()
         return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))
