@@ -8,7 +8,6 @@ offers; otherwise it leaves the connection alone. All its traffic passes through
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 import tempfile
@@ -34,6 +33,7 @@ from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.ethtool import CHECKSUMS, Feature
 from shutdownlab.system.namespace import LOOPBACK, Namespace
 from shutdownlab.system.netns import inside
+from shutdownlab.system.own_errors import OWN_ERRORS
 from shutdownlab.system.syscalls import CLONE_NEWNET, unshare
 from shutdownlab.system.tcp_repair import Place, take_place, transparent
 
@@ -56,10 +56,6 @@ LONGEST_HELLO: Final = 65536
 """Bytes of a client's first flight that are examined."""
 _MOST: Final = 65536
 """Simultaneous connections, each with a thread: as many as the box remembers."""
-_OURS: Final = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
-)
-"""Socket and file errors that a remote end cannot cause."""
 _TABLE: Final = 100
 _PORTS: Final = "16384 32767"
 """Source ports of the proxy's own connections, which use a client's address: disjoint from Linux' ephemeral ports, so
@@ -252,7 +248,7 @@ class _Proxy:
 
     def _tell(self, error: BaseException) -> None:
         """Reports an error caused by this machine; errors caused by a server, a client or the network are ignored."""
-        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno in _OURS:
+        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno in OWN_ERRORS:
             self._reply(ProxyTrouble(f"{type(error).__name__}: {error}"))
 
     def served(self, served: Future[None]) -> None:
