@@ -24,6 +24,8 @@ class Overheard:
         self._next = [0 for _ in Side]
         self._read_at = [0 for _ in Side]
         self._reads = 0
+        self.drained = False
+        """Whether the last `take` found the sockets empty in the end."""
 
     @property
     def waits(self) -> bool:
@@ -32,9 +34,11 @@ class Overheard:
 
     def take(self, most: int = 2 * _BATCH) -> Iterator[tuple[Side, Batch, int]]:
         """Yields at most `most` frames, oldest first: the side each came from, and the batch and index to load."""
+        self.drained = False
         for _ in range(most):
             side = self._oldest()
             if side is None:
+                self.drained = True
                 return
             self._next[side] += 1
             yield side, self._batches[side], self._next[side] - 1

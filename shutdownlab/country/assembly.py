@@ -25,6 +25,7 @@ from shutdownlab.country.health import Examination, Watch
 from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness, missed_by
 from shutdownlab.country.offload import finish_by_senders
 from shutdownlab.country.plan import Plan
+from shutdownlab.country.racing import Racer
 from shutdownlab.country.roaming import begin_tunnels, lost_by
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.faults import NO_DAMAGE, Damage
@@ -81,6 +82,8 @@ class Country:
     watch: Watch = field(default_factory=lambda: Watch({}))
     heard: list[Message] = field(default_factory=list)
     """Messages from controllers that arrived during a health check or the restart of a box."""
+    aside: list[Message] = field(default_factory=list)
+    """Messages from DPI boxes that arrived while these were asked something; the next examination reads them."""
     missed: dict[str, int] = field(default_factory=dict)
     """How many frames each on-path DPI box, and how many packets the tunnels, had missed at the last check."""
     damage: Damage = NO_DAMAGE
@@ -117,12 +120,22 @@ class Country:
         return frozenset(pid for pid, title in self.watch.processes.items() if f"({PROXY}" in title)
 
     @property
-    def racers(self) -> dict[str, int]:
-        """The process ids of the on-path DPI boxes, which must answer before the server does, by operator."""
+    def racers(self) -> dict[str, Racer]:
+        """The running on-path DPI boxes, which must answer before the server does, by operator."""
         carriers = self.carriers
-        running = {each.name: each.pid for each in self.others if each.pid in carriers}
+        running = {each.name: each for each in self.others if each.pid in carriers}
         named = {operator: f"{BOX}{box}" for operator, box in self._on_path.items()}
-        return {operator: running[name] for operator, name in named.items() if name in running}
+        return {
+            operator: Racer(running[name], self._switching(operator))
+            for operator, name in named.items()
+            if name in running
+        }
+
+    def _switching(self, operator: str) -> int | None:
+        """Returns the id of the process that switches an operator's DPI box's frames; None if it should not run."""
+        switch: LabSwitch = self.net.get(self.plan.network.one(Role.DPI_SWITCH, operator).name)
+        pid = switch.instance.daemons["ovs-vswitchd"].pid
+        return pid if pid in self.carriers else None
 
     def expect(self, damage: Damage) -> None:
         """Sets what is broken on purpose from now on."""
@@ -169,8 +182,8 @@ class Country:
             for program, daemon in instance.daemons.items():
                 if daemon.poll() is not None:
                     lost.append(f"{program} of {name} {ending(daemon.returncode)}")
+        doubts += self._complaints()
         for process in list(self.others):
-            doubts += [f"{m.where}: {m.text}" for m in map(decode, process.receive()) if isinstance(m, Failure)]
             if process.alive() or self._is_broken(process):
                 continue
             how = f"{process.name} {ending(process.status)}" + (f": {process.failure}" if process.failure else "")
@@ -181,6 +194,13 @@ class Country:
                 continue
             (doubts if self.start_box(process) else lost).append(f"{how}, and was started again")
         return Examination(tuple(doubts), tuple(lost))
+
+    def _complaints(self) -> list[str]:
+        """Returns the failures that DPI boxes and their like have told since the last call, each once."""
+        said, self.aside[:] = [*self.aside], []
+        for process in self.others:
+            said += map(decode, process.receive())
+        return list(dict.fromkeys(f"{m.where}: {m.text}" for m in said if isinstance(m, Failure)))
 
     def examine_answering(self) -> Examination:
         """Like `examine`, and also asks every process for an answer, because a running one may hang.
@@ -196,7 +216,7 @@ class Country:
         late, mute = liveness.ask([process for process in self.others if process.name in asked])
         if not mute:
             asked_late, mute = self._ask_controllers()
-            late += [*asked_late, *self._lost_in_tunnels()]
+            late += [*asked_late, *self._complaints(), *self._lost_in_tunnels()]
         if not mute:
             mute = self._rules_lost()
         return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))

@@ -17,7 +17,7 @@ from shutdownlab.measure.confirmation import Prober
 from shutdownlab.measure.controls import Control
 from shutdownlab.measure.scheduler import UNDER_WAY
 from shutdownlab.measure.supervisor import Supervisor
-from shutdownlab.measure.task import PATIENCE, Task
+from shutdownlab.measure.task import PATIENCE, Race, Task
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.probe import Errand
 from shutdownlab.model.scenario import Outcome
@@ -598,7 +598,7 @@ def test_a_speed_that_a_wait_on_the_way_can_have_made_is_measured_again_and_unkn
 def test_a_success_that_a_box_may_have_come_too_late_for_is_none_and_unknown_in_the_end() -> None:
     def found_with(outrun: Callable[[str, float, float], str], answer: Measurement) -> Measurement:
         supervisor = PretendedSupervisor(["a"], lambda agent, request, before: answer if before > 1 else OK)
-        [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, outrun=outrun)
+        [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, outrun=lambda *try_: Race(outrun(*try_)))
         return found
 
     busy = iter(["the box had no processor", "the box had no processor"])
@@ -609,6 +609,17 @@ def test_a_success_that_a_box_may_have_come_too_late_for_is_none_and_unknown_in_
     found = found_with(lambda cell, began, ended: "the box had no processor", OK)
     assert found.outcome is Outcome.UNKNOWN
     assert found.failure == "unknown_failure: the box had no processor, so it may have come too late to block this"
+
+
+def test_a_success_against_a_box_that_tried_to_prevent_it_is_believed_once_it_comes_again() -> None:
+    """A switch that stands still for a moment may forward a server's answer before the box's, which came first."""
+    for answers, outcome, passes in (
+        ([OK, OK], Outcome.OK, 2),
+        ([OK, RESET, RESET], Outcome.BLOCKED, 3),
+    ):
+        supervisor = PretendedSupervisor(["a"], lambda agent, request, before, answers=answers: answers[before])
+        [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, outrun=lambda *_: Race(ran=True))
+        assert (found.outcome, found.passes) == (outcome, passes), answers
 
 
 def test_a_success_by_chance_is_none_and_one_that_comes_again_is() -> None:
