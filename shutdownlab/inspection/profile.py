@@ -66,8 +66,8 @@ class IpModel(Record):
     datagrams: Annotated[Whole, Field(ge=1)] = 1024
     """The most incomplete datagrams kept; beyond, the oldest is given up."""
     tunnels: Annotated[Whole, Field(ge=0, le=8)] = 0
-    """How many nested tunnels (GTP-U, L2TP, VXLAN, Geneve, GUE, Teredo, LISP, MPLS over IP, EtherIP, TZSP, GRE, ERSPAN,
-    PPTP) the box decapsulates; 0: it only recognises the tunnel's protocol."""
+    """How many nested tunnels (GTP-U, L2TP, VXLAN, Geneve, GUE, Teredo, LISP, MPLS over IP, EtherIP, CAPWAP, TZSP, GRE,
+    ERSPAN, PPTP, EoIP, ESP without encryption) the box decapsulates; 0: it only recognises the tunnel's protocol."""
 
 
 class Validation(Record):
@@ -195,8 +195,9 @@ class Budget(Record):
     give_up_unfinished: bool = False
     """Whether the first incomplete request or ClientHello ends inspection if no rule matches it yet."""
     every_request: bool = False
-    """Keeps inspecting after a message (an HTTP request, a DNS query, a SIP message) that no rule matched or that a
-    rule let pass, wherever the next one begins, within `packets`; `bytes` then applies to each message."""
+    """Keeps inspecting after a message (an HTTP request, a DNS query, a SIP message, a QUIC connection) that no rule
+    matched or that a rule let pass, wherever the next one begins, within `packets`; `bytes` then applies to each
+    message."""
     datagrams: Count = 16
     """Datagrams inspected per UDP flow; 0: unlimited."""
 
