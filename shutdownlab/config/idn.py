@@ -7,6 +7,7 @@ non-transitional form, so that `faß.de` is `xn--fa-hia.de` and never fass.de. S
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import idna
@@ -40,6 +41,7 @@ def _a_label(label: str) -> str:
         return punycoded(label)
 
 
+@lru_cache(1024)  # the same few top-level domains end most names
 def punycoded(label: str) -> str:
     """Returns a label as an A-label without checking its letters; raises `UnicodeError` only for lone surrogates."""
     return "xn--" + label.encode("punycode").decode("ascii")

@@ -311,6 +311,7 @@ STARTS: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "xmpp": (5222, (b"", XMPP, b"<stream:features><starttls/></stream:features>", STARTTLS, b"<proceed/>")),
     "postgresql": (5432, (b"", b"\0\0\0\x08\x04\xd2\x16\x2f", b"S")),
     "ldap": (389, (b"", LDAP, LDAP_ANSWER)),
+    "amqp": (5672, (b"", b"AMQP\2\1\0\0", b"AMQP\2\1\0\0")),
     "mysql": (3306, (b"\x4a\0\0\0\x0a8.0.36\0" + bytes(60), MYSQL)),
 }
 """What the server and the client say in turn, the server first."""
@@ -429,8 +430,8 @@ def test_tls_is_read_wherever_what_came_before_it_is_cut(tmp_path: Path, name: s
 
 
 def test_tls_in_the_packets_of_sql_server_is_read_in_whatever_segments(tmp_path: Path) -> None:
-    def packet(data: bytes, kind: int = 0x12) -> bytes:
-        return bytes((kind, 1)) + (len(data) + 8).to_bytes(2, "big") + bytes(4) + data
+    def packet(data: bytes, kind: int = 0x12, number: int = 0) -> bytes:
+        return bytes((kind, 1)) + (len(data) + 8).to_bytes(2, "big") + bytes((0, 0, number, 0)) + data
 
     before = packet(b"\0\0\x0b\0\6\1\0\x11\0\1\xff" + bytes(7))
     for hello in (packet(HELLO), packet(HELLO[:100]) + packet(HELLO[100:])):
@@ -439,6 +440,8 @@ def test_tls_in_the_packets_of_sql_server_is_read_in_whatever_segments(tmp_path:
             [record] = inspected(tmp_path, traffic.frames, BLOCKED)
             assert (record["protocol"], record["host"], record["rule"]) == ("tls", "www.blocked.example", "it")
     assert inspected(tmp_path, traffic.frames, BLOCKED, "naive")[0]["protocol"] == "tds"
+    numbered = TcpTraffic(dport=1433).says(packet(before[8:], number=1)).says(packet(bytes(20), 4), client=False)
+    assert inspected(tmp_path, numbered.says(packet(HELLO, number=2)).frames, BLOCKED)[0]["rule"] == "it"
 
 
 @pytest.mark.parametrize(
