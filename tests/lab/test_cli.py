@@ -52,7 +52,10 @@ COMMANDS = [
 def refused(done: Done, *lines: str) -> None:
     """The command ended with 2 and said exactly this, and how many problems that makes."""
     count = sum(not line.startswith("    ") for line in lines)
-    assert done.output.splitlines() == [*lines, f"{count} problem{'s' if count > 1 else ''}; nothing was run."]
+    assert done.output.splitlines() == [
+        *lines,
+        f"{count} problem{'s' if count > 1 else ''} found; the command stopped.",
+    ]
     assert done.code == 2
 
 
@@ -250,7 +253,7 @@ def test_check_tells_the_problems_of_all_files_at_once(tmp_path: Path) -> None:
     assert "ok two-operators" in done.output
     assert "nonesuch.yaml: found no such file" in done.output
     problems = [line for line in done.output.splitlines()[:-1] if not line.startswith(("ok ", "    "))]
-    assert done.output.splitlines()[-1] == f"{len(problems)} problems; nothing was run."
+    assert done.output.splitlines()[-1] == f"{len(problems)} problems found; the command stopped."
 
 
 def test_check_draws_a_topology(tmp_path: Path) -> None:
@@ -316,7 +319,7 @@ def test_where_nothing_can_make_a_png_it_is_said_what_to_do(tmp_path: Path) -> N
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[:2] == [
-        "--graph: found two.png, and nothing to make a PNG with; expected vl-convert installed, or FILE.svg",
+        "--graph: found two.png, but no program here that makes a PNG; expected vl-convert installed, or FILE.svg",
         "    hint: pip install 'shutdownlab[png]'; or --graph two.svg, then: rsvg-convert two.svg -o two.png",
     ]
 
@@ -344,7 +347,7 @@ PHASES = "baseline, messenger, mobile-throttled, one-way, blackout, allowlist, r
 
 def test_unknown_scenarios_are_refused_with_what_was_meant(tmp_path: Path) -> None:
     ships = ", ".join(name for name, _ in library.shipped("scenarios"))
-    expected = f"found no such file; expected a file, or one of the scenarios it ships: {ships}"
+    expected = f"found no such file; expected a file, or one of the shipped scenarios: {ships}"
     refused(
         invoke(tmp_path, "run", "first-shutdwon"),
         f"first-shutdwon: {expected}",
@@ -372,7 +375,7 @@ def test_check_draws_a_phase_of_a_scenario_with_what_is_withdrawn_then(tmp_path:
     done = invoke(tmp_path, "check", "egypt-2011", "--graph", "dark.svg", "--at", "internet-egypt")
     assert done.code == 0, done.output
     assert "withdrawn abroad: 100.64.0.0/16, 2001:db8:5536::/48" in (tmp_path / "dark.svg").read_text()
-    told = "--at: found internet-egypt without a drawing; expected --graph FILE, in which the phase is drawn"
+    told = "--at: found internet-egypt without --graph; expected --graph FILE, the drawing that shows the phase"
     refused(invoke(tmp_path, "check", "egypt-2011", "--at", "internet-egypt"), told)
 
 

@@ -342,8 +342,8 @@ def test_a_network_that_the_country_does_not_have_is_refused_with_those_it_has()
 @pytest.mark.parametrize(
     ("profile", "verdict", "expected"),
     [
-        ("kazakhstan-http", "drop", "alone, which have nothing for `answer`"),
-        ("turkmenistan-dns", "block", "cannot take back"),
+        ("kazakhstan-http", "drop", "where `answer` matches nothing"),
+        ("turkmenistan-dns", "block", "cannot remove"),
     ],
 )
 def test_a_box_that_never_meets_an_answer_is_warned_of(profile: str, verdict: str, expected: str) -> None:

@@ -192,7 +192,7 @@ def test_force_replaces_no_run_that_still_goes_on(tmp_path: Path) -> None:
 def test_force_without_a_directory_is_refused() -> None:
     done = CliRunner().invoke(app, ["run", "first-shutdown", "--force"])
     assert done.exit_code == 2
-    assert "--force: found no --out beside it; expected --out DIR" in done.output
+    assert "--force: found no --out; expected --out DIR" in done.output
 
 
 @pytest.mark.parametrize("command", [["list"], ["check", "first-shutdown"], ["run", "first-shutdown"], ["doctor"]])
@@ -206,4 +206,4 @@ def test_a_working_directory_that_has_been_removed_is_a_mistake_and_no_bug(tmp_p
         cwd=place, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("the working directory: found one that has been removed; expected one that is there")
+    assert done.stderr.startswith("the working directory: found a directory that was removed; expected one that exists")

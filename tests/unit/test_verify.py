@@ -203,4 +203,4 @@ def test_results_take_the_place_of_a_runs_and_of_nothing_else(tmp_path: Path) ->
     assert (out / "mine.txt").read_text() == "keep me"
     alone = runner.invoke(app, ["verify", "first-shutdown", "--force"])
     assert alone.exit_code == 2
-    assert "no --out beside it" in alone.output
+    assert "no --out" in alone.output

@@ -31,7 +31,7 @@ def test_a_run_is_in_no_phase_that_can_be_asked_for(tmp_path: Path) -> None:
     code, said = refused(str(tmp_path / "run"), "--at", "blackout")
 
     assert code == 2
-    assert "--at: found a run beside it" in said
+    assert "--at: found a run" in said
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_run_is_in_no_phase_that_can_be_asked_for(tmp_path: Path) -> None:
         (("first-shutdown", "--at", "blackoot"), "--at: found unknown phase 'blackoot'"),
         (
             ("runs/nosuch",),
-            "SCENARIO|RUN: found runs/nosuch, which is not there; expected a scenario's name or file, or",
+            "SCENARIO|RUN: found runs/nosuch, which does not exist; expected a scenario's name or file, or",
         ),
     ],
 )
