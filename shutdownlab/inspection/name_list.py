@@ -25,7 +25,7 @@ _PLAIN = re.compile(NAME.encode())
 """A name already in canonical form. Fast path: most lines are one, and there may be a million."""
 _OWN = frozenset({"localhost", "localhost.localdomain", "local", "broadcasthost", "0.0.0.0"})
 """The names that hosts files give the machine itself, besides `ip6-localhost` and the other `ip6-` names."""
-_NO_BROWSER = "exceptions are rules of their own; options, paths and parts of pages mean nothing to a box"
+_NO_BROWSER = "write exceptions as separate rules; a box knows no options, paths or parts of pages"
 _DNSMASQ = re.compile(r"(?:address|server|local)=/(.+)/[^/]*")
 _ADGUARD = re.compile(r"\|\|([^/^$|*]+)\^?")
 
@@ -83,4 +83,4 @@ def _suffix(text: str) -> str:
     try:
         return domain(text)
     except Expected as error:
-        raise Expected(error.expected, f"one name a line; # begins a comment; {error.hint}") from None
+        raise Expected(error.expected, f"one name per line; # starts a comment; {error.hint}") from None

@@ -418,7 +418,7 @@ def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = invoke(tmp_path, "run", "first-shutdown", "--out", "file")
     assert done.code == 2
-    assert done.output.startswith("--out: found file, which is no directory; expected a directory")
+    assert done.output.startswith("--out: found file, which is not a directory; expected a directory")
 
 
 def test_a_time_factor_must_be_positive(tmp_path: Path) -> None:
@@ -496,7 +496,7 @@ def test_the_kernels_datapath_is_used_where_it_is_asked_for_or_the_reason_is_tol
     assert done.code == EXIT_MACHINE_CANNOT
     assert [line for line in done.output.splitlines() if line != "A first shutdown: Northnet, Southcell"] == [
         "This machine cannot use Open vSwitch's kernel datapath: the kernel has no openvswitch",
-        "    how to fix it: sudo modprobe openvswitch, or leave `--datapath kernel` out",
+        "    how to fix it: sudo modprobe openvswitch, or omit `--datapath kernel`",
         "    `shutdownlab doctor` shows everything that is needed.",
     ]
     if command[0] == "run":
@@ -635,7 +635,7 @@ def test_a_machine_that_cannot_is_told_what_and_how_to_mend_it(tmp_path: Path) -
         )
         assert done.returncode == EXIT_MACHINE_CANNOT
         assert done.stderr.splitlines() == [
-            "This machine cannot open /dev/net/tun: it is not there",
+            "This machine cannot open /dev/net/tun: it does not exist",
             "    how to fix it: sudo modprobe tun",
             "    `shutdownlab doctor` shows everything that is needed.",
         ]

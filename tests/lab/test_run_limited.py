@@ -99,7 +99,7 @@ def test_a_file_that_grows_beyond_the_limit_ends_a_run_that_names_the_limit(tmp_
         done = finished(process)
     assert done.code == 3, done.output
     assert "File too large" in done.output
-    assert f"(`ulimit -f` is {most >> 10:,} KiB a file)" in done.output
+    assert f"(`ulimit -f` is {most >> 10:,} KiB per file)" in done.output
     assert "Traceback" not in done.output
     assert_kept(tmp_path)
 

@@ -303,9 +303,7 @@ def test_of_a_file_without_a_measurement_one_message_says_so(tmp_path: Path) -> 
     done = judge("m.jsonl", cwd=tmp_path)
     assert done.returncode == 2
     problem, total = done.stderr.splitlines()
-    assert problem.startswith(
-        "m.jsonl:1: found no measurement: none of 5,000 lines is one; of the first, what is not JSON"
-    )
+    assert problem.startswith("m.jsonl:1: found no measurement in any of 5,000 lines; in the first, what is not JSON")
     assert total == "1 problem found; nothing was judged."
 
 
@@ -338,15 +336,15 @@ def test_other_tests_of_a_run_here_are_counted_and_are_no_problem(tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "found nothing in it; expected a file of OONI measurements, a JSON object a line, also compressed"),
-        (b"\n\n", "found nothing in it; expected a file of OONI measurements, a JSON object a line, also compressed"),
+        (b"", "found an empty file; expected a file of OONI measurements, a JSON object a line, also compressed"),
+        (b"\n\n", "found an empty file; expected a file of OONI measurements, a JSON object a line, also compressed"),
         (
             gzip.compress(lines(dropped()) * 100, mtime=0)[:-9],
             "found the compressed data ends in the middle; expected a whole",
         ),
         (
             gzip.compress(lines(dropped()), mtime=0) + b"appended",
-            "found what follows the compressed data is none, and was left out; expected a whole file",
+            "found the bytes after the compressed data were left out; expected a whole file",
         ),
     ],
 )
@@ -410,7 +408,7 @@ def test_a_line_above_64_mib_is_passed_over_in_bounded_memory(tmp_path: Path) ->
         file.write(b'"}\n' + lines(dropped()))
     count, peak, problems = read_in_another_process(path)
     size = (500 << 20) + len('{"test_name": "web_connectivity", "x": ""}')
-    expected = f"expected at most {MAX_LINE:,} of a measurement; it was passed over"
+    expected = f"expected at most {MAX_LINE:,} of a measurement; it was skipped"
     assert (count, problems) == (2, [f"{path}:2: found {size:,} octets; {expected}"])
     assert peak < 300
 

@@ -255,15 +255,15 @@ def test_ripestats_answers_alone_make_a_country_by_its_addresses() -> None:
     ("content", "told"),
     [
         (b"", "an empty file"),
-        (b"not a table of routes at all", "what is neither MRT nor JSON"),
-        (table(ROUTES)[:-3], "a file that ends within a record"),
-        (table(ROUTES)[:12], "a file that ends within a record"),
-        (b"{}", "JSON that is no answer of RIPEstat's that is read"),
-        (b'{"data": {}}', "JSON that is no answer of RIPEstat's that is read (without 'data_call_name')"),
-        (b'{"data_call_name":' + b"[" * 100_000, "JSON that is no answer of RIPEstat's that is read"),
+        (b"not a table of routes at all", "neither MRT nor JSON"),
+        (table(ROUTES)[:-3], "a file that ends in the middle of a record"),
+        (table(ROUTES)[:12], "a file that ends in the middle of a record"),
+        (b"{}", "JSON, but not an answer of RIPEstat that can be used"),
+        (b'{"data": {}}', "JSON, but not an answer of RIPEstat that can be used (without 'data_call_name')"),
+        (b'{"data_call_name":' + b"[" * 100_000, "JSON, but not an answer of RIPEstat that can be used"),
         (
             b'{"data_call_name": "announced-prefixes", "data": {"resource": Infinity, "prefixes": []}}',
-            "JSON that is no answer of RIPEstat's that is read",
+            "JSON, but not an answer of RIPEstat that can be used",
         ),
         (answer("whois", resource="1").encode(), "RIPEstat's answer to whois"),
     ],
@@ -310,4 +310,4 @@ def test_what_is_no_table_is_not_called_one_for_want_of_an_operator() -> None:
     Path("notes.txt").write_text("Northnet buys transit from One and from Two\n")
     done = new("country", "land", "--from-ripe", "notes.txt")
     assert done.exit_code == 2
-    assert "notes.txt: found what is neither MRT nor JSON" in done.stderr
+    assert "notes.txt: found neither MRT nor JSON" in done.stderr

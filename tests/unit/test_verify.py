@@ -106,7 +106,7 @@ def test_a_written_directory_reads_as_a_run_that_says_it_was_verified(first: Ver
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("file", "which is no directory"), ("file/run", r"which cannot be made \(not a directory\)")],
+    [("file", "which is not a directory"), ("file/run", r"which cannot be created \(not a directory\)")],
 )
 def test_a_place_that_cannot_be_a_run_s_is_refused_as_for_a_run(
     first: Verified, tmp_path: Path, name: str, why: str

@@ -61,7 +61,7 @@ def test_a_country_each_for_more_students_than_the_machine_bears_is_refused_befo
     code, said = refused("first-shutdown", "--students", "30", "--role", "own")
 
     assert code == 2
-    assert "--students: found 10,240 MiB of memory that are free; expected at least 16,620 MiB for 30 countries" in said
+    assert "--students: found 10,240 MiB of free memory; expected at least 16,620 MiB for 30 countries" in said
     assert "at most 18 here" in said
     assert "building" not in said
 
