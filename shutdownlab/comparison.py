@@ -135,7 +135,7 @@ def _as_it_was(where: str, old: str | Path, new: str | Path | Mapping[str, Any])
     if _is_revision(where, text, folder):
         return f"{text}:{folder / file.name}"
     if not text.endswith((".yaml", ".yml")) and not did_you_mean(text, names):
-        found = f"{quoted(text)}, which is no file, no scenario that ships, and no revision of git here"
+        found = f"{quoted(text)}, which is neither a file, nor a shipped scenario, nor a git revision here"
         refuse(where, found, "one of these, or the directory of a run", "`git log --oneline` names revisions")
     return old
 

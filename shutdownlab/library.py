@@ -185,9 +185,9 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
         if name == shipped_name:
             return item.read_bytes(), _shown(item)
     names = [shipped_name for shipped_name, _ in shipped(kind)]
-    expected = f"a file, or one of the {kind} it ships: {', '.join(names)}"
+    expected = f"a file, or one of the shipped {kind}: {', '.join(names)}"
     if not name:
-        raise BadInput([Problem(_NO_NAME, 0, "", "an empty name", expected, "`shutdownlab list` shows what it ships")])
+        raise BadInput([Problem(_NO_NAME, 0, "", "an empty name", expected, "`shutdownlab list` lists them")])
     path = at_home(name)
     if beside is not None and not path.is_absolute() and is_file(beside / path):
         path = beside / path
@@ -195,7 +195,7 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
         return read_file(path), str(path)
     except NotThere:
         near = _near(path, beside) if path.suffix in _ENDINGS else ""
-        hint = near or did_you_mean(name, names) or "`shutdownlab list` shows what it ships"
+        hint = near or did_you_mean(name, names) or "`shutdownlab list` lists them"
         whole = Path(f"{name}.yaml")
         if any(is_file(folder / whole) for folder in (Path(), beside or Path())):
             hint = f"write {whole}, with its ending"

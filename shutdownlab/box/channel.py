@@ -103,8 +103,8 @@ class Channel:
             for line in self._lines.receive():
                 said.append(decode(line))  # noqa: PERF401 - keeps those before a bad one
         except MessageError as error:
-            self._lose("it said what is no message", now)
-            failure = Failure(self._where, f"its controller said what is no message: {error}")
+            self._lose("it sent an invalid message", now)
+            failure = Failure(self._where, f"its controller sent an invalid message: {error}")
             self._tell(failure)
             self.send(failure)
             return said

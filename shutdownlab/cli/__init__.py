@@ -18,7 +18,7 @@ from shutdownlab.system.streams import OutputLost, finish_output, guard_standard
 EXIT_CODES = (
     "Exit codes: 0; 1 an expectation was not met; 2 bad input; 3 this machine lacks something, the run broke off, "
     "or something could not be measured; 70 a bug in shutdownlab; 74 the output could not be written; "
-    "130 interrupted; 141 nobody read the output. `exec` and `attach` end with their command's."
+    "130 interrupted; 141 the output was closed. `exec` and `attach` return the exit code of their command."
 )
 
 app = typer.Typer(
@@ -51,7 +51,12 @@ def options(
         os.getcwd()  # noqa: PTH109 - names the mistake
     except FileNotFoundError:
         with user_errors():
-            bad_option("the working directory", "one that has been removed", "one that is there", "cd to another")
+            bad_option(
+                "the working directory",
+                "a directory that was removed",
+                "one that exists",
+                "use cd to change to another",
+            )
 
 
 def main() -> None:

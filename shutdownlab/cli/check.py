@@ -68,7 +68,7 @@ def check(
                 bad_option("--graph", f"{len(files)} files to draw", "one topology or scenario at a time")
             _check_kind(graph)
         elif at is not None:
-            bad_option("--at", f"{at} without a drawing", "--graph FILE, in which the phase is drawn")
+            bad_option("--at", f"{at} without --graph", "--graph FILE, the drawing that shows the phase")
         for file in files:
             try:
                 content = _own_content(file)
@@ -120,7 +120,7 @@ def _draw(found: Shutdown | LoadedTopology, at: str | None, graph: Path) -> None
 
     drawing = draw(found.network, *_at(found, at))
     made = png_of(drawing) if graph.suffix.lower() == ".png" else drawing.encode()
-    with writable("--graph", graph, "where a file can be made"):
+    with writable("--graph", graph, "a file that can be created"):
         graph.write_bytes(made)
 
 
@@ -191,6 +191,8 @@ def _check_kind(graph: Path) -> None:
     kind, svg = graph.suffix.lower(), graph.with_suffix(".svg")
     if kind == ".png" and not can_make_png():
         hint = f"pip install 'shutdownlab[png]'; or --graph {svg}, then: rsvg-convert {svg} -o {graph}"
-        bad_option("--graph", f"{graph}, and nothing to make a PNG with", "vl-convert installed, or FILE.svg", hint)
+        bad_option(
+            "--graph", f"{graph}, but no program here that makes a PNG", "vl-convert installed, or FILE.svg", hint
+        )
     if kind not in {".svg", ".png"}:
         bad_option("--graph", str(graph), "a file whose name ends with .svg or .png", f"--graph {svg}")

@@ -80,4 +80,4 @@ def _read(path: Path) -> bytes:
     try:
         return read_file(path, _MOST_BYTES)
     except NotReadable as why:
-        bad_option("--with", f"{path}, a file {why}", "a file that can be read")
+        bad_option("--with", f"{path}, {why}", "a file that can be read")

@@ -39,7 +39,11 @@ def cost(
     with user_errors(), naming_options("choose", scenario="SCENARIO", values="--set"):
         numbers, settings = _sorted(values or [], costs.PARAMETERS)
         if settings and _is_run(scenario):
-            bad_option("--set", quoted(settings[0]), "of a run, which is over, gdp, internet_share or users")
+            bad_option(
+                "--set",
+                f"{quoted(settings[0])} for a run",
+                "gdp, internet_share or users: a run has its scenario already",
+            )
         priced = load(scenario, set=as_settings(settings)) if settings else scenario
         found = costs.cost(priced, choose=as_mapping(choose), seed=seed, values=numbers)
         if form == "json":

@@ -40,11 +40,11 @@ def detect(
     with user_errors(), naming_options("choose"):
         names = list(scenarios or ())
         if everything and names:
-            bad_option("--all", f"{names[0]} beside it", "scenarios, or --all")
+            bad_option("--all", f"{names[0]} as well", "scenarios or --all, not both")
         if everything:
             names = [name for name, _ in library.shipped("scenarios")]
         if not names:
-            bad_option("SCENARIO", "none", "scenarios, or --all", "`shutdownlab list` shows what there is")
+            bad_option("SCENARIO", "none", "scenarios, or --all", "`shutdownlab list` lists the scenarios")
         found = model.detect(
             *names, choose=as_mapping(choose), noise=None if noise is None else _share(noise), seed=seed
         )

@@ -50,7 +50,7 @@ def diff(
             hint = "unset it, or choose another --format"
             with (
                 user_errors(),
-                writable("GITHUB_STEP_SUMMARY", summary, "a file that can be", hint),
+                writable("GITHUB_STEP_SUMMARY", summary, "a file that can be written", hint),
                 Path(summary).open("a") as file,
             ):
                 file.write(compared.as_markdown(found) + "\n")

@@ -12,18 +12,18 @@ from shutdownlab import library
 from shutdownlab.cli.program import bad_option
 from shutdownlab.reporting.literal import literal
 
-_ASKED = "a scenario, or --all"
+_ASKED = "a scenario or --all, not both"
 
 
 def one_or_all(scenario: str | None, *, everything: bool, **beside: object) -> None:
     """Refuses a scenario with --all, neither of them, and options about one scenario (`beside`) with --all."""
     if everything and scenario is not None:
-        bad_option("--all", f"{scenario} beside it", _ASKED)
+        bad_option("--all", f"{scenario} as well", _ASKED)
     if not everything and scenario is None:
-        bad_option("SCENARIO", "none", _ASKED + ": `shutdownlab list` shows what there is")
+        bad_option("SCENARIO", "none", "a scenario, or --all", "`shutdownlab list` lists the scenarios")
     for name, given in beside.items():
         if everything and given:
-            bad_option(f"--{name.replace('_', '-')}", "it beside --all", "it with one scenario")
+            bad_option(f"--{name.replace('_', '-')}", "it together with --all", "this option with one scenario")
 
 
 def run_all(out: Path | None, jobs: int, **options: Any) -> int:
@@ -32,7 +32,7 @@ def run_all(out: Path | None, jobs: int, **options: Any) -> int:
 
     names = [name for name, _ in library.shipped("scenarios")]
     console, worst, began = Console(highlight=False), 0, time.monotonic()
-    console.print(f"{len(names)} scenarios, {jobs} at a time, a line as each ends", style="dim", soft_wrap=True)
+    console.print(f"{len(names)} scenarios, {jobs} at a time; one line when each ends", style="dim", soft_wrap=True)
     for ended in run_every(names, out, jobs, **options):
         worst = max(worst, ended.exit_code)
         _say(console, names, ended.scenario, ended.text, ended.seconds, ended.exit_code, str(ended.run.path))

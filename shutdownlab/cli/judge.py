@@ -44,6 +44,6 @@ def judge(
         found = BadInput(judgements.problems)
         for line in found.lines():
             errors().print(line, markup=False)
-        rest = "all else was judged" if judgements.judged or judgements.passed_over else "nothing was judged"
-        errors().print(f"[red]{found.count:,} problem{'s' if found.count > 1 else ''}[/red]; {rest}.")
+        rest = "all others were judged" if judgements.judged or judgements.passed_over else "nothing was judged"
+        errors().print(f"[red]{found.count:,} problem{'s' if found.count > 1 else ''} found[/red]; {rest}.")
         raise typer.Exit(EXIT_BAD_INPUT)

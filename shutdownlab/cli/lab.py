@@ -57,10 +57,15 @@ def lab(
             from shutdownlab.cli.web import lab_with_page
 
             if script is not None:
-                bad_option("--web", "--script too", "one of the two; what is typed can come from a file: < FILE")
+                bad_option(
+                    "--web",
+                    "--script as well",
+                    "one of the two",
+                    "to read commands from a file, use < FILE instead of --script",
+                )
             raise typer.Exit(lab_with_page(plan))
         if script is not None and not script.is_file():
-            bad_option("--script", f"{script}, which is no file", "a file of commands, as they would be typed")
+            bad_option("--script", f"{script}, which is not a file", "a file of commands, one per line")
         keep = [script.resolve()] if script is not None else []
         needed = visible.needs(script.read_text(errors="replace").splitlines() if script is not None else ())
         _tell(needed)
@@ -114,7 +119,7 @@ def exec_(
     """
     with user_errors():
         if all_phases and at:
-            bad_option("--all-phases", f"--at {at[0]} too", "one of the two")
+            bad_option("--all-phases", f"--at {at[0]} as well", "one of the two")
         plan = _plan(name, at[0] if at else None, choose, settings, datapath, trust)
         phases = _phases(plan, at or (), all_phases=all_phases)
         if (vantage is None) == (node is None):

@@ -70,5 +70,5 @@ def matrix(
             )
             typer.echo(told, err=True)
         count = len(found.differing)
-        typer.echo(f"Of {len(found.results):,} uses {count or 'none'} came out otherwise than verified.", err=True)
+        typer.echo(f"Of {len(found.results):,} uses, {count or 'none'} differed from what was verified.", err=True)
     raise typer.Exit(found.exit_code or (1 if verify and found.differing else 0))

@@ -81,13 +81,13 @@ def new(
         of_country = {"--operator": operators, "--code": code, "--subscribers": millions, "--from-ripe": from_ripe}
         for option, given in of_country.items():
             if given is not None and kind != "country":
-                bad_option(option, f"it with a {kind}", "it with `new country`")
+                bad_option(option, f"`new {kind}`", "`new country`: only it takes this option")
         if topology is not None and kind != "scenario":
-            bad_option("--country", f"it with a {kind}", "it with `new scenario`")
+            bad_option("--country", f"`new {kind}`", "`new scenario`: only it takes this option")
         path = out or Path(f"{name}.yaml")
         if path.exists():
             bad_option(
-                "--out" if out else "NAME", f"{path}, which is there already", "a file that is not", "--out FILE"
+                "--out" if out else "NAME", f"{path}, which exists already", "the name of a new file", "--out FILE"
             )
         if kind == "country":
             text = _country(name, operators or [], code or "ZZ", millions or 10.0, from_ripe or [])
@@ -95,7 +95,7 @@ def new(
             text = _scenario(name, topology or "two-operators", path)
         else:
             text = policy_text(name) if kind == "policy" else profile_text(name)
-        with writable("--out", path, "where a file can be made"):
+        with writable("--out", path, "a file that can be created"):
             path.write_text(text.replace("SCHEMA/", f"{FOLDER.as_uri()}/", 1))
     then = {
         "country": f"shutdownlab check {path} --graph {path.with_suffix('.svg')}",
@@ -118,7 +118,7 @@ def _country(name: str, given: list[str], code: str, millions: float, files: lis
         plans.sort(key=lambda plan: -data.of(plan.asn).addresses)
     if not plans and files:
         found = f"no network with prefixes in {', '.join(map(str, files))}, and no --operator"
-        hint = "RIPEstat's announced-prefixes has a network's"
+        hint = "RIPEstat's announced-prefixes has the prefixes of a network"
         bad_option("--from-ripe", found, "the prefixes of the country's networks, or --operator NAME:ASN", hint)
     if not plans:
         plans = list(_asked())
@@ -129,10 +129,10 @@ def _country(name: str, given: list[str], code: str, millions: float, files: lis
             bad_option(
                 "--operator",
                 f"{quoted(twice)} twice",
-                f"each operator's own {'name' if key == 'name' else 'AS number'}",
+                f"a different {'name' if key == 'name' else 'AS number'} for each operator",
             )
     if sum(plan.share or 0 for plan in plans) > 1.0001:
-        bad_option("--operator", f"shares of {sum(plan.share or 0 for plan in plans):g} in all", "at most 1 in all")
+        bad_option("--operator", f"shares of {sum(plan.share or 0 for plan in plans):g} in all", "at most 1 in total")
     text = country_text(CountryPlan(name, code, plans, millions, tuple(file.name for file in files)), data)
     library.load_topology(parse(text.encode(), f"{name}.yaml").data)  # raises if the options make no valid country
     return text
@@ -165,9 +165,14 @@ def _share(text: str) -> float:
 def _asked() -> list[OperatorPlan]:
     """Asks for the operators at the terminal."""
     if not sys.stdin.isatty():
-        bad_option("--operator", "none, and nobody to ask", _OPERATOR, "or --from-ripe FILE with a country's networks")
+        bad_option(
+            "--operator",
+            "none, and no terminal to ask for them",
+            _OPERATOR,
+            "or --from-ripe FILE with a country's networks",
+        )
     plans: list[OperatorPlan] = []
-    typer.echo(f"The country's operators, a line each, an empty one at the end: {_OPERATOR}")
+    typer.echo(f"The country's operators, one per line; an empty line ends the list: {_OPERATOR}")
     while text := typer.prompt(f"operator {len(plans) + 1}", default="", show_default=False).strip():
         plans.append(_operator(text))
     if not plans:
@@ -186,7 +191,9 @@ def _scenario(name: str, topology: str, path: Path) -> str:
     sites = [hosted.names[0] for hosted in hosts if any(service.kind == "https" for service in hosted.services)]
     sites = [site for site in sites if site.startswith("www.")] or sites
     if not apps or not sites:
-        hint = "`serves: [whatsapp, wikipedia]` of a transit"
-        bad_option("--country", f"{topology}, which reaches no messenger or no site abroad", "one that does", hint)
+        hint = "such as `serves: [whatsapp, wikipedia]` of a transit"
+        bad_option(
+            "--country", f"{topology}, which has no messenger or no site abroad", "a country that has both", hint
+        )
     site = next((s for s in sites if "wikipedia" in s or "bbc" in s), sites[-1])
     return scenario_text(name, topology, apps[0], site, by_satellite=bool(country.topology.by_satellite))

@@ -31,7 +31,7 @@ def user_errors() -> Iterator[None]:
         for line in error.lines():
             errors().print(line, markup=False)
         count = error.count
-        errors().print(f"[red]{count:,} problem{'s' if count > 1 else ''}[/red]; nothing was run.")
+        errors().print(f"[red]{count:,} problem{'s' if count > 1 else ''} found[/red]; the command stopped.")
         raise typer.Exit(EXIT_BAD_INPUT) from None
     except MachineCannot as error:
         errors().print(f"[red]This machine cannot {literal(error.what)}:[/red] {literal(error.why)}")
@@ -42,7 +42,7 @@ def user_errors() -> Iterator[None]:
 
 def report_limit(limit: str) -> int:
     """Prints that a limit of this process was reached; returns the exit code."""
-    errors().print(f"[red]This machine cannot go on:[/red] {literal(limit)}", soft_wrap=True)
+    errors().print(f"[red]A limit of this machine was reached:[/red] {literal(limit)}", soft_wrap=True)
     errors().print("    how to fix it: raise that limit, or free what uses it up")
     return EXIT_MACHINE_CANNOT
 

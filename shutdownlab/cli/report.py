@@ -46,7 +46,9 @@ def report(
             from shutdownlab.reporting.page.report import report as page_of
 
             if kind != "table":
-                bad_option("--as", f"{quoted(kind)} beside -o", "one of the two", "`-o` writes the page, `--as` prints")
+                bad_option(
+                    "--as", f"{quoted(kind)} together with -o", "one of the two", "`-o` writes a page, `--as` prints"
+                )
             if other is None:
                 page_of(run, output)
                 typer.echo(f"{output} is the report of {run}.")
@@ -63,5 +65,5 @@ def report(
         try:
             chosen = reports[kind]()
         except ExtensionError as error:
-            bad_option("--as", error.found, "a report that can be used", error.hint)
+            bad_option("--as", error.found, "a report that can be loaded", error.hint)
         chosen.write(Run.open(run), Console(highlight=False))

@@ -94,7 +94,7 @@ def run(
         typer.Option(
             "--changed-since",
             metavar="OLD",
-            help="Measure only what comes out otherwise by the model than OLD: a scenario, REVISION or "
+            help="Measure only the cells that, by the model, differ from OLD: a scenario, REVISION or "
             "REVISION:PATH of git, or a run's directory; and of the rest --sample (5%).",
         ),
     ] = None,
@@ -131,20 +131,20 @@ def run(
             }
             raise typer.Exit(run_all(out, jobs_of(jobs), **options))
         if force and out is None:
-            bad_option("--force", "no --out beside it", "--out DIR: without it a run has a new directory of its own")
+            bad_option("--force", "no --out", "--out DIR as well: without it every run gets a new directory")
         shutdown = library.load(scenario, set=as_settings(settings))
         progress, lines = Progress(out), None
         if events is not None:
             with writable("--events", events, "a file, or the number of an open descriptor"):
                 lines = EventLines(events)
         if junit is not None:
-            with writable("--junit", junit, "where a file can be made"):
+            with writable("--junit", junit, "a file that can be created"):
                 junit.open("a").close()
         if report is not None:
             from shutdownlab.reporting.page.report import page_name
 
             page_name(report, "--report")
-            with writable("--report", report, "where a file can be made"):
+            with writable("--report", report, "a file that can be created"):
                 report.open("a").close()
 
         def tell(event: Event) -> None:

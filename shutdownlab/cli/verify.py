@@ -58,7 +58,7 @@ def verify(
         if scenario is None:
             raise typer.Exit(verify_all(strict=strict, sample=sample))
         if force and out is None:
-            bad_option("--force", "no --out beside it", "--out DIR, which it is about")
+            bad_option("--force", "no --out", "--out DIR as well, the directory to replace")
         shutdown = library.load(scenario, set=as_settings(settings))
         if tools is not None:
             from shutdownlab.runner.matrix import with_tools

@@ -41,13 +41,16 @@ def web(
     trust: Trust = False,
     host: Annotated[
         str,
-        typer.Option("--host", metavar="ADDRESS", help="Serve it at another address of this machine's, for others."),
+        typer.Option(
+            "--host", metavar="ADDRESS", help="Serve it at another address of this machine, so that others can open it."
+        ),
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", metavar="PORT", help="Serve it at this port.", show_default="any that is free")
     ] = 0,
     students: Annotated[
-        int, typer.Option("--students", metavar="N", help="Print so many links to follow by, each with its own token.")
+        int,
+        typer.Option("--students", metavar="N", help="Print this many links for students, each with its own token."),
     ] = 0,
     role: Annotated[
         Literal["follow", "steer", "own"],
@@ -68,12 +71,18 @@ def web(
         place = place_of(host, port, students, role)
         if Path(what).is_dir():
             if role != "follow":
-                bad_option("--role", f"{role}, and a run beside it", "a scenario: a run is over, and not steered")
+                bad_option("--role", f"{role} for a run", "a scenario: a run cannot be steered")
             if at is not None or choose:
-                bad_option("--at" if at is not None else "--choose", "a run beside it", "a scenario: a run is over")
+                bad_option(
+                    "--at" if at is not None else "--choose",
+                    "a run",
+                    "a scenario: a run already has its phases and choices",
+                )
             _watch(Path(what), place)
         elif os.sep in what and not Path(what).exists():
-            bad_option("SCENARIO|RUN", f"{what}, which is not there", "a scenario's name or file, or a run's directory")
+            bad_option(
+                "SCENARIO|RUN", f"{what}, which does not exist", "a scenario's name or file, or a run's directory"
+            )
         elif role == "own":
             plan = _plan(what, at, choose, datapath, trust=trust)
             _say_what_it_takes(plan, students)
@@ -171,13 +180,15 @@ def lab_with_page(plan: LabPlan) -> int:
     errors().print(literal(f"building {plan.title} …"))
     with offered(plan.title) as found:
         if found.descriptor < 0:
-            raise MachineCannot("have a page beside the prompt", f"no terminal can be let in: {found.why}", "see above")
+            raise MachineCannot(
+                "serve a page of this lab", f"other terminals cannot connect to it: {found.why}", "see above"
+            )
         try:
             with Lab(plan, found.descriptor) as lab:
                 source = Steering(lab)
                 assert lab.door is not None, "terminals are let in"
                 PromptDoor(lab, source, lab.door).start()
-                with _served(source, Place(), lab, "The page ends with this prompt."):
+                with _served(source, Place(), lab, "It is served until you leave this prompt."):
                     status = attach(lab_named(str(os.getpid()), "lab"))
                 if status is None or lab.closed:
                     raise LabError("the country has ended")
@@ -232,6 +243,6 @@ def run_watched(shutdown: Shutdown, out: Path | None) -> Iterator[RunSource]:
 
     needs_web()
     source = RunSource(shutdown.scenario.title, shutdown, directory=out)
-    lasts = "It ends with the run; what a browser shows by then stays. `shutdownlab web RUN` shows it again."
+    lasts = "It is served until the run ends; `shutdownlab web RUN` serves it again."
     with _served(source, Place(), lasts=lasts):
         yield source

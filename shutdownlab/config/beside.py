@@ -17,7 +17,7 @@ _NOTED: ContextVar[dict[FilePath, str] | None] = ContextVar("files that are read
 
 
 class NotReadable(Exception):
-    """A file cannot be read; the text is a clause to follow its name in a message: `which is not there`."""
+    """A file cannot be read; the text is a clause to follow its name in a message: `which does not exist`."""
 
 
 class NotThere(NotReadable):
@@ -98,7 +98,7 @@ def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
         with open(path, "rb", opener=_without_waiting) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
-                raise NotReadable("which is no ordinary file")
+                raise NotReadable("which is not a regular file")
             if found.st_size > limit:
                 raise TooLarge(f"which has {found.st_size:,} bytes, more than {limit:,}")
             content = file.read(limit + 1)
@@ -110,7 +110,7 @@ def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
     except IsADirectoryError:
         raise NotReadable("which is a directory") from None
     except FileNotFoundError:
-        raise NotThere("which is not there") from None
+        raise NotThere("which does not exist") from None
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise NotReadable(f"which cannot be read ({reason})") from None

@@ -129,7 +129,7 @@ class Document:
         mistakes = Mistakes(kind, details[:_MAX_EXAMINED], self.data, self.real)
         for path, found, expected, hint in mistakes.told(MAX_TOLD, self.line):
             if found == quoted(None) and self._is_beside_another_files(path):
-                expected = "what it is to be, or the name of something that the other file has, which null takes away"
+                expected = "a value, or the name of something in the other file, which null then removes"
                 hint = self._of_another_file(path)
             elif found.startswith("no ") and (meant := self._of_another_file(path)):
                 hint = f"{hint}, or {meant}"

@@ -45,11 +45,11 @@ def host_name(value: Any) -> str:
     if not is_host_name(name):
         hint = "letters, digits and hyphens, labels of at most 63"
         if name.startswith(("*.", ".")) and is_host_name(name.lstrip("*").removeprefix(".")):
-            hint = "the name of one host; what is below a name is meant where whole domains are, as in `sites`"
+            hint = "write the name of one host; `sites` and other keys for whole domains include all names below it"
         elif "://" in name or "/" in name:
-            hint = "the name alone, without https:// and without a path"
+            hint = "write only the name, without https:// and without a path"
         elif re.fullmatch(r".+:\d+", name) and is_host_name(name.rpartition(":")[0]):
-            hint = "the name alone, without a port"
+            hint = "write only the name, without a port"
         raise Expected("a domain name such as kaspi.kz", hint)
     return name
 
@@ -80,18 +80,18 @@ def url(value: Any, schemes: tuple[str, ...] = ("http", "https")) -> SplitResult
     scheme, _, rest = text.partition("://")
     authority = re.match(r"[^/?#]*", rest)[0]  # type: ignore[index]  # matches any text
     if not re.fullmatch(r"[!-~]*", scheme + rest.removeprefix(authority)) or re.search(r"[\s\x00-\x1f]", authority):
-        raise Expected("a URL in ASCII but for its host's name, without spaces", "write %20 for a space, %C3%A9 for é")
+        raise Expected("a URL without spaces, in ASCII except for the host name", "write %20 for a space, %C3%A9 for é")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise Expected("a URL such as https://kaspi.kz/", "ports are 1 to 65535, IPv6 addresses stand in []") from None
+        raise Expected("a URL such as https://kaspi.kz/", "ports are 1 to 65535, IPv6 addresses are in []") from None
     if parts.scheme not in schemes or not host:
         raise Expected(f"a URL that starts with {' or '.join(f'{scheme}://' for scheme in reversed(schemes))}")
     if port == 0:
         raise Expected("a URL such as https://kaspi.kz/", "ports are 1 to 65535")
     if "@" in parts.netloc:
-        raise Expected("a URL without a user's name")
+        raise Expected("a URL without a user name")
     if not is_address(host):
         suffix = "" if port is None else f":{port}"
         parts = parts._replace(netloc=host_name(host) + suffix)

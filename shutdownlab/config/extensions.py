@@ -55,7 +55,7 @@ class Extensions(Generic[Part]):
     def unknown(self, name: object) -> tuple[str, Callable[[], str]]:
         """For the message about an unregistered name: returns what was expected and a function for the hint."""
         if not self._registered:
-            hint = "shutdownlab was installed before its parts were: run `make setup` again"
+            hint = "the installation of shutdownlab is incomplete: run `make setup` again"
             return "a name that is registered", lambda: hint
         adds = f"a package adds one by the entry point group {self.group!r}"
         return one_of(self), lambda: did_you_mean(str(name), self) or adds
@@ -69,10 +69,10 @@ class Extensions(Generic[Part]):
             part = entry.load()
         except Exception as error:
             found = f"{quoted(name)} of {_owner(entry)}, which cannot be loaded: {type(error).__name__}: {error}"
-            raise ExtensionError(found, f"its entry point is {entry.value!r}; mend or uninstall the package") from error
+            raise ExtensionError(found, f"its entry point is {entry.value!r}; fix or uninstall the package") from error
         if not (isinstance(part, type) and issubclass(part, self.base)):
-            found = f"{quoted(name)} of {_owner(entry)}, which is no {self.base.__module__}.{self.base.__qualname__}"
-            raise ExtensionError(found, f"its entry point {entry.value!r} must name a class of that kind")
+            found = f"{quoted(name)} of {_owner(entry)}, which is not a {self.base.__module__}.{self.base.__qualname__}"
+            raise ExtensionError(found, f"its entry point {entry.value!r} must name a subclass of it")
         return part
 
 

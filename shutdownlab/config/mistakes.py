@@ -112,11 +112,11 @@ def _mistake(kind: type[BaseModel], data: Any, path: Path, detail: ErrorDetails)
     if expected == "a list" and isinstance(value, str | int):
         hint = f"write [{shortened(str(value))}]"
     elif expected == "text" and isinstance(value, bool):
-        hint = "in quotes: YAML takes on, off, yes and no for true and false"
+        hint = "write it in quotes: YAML reads on, off, yes and no as true and false"
     elif expected == "text" and isinstance(value, int | float):
-        hint = f'in quotes: "{shortened(str(value))}"'
+        hint = f'write it in quotes: "{shortened(str(value))}"'
     elif isinstance(value, str) and (value == expected or (expected == "a whole number" and value.isdecimal())):
-        hint = "without quotes"
+        hint = "write it without quotes"
     return Mistake(path, quoted(value), expected, hint)
 
 

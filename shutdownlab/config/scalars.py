@@ -127,9 +127,9 @@ def instant(value: Any) -> datetime:
     except ValueError:
         moment = datetime.min
     if moment.tzinfo is None:
-        raise Expected("a time with its zone such as 2022-01-05T10:30Z", "append Z for UTC, +06:00 for Almaty in 2022")
+        raise Expected("a time with its zone such as 2022-01-05T10:30Z", "add Z for UTC, or an offset such as +06:00")
     if moment.year not in _YEARS:
-        raise Expected(f"a time of the years {_YEARS.start} to {_YEARS.stop - 1}")
+        raise Expected(f"a time in the years {_YEARS.start} to {_YEARS.stop - 1}")
     return moment.astimezone(UTC)
 
 
@@ -149,7 +149,7 @@ def hours(value: Any) -> tuple[time, time]:
         raise Expected("hours of the day such as 08:00-20:00 or 22:00-06:00", "two digits each; may run over midnight")
     first, after = time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
     if first == after:
-        raise Expected("hours that end at another time than they begin", "leave `hours` out for the whole day")
+        raise Expected("an end that differs from the beginning", "leave `hours` out for the whole day")
     return first, after
 
 

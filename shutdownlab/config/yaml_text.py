@@ -83,8 +83,8 @@ def _counted(events: Iterable[yaml.Event], file: str) -> Iterator[yaml.Event]:
         yield event
 
 
-TOO_DEEP = f"values nested more than {MAX_DEPTH} deep", "a file of ordinary size", "remove them"
-_ONCE = "write what is the same once, as `regions: &all {…}`, and `regions: *all` for the others"
+TOO_DEEP = f"values nested more than {MAX_DEPTH} deep", "a simpler file", "reduce the nesting"
+_ONCE = "write repeated parts once, as `regions: &all {…}`, and refer to them as `regions: *all`"
 _OPENING = (
     yaml.CollectionStartEvent,
     yaml.BlockMappingStartToken,
@@ -124,7 +124,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str
     line = mark.line if mark else 0
     stands = next(islice(text.splitlines(), line, None), "")
     if "\t" in stands[: len(stands) - len(stands.lstrip())]:
-        return line + 1, "a tab", "spaces", "YAML is indented with spaces only"
+        return line + 1, "a tab", "spaces", "YAML is indented only with spaces"
     missed = re.fullmatch(r"did not find expected (.+)", error.problem or "")
     opened = error.context_mark.line + 1 if error.context_mark else line + 1
     hint = f"{error.context}, which starts in line {opened}" if error.context else ""
@@ -133,13 +133,18 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str
         return (
             line + 1,
             quoted(stands.strip()),
-            wanted if wanted[0] in "',[]" or wanted == _HEXADECIMAL else f"{wanted} (is the indent right?)",
+            wanted if wanted[0] in "',[]" or wanted == _HEXADECIMAL else f"{wanted} (is the indentation right?)",
             hint,
         )
     problem = str(error.problem or error.context).removeprefix("found ")
     if problem.startswith("undefined alias") and mark is not None:
         name = re.split(r"[\s,\[\]{}]", stands[mark.column :].removeprefix("*"), maxsplit=1)[0]
-        return line + 1, f"{quoted(f'*{name}')}, which stands for nothing", f"{quoted(f'&{name}')} before it", hint
+        return (
+            line + 1,
+            f"{quoted(f'*{name}')}, an alias without an anchor",
+            f"the anchor {quoted(f'&{name}')} before it",
+            hint,
+        )
     if missed := re.fullmatch(r"expected escape sequence of .*", problem):  # PyYAML's own scanner
         return line + 1, quoted(stands.strip()), _HEXADECIMAL, hint
     return line + 1, problem, "valid YAML", hint
@@ -175,8 +180,8 @@ class _Reader:
     def read(self, node: yaml.Node, path: Path) -> Any:
         self.values += 1
         if self.values > MAX_EXPANDED or len(path) > MAX_DEPTH:
-            many = f"more than {MAX_EXPANDED:,} values, what aliases stand for counted"
-            found, *rest = (many, *TOO_DEEP[1:]) if self.values > MAX_EXPANDED else TOO_DEEP
+            many = f"more than {MAX_EXPANDED:,} values, counting every use of an alias"
+            found, *rest = (many, TOO_DEEP[1], "use fewer aliases") if self.values > MAX_EXPANDED else TOO_DEEP
             raise BadInput([Problem(self.file, node.start_mark.line + 1, "", found, *rest)])
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode | yaml.SequenceNode) and node.tag not in _PLAIN_TAGS:
@@ -221,7 +226,10 @@ class _Reader:
             for other in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                 if not isinstance(other, yaml.MappingNode):
                     self._bad(
-                        key_node, path, "'<<' before something else", "a mapping, such as <<: *name, or a list of some"
+                        key_node,
+                        path,
+                        "'<<' with something else",
+                        "a mapping, such as <<: *name, or a list of mappings",
                     )
                     continue
                 self.values += 1

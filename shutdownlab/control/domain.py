@@ -307,7 +307,7 @@ class Domain:
             case Failure() | Notice() | Counters():
                 self.tell(message)
             case _:
-                self.tell(Failure(self.owner, f"its DPI box said what a box may not: {message}"))
+                self.tell(Failure(self.owner, f"its DPI box sent a message that a box may not send: {message}"))
 
     def _send_box_policy(self) -> None:
         """Sends the box its rules, unless it has the same already: then its decisions stay valid."""

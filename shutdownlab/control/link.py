@@ -43,7 +43,7 @@ class MessageLink:
                 for line in lines.receive():
                     heard(self, decode(line))
         except MessageError as error:
-            why = f"it said what is no message: {error}"
+            why = f"it sent an invalid message: {error}"
         lines.close()
         ended(self, why or lines.ended or "")
 

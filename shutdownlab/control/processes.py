@@ -271,7 +271,7 @@ class AuthorityClient:
             raise self._lost()
 
     def _lost(self) -> ControlError:
-        why = self._lines.ended or "it reads nothing"
+        why = self._lines.ended or "it does not read"
         if why == CLOSED:
             return ControlError(f"the authority's controller has ended; {_KEPT}")
         return ControlError(f"lost the authority's controller: {why}; {_KEPT}")

@@ -260,7 +260,7 @@ class Country:
             # While disconnected, packets bypassed it or were lost.
             parted = dict.fromkeys(message.node for message in told if isinstance(message, Parted))
             parted |= dict.fromkeys(message.box for message in told if isinstance(message, BoxJoined))
-            late += [f"{name} and its controller had lost each other for a while" for name in parted if name in watched]
+            late += [f"{name} and its controller had no connection for a while" for name in parted if name in watched]
             mute = boxes - {message.where for message in counted}
             problems = [f"{box}, or its controller, does not answer" for box in sorted(mute)]
             if not problems:

@@ -112,7 +112,7 @@ def _messages(link: MessageSocket) -> Iterator[Message]:
     except EOFError:
         return
     except MessageError as error:
-        raise NotAttached(f"{error}; is it of another version?") from None
+        raise NotAttached(f"{error}; is it another version of shutdownlab?") from None
 
 
 def _status(message: Message | None) -> int | None:
@@ -124,7 +124,7 @@ def _status(message: Message | None) -> int | None:
         case Refused():
             raise NotAttached(message.text, mistaken=True)
         case _:
-            raise NotAttached(f"it says {type(message).__name__}; is it of another version?")
+            raise NotAttached(f"it says {type(message).__name__}; is it another version of shutdownlab?")
 
 
 @contextmanager

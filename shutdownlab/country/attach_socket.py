@@ -125,15 +125,15 @@ def lab_named(which: str | None, option: str) -> RunningLab:
     labs, coming = running_labs()
     start = "start one in another terminal: `shutdownlab lab NAME`, or `run --keep`"
     if not labs:
-        later = f", only {', '.join(map(str, coming))}, which is not up yet" if coming else ""
-        refuse("attach", f"no lab of yours that is running{later}", "a lab, or a run that was kept", start)
+        later = f", only {', '.join(map(str, coming))}, which is still starting" if coming else ""
+        refuse("attach", f"no running lab of yours{later}", "a running lab, or a run that was kept open", start)
     there = ", ".join(map(str, labs))
     meant = [lab for lab in labs if which is None or which in {str(lab.pid), lab.title}]
     if not meant:
         refuse(option, f"unknown lab {quoted(which or '')}", one_of([str(lab) for lab in labs]), start)
     if len(meant) > 1:
         found = f"{len(meant)} labs running: {there}"
-        refuse(option, found, "which of them", f"for example: --lab {meant[-1].pid}")
+        refuse(option, found, "the choice of one", f"for example: --lab {meant[-1].pid}")
     return meant[0]
 
 

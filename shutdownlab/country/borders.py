@@ -81,7 +81,7 @@ class Borders:
         for role, purpose in ((Role.BORDER, "intl"), (Role.TRANSIT, "gateway")):
             for node in self.network.by_role(role):
                 namespace: Namespace = self.net.get(node.name).namespace
-                load(namespace, _UNROUTED, "tell of packets without a route")
+                load(namespace, _UNROUTED, "report packets without a route")
                 with namespace.netlink() as netlink:
                     (index,) = netlink.link_lookup(ifname=node.port_for(purpose).name)
                     nowhere = {"gateway": str(_NOWHERE), "oif": index, "flags": _ONLINK, "priority": _LAST}

@@ -50,7 +50,7 @@ from shutdownlab.results.exit_codes import EXIT_BROKEN
 from shutdownlab.servers.daemon import Listening, listening
 from shutdownlab.system.child_process import ending
 
-_BESIDE: Final = ("What is done here is seen on the page.", "ends it all, in the terminal that began it")
+_BESIDE: Final = ("The web page shows what you do here.", "ends the lab, in the terminal that started it")
 _TICK_S: Final = 1.0
 """How often faults are looked for."""
 _PATIENCE_S: Final = 0.02

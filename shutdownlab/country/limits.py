@@ -68,14 +68,14 @@ def check_room_for_each(network: Network, there: Room, students: int) -> None:
     each, processes = memory_steered(network), needed(network).processes
     most = min(there.memory_bytes // each, there.processes // processes)
     hint = (
-        f"at most {most} here, or fewer operators and subscriber groups; or one country for all: --role steer"
+        f"use at most {most} here, or fewer operators and subscriber groups, or one country for all: --role steer"
         if most
         else "one country for all: --role steer"
     )
     what = f"{students} countries of {len(network.nodes)} nodes side by side"
     problems = []
     if there.memory_bytes < students * each:
-        found = f"{there.memory_bytes >> 20:,} MiB of memory that are free"
+        found = f"{there.memory_bytes >> 20:,} MiB of free memory"
         least = f"at least {students * each >> 20:,} MiB for {what}, {each >> 20:,} MiB each"
         problems.append(Problem("students", 0, "", found, least, hint))
     if there.processes < students * processes:
@@ -90,32 +90,34 @@ def _too_many(network: Network) -> Iterator[Problem]:
     operators = len(network.topology.operators)
     most = (_MANAGEMENT_PORTS - 1) // 2
     if operators > most:
-        found, hint = f"{operators:,} operators", "`verify` works out what any number of them would see"
-        yield Problem(network.topology.name, 0, "operators", found, f"at most {most} to be run", hint)
+        found, hint = f"{operators:,} operators", "`verify` has no such limit"
+        yield Problem(network.topology.name, 0, "operators", found, f"at most {most} in a run", hint)
 
 
 def _too_little(needs: Room, there: Room, what: str) -> Iterator[Problem]:
     def problem(option: str, found: int, least: int, unit: int, of: str) -> Problem:
         least = -(-least // unit)
-        hint = f"ulimit {option} {least}; where that is refused, /etc/security/limits.conf or an administrator"
+        hint = f"ulimit {option} {least}; if that is refused, change /etc/security/limits.conf or ask an administrator"
         return Problem(f"ulimit {option}", 0, "", f"{found // unit:,} {of}", f"at least {least:,} for {what}", hint)
 
     if there.descriptors < needs.descriptors:
         yield problem("-n", there.descriptors, needs.descriptors, 1, "open files")
     if there.processes < needs.processes:
         found = f"room for {there.processes:,} more processes and threads"
-        hint = "raise it by the difference; where that is refused, /etc/security/limits.conf or an administrator"
+        hint = (
+            "raise it by the difference; if that is refused, change /etc/security/limits.conf or ask an administrator"
+        )
         yield Problem("ulimit -u", 0, "", found, f"at least {needs.processes:,} for {what}", hint)
     if there.file_bytes < needs.file_bytes:
-        yield problem("-f", there.file_bytes, needs.file_bytes, 1024, "KiB a file")
+        yield problem("-f", there.file_bytes, needs.file_bytes, 1024, "KiB per file")
     if there.address_bytes < needs.address_bytes:
-        yield problem("-v", there.address_bytes, needs.address_bytes, 1024, "KiB of address space a process")
+        yield problem("-v", there.address_bytes, needs.address_bytes, 1024, "KiB of address space per process")
     if there.disk_bytes < needs.disk_bytes:
         found = f"a disk with {there.disk_bytes >> 10:,} KiB free"
         expected = f"at least {needs.disk_bytes >> 10:,} KiB for {what}"
-        yield Problem("out", 0, "", found, expected, "make room on it, or choose a directory on another")
+        yield Problem("out", 0, "", found, expected, "free space on it, or choose a directory on another disk")
     if there.memory_bytes < needs.memory_bytes:
-        found = f"{there.memory_bytes >> 20:,} MiB that are free"
+        found = f"{there.memory_bytes >> 20:,} MiB of free memory"
         expected = f"at least {needs.memory_bytes >> 20:,} MiB for {what}"
-        hint = "end other programs, or leave out operators, regions or subscriber groups"
+        hint = "close other programs, or use fewer operators, regions or subscriber groups"
         yield Problem("memory", 0, "", found, expected, hint)

@@ -106,4 +106,4 @@ def missed_by(counted: Iterable[Counters], racers: Collection[str], before: dict
             more = missed - before.get(message.where, 0)
             before[message.where] = missed
             if more > 0:
-                yield f"{message.where} has not seen {more} frames that passed it: this machine is busy"
+                yield f"{message.where} has missed {more} frames: this machine is busy"

@@ -94,7 +94,7 @@ class _Porter:
         try:
             for message in link.receive():
                 if not isinstance(message, Attach):
-                    raise MessageError("a terminal says nothing but that it comes")
+                    raise MessageError("a terminal sends only that it connects")
                 self._let_in(link, message)
         except (EOFError, MessageError, BrokenPipeError, OSError):
             self._hang_up(link)

@@ -41,7 +41,7 @@ _PING_S = "2"
 _IPERF_S = 3
 _IPERF_LIMIT_S = 30.0
 _NO_DISPLAY = (
-    "*** {command} opens a window, and the sandbox has no display. In this one: NODE bash\n"
+    "*** {command} opens a window, and the sandbox has no display. In this terminal: NODE bash\n"
     "*** In another terminal: shutdownlab attach NODE\n"
 )
 
@@ -118,7 +118,7 @@ class Prompt(CLI):  # type: ignore[misc]
         elif first not in self.mn:
             self._fail(f"unknown command {first or line!r}; `help` lists them, `nodes` where any program can be run")
         elif not arguments:
-            self._fail(f"what is to be run at {first}? For example: {first} ip address")
+            self._fail(f"which command is to be run at {first}? For example: {first} ip address")
         else:
             command = " ".join(self._address_of(word) for word in arguments.split(" "))
             source = "" if self.isatty() else " </dev/null"  # its contents are the next commands
@@ -234,11 +234,11 @@ class Prompt(CLI):  # type: ignore[misc]
         if len(words) not in {2, 3}:
             self._fail("usage: why OPERATOR/REGION[/GROUP] TARGET [ipv4|ipv6]")
         elif not isinstance(plan.loaded, Shutdown):
-            self._fail("a topology has no phases to tell of; `shutdownlab lab SCENARIO` has")
+            self._fail("a topology has no phases to explain; `shutdownlab lab SCENARIO` has")
         elif phase is None:
             self._fail("no phase is in force; `phase NAME` goes to one")
         elif set(self.session.active) != set(plan.active_in(phase)):
-            self._fail(f"other policies are in force than {phase} has; `phase {phase}` puts its own in force")
+            self._fail(f"the policies in force are not those of {phase}; `phase {phase}` applies them")
         else:
             vantage, target, family = words[0], words[1], words[2] if len(words) == 3 else None
             found = explain(plan.loaded, at=phase, vantage=vantage, target=target, family=family, choose=plan.choices)

@@ -17,7 +17,7 @@ _DEADLINE_S: Final = 15.0
 def wait_until_applied(process: Forked, serial: int) -> None:
     """Waits for `Applied` for the message just sent, by its serial number; raises `ServicesNotReady`."""
     if reply_of(process, _DEADLINE_S, lambda message: message == Applied(serial), []) is None:
-        raise ServicesNotReady([f"{process.name} does not say that it does what it was ordered to"])
+        raise ServicesNotReady([f"{process.name} has not confirmed its orders"])
 
 
 def counters_of(process: Forked, seconds: float) -> Counters | None:

@@ -35,13 +35,13 @@ _GREETING = """\
 {count} nodes of {title} are up{policy}.
 Open vSwitch's {datapath} datapath: {why}.
 Mininet's commands work here, and any command at a node:
-    nodes, net, dump, help        what there is
+    nodes, net, dump, help        list nodes, links, details, commands
     {example} ping -c 3 {site}
     {example} curl https://{site}/
     exit                          (or Ctrl-D) {exit}
 {lasting}
 {others}
-What transit, DPI box, vantage point and the like are: docs/glossary.md"""
+docs/glossary.md explains terms such as transit, DPI box and vantage point"""
 
 
 def command_line(payload: Mapping[str, Any]) -> int:
@@ -129,10 +129,10 @@ def _command_line(session: SharedSession, console: Console, script: str | None, 
         command_line = partial(attached, session.plan, session.country, door)
         start_porter(listen(offered.descriptor), session.plan.loaded.network, session.country.net, command_line)
         session.serve(door)
-        others = "Another terminal of yours gets in here by `shutdownlab attach`, or `shutdownlab attach NODE`."
+        others = "To open another terminal in this lab: `shutdownlab attach`, or `shutdownlab attach NODE`."
     else:
-        others = f"No other terminal can get in: {offered.why}."
-    _greet(session, console, others, "the end of it all")
+        others = f"Other terminals cannot connect to this lab: {offered.why}."
+    _greet(session, console, others, "ends the lab")
     with interactive():
         failures = Prompt(session, script=script).failures
     return EXIT_FAILED if failures and (script or not sys.stdin.isatty()) else 0
@@ -142,8 +142,8 @@ def attached(
     plan: LabPlan,
     country: Country,
     door: Path,
-    others: str = "What is done here is seen there.",
-    end: str = "leaves it as it is",
+    others: str = "This terminal shares the lab with the one that started it.",
+    end: str = "closes this terminal; the lab stays open",
 ) -> int:
     """Runs the command line of another terminal, in a process of its own."""
     session = DistantSession(plan, country, door)
@@ -160,7 +160,7 @@ def _greet(session: Session | DistantSession, console: Console, others: str, end
     sites = [hosted.names[0] for hosted in sorted(webs, key=lambda hosted: not hosted.domestic)]
     example, site = network.subscriber(network.vantages[0].id).name, next(iter(sites), "example.net")
     here = Path.cwd()
-    kept = f"; what is to stay: {here}" if os.access(here, os.W_OK) and str(here) not in REPLACED else ""
+    kept = f"; files that are to stay: {here}" if os.access(here, os.W_OK) and str(here) not in REPLACED else ""
     text = _GREETING.format(
         lasting=f"{LASTING}{kept}.",
         count=len(network.nodes), title=network.topology.title, policy=policy, example=example, site=site,

@@ -23,7 +23,7 @@ _INSTALLED_BY_NAME: Final = (Path("/tmp"), Path("/var/tmp"))
 _NAMED: Final = re.compile(rf"(?<![\w./-])(?:{'|'.join(REPLACED)})(?![\w.-])(?:/[\w.+@%=~*?-]+)*")
 _SHEBANG_LIMIT: Final = 256
 
-LASTING: Final = "/tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone at the end"
+LASTING: Final = "/tmp, /run, /var/tmp and /var/log belong to the lab: empty at first, deleted at the end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Needs:
         """Returns the warning to print before the start; "" if nothing would be lost."""
         here = Path.cwd()
         if str(here) in REPLACED:
-            return f"{LASTING}, with all that is written here, in {here}; to keep anything, begin in another directory"
+            return f"{LASTING}, and so is everything written to {here}; to keep files, start in another directory"
         if not self.lost:
             return ""
         return f"{LASTING}; to keep what is written to {', '.join(self.lost)}, write it below {here}"

@@ -22,7 +22,7 @@ _LENGTH_BITS: Final = 8
 """Prefixes are kept as one integer each, which sorts fast: the first address, shifted left by these bits for the
 length."""
 _LENGTH_MASK: Final = (1 << _LENGTH_BITS) - 1
-_HINT: Final = "one prefix, address or range a line; # begins a comment"
+_HINT: Final = "one prefix, address or range per line; # starts a comment"
 
 
 def read_addresses(text: bytes, file: str) -> tuple[IpPrefix, ...]:

@@ -117,25 +117,23 @@ class Capture:
             while (yield from self._pcap()):
                 self._joined += 1
         if self._joined:
-            files = "another file follows" if self._joined == 1 else f"{self._joined:,} other files follow"
-            self._warn(
-                f"{files} in it, as if they had been joined, and {'is' if self._joined == 1 else 'are'} read too"
-            )
+            files = "another file is" if self._joined == 1 else f"{self._joined:,} other files are"
+            self._warn(f"{files} appended to it, and read too")
         if self.cut:
             cut = f"{self.cut:,} of {self.packets:,} packets were cut when they were captured"
-            self._warn(f"{cut}, to {self._longest:,} bytes at most; what stood behind is not seen")
+            self._warn(f"{cut}, to {self._longest:,} bytes at most; the rest of them is missing")
         if self._unreadable:
             blocks = "packet block" if self._unreadable == 1 else "packet blocks"
             self._warn(f"{self._unreadable:,} unreadable {blocks}, left out")
         if lost := sum(self._lost.values()):
             packets = "packet was" if lost == 1 else "packets were"
-            self._warn(f"{lost:,} {packets} lost while it was captured; what stood in them is not seen")
+            self._warn(f"{lost:,} {packets} lost while it was captured; their content is missing")
         unread = sum(self._unread.values())
         names = ", ".join([name_of(link) for link in self._unread])
         if unread and unread == self.packets:
-            raise NotACaptureError(f"packets of {names} alone")
+            raise NotACaptureError(f"only packets of {names}")
         if unread:
-            self._warn(f"{unread:,} of {self.packets:,} packets are of {names}, which is not read")
+            self._warn(f"{unread:,} of {self.packets:,} packets are of {names}, which cannot be read")
 
     def _warn(self, text: str) -> None:
         self.warnings.append(f"{self.name}: {text}")
@@ -159,7 +157,7 @@ class Capture:
         if link not in READ:
             if self.packets == 0:
                 raise NotACaptureError(f"packets of {name_of(link)}")
-            self._warn(f"what follows behind packet {self.packets} is of {name_of(link)}, which is not read")
+            self._warn(f"the data after packet {self.packets} is of {name_of(link)}, which cannot be read")
             return False
         little = order == "<"
         source = self.source

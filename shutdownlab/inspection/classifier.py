@@ -39,7 +39,7 @@ def content_of(url: str) -> bytes:
             return base64.b64decode(url.removeprefix(_SCHEME), validate=True)
         except binascii.Error:
             pass
-    hint = "files are read for rules that stand in files"
+    hint = "only rules in a file can name other files"
     raise Expected(f"a model's bytes as {_SCHEME}…", hint, found="what is none")
 
 

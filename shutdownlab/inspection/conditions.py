@@ -63,11 +63,11 @@ class FirstPacket(Record):
         ):
             least, most = getattr(self, low), getattr(self, high)
             if most is not None and least > most:
-                raise Expected(f"a `{low}` that is no more than `{high}`", found=f"{least:g} and {most:g}", key=low)
+                raise Expected(f"a `{low}` of at most `{high}`", found=f"{least:g} and {most:g}", key=low)
         random = log2(min(self.size_at_most, ENTROPY_SAMPLE))
         if self.entropy_at_least > random:
             found = f"{self.entropy_at_least:g} of at most {self.size_at_most} bytes, which have at most {random:.2f}"
-            raise Expected("an `entropy_at_least` that so few bytes can have", found=found, key="entropy_at_least")
+            raise Expected("an `entropy_at_least` that so few bytes can reach", found=found, key="entropy_at_least")
         return self
 
 
@@ -194,12 +194,18 @@ class Conditions(Narrowing):
         inner = self.not_
         if inner is not None:
             if not inner.model_fields_set:
-                raise Expected("at least one condition", "what meets it is spared", found="none", key="not")
+                raise Expected(
+                    "at least one condition", "connections that match `not` are left alone", found="none", key="not"
+                )
             if inner.not_ is not None:
-                raise Expected("conditions without a `not` of their own", found="`not` in `not`", key="not")
+                raise Expected("conditions without another `not`", found="`not` in `not`", key="not")
             if inner.direction is not None or inner.probability != 1:
                 key = "direction" if inner.direction is not None else "probability"
-                hint = "beside `not`: the other direction" if key == "direction" else "beside `not`: 1 less that"
+                hint = (
+                    "write the other direction outside `not`"
+                    if key == "direction"
+                    else "write 1 minus it outside `not`"
+                )
                 raise Expected(f"conditions other than `{key}`", hint, found=f"`{key}`", key="not")
         return self
 
@@ -210,6 +216,6 @@ class Conditions(Narrowing):
             ("address_file", "address", "addresses"),
         ):
             if getattr(self, key):
-                hint = f"files are read for rules that stand in files; here, give `{target}` what they hold"
+                hint = f"only rules in a file can name other files; here, put their content into `{target}`"
                 raise Expected(what, hint, found="a file", key=key)
         return self

@@ -43,7 +43,7 @@ _TLS_VERSIONS: Final = range(0x0300, 0x0400)
 def check_together(when: Conditions) -> None:
     """Raises `Expected` if no connection can meet all the conditions."""
     for found, expected in _contradictions(when):
-        raise Expected(expected, found=f"{found}, which no connection meets", key="when")
+        raise Expected(expected, found=f"{found}, which no connection can match", key="when")
 
 
 def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
@@ -51,33 +51,34 @@ def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
     asked = f"`protocol: {', '.join(when.protocol)}`"
     for key, protocols in _ONLY_IN.items():
         if getattr(when, key) and when.protocol and not {*when.protocol} & {*protocols}:
-            yield f"`{key}` beside {asked}", f"it with `protocol: {protocols[0]}`, or without `protocol`"
+            yield f"`{key}` together with {asked}", f"`{key}` with `protocol: {protocols[0]}`, or without `protocol`"
     for key, (lacking, one) in _NEVER_IN.items():
         if getattr(when, key) and when.protocol and lacking.issuperset(when.protocol):
-            yield f"`{key}` beside {asked}", f"it with `protocol: {one}`, or without `protocol`"
+            yield f"`{key}` together with {asked}", f"`{key}` with `protocol: {one}`, or without `protocol`"
     if when.version and {*when.protocol} == {"quic"} and all(version in _TLS_VERSIONS for version in when.version):
-        yield f"a `version` of TLS beside {asked}", "a version of QUIC, such as 1"
+        yield f"a `version` of TLS together with {asked}", "a version of QUIC, such as 1"
     transports = {item.protocol for item in when.port}
     if transports and None not in transports and when.protocol:
         known = installed_recognisers()
         over = {"tcp": known.over_tcp, "udp": known.over_udp}
         if not any(name in over[each] for name in when.protocol for each in transports if each):
-            yield f"a `port` of {' and '.join(sorted(filter(None, transports)))} beside {asked}", "a port that it uses"
+            ports = " and ".join(sorted(filter(None, transports)))
+            yield f"a `port` of {ports} together with {asked}", "a port that it uses"
     if any(is_address(name) for name in when.cname):
         yield "a `cname` that is an address", "`answer`, which looks at addresses"
     spared = [name for name in when.protocol if name in when.protocol_except]
     if spared and len(spared) == len(when.protocol):
         yield f"`protocol` and `protocol_except` of {', '.join(spared)}", "one of them"
     if when.address and when.subscriber and _families(when.address).isdisjoint(_families(when.subscriber)):
-        yield "an `address` and a `subscriber` of different IP versions", "both of one"
+        yield "an `address` and a `subscriber` of different IP versions", "the same IP version for both"
     inner = when.not_
     if inner is not None:
         check_together(inner)
         given = [key for key in type(inner).model_fields if key in inner.model_fields_set]
         if all(_is_implied(when, inner, key) for key in given):
-            yield "`not` of what its other conditions ask for", "a `not` that leaves something"
+            yield "a `not` that excludes all that the other conditions match", "a `not` that leaves something to match"
     if when.first_packets and when.first_packets[0].gap_at_least > 0:
-        yield "a `gap_at_least` of the first packet, before which there is none", "it at one that follows"
+        yield "a `gap_at_least` for the first packet, which has no gap before it", "`gap_at_least` for a later packet"
 
 
 def _is_implied(when: Conditions, inner: Conditions, key: str) -> bool:

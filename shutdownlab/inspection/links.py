@@ -159,7 +159,7 @@ def _little(frame: bytes, at: int, size: int) -> int:
     return int.from_bytes(frame[at : at + size], "little")
 
 
-def _none(frame: bytes, why: str = "not IP, or of a link type that is not read") -> Packet:
+def _none(frame: bytes, why: str = "not IP, or of a link type that cannot be read") -> Packet:
     packet = Packet(frame)
     packet.problem = why
     return packet

@@ -40,7 +40,7 @@ class ListMistakes:
         elif not self._wrong and not count:
             found = f"a list without {self.one}"
         if found:
-            self._problems.append(Problem(self.file, self._further, "", found, f"{self.one} a line"))
+            self._problems.append(Problem(self.file, self._further, "", found, f"{self.one} per line"))
         elif count > most:
             self._problems.append(Problem(self.file, 0, "", f"{count:,} {self.many}", f"at most {most:,}"))
         if self._problems:

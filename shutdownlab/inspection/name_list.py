@@ -31,7 +31,7 @@ _WRAPPED = re.compile(
 """A line of another program's list, with one name. Fast path as well: what is around the name must be this exactly."""
 _OWN = frozenset({b"localhost", b"localhost.localdomain", b"local", b"broadcasthost", b"0.0.0.0"})
 """The names that hosts files give the machine itself, besides `ip6-localhost` and the other `ip6-` names."""
-_NO_BROWSER = "exceptions are rules of their own; options, paths and parts of pages mean nothing to a box"
+_NO_BROWSER = "write exceptions as separate rules; a box knows no options, paths or parts of pages"
 _DNSMASQ = re.compile(r"(?:address|server|local)=/(.+)/[^/]*")
 _ADGUARD = re.compile(r"\|\|([^/^$|*]+)\^?")
 
@@ -94,4 +94,4 @@ def _suffix(text: str) -> str:
     try:
         return domain(text)
     except Expected as error:
-        raise Expected(error.expected, f"one name a line; # begins a comment; {error.hint}") from None
+        raise Expected(error.expected, f"one name per line; # starts a comment; {error.hint}") from None

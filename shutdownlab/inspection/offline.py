@@ -166,12 +166,12 @@ class OfflineInspection:
         wrong = sum([counts[1] for counts in seen.values()])
         if wrong * 2 > total:
             self._trusts_all = True
-            self.warnings.append(f"{wrong} of the first {total} checksums are wrong: none is taken into account")
+            self.warnings.append(f"{wrong} of the first {total} checksums are wrong: all checksums are ignored")
             return
         for source, (count, bad) in seen.items():
             if count >= 3 and bad * 5 >= count * 4:
                 self._trusted.add(source)
-                self.warnings.append(f"the checksums of {address_text(source)} are wrong: not taken into account")
+                self.warnings.append(f"the checksums of {address_text(source)} are wrong: they are ignored")
 
     def records(self) -> Iterator[FlowRecord]:
         """Yields one record per connection, in the order of their first packets."""

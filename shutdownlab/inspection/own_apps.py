@@ -55,15 +55,15 @@ def _check(part: Document, catalogue: Catalogue, known: Mapping[str, App]) -> No
     names, prefixes, fingerprints or protocols that another app already claims."""
     for index, key in enumerate(catalogue.replaces):
         if key not in catalogue.apps or key not in known:
-            missing = "this file has none of that name" if key in known else "there is none to replace"
+            missing = "this file has no app of that name" if key in known else "there is no such app to replace"
             names = catalogue.apps.keys() & known.keys()
             hint = part.near(key, names) or "leave it out"
             part.report(("replaces", index), f"{quoted(key)}: {missing}", "an app that this file replaces", hint)
     for key in catalogue.apps:
         if key in known and key not in catalogue.replaces:
-            found = f"the app {quoted(key)}, which there is already: {known[key].title}"
+            found = f"the app {quoted(key)}, which exists already: {known[key].title}"
             hint = f"to replace it: `replaces: [{key}]` at the top of this file"
-            part.report(("apps", key), found, "a name of its own", hint)
+            part.report(("apps", key), found, "a unique name", hint)
     if any(app.protocols for app in catalogue.apps.values()):
         protocols = installed_recognisers().protocols
         for key, app in catalogue.apps.items():
@@ -77,7 +77,7 @@ def _check(part: Document, catalogue: Catalogue, known: Mapping[str, App]) -> No
             if claim in owners:
                 found = f"{claim[1]}, which is {owners[claim]}'s"
                 hint = f"DPI boxes would no longer find {owners[claim]} by it"
-                part.report(("apps", key, field, index), found, "what no other app has", hint)
+                part.report(("apps", key, field, index), found, "a value that no other app has", hint)
             owners.setdefault(claim, key)
 
 

@@ -198,7 +198,7 @@ class Verdict(Record):
         for name, field in type(self).model_fields.items():
             if name not in heeded and getattr(self, name) != field.get_default(call_default_factory=True):
                 fields = sorted(heeded - {"action"})
-                expected = f"only what the action {self.action} heeds: {', '.join(fields) or 'nothing'}"
+                expected = f"only keys that the action {self.action} uses: {', '.join(fields) or 'nothing'}"
                 raise Expected(expected, did_you_mean(name, fields), found=f"`{name}`")
         return self
 
@@ -222,21 +222,24 @@ class InspectionRule(Record):
         kind = action_kinds().get(self.verdict.action)
         if when.about_answers and kind is not None and not kind.meets_answers:
             found = f"the action {self.verdict.action} for a DNS response"
-            raise Expected("an action that can be done to it", "`drop` can", found=found, key="verdict")
+            raise Expected("an action that applies to DNS responses, such as `drop`", found=found, key="verdict")
         by_udp = bool(when.port) and all(item.protocol == "udp" for item in when.port)
         if by_udp and kind is not None and kind.tcp_only:
             found = f"the action {self.verdict.action} for a `port` of UDP"
-            raise Expected("an action that can be done to it", "`drop` can", found=found, key="verdict")
+            raise Expected("an action that applies to UDP, such as `drop`", found=found, key="verdict")
         residual = self.verdict.residual
         unended = [name for name in when.protocol if not action_kinds()["reset"].can_meet(name)]
         if residual is not None and residual.action == "reset" and (unended or by_udp):
             found = f"a `residual` of resets for {', '.join(unended) or 'a `port` of UDP'}"
-            raise Expected("an action that can be done to it", "`drop` can", found=found, key="verdict")
+            raise Expected("an action that applies to UDP, such as `drop`", found=found, key="verdict")
         beyond = [] if kind is None else [name for name in when.protocol if not kind.can_meet(name)]
         if beyond:
             found = f"the action {self.verdict.action} for {', '.join(beyond)}"
             raise Expected(
-                "an action that can be done to it", "`drop` can; make a rule of its own", found=found, key="verdict"
+                "an action that applies to them, such as `drop`",
+                "or move them to another rule",
+                found=found,
+                key="verdict",
             )
         return self
 

@@ -357,8 +357,8 @@ def own_profile(document: Document, path: Path, name: str, apps: Collection[str]
         return None
     named = part.data.get("name")
     if named in profile_names():
-        hint = "what is measured with it could not be told from what is measured with that one"
-        part.report(("name",), f"{quoted(named)}, the name of a profile that ships", "a name of its own", hint)
+        hint = "otherwise results of the two profiles could not be told apart"
+        part.report(("name",), f"{quoted(named)}, the name of a shipped profile", "a unique name", hint)
     try:
         return _checked(part, apps)
     except BadInput as error:

@@ -148,10 +148,10 @@ def installed_recognisers() -> Recognisers:
     try:
         found = [kinds[name]() for name in kinds]
     except ExtensionError as error:
-        expected = "recognisers that can be used"
+        expected = "recognisers that can be loaded"
         raise BadInput([Problem(GROUP, 0, "", error.found, expected, error.hint)]) from error
     if not found:
-        hint = "shutdownlab was installed before its parts were: run `make setup` again"
+        hint = "the installation of shutdownlab is incomplete: run `make setup` again"
         raise BadInput([Problem(GROUP, 0, "", "no recogniser", "at least those that ship", hint)])
     return Recognisers(found)
 

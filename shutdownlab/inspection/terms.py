@@ -52,7 +52,7 @@ def pattern_options() -> re2.Options:
 def _text(value: Any) -> str:
     """Returns a text value. Raises `Expected` for other types: YAML reads `007` as 7, and the spelling is lost."""
     if not isinstance(value, str):
-        raise Expected("text", "in quotes, as it is to be looked for")
+        raise Expected("text", "write it in quotes, exactly as it is to be found")
     return written(value)
 
 
@@ -88,7 +88,7 @@ def _in_clear(text: str) -> str:
         raise Expected("a URL as it is on the wire", "WebSocket begins as HTTP: write http://")
     if scheme:
         hint = "`name_suffix` looks at the host's name; without https:// it is found in what is asked of a proxy"
-        raise Expected("a URL that is not inside TLS, where no box reads it", hint)
+        raise Expected("a URL without https://, since no box sees URLs inside TLS", hint)
     return text
 
 
@@ -97,7 +97,7 @@ def _name_part(value: Any) -> str:
     if not _IN_NAMES.fullmatch(text):
         hint = "a name holds letters, digits, hyphens and dots"
         if text.startswith("*."):
-            hint = "`name_suffix` takes names with everything below them"
+            hint = "`name_suffix` matches a name and everything below it"
         elif "/" in text:
             hint = "`url_contains` looks at whole URLs"
         raise Expected("a part of a host name", hint)
@@ -126,7 +126,7 @@ def _url_pattern(value: Any) -> str:
 def _keyword(value: Any) -> str:
     text = _text(value)
     if not text:
-        raise Expected("a word to look for, of at most 2,000 characters")
+        raise Expected("a keyword of at most 2,000 characters")
     return text
 
 

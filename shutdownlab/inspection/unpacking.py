@@ -87,7 +87,7 @@ class Unpacked:
             if self._member.eof:
                 if not data.startswith(self._packing.magic[: len(data)]):
                     if data.strip(b"\0"):  # zeros are padding to whole blocks
-                        self._warn.append(f"{self._name}: what follows the compressed data is none, and was left out")
+                        self._warn.append(f"{self._name}: the bytes after the compressed data were left out")
                     self._begun, self._taken, self._stream = False, b"", io.BytesIO()
                     break
                 self._member = self._packing.begin()

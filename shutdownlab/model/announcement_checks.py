@@ -42,7 +42,7 @@ def _announcement(path: Path, policy: Policy, given: Announcement, network: Netw
     for index, prefix in enumerate(given.prefixes):
         place = (*path, "announce", "prefixes", index)
         if not any(is_part(prefix, each) and prefix != each for each in own):
-            expected = "a part of one that the operators meant have under `prefixes`"
+            expected = "a part of a prefix that these operators list under `prefixes`"
             document.report(place, str(prefix), expected, f"they announce {_listed(own)}")
         else:
             _short_enough(place, prefix, (), document)
@@ -55,7 +55,7 @@ def _hijack(path: Path, given: Hijack, held: Mapping[IpPrefix, str], document: D
         expected = "a prefix that another network announces, or a part of one"
         document.report(place, str(given.prefix), expected, f"such as {_listed(_others(held, given.by))}")
     elif holder == given.by:
-        expected, hint = "a prefix of somebody else's", "`announce:` has an operator announce parts of its own"
+        expected, hint = "a prefix of another network", "use `announce:` for parts of the operator's own prefixes"
         document.report(place, f"{given.prefix}, which is {given.by}'s own", expected, hint)
     else:
         _short_enough(place, given.prefix, held, document)
@@ -70,14 +70,19 @@ def _leak(path: Path, given: Leak, network: Network, held: Mapping[IpPrefix, str
     elif holder is None or holder == given.by:
         found = f"{given.prefix}, which is {given.by}'s own" if holder else str(given.prefix)
         hint = f"such as {_listed(_others(held, given.by))}"
-        document.report((*path, "leak", "prefix"), found, "just a prefix that another network announces", hint)
+        document.report((*path, "leak", "prefix"), found, "exactly a prefix that another network announces", hint)
     elif holder == given.to:
-        found = f"{quoted(given.to)}, whose own prefix it is"
+        found = f"{quoted(given.to)}, the network that the prefix belongs to"
         others = ", ".join(name for name in told if name != holder)
         document.report((*path, "leak", "to"), found, "another neighbour", f"such as {others}")
     elif holder in _customers(network, given.by):
-        found = f"{given.prefix}, which is that of a customer, {holder}"
-        document.report((*path, "leak", "prefix"), found, "one of somebody else's", "customers' routes go to everybody")
+        found = f"{given.prefix}, which belongs to its customer {holder}"
+        document.report(
+            (*path, "leak", "prefix"),
+            found,
+            "a prefix of another network",
+            "routes of customers are announced to everybody anyway",
+        )
 
 
 def _customers(network: Network, provider: str) -> set[str]:
@@ -93,7 +98,7 @@ def _customers(network: Network, provider: str) -> set[str]:
 def _short_enough(place: Path, prefix: IpPrefix, held: Iterable[IpPrefix], document: Document) -> None:
     longest = COVER[prefix.version]
     if prefix.prefixlen > longest and prefix not in held:
-        hint = "most routers in the world accept no longer ones"
+        hint = "most routers in the world accept no longer prefixes"
         document.report(place, str(prefix), f"a prefix of at most /{longest}", hint)
 
 

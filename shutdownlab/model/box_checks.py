@@ -62,7 +62,7 @@ def _check_names(scenario: Scenario, found: Mapping[str, Profile | None], docume
         if profile is not None and first.setdefault(profile.name, file) != file:
             path: Path = next(("profiles", o) for o, name in scenario.profiles.items() if name == file)
             found_there = f"{quoted(file)}, whose name is {profile.name}, as that of {quoted(first[profile.name])}"
-            document.report(path, found_there, "profiles with names of their own", "change `name` in one of the files")
+            document.report(path, found_there, "a different name for each profile", "change `name` in one of the files")
 
 
 def check_boxes(
@@ -129,7 +129,9 @@ class _Checker:
             verb = "throttle" if policy.throttle is not None else "degrade"
             self.document.report((*path, verb), f"`{verb}` where {box} is on-path", "an in-path profile", hint)
         if policy.freezes:
-            self.document.report((*path, "freeze_after"), f"it where {box} is on-path", "an in-path profile", hint)
+            self.document.report(
+                (*path, "freeze_after"), f"`freeze_after` where {box} is on-path", "an in-path profile", hint
+            )
             return
         dropping = policy.action is orders.BlockAction.DROP or policy.direction is not Direction.BOTH
         if policy.block is not None and dropping:
@@ -146,7 +148,7 @@ class _Checker:
         for name in protocols:
             if name not in profile.protocols:
                 hint = self.document.near(name, profile.protocols) or "choose another profile for it"
-                expected = f"one that it does: {', '.join(sorted(profile.protocols))}"
+                expected = f"a protocol that it recognises: {', '.join(sorted(profile.protocols))}"
                 self.document.report(path, f"the protocol {name}, which {box} does not recognise", expected, hint)
 
 

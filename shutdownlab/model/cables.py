@@ -44,5 +44,5 @@ def ends_of(text: str, topology: Topology) -> tuple[str, str]:
     raise Expected(
         "a link that the topology has",
         f"an operator or transit to {at}, a member to `exchange`, an operator to its region (`a to a/region`), "
-        "a transit to another, or a satellite's operator to its transit",
+        "a transit to another transit, or a satellite operator to its transit",
     )

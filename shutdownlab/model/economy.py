@@ -25,7 +25,7 @@ class Estimate(Record):
     @model_validator(mode="after")
     def _in_order(self) -> Estimate:
         if not self.least <= self.value <= self.most:
-            raise Expected("`low` not above `value`, and `value` not above `high`")
+            raise Expected("`low` at most `value`, and `value` at most `high`")
         return self
 
     @property

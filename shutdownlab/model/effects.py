@@ -71,7 +71,7 @@ def without_effect(
             yield Idle(file.file, document.line((*path, *place)), dotted(at), reason)
     for other, names in unused.items():
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        reason = f"no phase of this timeline starts these of {other}: {', '.join(names[:_MOST_NAMED])}{more}"
+        reason = f"no phase of this timeline starts these policies of {other}: {', '.join(names[:_MOST_NAMED])}{more}"
         yield Idle(timeline, document.line(("timeline",)), "policies", reason)
 
 
@@ -84,19 +84,19 @@ def _reasons(
         return
     vantages = [vantage for vantage in network.vantages if policy.concerns(vantage)]
     if not vantages:
-        yield ("except",), "it spares everybody whom it is about"
+        yield ("except",), "it spares every subscriber that the policy covers"
         return
     if _spares_all_targets(policy):
-        yield ("except",), "it spares all that it is about"
+        yield ("except",), "it spares everything that the policy is about"
         return
     if policy.throttle is not None and (most := _fastest_line(network, vantages)) and most <= policy.throttle:
-        yield ("throttle",), f"the lines of those whom it is about carry no more than {rate_text(most)} anyway"
+        yield ("throttle",), f"the lines of these subscribers carry at most {rate_text(most)} anyway"
         return
     if _is_about_dns(policy) and not _asks_abroad(scenario, vantages):
         yield (
             (),
-            "DPI boxes do not see what subscribers ask their operator's own resolver, which is on their side of the "
-            "box, and no probe asks another (`resolver: 8.8.8.8`)",
+            "DPI boxes do not see queries to an operator's own resolver, which is on the subscribers' side of the "
+            "box, and no probe uses another resolver (`resolver: 8.8.8.8`)",
         )
         return
     rules = policy.inspect or ()
@@ -105,7 +105,7 @@ def _reasons(
         if first := _met_before(rules[:index], rule):
             yield (
                 ("inspect", index),
-                f"the rule {first} before it meets all the same, and the first that matches counts",
+                f"the rule {first} above it matches all of this, and the first rule that matches decides",
             )
             continue
         yield from ((place, reason) for reason in _nobody(network, rule.when, vantages))
@@ -113,8 +113,8 @@ def _reasons(
             begin = ", ".join(phase.phase for phase in phases)
             yield (
                 (*place, "hours"),
-                f"none of the phases that it is in force in ({begin}) begins within {hours_text(rule.when.hours)} of "
-                "`utc_offset`",
+                f"no phase in which it is in force ({begin}) begins within {hours_text(rule.when.hours)}, local time "
+                "by `utc_offset`",
             )
         boxes = {operator: profile for operator, profile in profiles.items() if _has(vantages, operator)}
         reasons = {operator: _unseen(rule, profile) for operator, profile in boxes.items()}
@@ -205,11 +205,11 @@ def _nobody(network: Network, when: Conditions, vantages: list[Vantage]) -> Iter
     classes = when.subscriber_class
     those = [vantage for vantage in vantages if not classes or vantage.is_of(classes)]
     if not those:
-        yield f"whom the policy is about are not of the class {', '.join(classes)}"
+        yield f"no subscriber that the policy covers is of the class {', '.join(classes)}"
         return
     subnets = [subnet for vantage in those for subnet in network.subnets[vantage.id]]
     if when.subscriber and not any(overlap(subnet, given) for subnet in subnets for given in when.subscriber):
-        yield f"nobody whom the policy is about has an address in {', '.join(map(str, when.subscriber))}"
+        yield f"no subscriber that the policy covers has an address in {', '.join(map(str, when.subscriber))}"
 
 
 def _is_within(scenario: Scenario, phase: Phase, when: Conditions) -> bool:
@@ -225,15 +225,15 @@ def _unseen(rule: InspectionRule, profile: Profile) -> str:
     for key, protocols in _NEEDS.items():
         given = getattr(when, key)
         if given not in ((), None) and profile.protocols and not {*protocols} & {*profile.protocols}:
-            return f"parses {', '.join(profile.protocols)} alone, which have nothing for `{key}`"
+            return f"parses only {', '.join(profile.protocols)}, where `{key}` matches nothing"
     if when.about_answers and profile.inspect == "client":
-        return "looks at what clients send alone, and never at an answer"
+        return "looks only at what clients send, never at answers"
     if when.about_answers and profile.placement == "on-path" and rule.verdict.action == Action.BLOCK:
-        return "stands beside the path, and cannot take back an answer"
+        return "is on-path, and cannot remove an answer"
     if when.opener is not None and profile.opener not in ("any", when.opener):
-        return f"acts only upon what is opened from {profile.opener}"
+        return f"acts only on connections opened from {profile.opener}"
     if when.direction is not None and profile.only_direction not in (None, when.direction):
-        return f"looks at {profile.only_direction} packets alone"
+        return f"looks only at {profile.only_direction} packets"
     limits = [profile.ports.get(protocol) for protocol in when.protocol]
     if when.port and limits and all(limits):
         looked_at = [span for spans in limits for span in spans or ()]
@@ -242,7 +242,7 @@ def _unseen(rule: InspectionRule, profile: Profile) -> str:
             for span in looked_at
             for given in when.port
         ):
-            return f"looks for {', '.join(when.protocol)} on {', '.join(map(str, looked_at))} alone"
+            return f"looks for {', '.join(when.protocol)} only on {', '.join(map(str, looked_at))}"
     return ""
 
 
@@ -251,5 +251,5 @@ def _keywords_alone(boxes: Mapping[str, Profile]) -> Iterator[str]:
     for operator, profile in boxes.items():
         if profile.protocols:
             seen = ", ".join(profile.protocols)
-            yield f"outside {seen}, as {operator}'s box, {profile.name}, looks for keywords in nothing else"
+            yield f"outside {seen}: {operator}'s box, {profile.name}, looks for keywords only there"
             return

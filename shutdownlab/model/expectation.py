@@ -42,7 +42,7 @@ class Outcome(StrEnum):
 
 def _reach(value: object) -> object:
     if not isinstance(value, str | list | tuple):
-        raise Expected("their names in a list, or `all`")
+        raise Expected("a list of names, or `all`")
     return value if value == "all" else tuple(value) if isinstance(value, list) else (value,)
 
 
@@ -111,7 +111,7 @@ def _reaches(reach: tuple[str, ...] | str | None, name: str) -> bool:
 
 def _expectation_or_name(value: object) -> object:
     if not isinstance(value, str | dict | Expectation):
-        raise Expected("an expectation, or the name of some", "such as {outcome: blocked, source: seen}")
+        raise Expected("an expectation, or a name under `expectations`", "such as {outcome: blocked, source: seen}")
     return value
 
 

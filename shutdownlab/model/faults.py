@@ -119,8 +119,8 @@ class DeclaredFault(Record):
             if getattr(self, verb) == Parts() and getattr(self, verb) is not None:
                 raise Expected("some parts", "keys: " + ", ".join(Parts.model_fields), found="none", key=verb)
         if self.restart is not None and self.restart.switches:
-            hint = "`kill` them in one phase: the next one has them again"
-            raise Expected("parts that can be started again alone", hint, found="`switches`", key="restart")
+            hint = "`kill` them in one phase: they are back in the next one"
+            raise Expected("parts that can be restarted", hint, found="`switches`", key="restart")
         return self
 
     @property
@@ -157,7 +157,7 @@ def check_fault(path: Path, fault: DeclaredFault, topology: Topology, document: 
     }
     for index, name in enumerate(fault.partition.controllers if fault.partition else ()):
         if name == AUTHORITY:
-            hint = "those whom it commands are beside it: `stop` it instead"
+            hint = "the authority has no network to lose: `stop` it instead"
             document.report((*path, "partition", "controllers", index), quoted(name), "an operator", hint)
     for verb in _VERBS:
         asked = getattr(fault, verb)
@@ -174,8 +174,8 @@ def check_fault(path: Path, fault: DeclaredFault, topology: Topology, document: 
             document.report((*path, *place), quoted(text), mistake.expected, str(mistake.hint or ""))
     there = fault.switch_off
     if there is not None and not any(_is_mobile_there(vantage, there) for vantage in topology.vantages()):
-        hint = "fixed lines have no sites: `power_off`, or `cut`"
-        document.report((*path, "switch_off"), "no mobile subscribers there", "regions where somebody has some", hint)
+        hint = "fixed lines have no mobile sites: use `power_off` or `cut`"
+        document.report((*path, "switch_off"), "no mobile subscribers there", "regions with mobile subscribers", hint)
 
 
 class Withdrawn(NamedTuple):

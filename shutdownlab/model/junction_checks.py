@@ -17,12 +17,12 @@ def check_gateways(topology: Topology, document: Document) -> None:
     }  # fmt: skip
     for name in topology.gateways:
         for kind in (kind for kind, known in networks.items() if name in known):
-            found = f"the {kind.removesuffix('s')} {quoted(name)} again"
-            document.report(("gateways", name), found, "a name of its own", "rename one")
+            found = f"{quoted(name)}, which is also under `{kind}`"
+            document.report(("gateways", name), found, "a unique name", "rename one")
     ways_abroad = {transit.gateway for transit in topology.transits.values()}
     for name in (each for each in topology.all_gateways if each not in ways_abroad):
         at: Path = ("gateways", name) if name in topology.gateways else ("gateway",)
-        found, hint = f"{quoted(name)}, where no foreign transit is", f"give a foreign transit `gateway: {name}`"
+        found, hint = f"{quoted(name)}, which has no foreign transit", f"add `gateway: {name}` to a foreign transit"
         document.report(at, found, "a gateway with a way abroad", hint)
     for kind, known in networks.items():
         for name, network in known.items():
@@ -54,7 +54,7 @@ def _check_providers(topology: Topology, document: Document, name: str) -> None:
             (*path, "transit", index),
             found,
             expected,
-            "networks of different gateways meet at the exchange and abroad alone",
+            "networks of different gateways meet only at the exchange and abroad",
         )
 
 
@@ -67,11 +67,11 @@ def check_cables(topology: Topology, document: Document) -> None:
             ends = frozenset(ends_of(name, topology))
         except Expected as mistake:
             at = "its gateway" if topology.gateways else "`gateway`"
-            hint = f"an operator or transit to {at}, a member to `exchange`, a transit to another"
+            hint = f"an operator or transit to {at}, a member to `exchange`, a transit to another transit"
             document.report(path, quoted(name), mistake.expected, hint)
             continue
         if any("/" in end for end in ends):
-            hint = "the lines there have an `mtu` in `links`, by their kind"
+            hint = "for lines inside a network, set `mtu` in `links`, by their kind"
             document.report(path, f"{quoted(name)}, within one network", "a cable between two networks", hint)
         elif ends in named:
             found = f"{quoted(name)}, which is {quoted(named[ends])} (line {document.line(('cables', named[ends]))})"

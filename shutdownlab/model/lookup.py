@@ -114,7 +114,10 @@ def target_named(network: Network, probes: Mapping[str, Probe], text: str, where
     if hosted is None:
         hosts = [name for hosted in network.hosted for name in hosted.names]
         apps = {hosted.app for hosted in network.hosted}
-        hint = did_you_mean(text, [*probes, *apps, *hosts]) or "`shutdownlab check --graph` shows what is there"
+        hint = (
+            did_you_mean(text, [*probes, *apps, *hosts])
+            or "`shutdownlab check FILE --graph FILE.svg` draws what exists"
+        )
         refuse(where, f"unknown target {quoted(text)}", _TARGET, hint)
     return text, _site(hosted, host)
 
@@ -169,7 +172,7 @@ def _hosted(network: Network, host: str, where: str) -> Hosted:
     hosted = network.hosted_as(host)
     if hosted is None:
         hint = did_you_mean(host, [name for each in network.hosted for name in each.names])
-        found = f"{quoted(host)}, which nothing in {network.topology.name} answers for"
+        found = f"{quoted(host)}, which no server in {network.topology.name} answers for"
         refuse(where, found, "a host that the topology serves", hint)
     return hosted
 

@@ -103,7 +103,7 @@ def _made(
         windows = list(_within(document, path, repeat, since, until, offset))
         total += len(windows)
         if total > MOST:
-            document.report(path, f"{total:,} times that something recurs", f"at most {MOST} in all")
+            document.report(path, f"{total:,} repetitions", f"at most {MOST} in total")
             return
         for number, window in enumerate(windows, 1):
             yield from _of_window(document, path, repeat, window, number, len(windows))
@@ -124,12 +124,14 @@ def _within(
                 return
             continue
         if before is not None and before.end is not None and window.begin < before.end:
-            document.report(path, f"{instant_text(window.begin)}, before the last time is over", "times apart")
+            document.report(
+                path, f"{instant_text(window.begin)}, before the previous time has ended", "times that do not overlap"
+            )
             return
         yield Window(window.begin, window.end if window.end is None or window.end < until else None)
         before, found = window, found + 1
     if not found:
-        document.report(path, "nothing that is ever so", "days between the first phase and the end of the scenario")
+        document.report(path, "no such day", "days between the first phase and the end of the scenario")
 
 
 def _asked_for(path: Path, repeat: Repeat, *, early: bool) -> Path | None:
@@ -230,9 +232,9 @@ class _Weaving:
             elif _kind(item) in self.recurring:
                 names = [each.name for each in self.made if _kind({"phase": each.name}) == _kind(item)]
                 expected = f"one of {names[0]} to {names[-1]}"
-                hint = "a phase of one's own has a name of its own"
+                hint = "to add a phase of your own, give it another name"
                 path: Path = ("timeline", index, "phase")
-                self.document.report(path, f"{quoted(item['phase'])}, which is not made", expected, hint)
+                self.document.report(path, f"{quoted(item['phase'])}, which `repeats` does not create", expected, hint)
             elif "at" not in item:
                 self.document.report(("timeline", index), "no 'at'", "the key 'at'", "add it")
             else:
@@ -242,8 +244,8 @@ class _Weaving:
         whole = "at" in item and not {"start", "stop"}.isdisjoint(item)
         for key in item:
             if key not in _ALTERED and not (whole and key in {"start", "stop"}):
-                hint = "orders of its own have a phase of their own"
-                found = f"{quoted(key)} of a phase that {quoted(made.repeat)} makes"
+                hint = "to order something else then, add a phase of your own"
+                found = f"{quoted(key)} of a phase that {quoted(made.repeat)} creates"
                 self.document.report(("timeline", index, key), found, f"one of {', '.join(_ALTERED)}", hint)
         made.phase |= {key: item[key] for key in ("title", "source", "faults") if key in item}
         made.altered = {(key,): ("timeline", index, key) for key in item}
@@ -260,7 +262,7 @@ class _Weaving:
             place = order.index(made)
             around = order[max(0, place - 1) : place + 2]
             if any(a.at >= b.at for a, b in pairwise(around)):
-                expected = "a time between those of the phases around it"
+                expected = "a time between the previous phase and the next one"
                 self.document.report(("timeline", index, "at"), instant_text(made.at), expected)
 
     def _put_made(self, place: int) -> int:
@@ -269,9 +271,9 @@ class _Weaving:
         named = next((each for each in here if each.kind != "end"), here[0])
         for other in here:
             if other is not named and other.kind != "end":
-                found = f"{quoted(other.name)}, which begins when {quoted(named.name)} does"
-                hint = f"a phase that is written at {instant_text(other.at)} takes the place of both"
-                self.document.report(("repeats", other.repeat), found, "times of their own", hint)
+                found = f"{quoted(other.name)}, which begins at the same time as {quoted(named.name)}"
+                hint = f"or write a phase at {instant_text(other.at)} yourself, to replace both"
+                self.document.report(("repeats", other.repeat), found, "different times", hint)
         self.now = self._expected(named, here)
         lists = {**_orders(here), "expect": self.now}
         phase = {**named.phase, "phase": named.name, "at": instant_text(named.at)}
@@ -319,9 +321,9 @@ class _Weaving:
         if ended.expect is not None:
             self.now = ended.expect
         elif begun is not None and begun.disturbed:
-            found = f"{quoted(begun.disturbed)} in the midst of {quoted(begun.name)}"
+            found = f"{quoted(begun.disturbed)} during {quoted(begun.name)}"
             hint = f"`after: {{expect: […]}}`, or a phase {quoted(ended.name)} in the timeline with its `expect`"
-            self.document.report(("repeats", ended.repeat), found, "what is expected once that is over", hint)
+            self.document.report(("repeats", ended.repeat), found, "what is expected after it ends", hint)
         elif begun is not None:
             self.now = begun.before
 

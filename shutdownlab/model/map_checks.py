@@ -17,7 +17,7 @@ def check_map(topology: Topology, document: Document) -> None:
     if known is None:
         for name in (name for name, region in drawn.items() if region.outlines):
             found, expected = f"a map of {topology.country}", f"a country with outlines: {one_of(drawn_countries())}"
-            hint = "leave outlines out: it is drawn as tiles then, where `place` says"
+            hint = "leave outlines out: the map then has tiles, placed by `place`"
             document.report(("regions", name, "outlines"), found, expected, hint)
         return
     taken: dict[str, str] = {}
@@ -25,15 +25,15 @@ def check_map(topology: Topology, document: Document) -> None:
         path: Path = ("regions", name, "outlines")
         if region.outlines == "rest":
             if "rest" in taken:
-                found = f"`rest` again, which {quoted(taken['rest'])} has"
-                document.report(path, found, "one region that is the rest", "name this one's outlines")
+                found = f"`rest`, which {quoted(taken['rest'])} has already"
+                document.report(path, found, "`rest` in only one region", "list the outlines of this region")
             taken["rest"] = name
             continue
         for index, key in enumerate(region.outlines):
             if key not in known.areas:
                 document.report_unknown((*path, index), "outline", key, known.areas, _named(known))
             elif key in taken:
-                found = f"{quoted(key)} again, which {quoted(taken[key])} has"
+                found = f"{quoted(key)}, which {quoted(taken[key])} has already"
                 document.report((*path, index), found, "an outline that no other region has", "name it once")
             taken.setdefault(key, name)
     for name, region in drawn.items():

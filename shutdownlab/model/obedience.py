@@ -26,7 +26,7 @@ class Leniency(Record):
     @model_validator(mode="after")
     def _somebody(self) -> Leniency:
         if not (self.regions or self.access or self.subscribers):
-            raise Expected("whom it spares", "such as {regions: [coast]}", found="nobody")
+            raise Expected("the subscribers to spare", "such as {regions: [coast]}", found="nobody")
         return self
 
     def of(self, policy: Policy) -> Policy:
@@ -56,7 +56,7 @@ class Obedience(Record):
     def _otherwise(self) -> Obedience:
         if not self.model_fields_set:
             hint = "such as {ignores: [blackout]}, {keeps: [blackout]} or {after: 2h}"
-            raise Expected("how it departs from the order", hint, found="nothing")
+            raise Expected("a difference from the order", hint, found="nothing")
         return self
 
     def carries_out(self, active: Mapping[str, Policy], known: Mapping[str, Policy]) -> dict[str, Policy]:

@@ -52,8 +52,8 @@ def allowed(programs: Iterable[OwnProgram], *, trust: bool) -> tuple[FilePath, .
     """
     brought = tuple(programs)
     if brought and not trust:
-        hint = "if you trust where it comes from: --trust (from Python: trust=True)"
-        expected = "nothing that starts programs, unless it is trusted"
+        hint = "if you trust its author, start it with --trust (from Python: trust=True)"
+        expected = "a scenario that starts no programs, or --trust"
         raise BadInput([Problem(p.file, p.line, p.where, str(p), expected, hint) for p in brought])
     return tuple(dict.fromkeys(path for program in brought for path in program.needs))
 
@@ -76,7 +76,7 @@ def own_controllers(document: Document, operators: Iterable[str]) -> dict[str, t
             file = found_beside(document, name)
             if file is None or file.suffix != ".py" or not file.is_file():
                 expected = "the path of a controller app in Python, relative to this one"
-                document.report(path, f"{quoted(name)}, which is no such file", expected)
+                document.report(path, f"{quoted(name)}, which does not exist or is not a .py file", expected)
             elif wrong := _no_python(file):
                 document.report(
                     path, f"{quoted(name)}, which Python cannot read: {wrong}", "a controller app in Python"
@@ -108,7 +108,7 @@ def resolve_paths(document: Document, at: Path, command: Any) -> None:
         if isinstance(argument, str) and argument.startswith(("./", "../")):
             path = found_beside(document, argument)
             if path is None:
-                found = f"{quoted(argument)}, which is not there"
+                found = f"{quoted(argument)}, which does not exist"
                 document.report((*at, index), found, "the path of a file, relative to this one")
             else:
                 command[index] = str(path)

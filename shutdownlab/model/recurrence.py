@@ -40,7 +40,7 @@ def _date(value: Any) -> date:
             raise ValueError
         return date.fromisoformat(text)
     except ValueError:
-        raise Expected("a date such as 2021-02-15", "the country's, by its own calendar day") from None
+        raise Expected("a date such as 2021-02-15", "a day in the country's local time") from None
 
 
 def _clock(value: Any) -> time:
@@ -57,8 +57,8 @@ def _zone(value: Any) -> str:
         zone_named(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         if not available_timezones():
-            expected = "a time zone, which this machine knows none of"
-            raise Expected(expected, "`apt-get install tzdata` or `pip install tzdata` brings them") from None
+            expected = "a time zone; this machine has no time zone database"
+            raise Expected(expected, "`apt-get install tzdata` or `pip install tzdata` installs it") from None
         expected = "a time zone of the IANA database such as Asia/Yangon"
         raise Expected(expected, lambda: did_you_mean(name, available_timezones())) from None
     return name
@@ -108,7 +108,7 @@ class Every(Record):
     @model_validator(mode="after")
     def _one_way_to_say_when(self) -> Every:
         if self.from_ == self.to:
-            raise Expected("another time than `from`", found=f"{self.to:%H:%M}", key="to")
+            raise Expected("a time other than `from`", found=f"{self.to:%H:%M}", key="to")
         if self.dates and (self.days or self.first or self.last):
             raise Expected("either `dates`, or `days` with `first` and `last`", found="both", key="dates")
         if self.first and self.last and self.last < self.first:
@@ -153,7 +153,7 @@ class Flapping(Record):
             raise Expected("a time after `from`", found=f"{self.to:%Y-%m-%dT%H:%MZ}", key="to")
         if self.period < 2 * _MINUTE_S or self.period % _MINUTE_S:
             expected = "whole minutes, at least two"
-            raise Expected(expected, "times of a scenario are minutes", found=f"{self.period:g} s", key="period")
+            raise Expected(expected, "a scenario's times have no seconds", found=f"{self.period:g} s", key="period")
         return self
 
     @property

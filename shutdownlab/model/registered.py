@@ -15,7 +15,7 @@ from shutdownlab.config.narrowing import Narrowing
 
 Kind = TypeVar("Kind", bound="Registered")
 
-_MOVED = {"routes": "it is no probe any more: `observations: {routes: {observer: bgp}}` beside `probes:`"}
+_MOVED = {"routes": "it is not a probe: write `observations: {routes: {observer: bgp}}` beside `probes:`"}
 
 
 class Registered(Narrowing):
@@ -94,11 +94,11 @@ def _check_keys(base: type[Registered], kind: type[Registered], value: Mapping[s
         return
     needs = [key for key, needed in own.items() if needed]
     may = [key for key, needed in own.items() if not needed]
-    allowed = f"{_listed(needs)} alone" if needs and not may else f"at most {_listed(needs + may)}"
+    allowed = f"only {_listed(needs)}" if needs and not may else f"at most {_listed(needs + may)}"
     wanted = _listed(needs) if missing else allowed if needs or may else "nothing more"
     wrong = [_listed(strange)] * bool(strange) + [f"no {_listed(missing)}"] * bool(missing)
     named = f"`{base.named_by}: {value[base.named_by]}`"
-    hint = f"give what that {base.named_by} needs, and no more"
+    hint = f"give only the keys of that {base.named_by}"
     raise Expected(f"{wanted} with {named}", hint, found=" and ".join(wrong))
 
 

@@ -45,7 +45,7 @@ class Ramp(Record):
     def _in_minutes(self) -> Ramp:
         if not self.apart or self.apart % _MINUTE_S:
             expected = "whole minutes, at least one"
-            raise Expected(expected, "times of a scenario are minutes", found=f"{self.apart:g} s", key="apart")
+            raise Expected(expected, "a scenario's times have no seconds", found=f"{self.apart:g} s", key="apart")
         return self
 
     def windows(self) -> Iterator[Window]:
@@ -100,7 +100,7 @@ class Repeat(Record):
             raise Expected(expected, found=f"{' and '.join(given)} together" if given else "none of them")
         own = [key for key in ("start", "stop", "faults") if getattr(self, key)]
         if self.ramp is not None and (own or self.after != After()):
-            found = f"`{own[0] if own else 'after'}` beside `ramp`"
+            found = f"`{own[0] if own else 'after'}` together with `ramp`"
             raise Expected("`start` and `stop` in its steps", "each step lasts until the next", found=found)
         return self
 

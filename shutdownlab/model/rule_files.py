@@ -75,7 +75,7 @@ def _are_sound(
         part.report((), "no 'rules'", "the key 'rules'", "rules such as `shutdownlab inspect --policy` takes")
     offset, own = (where.data.get("utc_offset", "+00:00") for where in (document, part))
     if "utc_offset" in part.data and own != offset:
-        found = f"{quoted(own)}, while clocks in the scenario show {quoted(offset)}"
+        found = f"{quoted(own)}, but {quoted(offset)} in the scenario"
         part.report(("utc_offset",), found, "the same `utc_offset` in both", "leave it out here")
     with suppress(BadInput):  # reported to `part`, like everything else
         part.validate_as(InspectionPolicy)

@@ -52,8 +52,8 @@ class ScenarioChecker:
             check_fault(("faults", name), fault, self.topology, self.document)
             if name in self.scenario.policies and self.scenario.policies[name].breakage is not None:
                 first = f"first: line {self.document.line(('policies', name))}"
-                found = f"{quoted(name)}, which a policy that breaks something is called"
-                self.document.report(("faults", name), found, "a name of its own", first)
+                found = f"{quoted(name)}, the name of a policy that breaks something"
+                self.document.report(("faults", name), found, "a unique name", first)
             self._sources(("faults", name, "source"), fault.source)
         for index, fact in enumerate(self.scenario.left_out):
             self._sources(("left_out", index, "source"), fact.source)
@@ -89,7 +89,7 @@ class ScenarioChecker:
         before = self.document.problems.in_all
         self._scope_names(path, scope)
         if self.document.problems.in_all == before and not self._select(scope):
-            hint = f"the topology {quoted(self.topology.name)} says which operator has which subscribers where"
+            hint = f"the topology {quoted(self.topology.name)} lists the subscribers of each operator and region"
             self.document.report(path, "a scope that selects nobody", "at least one subscriber group", hint)
 
     def _scope_names(self, path: Path, scope: Scope) -> None:
@@ -144,16 +144,16 @@ class ScenarioChecker:
         above = [vantage for vantage in meant if vantage.access is Access.SATELLITE]
         if above and len(above) == len(meant) and not policy.jams:
             hint = "their gateway is abroad; `degrade` with `where: {access: [satellite]}` is jamming"
-            document, found = self.document, f"satellite lines alone, such as {above[0].id}"
-            document.report((*path, "where"), found, "somebody whom the country's orders reach", hint)
+            document, found = self.document, f"only satellite lines, such as {above[0].id}"
+            document.report((*path, "where"), found, "subscribers that the country's orders reach", hint)
 
     def _is_heard_by_guests(self, path: Path, policy: Policy) -> None:
         """Reports lying resolvers for roaming subscribers only: they use the resolvers of their homes."""
         meant = self._select(policy.where) if policy.by is Means.DNS and policy.where != Scope() else ()
         if meant and all(vantage.home for vantage in meant):
-            found = f"roaming subscribers alone, such as {meant[0].id}"
-            hint = "they ask the resolver of their home"
-            self.document.report((*path, "where"), found, "somebody who asks the operator's resolver", hint)
+            found = f"only roaming subscribers, such as {meant[0].id}"
+            hint = "they use a resolver of their home network"
+            self.document.report((*path, "where"), found, "subscribers that use the operator's resolver", hint)
 
     def _announced(self, path: Path, policy: Policy) -> None:
         """Reports prefixes to withdraw or null-route that none of the policy's operators announces."""
@@ -167,14 +167,14 @@ class ScenarioChecker:
             for index, prefix in enumerate(given.prefixes if given else ()):
                 if str(prefix) not in announced:
                     hint = f"they announce {', '.join(sorted(announced))}"
-                    expected = "one that the operators meant have under `prefixes`"
+                    expected = "a prefix that these operators list under `prefixes`"
                     self.document.report((*path, verb, "prefixes", index), str(prefix), expected, hint)
         if policy.null_route is None:
             return
         nulled = policy.null_route.of(announced.values())
         for index, spared in enumerate(policy.null_route.spare):
             if not any(spared.version == p.version and spared.subnet_of(p) for p in nulled):  # type: ignore[arg-type]
-                expected = "an address or prefix within what is null-routed"
+                expected = "an address or prefix inside a null-routed prefix"
                 hint = f"such as one of {', '.join(map(str, nulled))}"
                 self.document.report((*path, "null_route", "spare", index), str(spared), expected, hint)
 
@@ -208,7 +208,7 @@ class ScenarioChecker:
                 f"{policy.degrade.generation} for {fixed.id}, which is {fixed.access}",
                 "`where: {access: [mobile]}`",
             )
-            self.document.report((*path, "degrade", "generation"), found, "mobile subscribers alone", hint)
+            self.document.report((*path, "degrade", "generation"), found, "only mobile subscribers", hint)
         accesses = dict.fromkeys(v.access for v in concerned) if policy.degrade.stretches else {}
         for access in accesses:
             kind = self.topology.links.get(access.value)
@@ -239,9 +239,9 @@ class ScenarioChecker:
 
     def _tool(self, name: str, tool: Probe) -> None:
         path: Path = ("tools", name)
-        for kind, given in (("probe", self.scenario.probes), ("observation", self.scenario.observations)):
+        for kind, given in (("`probes`", self.scenario.probes), ("`observations`", self.scenario.observations)):
             if name in given:
-                self.document.report(path, f"{quoted(name)}, which {kind}s have too", "a name of its own")
+                self.document.report(path, f"{quoted(name)}, which is also under {kind}", "a unique name")
         mistakes = () if isinstance(tool, Tool) else tool.mistakes(self.topology, self.apps)
         for mistake in mistakes:
             self.document.report((*path, *mistake.path), mistake.found, mistake.expected, mistake.hint)
@@ -252,7 +252,7 @@ class ScenarioChecker:
         path: Path = ("observations", name)
         if name in self.scenario.probes:
             first = f"first: line {self.document.line(('probes', name))}"
-            self.document.report(path, f"{quoted(name)}, which a probe is called", "a name of its own", first)
+            self.document.report(path, f"{quoted(name)}, which is also under `probes`", "a unique name", first)
         self._names((*path, "operators"), "operator", observation.operators, self.topology.operators)
         self._names((*path, "during"), "phase", observation.during, self.phases)
 
@@ -268,10 +268,12 @@ class ScenarioChecker:
             column = each.column or name
             if each.short and each.short != of_column[column]:
                 found, expected = f"{quoted(each.short)} for the column {quoted(column)}", quoted(of_column[column])
-                self.document.report((group, name, "short"), found, f"{expected}, as for others of that column")
+                self.document.report(
+                    (group, name, "short"), found, f"{expected}, the short name that this column has already"
+                )
             elif each.short and shown[each.short] != column:
-                found = f"{quoted(each.short)}, which the column {quoted(shown[each.short])} is called"
-                self.document.report((group, name, "short"), found, "a name of its own")
+                found = f"{quoted(each.short)}, the name of the column {quoted(shown[each.short])}"
+                self.document.report((group, name, "short"), found, "a unique name")
 
     def _timeline(self) -> None:
         scenario, active = self.scenario, set[str]()
@@ -281,12 +283,12 @@ class ScenarioChecker:
             if phase.phase in first:
                 found = f"the phase {quoted(phase.phase)} again"
                 hint = f"first: line {self.document.line(('timeline', first[phase.phase], 'phase'))}"
-                self.document.report((*path, "phase"), found, "a name of its own", hint)
+                self.document.report((*path, "phase"), found, "a unique name", hint)
             first.setdefault(phase.phase, index)
             before = scenario.timeline[index - 1].at if index else phase.at - timedelta(seconds=1)
             if phase.at <= before:
-                found = f"{phase.at:%Y-%m-%dT%H:%MZ}, out of order"
-                hint = "phases stand in the order of their times"
+                found = f"{phase.at:%Y-%m-%dT%H:%MZ}, not in order of time"
+                hint = "sort the phases by time"
                 self.document.report((*path, "at"), found, f"a time after {before:%Y-%m-%dT%H:%MZ}", hint)
             if phase.at >= scenario.ends:
                 found = f"{phase.at:%Y-%m-%dT%H:%MZ}, outside the scenario"
@@ -313,7 +315,12 @@ class ScenarioChecker:
         scenario, document = self.scenario, self.document
         if phase.obey and scenario.command is Mode.DIRECT:
             hint = "`command: operators`"
-            document.report((*path, "obey"), "it with `command: direct`", "operators who are asked", hint)
+            document.report(
+                (*path, "obey"),
+                "`obey` with `command: direct`",
+                "`obey` only where operators carry out the orders",
+                hint,
+            )
         self._names((*path, "obey"), "operator", phase.obey, self.topology.operators)
         for operator, how in phase.obey.items():
             if operator not in self.topology.operators:
@@ -329,13 +336,19 @@ class ScenarioChecker:
                     found = f"{quoted(name)}, which is {'still' if key == 'keeps' else 'not'} in force"
                     document.report(at, found, "a policy that has ended" if key == "keeps" else "one in force")
                 elif policy.breakage is not None or policy.jams or policy.at is Point.GATEWAY:
-                    whose = "the gateway's" if policy.at is Point.GATEWAY else "nobody's to obey"
+                    whose = (
+                        "carried out by the gateway" if policy.at is Point.GATEWAY else "not carried out by operators"
+                    )
                     document.report(at, f"{quoted(name)}, which is {whose}", "a policy that operators carry out")
                 elif policy.routes and key == "spares":
-                    hint = "a route is for all who have addresses in it: `ignores` the policy"
+                    hint = "a route is the same for all of its subscribers: use `ignores`"
                     document.report(at, f"{quoted(name)}, which is about routes", "a policy about subscribers", hint)
                 elif not self._is_about(policy, operator):
-                    document.report(at, f"{quoted(name)}, which is not about {operator}", "one that it has to obey")
+                    document.report(
+                        at,
+                        f"{quoted(name)}, which is not about {operator}",
+                        "a policy that this operator has to carry out",
+                    )
             for name, leniency in how.spares.items():
                 there = (*path, "obey", operator, "spares", name, "regions")
                 self._names(there, "region", leniency.regions, self.topology.operators[operator].regions)
@@ -361,12 +374,10 @@ class ScenarioChecker:
         back = {n for f in self.scenario.broken(phase, {}, {}).values() if f.restart for n in f.restart.controllers}
         back |= was_lone - lone if AUTHORITY in was_lone else set()
         if back - {AUTHORITY}:
-            found = (
-                f"the controller of {', '.join(sorted(back - {AUTHORITY}))} back, and no authority to give it orders"
-            )
-            hint = "let it be away as long as the authority is, or be back before"
+            found = f"the controller of {', '.join(sorted(back - {AUTHORITY}))} back, but no authority to give orders"
+            hint = "end its fault together with the authority's, or earlier"
             self.document.report(
-                (*path, "faults"), found, "controllers that come back while the authority is there", hint
+                (*path, "faults"), found, "controllers that come back while the authority is running", hint
             )
 
     def _expectation(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
@@ -403,26 +414,26 @@ class ScenarioChecker:
         who, scenario = self._select(expectation.who), self.scenario
         if expectation.observations is not None and not expectation.who.is_of_operators:
             found = "a scope of some of an operator's subscribers"
-            hint = "what is seen from outside is an operator's as a whole"
-            self.document.report((*path, "who"), found, "nothing but `operators` with `observations`", hint)
+            hint = "an observation from outside is of an operator as a whole"
+            self.document.report((*path, "who"), found, "only `operators`, together with `observations`", hint)
             return
         for index, name in enumerate(_named(expectation.observations)):
             observation = scenario.observations[name]
             of = observation.operators or self.topology.operators
             seen = self._some(observation.during, phases) and any(map(expectation.who.covers_operator, of))
             if phases and not seen:
-                found = f"the observation {quoted(name)}, which none in this scope has in {', '.join(phases)}"
+                found = f"the observation {quoted(name)}, which is not made of this scope in {', '.join(phases)}"
                 hint = "widen its `operators` or `during`, or drop the expectation"
-                self.document.report((*path, "observations", index), found, "one that is made there", hint)
+                self.document.report((*path, "observations", index), found, "an observation that is made then", hint)
         for index, name in enumerate(_named(expectation.probes)):
             if name in self.misdirected:
                 continue  # reported already, and its vantage points are unknown
             probe = scenario.probes[name]
             probed = self._some(probe.during, phases) and any(map(probe.from_.covers, who))
             if phases and not probed:
-                found = f"the probe {quoted(name)}, which nobody in this scope runs in {', '.join(phases)}"
+                found = f"the probe {quoted(name)}, which no vantage point of this scope runs in {', '.join(phases)}"
                 hint = "widen the probe's `from` or `during`, or drop the expectation"
-                self.document.report((*path, "probes", index), found, "a probe that is run there", hint)
+                self.document.report((*path, "probes", index), found, "a probe that is run then", hint)
 
     def _some(self, during: tuple[str, ...], phases: list[str]) -> bool:
         """Returns whether something limited to the phases in `during` (empty: not limited) is made in one of

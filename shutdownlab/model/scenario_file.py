@@ -66,7 +66,7 @@ def parse_scenario(
         return document, name
     if not isinstance(name, str):
         document.report(
-            (), "no 'topology'", "the name or path of a topology", "`shutdownlab list` names those it ships"
+            (), "no 'topology'", "the name or path of a topology", "`shutdownlab list` lists the shipped ones"
         )
         document.raise_if_bad()
     return document, str(name)

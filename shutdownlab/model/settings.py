@@ -49,7 +49,7 @@ class Parameter(Record):
     @model_validator(mode="after")
     def _can_be(self) -> Parameter:
         if self.least is not None and self.most is not None and not _in_order(self.least, self.most):
-            raise Expected(f"something that `least`, {self.least}, is less than", found=str(self.most), key="most")
+            raise Expected(f"a value not below `least`, {self.least}", found=str(self.most), key="most")
         if self.default is not None and (why := self.refuses(self.default)):
             raise Expected(why, found=quoted(self.default), key="default")
         return self
@@ -90,9 +90,11 @@ def value_of(text: str, where: str) -> Any:
         hint = "lists as [a, b], mappings as {a: b}, text with a colon and a space in quotes"
         document = Document(where, {}, {})
         why = (
-            f"{quoted(text)}: {refuse_at.found}" if refuse_at.found.strip("'") else f"{quoted(text)}, which breaks off"
+            f"{quoted(text)}: {refuse_at.found}"
+            if refuse_at.found.strip("'")
+            else f"{quoted(text)}, which is incomplete"
         )
-        document.report((), why, "a value as in a file", hint)
+        document.report((), why, "a YAML value", hint)
         raise BadInput(document.problems) from None
 
 
@@ -142,7 +144,7 @@ def _place(
     if first in NAMED or first == _PHASES:
         names = phases if first == _PHASES else _named(data, first)
         if not rest or rest[0] not in names:
-            found = f"{quoted('.'.join([first, *rest]))}, which is not there" if rest else f"all of {quoted(first)}"
+            found = f"{quoted('.'.join([first, *rest]))}, which does not exist" if rest else f"all of {quoted(first)}"
             expected = f"{first}.NAME.KEY, NAME {one_of(names)}"
             told.report(at, found, expected, did_you_mean(rest[0], names) if rest else "")
             return None
@@ -165,9 +167,9 @@ def _place(
     if first in data or (not rest and not sections):
         return _inside(document, (), [first, *rest], path, told, at)
     known = [*(parameters or {}), *(name for section in NAMED for name in _named(data, section)), *phases]
-    expected = "a parameter, a key of the file, or NAME.KEY of a policy, phase, probe or the like"
+    expected = "a parameter, a key of the file, or NAME.KEY of a policy, phase, probe and so on"
     hint = did_you_mean(path, known) or did_you_mean(first, known) or f"names: {', '.join(dict.fromkeys(known))}"
-    told.report(at, f"{quoted(path)}, which leads nowhere", expected, hint)
+    told.report(at, f"{quoted(path)}, which is not in the scenario", expected, hint)
     return None
 
 
@@ -188,14 +190,16 @@ def _order(document: Document, policy: str, order: str, path: str, told: Documen
         ordered = phase.get(order) if isinstance(phase, dict) else None
         if isinstance(ordered, list) and policy in ordered and "at" in phase:
             return _PHASES, index, "at"
-    told.report(at, f"{quoted(path)}, and no written phase {order}s {quoted(policy)}", "a policy that one does")
+    told.report(
+        at, f"{quoted(path)}, but no phase of the timeline {order}s {quoted(policy)}", "a policy that a phase {order}s"
+    )
     return None
 
 
 def _inside(document: Document, start: Path, rest: list[str], path: str, told: Document, at: Path) -> Path | None:
     """Follows the rest of a path from an existing place: mappings by key, lists by index."""
     if not rest:
-        told.report(at, f"{quoted(path)}, which is all of it", f"{path}.KEY")
+        told.report(at, f"{quoted(path)}, a whole section", f"{path}.KEY")
         return None
     place, value = start, document.data
     for step in start:
@@ -211,9 +215,7 @@ def _inside(document: Document, start: Path, rest: list[str], path: str, told: D
             place, value = (*place, step), (value or {}).get(step)
         else:
             found = f"{quoted(path)}: no {quoted(step)} in {quoted(value)}"
-            told.report(
-                at, found, f"a path to {'.'.join(map(str, place[len(start) - 1 :]))}, or to a key that is there"
-            )
+            told.report(at, found, f"a path to {'.'.join(map(str, place[len(start) - 1 :]))}, or to a key that exists")
             return None
     return place
 

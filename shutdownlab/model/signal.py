@@ -101,24 +101,33 @@ class SignalExpectation(Narrowing):
             found = "neither" if self.signal is None else "both"
             raise Expected("`signal` or `first`", "`signal: bgp`, or `first: http3`", found=found)
         if self.operator and self.region:
-            raise Expected("`operator` or `region`", "series are of one or the other", found="both", key="region")
+            raise Expected(
+                "`operator` or `region`", "a signal is of one operator or of one region", found="both", key="region"
+            )
         claims = [key for key in ("below", "above", "alert") if getattr(self, key) is not None]
         if self.first is not None:
             wrong = [*claims, *(["during"] if self.during else [])]
             if wrong:
-                raise Expected("`before` alone beside `first`", found=f"`{wrong[0]}`", key=wrong[0])
+                raise Expected("only `before` together with `first`", found=f"`{wrong[0]}`", key=wrong[0])
             if not self.before:
                 raise Expected(
-                    "`before: PHASE`", "by then it must have fallen", found="`first` without it", key="first"
+                    "`before: PHASE`",
+                    "the phase before which it must fall",
+                    found="`first` without `before`",
+                    key="first",
                 )
             return self
         if self.before:
-            hint = "`first: http3` says that it falls before all others"
-            raise Expected("`before` beside `first`", hint, found="it beside `signal`", key="before")
+            hint = "`first: http3` means that it falls before all others"
+            raise Expected(
+                "`before` together with `first`", hint, found="`before` together with `signal`", key="before"
+            )
         if not claims:
             raise Expected("`below`, `above` or `alert`", "such as `below: 20%`", found="none of them", key="signal")
         if "alert" in claims and len(claims) > 1:
-            raise Expected("`alert` alone", "make two of it", found=f"`{claims[0]}` beside it", key="alert")
+            raise Expected(
+                "only `alert`", "write two expectations", found=f"`{claims[0]}` together with `alert`", key="alert"
+            )
         if self.below is not None and self.above is not None and self.below <= self.above:
             raise Expected(f"more than {percent_text(self.above)}", found=percent_text(self.below), key="below")
         return self

@@ -52,7 +52,9 @@ class Stagger(Record):
         if twice is not None:
             raise Expected("each operator once", found=f"{twice} twice", key="order")
         if self.apart < 1:
-            raise Expected("at least a second", "times of phases differ", found=f"{self.apart:g} s", key="apart")
+            raise Expected(
+                "at least a second", "each phase needs a different time", found=f"{self.apart:g} s", key="apart"
+            )
         return self
 
     def times(self, first: datetime) -> list[datetime]:

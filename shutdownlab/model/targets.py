@@ -31,7 +31,7 @@ class _Listed(Record):
     def _is_resolved(self) -> Self:
         for key, target in LISTS.items():
             if getattr(self, key, ()):
-                hint = f"files are read for scenarios that stand in files; here, give `{target}` what they hold"
+                hint = f"only a scenario in a file can name other files; here, put their content into `{target}`"
                 raise Expected(target, hint, found="a file", key=key)
         return self
 

@@ -62,7 +62,7 @@ _TURN_S = 60.0
 
 def _patience(value: float) -> float:
     if not 0 < value <= _LONGEST_S:
-        raise Expected("more than 0s and at most 5min", "it is how long one try may take")
+        raise Expected("more than 0s and at most 5min", "it is the time limit of one try")
     return value
 
 
@@ -136,7 +136,7 @@ class Tool(Probe):
         """Yields a mistake if it is among `probes:` without a server or a page to fetch."""
         for key, given in (("host", self.host), ("url", self.url)):
             if given is None:
-                hint = "or put it under `tools:`, which `shutdownlab matrix` measures: there it gets a server"
+                hint = "or move it to `tools:`, which `shutdownlab matrix` measures and gives a server"
                 yield Mistake((), f"no `{key}`", f"`host` and `url` with `test: {self.test}`", hint)
                 return
 

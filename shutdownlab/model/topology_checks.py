@@ -53,15 +53,17 @@ def _check_names(topology: Topology, document: Document) -> None:
         document.report(("operators",), f"{count:,} groups of subscribers", f"at most {MOST_GROUPS:,} in the country")
     carriers = topology.operators.keys() | topology.transits.keys()
     for name in sorted(topology.operators.keys() & topology.transits.keys()):
-        document.report(("transits", name), f"the operator {quoted(name)} again", "a name of its own", "rename one")
+        document.report(
+            ("transits", name), f"{quoted(name)}, which is also under `operators`", "a unique name", "rename one"
+        )
     for name in sorted((carriers | topology.gateways.keys()) & RESERVED_NAMES):
         kind = next(kind for kind in ("operators", "transits", "gateways") if name in getattr(topology, kind))
         document.report((kind, name), f"the reserved name {quoted(name)}", "another name", "rename it")
     for name in sorted(topology.operators.keys() - _connected(topology)):
         if topology.operators[name].transit:
-            found = f"{', '.join(topology.operators[name].transit)}, by which nothing abroad is reached"
-            hint = f"name one of the transits: {', '.join(topology.transits)}"
-            document.report(("operators", name, "transit"), found, "a way abroad", hint)
+            found = f"{', '.join(topology.operators[name].transit)}, without a way abroad"
+            hint = f"add one of the transits: {', '.join(topology.transits)}"
+            document.report(("operators", name, "transit"), found, "at least one carrier with a way abroad", hint)
     _check_classes(topology, document)
     _check_satellites(topology, document)
     _check_translation(topology, document)
@@ -110,26 +112,31 @@ def _check_translation(topology: Topology, document: Document) -> None:
                 had = one_of(sorted({group.access.value for _, group in groups}))
                 document.report(("operators", name, key, index), access.value, "a kind of line that it has", had)
             if key == "nat64" and access in operator.cgnat:
-                hint = "beyond a NAT64 they are one IPv4 address already: leave one of the two out"
-                document.report(("operators", name, key, index), f"{access}, of `cgnat` too", "in one of them", hint)
+                hint = "a NAT64 already gives them one shared IPv4 address: leave one of the two out"
+                document.report(
+                    ("operators", name, key, index),
+                    f"{access}, which is in `cgnat` too",
+                    "it in only one of the two",
+                    hint,
+                )
                 continue  # what they serve is reported already
             for path, group in behind:
                 if group.serves or group.anycast:
-                    hint = "nobody reaches them unasked: give them lines of another kind, or another group the servers"
+                    hint = "nobody can reach them through the NAT: use another kind of line, or move the servers"
                     key = "serves" if group.serves else "anycast"
-                    document.report((*path, key), f"servers behind {name}'s NAT", "subscribers alone", hint)
+                    document.report((*path, key), f"servers behind {name}'s NAT", "only subscribers", hint)
 
 
 def _check_satellites(topology: Topology, document: Document) -> None:
     """Checks that an operator by satellite has only satellite lines, and nothing in the country but its subscribers."""
     for name in sorted(topology.by_satellite):
         operator, path = topology.operators[name], ("operators", name)
-        hint = "its gateway is abroad: make an operator of its own of it"
+        hint = "its gateway is abroad: make a separate operator for it"
         for region, groups in operator.regions.items():
             for key, group in groups.items():
                 if group.access is not Access.SATELLITE:
                     place = (*path, "regions", region, key, "access")
-                    document.report(place, f"{group.access} beside satellite", "satellite lines alone", hint)
+                    document.report(place, f"{group.access} together with satellite", "only satellite lines", hint)
         if len(operator.transit) != 1 or operator.transit[0] not in topology.transits:
             found, expected = (
                 f"{', '.join(operator.transit)}, by satellite",
@@ -137,8 +144,8 @@ def _check_satellites(topology: Topology, document: Document) -> None:
             )
             document.report((*path, "transit"), found, expected, one_of(topology.transits))
         if operator.exchange:
-            found, hint = "a satellite's operator at the domestic exchange", "add `exchange: false`"
-            document.report((*path, "exchange"), found, "none: its gateway is abroad", hint)
+            found, hint = "a satellite operator at the domestic exchange", "add `exchange: false`"
+            document.report((*path, "exchange"), found, "no exchange: its gateway is abroad", hint)
     for name, operator in topology.operators.items():
         for index, carrier in enumerate(operator.transit):
             if carrier in topology.by_satellite:
@@ -153,7 +160,7 @@ def _check_roaming(topology: Topology, document: Document) -> None:
         for key, kinds in (("cgnat", operator.cgnat), ("nat64", operator.nat64)):
             for index, access in enumerate(kinds):
                 if access is Access.ROAMING:
-                    hint = "roaming subscribers have addresses of their home"
+                    hint = "roaming subscribers have addresses of their home network"
                     document.report(("operators", name, key, index), access.value, "another kind of line", hint)
         for region, groups in operator.regions.items():
             for group_name, group in groups.items():
@@ -161,7 +168,12 @@ def _check_roaming(topology: Topology, document: Document) -> None:
                 if (group.access is Access.ROAMING) != (group.home is not None):
                     choice = f"such as `home: {next(iter(topology.transits))}`"
                     if group.home is None:
-                        document.report(path, "`access: roaming` without a `home`", "the transit of its home", choice)
+                        document.report(
+                            path,
+                            "`access: roaming` without a `home`",
+                            "`home`, the foreign transit of its home network",
+                            choice,
+                        )
                     else:
                         found = f"a home for {group.access} lines"
                         document.report((*path, "home"), found, "`access: roaming`", "or leave `home` out")
@@ -171,21 +183,23 @@ def _check_roaming(topology: Topology, document: Document) -> None:
                     guests[group.home] = guests.get(group.home, 0) + 1
                     if guests[group.home] == MOST_GUESTS + 1:
                         found = f"more than {MOST_GUESTS} groups with the home {group.home}"
-                        document.report((*path, "home"), found, f"at most {MOST_GUESTS}", "give some another home")
+                        document.report(
+                            (*path, "home"), found, f"at most {MOST_GUESTS}", "give some of them another home"
+                        )
                     if group.serves or group.anycast:
-                        key, hint = "serves" if group.serves else "anycast", "give another group the servers"
-                        document.report((*path, key), "servers on roaming lines", "subscribers alone", hint)
+                        key, hint = "serves" if group.serves else "anycast", "move the servers to another group"
+                        document.report((*path, key), "servers on roaming lines", "only subscribers", hint)
 
 
 def _check_classes(topology: Topology, document: Document) -> None:
     """Checks that a country's own classes have new names, and that only ordinary ones have a share."""
     for name, own in topology.classes.items():
         if name in list(SubscriberClass):
-            found = f"{quoted(name)}, a class of every country"
-            document.report(("classes", name), found, "a name of its own", "that one is there without being said")
+            found = f"{quoted(name)}, the name of a standard class"
+            document.report(("classes", name), found, "a unique name", "every country has that class already")
         if own.share is not None and own.is_ is not SubscriberClass.ORDINARY:
             found = f"a share for {own.is_} subscribers"
-            document.report(("classes", name, "share"), found, "none", "only ordinary ones count in tables")
+            document.report(("classes", name, "share"), found, "none", "only ordinary subscribers count in tables")
 
 
 def _check_shares(
@@ -195,7 +209,7 @@ def _check_shares(
     for name, group in groups.items():
         if group.share is not None and (kind_of(group.class_, own) is not SubscriberClass.ORDINARY or group.home):
             found = f"a share for {'roaming' if group.home else group.class_} subscribers"
-            document.report((*path, name, "share"), found, "none", "only ordinary ones count in tables")
+            document.report((*path, name, "share"), found, "none", "only ordinary subscribers count in tables")
             return
     given = given_shares(groups, own)
     total = sum(share for share in given.values() if share is not None)
@@ -205,7 +219,10 @@ def _check_shares(
     elif None in given.values() and total >= 1:
         found = f"shares that add up to {total:g}, and groups without one"
         document.report(
-            path, found, "something left for these", "each group's part of the operator's subscribers there"
+            path,
+            found,
+            "a share left for these groups",
+            "a share is the group's part of the operator's subscribers in the region",
         )
 
 
@@ -232,7 +249,7 @@ def _check_numbers(topology: Topology, document: Document) -> None:
     for kind, name, asn in owners:
         if asn in seen:
             found = f"AS{asn}, which {seen[asn]} has (line {document.line((kind, seen[asn], 'asn'))})"
-            document.report((kind, name, "asn"), found, "an AS number of its own", "each network has its own")
+            document.report((kind, name, "asn"), found, "a unique AS number", "change one of them")
         seen.setdefault(asn, name)
     prefixes: list[tuple[Path, IpPrefix]] = [(("the laboratory's own links",), prefix) for prefix in LABORATORY]
     for kind, holders in (("operators", topology.operators), ("transits", topology.transits)):
@@ -242,7 +259,7 @@ def _check_numbers(topology: Topology, document: Document) -> None:
                 if is_for_hosts(prefix):
                     prefixes.append((path, prefix))
                 else:
-                    found = f"{prefix}, in which no host has an address"
+                    found = f"{prefix}, which contains no host addresses"
                     document.report(path, found, "a prefix of unicast addresses", "such as 100.64.0.0/16")
     for (path_a, a), (path_b, b) in _overlapping(prefixes):
         owner = f"{path_a[1]} (line {document.line(path_a)})" if len(path_a) > 1 else path_a[0]
@@ -277,7 +294,7 @@ def _check_room(document: Document, path: Path, holder: Operator | Transit) -> N
         room = sum(2 ** (length - prefix.prefixlen) for prefix in own if prefix.prefixlen <= length)
         if room < groups + 1:
             found = f"IPv{version} prefixes with room for {room} /{length}"
-            hint = f"one /{length} a subscriber group and one for infrastructure"
+            hint = f"one /{length} per subscriber group and one for infrastructure"
             document.report(path, found, f"room for at least {groups + 1}", hint)
 
 
@@ -292,7 +309,7 @@ def _check_room_for_guests(topology: Topology, document: Document, apps: Mapping
             else:
                 taken += 1
         if taken > MOST_SERVED_AT_HOME:
-            found = f"{taken} servers without addresses of their own, at a home of roaming subscribers"
+            found = f"{taken} servers without own addresses, at the home of roaming subscribers"
             hint = "move some to another transit"
             document.report(("transits", name, "serves"), found, f"at most {MOST_SERVED_AT_HOME}", hint)
 
@@ -315,8 +332,8 @@ def _check_served(topology: Topology, document: Document, apps: Mapping[str, App
     for path, program in topology.programs():
         for index, name in enumerate(program.names):
             if name in answered:
-                found = f"{name}, which something else answers for"
-                document.report((*path, "names", index), found, "a name that nothing else in the country has")
+                found = f"{name}, a name that another server has already"
+                document.report((*path, "names", index), found, "a name that no other server in the country has")
             answered.add(name)
 
 
@@ -332,22 +349,30 @@ def _check_anycast(topology: Topology, document: Document, apps: Mapping[str, Ap
         group, operator = path[:-2], path[:2]
         first = seen.setdefault((operator, app), path)
         if str(operator[1]) in topology.by_satellite:
-            found, hint = f"{quoted(app)} behind a satellite", "its gateway is abroad: no one in the country is nearer"
+            found, hint = (
+                f"{quoted(app)} at a satellite operator",
+                "its gateway is abroad, so its servers are not nearer",
+            )
             document.report(path, found, "an operator with cables into the country", hint)
         elif app not in apps:
             document.report_unknown(path, "app", app, apps, document.near(app, apps) or "`shutdownlab apps` lists them")
         elif first is not path:
-            found = f"{quoted(app)}, which {operator[1]} has already (line {document.line(first)})"
-            document.report(path, found, "each app once in an operator", "remove one of them")
+            found = f"{quoted(app)}, which {operator[1]} lists already (line {document.line(first)})"
+            document.report(path, found, "each app once per operator", "remove one of them")
         elif app not in abroad:
             found, hint = f"{quoted(app)}, which no foreign transit serves", f"such as {one_of(sorted(abroad)[:5])}"
             document.report(path, found, "an app that is served abroad as well", hint)
         elif not any(endpoint.addresses for endpoint in apps[app].endpoints):
             found = f"{quoted(app)}, which has no `addresses` of its own"
-            document.report(path, found, "an app with addresses of its own", "else it has one of whoever serves it")
+            document.report(
+                path,
+                found,
+                "an app with addresses of its own",
+                "without them it gets an address of the network that serves it",
+            )
         elif other := _beside(app, [a for a in abroad if a in apps and a not in groups[group]], apps):
             found = f"{quoted(app)} without {quoted(other)}, which has addresses in the same prefix"
-            document.report(path, found, "all that is in an announced prefix", f"add {other} to `anycast`")
+            document.report(path, found, "all apps in an announced prefix", f"add {other} to `anycast`")
 
 
 def _beside(app: str, others: Iterable[str], apps: Mapping[str, App]) -> str | None:
@@ -395,12 +420,12 @@ def _check_addresses(owners: _Owners, document: Document, path: Path, app: App, 
         first = at.setdefault(address, path)
         owner = owners.of(address)
         if not is_for_hosts(address):
-            found = f"{app.title} at {address.network_address}, which no host has"
-            document.report(path, found, "apps at unicast addresses", "change its `addresses` in the file of apps")
+            found = f"{app.title} at {address.network_address}, which is not a host address"
+            document.report(path, found, "apps at unicast addresses", "change its `addresses` in the apps file")
         elif first[:-1] != path[:-1]:
             found = f"{app.title} at {address.network_address}, which is hosted elsewhere (line {document.line(first)})"
             document.report(path, found, "an address in one place", "host both in the same network")
         elif owner is not None:
             found = f"{app.title} at {address.network_address}, in the prefixes of {owner}"
-            hint = "without `addresses` an app gets one of the network that hosts it"
+            hint = "without `addresses` an app gets an address of the network that hosts it"
             document.report(path, found, "an address outside the country's prefixes", hint)

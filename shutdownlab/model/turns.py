@@ -37,21 +37,23 @@ def check_turns(scenario: Scenario, topology: Topology, document: Document) -> N
                 if name not in topology.operators:
                     document.report_unknown((*path, "order", place), "operator", name, topology.operators)
         if scenario.command is Mode.DIRECT:
-            found = "it with `command: direct`"
-            document.report(path, found, "operators who are asked", "`command: operators`")
+            found = "`stagger` with `command: direct`"
+            document.report(path, found, "`stagger` only where operators carry out the orders", "`command: operators`")
         if not (phase.start or phase.stop):
-            document.report(path, "nothing that is ordered", "`start` or `stop` beside it")
+            document.report(path, "`stagger` without an order", "`start` or `stop` as well")
         last = phase.stagger.times(phase.at)[-1]
         following = timeline[index + 1].at if index + 1 < len(timeline) else scenario.ends
         if last >= following:
             what = quoted(timeline[index + 1].phase) if index + 1 < len(timeline) else "the end"
             expected = f"a time before {what}, {instant_text(following)}"
             document.report(
-                path, f"the last one obeying at {instant_text(last)}", expected, "`apart` and `jitter` say when"
+                path, f"the last operator obeying at {instant_text(last)}", expected, "reduce `apart` or `jitter`"
             )
         for name in sorted(names.intersection(phase.stagger.names(phase.phase)[1:])):
-            found = f"{quoted(name)}, which another phase is called"
-            document.report(path, found, "names that are free", f"{quoted(phase.phase)} is followed by such")
+            found = f"{quoted(name)}, the name of another phase"
+            document.report(
+                path, found, "another name for that phase", f"`stagger` names the phases after {quoted(phase.phase)}"
+            )
 
 
 def _taken_apart(timeline: Sequence[Phase]) -> frozenset[str]:

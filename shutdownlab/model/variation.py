@@ -29,16 +29,21 @@ def include(document: Document) -> None:
     for at, name in listed(document, INCLUDE):
         there = found_beside(document, name) if isinstance(name, str) else None
         if there is not None and there.parent != beside(document, ".").resolve():
-            expected = "a file in the folder of the one that includes it"
-            document.report(at, f"{quoted(name)}, in another folder", expected, "what it names is relative to itself")
+            expected = "a file in the same folder as the scenario"
+            document.report(
+                at,
+                f"{quoted(name)}, in another folder",
+                expected,
+                "paths in the included file are relative to that folder",
+            )
             continue
         part = document_beside(document, at, name)
         if part is None:
             continue
         for section, shared in part.data.items():
             if section not in _SHARED or not isinstance(shared, dict):
-                found = f"{quoted(section)} in a file that is included"
-                hint = "leave it out: the scenario that includes the file has it" if section == "format" else ""
+                found = f"{quoted(section)} in an included file"
+                hint = "leave it out: only the scenario has it" if section == "format" else ""
                 part.report((section,), found, f"mappings under {one_of(_SHARED)}", hint)
             else:
                 _share(document, part, section, shared)
@@ -53,7 +58,7 @@ def _share(document: Document, part: Document, section: str, shared: dict[str, A
         elif section != "sources":
             where = document.locate((section, name))[0]
             first = f"first: {where.file}, line {document.line((section, name))}"
-            part.report((section, name), f"{quoted(name)}, which is there already", "a name of its own", first)
+            part.report((section, name), f"{quoted(name)}, which exists already", "a unique name", first)
 
 
 def extend(document: Document, read: Read, before: tuple[str, ...] = ()) -> None:

@@ -48,7 +48,7 @@ def choose(wish: Wish) -> Choice:
         return Choice("system", wish, "as asked for" if wish == "kernel" else "the kernel has it")
     why, mend = obstacle
     if wish == "kernel":
-        raise MachineCannot("use Open vSwitch's kernel datapath", why, f"{mend}, or leave `--datapath kernel` out")
+        raise MachineCannot("use Open vSwitch's kernel datapath", why, f"{mend}, or omit `--datapath kernel`")
     return Choice("netdev", wish, why)
 
 
@@ -69,7 +69,7 @@ def _obstacle(code: int) -> tuple[str, str]:
     if code == errno.ENOENT:
         return "the kernel has no openvswitch", "sudo modprobe openvswitch"
     if code in {errno.EPERM, errno.EACCES}:
-        return "the kernel keeps its own for the machine's root", "a kernel from 4.8 on, or sudo"
+        return "the kernel allows its datapath only to the machine's root", "use Linux 4.8 or later, or sudo"
     return f"the kernel's openvswitch refuses a datapath ({errno.errorcode.get(code, code)})", "see `dmesg`"
 
 

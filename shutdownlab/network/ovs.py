@@ -197,7 +197,7 @@ def _no_open_vswitch(program: str, error: FileNotFoundError) -> MachineCannot:
     if shutil.which(program) is None:
         why, mend = f"{program} is not installed", "sudo apt install openvswitch-switch"
     else:
-        why, mend = f"{program} needs {error.filename}, which is not there", "work in a directory that exists"
+        why, mend = f"{program} needs {error.filename}, which does not exist", "change to a directory that exists"
     return MachineCannot("start Open vSwitch", why, mend)
 
 

@@ -90,7 +90,7 @@ class Judgements:
         if told is None or self.judged or self.passed_over or self._kinds or not isinstance(self._source, Path):
             return
         first = self.problems[0]
-        found = f"no measurement: none of {told.count:,} lines is one; of the first, {first.found}"
+        found = f"no measurement in any of {told.count:,} lines; in the first, {first.found}"
         self.problems = Problems()
         self.problems.append(Problem(str(self._source), first.line, "", found, _EXPECTED))
 
@@ -203,7 +203,7 @@ def _measurements(
             number, content, length = _document(number, content, lines)
         first = False
         if content is None:
-            found, expected = f"{length:,} octets", f"at most {MAX_LINE:,} of a measurement; it was passed over"
+            found, expected = f"{length:,} octets", f"at most {MAX_LINE:,} of a measurement; it was skipped"
             problems.append(Problem(name, number, "", found, expected))
             continue
         content = _element(content)
@@ -212,7 +212,7 @@ def _measurements(
         elif content != b"]":
             yield _At(number), content
     if empty and not warnings:
-        problems.append(Problem(name, 0, "", "nothing in it", _EXPECTED))
+        problems.append(Problem(name, 0, "", "an empty file", _EXPECTED))
 
 
 def _kind_of_file(start: bytes) -> tuple[str, str] | None:

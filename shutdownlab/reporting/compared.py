@@ -99,8 +99,8 @@ _KINDS = {
     "allowed": "newly allowed",
     "down": "newly down",
     "slower": "newly throttled",
-    "faster": "throttled no longer",
-    "otherwise": "fail otherwise",
+    "faster": "no longer throttled",
+    "otherwise": "failing in another way",
     "undecided": "undecided",
 }
 
@@ -111,11 +111,11 @@ def agreement_lines(comparison: Comparison) -> Iterator[str]:
     undecided = sum(change.cells for change in comparison.changes) - comparison.changed
     for change in differing:
         yield f"the model says → packets did: {line_of(change, comparison.phases)}"
-    rest = f"; {undecided:,} were decided by one of them alone" if undecided else ""
+    rest = f"; {undecided:,} were decided by only one of them" if undecided else ""
     if not comparison.compared:
         yield "No cell was measured: there is nothing to compare with the model."
     elif differing:
-        yield f"Packets did otherwise in {comparison.changed:,} of {comparison.compared:,} cells{rest}."
+        yield f"Packets differed from the model in {comparison.changed:,} of {comparison.compared:,} cells{rest}."
     else:
         yield f"The model says the same of all {comparison.compared - undecided:,} cells{rest}."
 

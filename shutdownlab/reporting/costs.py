@@ -60,7 +60,7 @@ def cost(
         shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario)
         results = verify(shutdown, choose=choose).results
     if not results:
-        refuse("scenario", "nothing that was measured", "a run with a whole phase")
+        refuse("scenario", "no measurements", "a run with at least one complete phase")
     return worked_out(shutdown, results, seed=seed, values=values)
 
 

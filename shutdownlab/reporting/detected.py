@@ -54,7 +54,7 @@ def print_detected(found: Detectability, console: Console) -> None:
     if len({row.scenario for row in found.rows}) > 1:
         console.print("\n[bold]Seen for the country, by mechanism[/bold]")
         _print_table("mechanism", list(_sums(found)), _SHORT, console)
-        console.print("[dim]of so many policies, and how late in the middle[/dim]")
+        console.print("[dim]share of policies seen, their number, and the median delay[/dim]")
     console.print(false_alarm_line(found), soft_wrap=True)
 
 
@@ -64,7 +64,7 @@ def false_alarm_line(found: Detectability) -> str:
     told = ", ".join(f"{(_SHORT | _REMOTE | _TOOLS)[name]} {count}" for name, count in raised.items()) or "none"
     noise = f"a noise of {100 * found.noise:g} % (seed {found.seed})" if found.noise else "no noise"
     if found.noise is None and found.unsteady:
-        noise = "the noise that the scenario asks for"
+        noise = "the scenario's own noise"
     return f"False alarms in {QUIET_WEEKS} quiet weeks with {noise}: {told}."
 
 

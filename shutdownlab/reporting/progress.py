@@ -186,7 +186,7 @@ class Progress:
             [result.model_copy(update={"expected": Outcome.OK, "source": ""}) for result in broken]
         ):
             self._print(f"    {literal(line)}")
-        self._print("The run stops here: what does not work by itself cannot be shut down.")
+        self._print("The run stops here: a shutdown can be measured only where everything works before it.")
         self._print(f"Logs of every server are in {literal(self.shown)}/logs.")
 
     def _broke(self, event: Broken) -> None:

@@ -26,16 +26,16 @@ SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _PLACE = re.compile(r"[^;]+:\d+")
 
 _RULES: Final = {
-    "not-as-expected": "A cell comes out otherwise than the scenario expects.",
-    "undecided": "What comes of a cell hangs on a race or on chance.",
+    "not-as-expected": "The outcome of a cell differs from what the scenario expects.",
+    "undecided": "The outcome of a cell depends on a race or on chance.",
     "policy": "A policy, an exception, a rule or a phase has no effect, or more than it names.",
     "newly-blocked": "What got through before does not any more.",
-    "newly-down": "What got through before is taken away by a fault.",
+    "newly-down": "What got through before is down because of a fault.",
     "newly-allowed": "What did not get through before does now.",
     "newly-throttled": "What was fast before is slow now.",
     "throttled-no-longer": "What was slow before is fast now.",
     "fails-otherwise": "What did not get through before fails in another way now.",
-    "no-longer-decided": "What comes of it hung on nothing before, or does not any more.",
+    "no-longer-decided": "Its outcome has become undecided, or is no longer undecided.",
 }
 _OF_KIND: Final = {
     "blocked": "newly-blocked",

@@ -61,7 +61,7 @@ def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
     expected = [result for result in measured if result.expected is not None]
     unmet = sum(not result.met for result in measured)
     errors = sum(not result.outcome.is_measured for result in measured)
-    well = "" if not faults else ", once what went wrong was mended"
+    well = "" if not faults else ", after faults of the testbed were repaired"
     modelled, odd = len(results) - len(measured), sum(not result.met for result in results) - unmet
     as_modelled = f"held, as the model has them{f', and {odd:,} of them not as expected' if odd else ''}"
     if modelled and not measured:
@@ -71,7 +71,7 @@ def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
         return f"No expectations; {len(measured):,} measurements{well}{rest}."
     if not unmet:
         held = sum(bool(result.held) for result in expected)
-        by = f"; {held:,} of them by what was measured in another phase, and is held" if held else ""
+        by = f"; {held:,} of them by results held from another phase" if held else ""
         return f"All {len(expected):,} expectations met{by}{well}{rest}."
-    broken = f", {errors:,} of them because measuring itself failed" if errors else ""
+    broken = f", {errors:,} of them because the probe itself failed" if errors else ""
     return f"{unmet:,} of {len(measured):,} measurements were not as expected{broken}{rest}."

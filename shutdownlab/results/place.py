@@ -27,8 +27,8 @@ def new_directory(scenario: Scenario) -> Path:
                 (RUNS / each).mkdir()
                 return RUNS / each
     except OSError as error:
-        here = "in which nothing can be made" if RUNS.is_dir() else "which cannot be made"  # e.g. another user's
-        hint = f"without --out results are in {RUNS} of the working directory: name one, or work in one of your own"
+        here = "in which no file can be created" if RUNS.is_dir() else "which cannot be created"  # e.g. another user's
+        hint = f"without --out, results go to {RUNS} here: give --out, or change to another directory"
         lookup.refuse("out", f"{RUNS}, {_why(here, error)}", "a directory that can be written", hint)
     raise AssertionError("there is always another number")
 
@@ -38,7 +38,7 @@ def usable(directory: Path, *, force: bool = False) -> Path:
 
     force: delete the run that it holds.
     """
-    why = "which cannot be made"
+    why = "which cannot be created"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if any((directory / name).exists() for name in (MANIFEST, "results.csv")):
@@ -47,15 +47,15 @@ def usable(directory: Path, *, force: bool = False) -> Path:
                 lookup.refuse("out", f"{directory}, which holds the results of a run", "a new directory", hint)
             why = "where a run cannot be replaced"
             take_away(directory)
-        why = "where nothing can be written"
+        why = "where no file can be written"
         with TemporaryFile(dir=directory):
             pass
     except FileExistsError:
         link = directory.is_symlink() and not directory.exists()
-        _refuse(directory, "a link to what is not there" if link else "which is no directory")
+        _refuse(directory, "a link to a path that does not exist" if link else "which is not a directory")
     except NotReplaceable as other:
-        hint = "only what a run has written is ever replaced; choose another name"
-        lookup.refuse("out", f"{directory}, {other}", "a new directory, or a run's", hint)
+        hint = "--force replaces only the directory of a run; choose another name"
+        lookup.refuse("out", f"{directory}, {other}", "a new directory, or that of a run", hint)
     except OSError as error:
         _refuse(directory, _why(why, error))
     return directory

@@ -115,7 +115,7 @@ def _problem(file: Path, line: int, row: dict[str, str], error: Exception) -> Pr
     if isinstance(error, ValidationError) and error.errors()[0]["loc"]:
         where = str(error.errors()[0]["loc"][0])
     choices = _CHOICES.get(where, ())
-    expected = "a number that is not below 0" if where == "value" else "text"
+    expected = "a number of at least 0" if where == "value" else "text"
     if choices:
         expected = f"one of {', '.join(choices)}"
     return Problem(str(file), line, where, repr(row.get(where)), expected)

@@ -33,15 +33,15 @@ def take_away(directory: Path) -> None:
     The manifest, which identifies a run, is deleted last, so that an interrupted deletion can be repeated.
     """
     if not _is_a_run(directory):
-        raise NotReplaceable(f"which is not a run's: it has no {MANIFEST} of shutdownlab's")
+        raise NotReplaceable(f"which is not the directory of a run: it has no {MANIFEST} of shutdownlab")
     strange = sorted(path.name for path in directory.iterdir() if not _WRITTEN.fullmatch(path.name))
     if strange:
         more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
-        raise NotReplaceable(f"which holds {strange[0]}{more} too, which no run has written")
+        raise NotReplaceable(f"which holds {strange[0]}{more} too, which is not a file of a run")
     try:
         claimed = claim(directory)
     except BlockingIOError:
-        raise NotReplaceable("where a run still goes on") from None
+        raise NotReplaceable("where a run is still in progress") from None
     with claimed:
         for path in sorted(directory.iterdir(), key=lambda path: path.name == MANIFEST):
             if path.is_dir() and not path.is_symlink():

@@ -26,7 +26,7 @@ from shutdownlab.results.signal_verdict import SignalVerdict
 from shutdownlab.results.table import Table, table_of
 
 _NOT_A_RUN = "a directory that `shutdownlab run` has written"
-_HOW_TO_HAVE_ONE = "of a scenario: `shutdownlab run SCENARIO`, or in seconds `shutdownlab verify SCENARIO --out DIR`"
+_HOW_TO_HAVE_ONE = "to make one: `shutdownlab run SCENARIO`, or in seconds `shutdownlab verify SCENARIO --out DIR`"
 
 
 @dataclass(frozen=True)

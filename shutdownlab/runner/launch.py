@@ -116,7 +116,7 @@ def run(
     if real_time is not None and not 0 < real_time < math.inf:
         lookup.refuse("real_time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")
     if keys and not pcap:
-        lookup.refuse("keys", "no pcap beside it", "pcap too: the secrets are put into the captures")
+        lookup.refuse("keys", "keys without pcap", "pcap as well: the secrets are added to the captures")
     share_of(sample, "sample")
     keep = allowed(shutdown.programs, trust=trust)
     selection, selected = _selected(shutdown, choices, until, changed_since, sample, seed)
@@ -169,12 +169,14 @@ def resume(
         found = f"a run that is {before.status}" if manifest.get("format") == FORMAT else "a run of version 0.1"
         lookup.refuse(str(path), found, "one that was interrupted, killed or broke off", "start another with `run`")
     if scenario is None and not manifest.get("source"):
-        lookup.refuse(str(path), "a scenario that a program made", "the same again: resume(path, scenario=…)")
+        lookup.refuse(
+            str(path), "a run of a scenario made by a program", "that scenario again: resume(path, scenario=…)"
+        )
     given = manifest["source"] if scenario is None else scenario
     shutdown = given if isinstance(given, Shutdown) else library.load(given, set=manifest.get("settings"))
     if shutdown.digest != manifest.get("digest"):
-        hint = "what it names may have changed: topology, apps, profiles, lists; start another run with `run`"
-        lookup.refuse(str(path), "a scenario that has changed since", "the one that the run began with", hint)
+        hint = "or its topology, apps, profiles or lists have changed; start another run with `run`"
+        lookup.refuse(str(path), "a scenario that has changed since", "the scenario that the run began with", hint)
     ryu = manifest.get("ryu_python")
     payload = {
         "shutdown": shutdown,
@@ -252,7 +254,7 @@ def ryu_python_of(openflow: Openflow, given: str | Path | None) -> RyuPython | N
     if openflow == "ryu":
         return ryu_python(given)
     if given is not None:
-        lookup.refuse("ryu_python", f"{given} without openflow ryu", "openflow ryu beside it, or neither")
+        lookup.refuse("ryu_python", f"{given} without openflow ryu", "both or neither")
     return None
 
 

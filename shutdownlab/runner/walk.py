@@ -240,7 +240,7 @@ class Walk:
         try:
             self.breaker.become(faults, anew=anew)
         except BeyondMending as worn:
-            self.emit(Notice(where=phase.phase, text=f"{worn}: whole again in a country that is built anew"))
+            self.emit(Notice(where=phase.phase, text=f"{worn}: the country is built anew"))
             raise CountryWornOut from worn
         nobodys = {name: each.title for name, each in faults.items() if not isinstance(each, OrderedBreakage)}
         if nobodys and anew:

@@ -286,7 +286,7 @@ def _program(name: str) -> str:
         if name in PACKAGES:
             raise MachineCannot(f"start {name}", "it is not installed", f"sudo apt-get install {PACKAGES[name]}")
         mend = f"chmod +x {name}" if Path(name).is_file() else "install it, or name another in the topology's `serves`"
-        raise MachineCannot(f"start {name}", "there is no such program that can be executed", mend)
+        raise MachineCannot(f"start {name}", "no executable program of that name", mend)
     return found
 
 

@@ -125,10 +125,12 @@ def _rows(text: str, file: str) -> list[tuple[int, list[str]]]:
                 found.append((line, row))
             line = reader.line_num + 1
     except csv.Error as error:  # a cell of more than 128 KiB
-        hint = "a quote that is opened and not closed, perhaps"
-        raise BadInput([Problem(file, line, "", f"no row of a CSV file ({error})", "a CSV file", hint)]) from None
+        hint = "perhaps a quote that is opened but not closed"
+        raise BadInput([Problem(file, line, "", f"a row that is not CSV ({error})", "a CSV file", hint)]) from None
     if count > _MOST_ROWS + 1:
-        raise BadInput([Problem(file, 0, "", f"more than {_MOST_ROWS:,} rows", "fewer", "cut the time that matters")])
+        raise BadInput(
+            [Problem(file, 0, "", f"more than {_MOST_ROWS:,} rows", "fewer", "keep only the time that matters")]
+        )
     return found
 
 
@@ -175,10 +177,10 @@ def _columns(
         named = [place for place in others if head[place] == wanted]
         if not named:
             known = ", ".join(head[place] for place in others)
-            expected = f"one of {known}" if known else f"a column beside {told}, of which the file has none"
+            expected = f"one of {known}" if known else f"another column than {told}: the file has no other"
             raise BadInput([Problem("--column", 0, "", wanted, expected)])
         if len(named) > 1:
-            raise BadInput([Problem(file, 1, "", f"{len(named)} columns called {wanted!r}", "one of that name")])
+            raise BadInput([Problem(file, 1, "", f"{len(named)} columns called {wanted!r}", "one column of that name")])
         value = named[0]
     elif len(others) == 1 or len(alike) == 1:
         value = (alike or others)[0]
@@ -199,7 +201,7 @@ def _chosen(
         found = list(dict.fromkeys(row[place].strip() for _, row in rows if len(row) > place))
         rows = [each for each in rows if len(each[1]) > place and each[1][place].strip() == wanted]
         if not rows:
-            raise BadInput([Problem(file, 0, name, f"no row that has {wanted!r}", f"one of {_some(found)}")])
+            raise BadInput([Problem(file, 0, name, f"no row with {wanted!r}", f"one of {_some(found)}")])
     return rows
 
 
@@ -215,7 +217,7 @@ def _one_series(head: Sequence[str], rows: Sequence[tuple[int, list[str]]], time
             one, another = row[place].strip(), other[place].strip()
             if one != another and not (_is_number(one) and _is_number(another)):
                 kinds = list(dict.fromkeys(each[place].strip() for _, each in rows if len(each) > place))
-                found = f"{len(kinds):,} series one below another: {_some(kinds)}"
+                found = f"{len(kinds):,} series in one file: {_some(kinds)}"
                 hint = f"say which with `--where {head[place]}={next(filter(None, kinds))}`"
                 raise BadInput([Problem(file, line, head[place], found, "one series", hint)])
 
@@ -285,7 +287,9 @@ def _step(times: Sequence[datetime], lines: Sequence[int], file: str, name: str)
     usual, problems = step[0][0], Problems()
     for distance, line in zip(distances, lines[1:], strict=True):
         if distance <= timedelta():  # gaps tell nothing then: they would be between lines that do not belong together
-            found = "a time not after the one before" if distance else "the time of the line before again"
+            found = (
+                "a time that is not later than the previous one" if distance else "the same time as the previous line"
+            )
             hint = "sort the lines by their times" if distance else "leave one of them out"
             raise BadInput([Problem(file, line, name, found, "ascending times", hint)])
     for distance, at, line, before in zip(distances, times, lines[1:], lines, strict=False):

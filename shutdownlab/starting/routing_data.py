@@ -94,14 +94,14 @@ class RoutingData:
                 refuse(path, f"RIPEstat's answer to {call}")
         except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
             why = f"without {error}" if isinstance(error, KeyError) else on_one_line(str(error))
-            refuse(path, f"JSON that is no answer of RIPEstat's that is read ({why})")
+            refuse(path, f"JSON, but not an answer of RIPEstat that can be used ({why})")
 
     def _table(self, path: Path, stream: Any) -> None:
         records = 0
         for kind, subtype, record in _records(path, stream):
             if not self.wanted:
                 found, expected = f"{path}, a table of routes, and no --operator", "--operator NAME:ASN"
-                hint = "a table has all systems of the world: say whose are the country's"
+                hint = "a table has all autonomous systems of the world: name those of the country"
                 raise BadInput([Problem("--from-ripe", 0, "", found, expected, hint)])
             records += 1
             if kind == _TABLE_DUMP_V2 and subtype in _RIBS:
@@ -164,13 +164,13 @@ def _records(path: Path, stream: Any) -> Iterator[tuple[int, int, bytes]]:
     """Yields type, subtype and content of each record in an MRT file. Raises `BadInput`."""
     while header := stream.read(12):
         if len(header) < 12:
-            refuse(path, "a file that ends within a record")
+            refuse(path, "a file that ends in the middle of a record")
         _, kind, subtype, length = struct.unpack("!IHHI", header)
         if not 11 <= kind <= 64 or length > _MOST_RECORD:
-            refuse(path, "what is neither MRT nor JSON")
+            refuse(path, "neither MRT nor JSON")
         record = stream.read(length)
         if len(record) < length:
-            refuse(path, "a file that ends within a record")
+            refuse(path, "a file that ends in the middle of a record")
         yield kind, subtype, record
 
 

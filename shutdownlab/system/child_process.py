@@ -52,7 +52,7 @@ class Child:
     def send(self, line: bytes) -> None:
         """Sends a line to the parent without blocking. A line that can't be sent is written to standard error."""
         if not self.lines.send(line):
-            _complain(f"{self.name}: its parent does not listen ({self.lines.ended or 'it reads nothing'}): {line!r}")
+            _complain(f"{self.name}: its parent does not listen ({self.lines.ended or 'it does not read'}): {line!r}")
 
     def receive(self) -> list[bytes]:
         """Returns the lines received from the parent since the last call, without blocking."""

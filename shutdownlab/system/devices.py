@@ -59,7 +59,7 @@ def check_tun() -> None:
     try:
         os.close(os.open(_TUN, os.O_RDWR | os.O_CLOEXEC))
     except FileNotFoundError as error:
-        raise MachineCannot("open /dev/net/tun", "it is not there", "sudo modprobe tun") from error
+        raise MachineCannot("open /dev/net/tun", "it does not exist", "sudo modprobe tun") from error
     except OSError as error:
         raise MachineCannot(
             "open /dev/net/tun",

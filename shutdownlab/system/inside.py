@@ -126,14 +126,14 @@ def _own_mounts() -> None:
     except OSError as error:
         raise MachineCannot(
             "make a sandbox in a chroot",
-            f"its root directory is no mount of its own ({error.strerror})",
+            f"its root directory is not a mount point ({error.strerror})",
             "enter it with systemd-nspawn, a container or pivot_root instead of chroot",
         ) from error
     try:
         syscalls.set_mount_flags("/", add=syscalls.MOUNT_RDONLY | syscalls.MOUNT_NODEV)
     except OSError as error:
         raise MachineCannot(
-            "make the machine's files read-only inside", f"{error.strerror}", "a kernel from Linux 5.12 on"
+            "make the machine's files read-only inside", f"{error.strerror}", "use Linux 5.12 or later"
         ) from error
 
 
@@ -178,7 +178,7 @@ def _fresh_proc() -> None:
         syscalls.mount("proc", "/proc", "proc", no_access)
     except OSError as error:
         raise MachineCannot(
-            "mount a /proc of the sandbox's own",
+            "mount the sandbox's own /proc",
             f"{error.strerror}: usual in a container, which hides parts of /proc",
             "start the container with --privileged, or with --security-opt systempaths=unconfined",
         ) from error

@@ -32,7 +32,7 @@ class MachineCannot(Exception):
     """
 
     def __init__(self, what: str, why: str, mend: str) -> None:
-        super().__init__(f"this machine cannot {what}: {why}. To mend it: {mend}")
+        super().__init__(f"this machine cannot {what}: {why}. How to fix it: {mend}")
         self.what, self.why, self.mend = what, why, mend
 
 
@@ -122,7 +122,7 @@ def no_user_namespace(error: OSError, settings: Path = _SETTINGS) -> MachineCann
     if _reads(settings / "kernel/apparmor_restrict_unprivileged_userns") == "1":
         return MachineCannot(
             what,
-            "AppArmor forbids it to ordinary users (Ubuntu 24.04's default)",
+            "AppArmor forbids this for ordinary users (Ubuntu 24.04's default)",
             "run with sudo, or allow it: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
         )
     if _reads(settings / "kernel/unprivileged_userns_clone") == "0":

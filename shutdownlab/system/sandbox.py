@@ -296,7 +296,7 @@ def _was_stopped(name: str) -> MachineCannot:
     return MachineCannot(
         "go on with the sandbox",
         f"{name}, its process {_WATCHED[name]}, has been stopped for {_PATIENCE} s (SIGSTOP, or a debugger)",
-        "leave that process alone; if a command inside stopped it, run without that command",
+        "do not stop that process; if a command inside the lab stopped it, run without that command",
     )
 
 

@@ -128,7 +128,9 @@ def refuse_system_calls() -> None:
         syscalls.filter_system_calls(architecture.seccomp, _SET_MODE_FILTER, _SPEC_ALLOW, program(architecture))
     except OSError as error:
         raise MachineCannot(
-            "filter system calls", os.strerror(error.errno or 0), "a kernel with CONFIG_SECCOMP_FILTER, from 4.17 on"
+            "filter system calls",
+            os.strerror(error.errno or 0),
+            "use a kernel with CONFIG_SECCOMP_FILTER, 4.17 or later",
         ) from error
 
 

@@ -34,11 +34,11 @@ def black_holes(verifier: Verifier, name: str, phases: list[Phase]) -> Iterator[
                 if (link, by_client) in otherwise:
                     continue
                 way = "to" if by_client else "of"
-                text = f"{link} carries {cable.octets:,} octets at most: longer packets {way}"
+                text = f"{link} carries at most {cable.octets:,} octets: longer packets {way}"
                 found.setdefault(text, {})[cell.target] = None
     for text, targets in found.items():
-        told = f"`{name}` drops what tells senders that {text} {some(list(targets))} never arrive"
-        yield ("policies", name), f"{told}, of which verdicts know nothing"
+        told = f"`{name}` drops the ICMP errors that tell senders that {text} {some(list(targets))} never arrive"
+        yield ("policies", name), f"{told}; verdicts do not consider this"
 
 
 def _untold(verifier: Verifier, phase: Phase, cell: Cell) -> Iterator[tuple[tuple[str, bool], Narrowest]]:

@@ -237,7 +237,7 @@ def _rest(old: tuple[Shutdown, Mapping[str, str]], new: tuple[Shutdown, Mapping[
     """Yields causes that concern every cell: changed DPI boxes, topology and apps."""
     for operator in old[0].profiles.keys() & new[0].profiles.keys():
         if old[0].profiles[operator] != new[0].profiles[operator]:
-            yield Cause("", f"{operator}'s DPI box works otherwise", new[0].place(("profile",)), frozenset())
+            yield Cause("", f"the DPI box of {operator} has changed", new[0].place(("profile",)), frozenset())
     if old[0].topology != new[0].topology:
         yield Cause("", "the topology has changed", "", frozenset())
     if old[0].apps != new[0].apps:

@@ -31,7 +31,7 @@ ACTS = {
     "redirect": "redirects it",
     "throttle": "slows it",
     "freeze": "freezes it",
-    "intercept": "takes it over",
+    "intercept": "intercepts it",
 }
 
 
@@ -65,11 +65,11 @@ def server_text(wire: ModelledConnection) -> str:
     if not wire.way(True).arrives:
         return "nobody has the address"
     if not wire.reached:
-        return "never heard of it"
+        return "received nothing"
     if not wire.answered:
         return "answered, and the answer did not arrive"
     if wire.counted_out is not None:
-        return "answered the first, and never heard of the rest"
+        return "answered the first ones; the rest never arrived"
     cut = any(stop.at.endswith("-box") for stop in wire.stops) or any(s.decision.action != "pass" for s in wire.seen)
     return "answered until the box stepped in" if cut else "answered"
 

@@ -94,7 +94,7 @@ def explain_cell(verifier: Verifier, phase: Phase, cell: Cell) -> Explanation:
     return _Explainer(verifier, phase, cell).explain(mend=False)
 
 
-_NO_SOURCE = "a run of a scenario that a program made", "one whose scenario is in a file", "explain the scenario itself"
+_NO_SOURCE = "a run of a scenario that a program made", "a run of a scenario in a file", "explain the scenario itself"
 
 
 def _run_at(scenario: object) -> Run | None:
@@ -182,9 +182,9 @@ class _Explainer:
         """Describes what the server did."""
         host = wire.country.ways.reached(wire.client, wire.stream.server)
         if host is not None and not wire.reached:
-            return "never heard of it"
+            return "received nothing"
         if host is not None and host.name in wire.country.damage.silent and wire.reached:
-            return "heard of it, and does not answer anybody"
+            return "received it, but answers nobody"
         return server_text(wire)
 
     def _is_back(self, wire: ModelledConnection) -> bool:
@@ -225,7 +225,11 @@ class _Explainer:
             return Hop(node.name, role, did)
         if dropped is None or node.name != wire.way(by_client).nodes[1]:
             translates = node.role is Role.BORDER and node.name in wire.way(by_client).nodes[1:2] and wire.beyond
-            did = f"sends it as from {translates.client}" if translates and translates != wire.stream else ""
+            did = (
+                f"sends it with the source address {translates.client}"
+                if translates and translates != wire.stream
+                else ""
+            )
             return Hop(node.name, role, did)
         did, detail = border_text(dropped)
         return Hop(node.name, role, did, detail, self._order(dropped.policy), True)
@@ -237,8 +241,8 @@ class _Explainer:
         if (at == sender) if at.vantage is not None else sender.vantage not in own:
             stream = wire.stream.as_ipv6(own[0].nat64) if own[0].nat64 is not None else wire.stream
             to = stream.server if by_client else stream.client
-            return Hop(hop.link, "translator", f"sends it as IPv6, to {to}")
-        return Hop(hop.link, "translator", "makes IPv4 of it again")
+            return Hop(hop.link, "translator", f"translates it to IPv6, to {to}")
+        return Hop(hop.link, "translator", "translates it back to IPv4")
 
     def _ends(self, wire: ModelledConnection) -> list[Vantage | None]:
         """Returns the subscriber groups at a connection's ends; None for an end that has none."""

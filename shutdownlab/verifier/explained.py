@@ -40,7 +40,7 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         yield from _order_lines(order)
     if not explanation.hops:
         if explanation.elsewhere:
-            yield "No connection of it can come about."
+            yield "It cannot open any connection."
         yield from _mend_lines(explanation)
         return
     yield ""
@@ -65,7 +65,7 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
     if (longest := explanation.longest) is not None:
         yield f"  The longest packet that gets there: {longest.octets:,} octets ({longest.link})"
         if not longest.is_told:
-            yield f"    {longest.router} says so to senders of longer ones, but it does not come to them: they wait"
+            yield f"    {longest.router} reports longer ones to the sender, but the reports are lost: it waits"
     yield ""
     for order in orders:
         yield from _order_lines(order)
@@ -98,7 +98,7 @@ def _frame_lines(explanation: Explanation) -> Iterator[str]:
         return
     frames = explanation.frames
     if not frames:
-        yield f"Captured at {explanation.captured_at}: nothing of it"
+        yield f"Captured at {explanation.captured_at}: no packet of it"
         return
     left_out = len(frames) - _MOST_FRAMES
     shown = [*frames[:_FIRST_FRAMES], *frames[_FIRST_FRAMES + left_out :]] if left_out > 0 else frames
@@ -113,7 +113,7 @@ def _met(hop: Hop) -> str:
     """Describes a hop's counter: packets or connections of all subscribers in the phase."""
     if hop.table is None:
         return f"decided {hop.met:,} connection{'' if hop.met == 1 else 's'} in the phase"
-    return f"its policy's rules there met {hop.met:,} packet{'' if hop.met == 1 else 's'} in the phase"
+    return f"its policy's rules there matched {hop.met:,} packet{'' if hop.met == 1 else 's'} in the phase"
 
 
 def as_json(explanation: Explanation) -> str:

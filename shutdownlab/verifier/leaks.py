@@ -68,7 +68,7 @@ def leaking_exceptions(
                 if now.got_through and then is Outcome.BLOCKED and not _is_lookup(verifier, cell):
                     through[cell.target] = None
         if through:
-            beside = f"and with them what it does not name: {some(list(through))}"
+            beside = f"and with them others that it does not name: {some(list(through))}"
             text = f"`{name}` spares {key} {some(list(given))}, {beside}"
             yield ("policies", name, "except", key), text
 
@@ -95,7 +95,7 @@ def unresolved_exceptions(verifier: Verifier, name: str, policy: Policy, phases:
             if blocked and _is_unresolved(verifier, phase, cell):
                 found[cell.target] = None
     if found:
-        text = f"`{name}` spares {some(list(found))}, whose name resolution is blocked all the same"
+        text = f"`{name}` spares {some(list(found))}, but their name resolution is blocked"
         yield ("policies", name, "except"), text
 
 
@@ -134,7 +134,7 @@ def forgotten_families(verifier: Verifier, name: str, felt: list[tuple[Phase, Ce
                 found[cell.target, other, cell.family.value] = None
     for shut, left in dict.fromkeys((shut, left) for _, shut, left in found):
         targets = [target for target, *families in found if families == [shut, left]]
-        yield ("policies", name), f"`{name}` blocks {some(targets)} over {shut} alone: over {left} it gets through"
+        yield ("policies", name), f"`{name}` blocks {some(targets)} only over {shut}: over {left} it gets through"
 
 
 def one_way_results(verifier: Verifier, name: str, policy: Policy, felt: list[tuple[Phase, Cell]]) -> Iterator[Told]:
@@ -161,7 +161,7 @@ def one_way_results(verifier: Verifier, name: str, policy: Policy, felt: list[tu
         if wire.reached and not wire.answered and name in policies_of(wire):
             found[cell.target] = None
     if found:
-        text = f"`{name}` blocks one way alone: what is sent to {some(list(found))} arrives, and no answer comes back"
+        text = f"`{name}` blocks only one direction: packets to {some(list(found))} arrive, but no answer comes back"
         yield ("policies", name, "direction"), text
 
 
@@ -190,7 +190,10 @@ def idle_expectations(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterat
     for path in dict.fromkeys(written.values()):
         whole = path[:2] if path[0] == "expectations" else path
         if path not in counted and whole not in counted and len(path) > 2:
-            yield path, "this expectation counts for nothing that is measured: later ones cover it, or nothing does"
+            yield (
+                path,
+                "this expectation applies to no measurement: later expectations replace it, or nothing matches it",
+            )
 
 
 def _written(verifier: Verifier, phase: int, index: int) -> Path:

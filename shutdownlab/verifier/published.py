@@ -49,7 +49,7 @@ def compare(
     loaded = shutdown.scenario
     choices = choices_of(loaded, choose or {}, "choose")
     if operator and region:
-        refuse("region", f"{region} beside the operator {operator}", "one of the two", "leave one of them out")
+        refuse("region", f"{region} together with the operator {operator}", "one of the two", "leave one of them out")
     if operator:
         known("operator", operator, shutdown.topology.operators, "operator")
     if region:
@@ -57,7 +57,7 @@ def compare(
     published = read_published(text, file, column, zone, signal, where)
     name = signal or published.signal
     if name is None:
-        refuse("signal", f"none, and a column {published.column!r}", "a signal", f"one of {', '.join(SIGNALS)}")
+        refuse("signal", f"no signal, and the column {published.column!r}", "a signal", f"one of {', '.join(SIGNALS)}")
     known("signal", name, SIGNALS, "signal")
     outside = Outside(shutdown, choices)
     readings = [reading for phase in loaded.timeline for reading in outside.of(phase, [name])]
@@ -67,6 +67,11 @@ def compare(
     keys = [(name, scope, operator or region, each) for each in ([family] if family else ["both", "ipv4"])]
     found = next((made[key] for key in keys if key in made), None)
     if found is None:
-        refuse("signal", f"{name}, which {operator or region or loaded.topology} has not", "one that is read there", "")
+        refuse(
+            "signal",
+            f"{name}, which is not emulated for {operator or region or loaded.topology}",
+            "a signal that is",
+            "",
+        )
     disturbed = (calendar.start(phase.phase) for phase in loaded.timeline if loaded.active(phase.phase, choices))
     return overlay(unsteady(found, loaded.noise), published, file, next(disturbed, calendar.ends))

@@ -55,7 +55,7 @@ def idle_rules(verifier: Verifier, name: str, policy: Policy, phases: list[Phase
     for index, rule in enumerate(rules):
         if f"{name}/{rule.name}" in verifier.rules_met:
             continue
-        text = f"the rule {rule.name} of `{name}` is the first to match of no connection that is measured"
+        text = f"the rule {rule.name} of `{name}` is the first to match for no measured connection"
         if _is_met(verifier, name, policy, phases, (index,)):
             before = [at for at in range(index) if not _is_met(verifier, name, policy, phases, (at, index))]
             places = {at: _at(verifier, ("policies", name, "inspect", at)) for at in before}

@@ -66,7 +66,7 @@ class _Policies:
             if not felt:
                 first = shadowed(self.verifier, name, phases)
                 if isinstance(policy.says, Later) and not policy.says.is_too_late:
-                    first = ": clients wait for a name that is no later, and their records show it"
+                    first = ": clients wait for the late answer; only their records show it"
                 yield self._at(("policies", name), f"`{name}` changes nothing that is measured{first}")
                 continue
             yield from self._beside(name, policy, felt)
@@ -109,13 +109,13 @@ class _Policies:
                 if not self._matters(name, f"{name} but {key} {item}", changed, phases):
                     idle.append(str(item))
             if idle:
-                text = f"`{name}` spares {key} {some(idle)} to no effect that is measured"
+                text = f"`{name}` spares {key} {some(idle)} without any measured effect"
                 yield self._at(("policies", name, "except", key), text)
 
         for index, allowance in enumerate(policy.allow):
             changed = policy.model_copy(update={"allow": policy.allow[:index] + policy.allow[index + 1 :]})
             if not self._matters(name, f"{name} but allowance {index}", changed, phases):
-                text = f"`{name}` allows {allowance} to no effect that is measured"
+                text = f"`{name}` allows {allowance} without any measured effect"
                 yield self._at(("policies", name, "allow", index), text)
 
     def _matters(self, name: str, called: str, changed: Policy, phases: list[Phase]) -> bool:

@@ -132,16 +132,16 @@ class PageApp:
         """Returns the JSON object of an order, or the error response: only a guest who steers may give orders."""
         guest: Guest = request.scope["guest"]
         if not guest.steers:
-            return JSONResponse({"error": "who follows may not order; the link to steer by is another"}, 403)
+            return JSONResponse({"error": "this link only lets you follow; orders need the link for steering"}, 403)
         if self._steering is None:
-            return JSONResponse({"error": "a run is not steered"}, 409)
+            return JSONResponse({"error": "a run cannot be steered"}, 409)
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             return JSONResponse({"error": "an order is application/json"}, 415)
         body = b""
         async for chunk in request.stream():
             body += chunk
             if len(body) > _MOST_BODY:
-                return JSONResponse({"error": "an order is short"}, 413)
+                return JSONResponse({"error": "the order is too long"}, 413)
         try:
             given = json.loads(body)
         except (ValueError, RecursionError):
@@ -164,7 +164,7 @@ async def answered(ask: Callable[[], Any], turns: asyncio.Semaphore | None = Non
     except LabError as error:
         return JSONResponse({"error": str(error)}, 409)
     except TimeoutExpired as late:  # the program has a shorter timeout of its own, so the machine is busy
-        return JSONResponse({"error": f"nothing came of it within {late.timeout:g} s; try again"}, 504)
+        return JSONResponse({"error": f"not done within {late.timeout:g} s; try again"}, 504)
     return JSONResponse(found or {})
 
 

@@ -74,15 +74,15 @@ class Door:
             headers.setdefault(name.lower(), []).append(value.decode("latin-1"))
         host = headers.get(b"host", [])
         if len(host) != 1 or host[0].lower() not in self._hosts:
-            return 421, "This page has another name.", None
+            return 421, "This page has another host name.", None
         origin = headers.get(b"origin", [])
         changes = scope["type"] == "websocket" or scope["method"] not in {"GET", "HEAD"}
         if any(each.lower() not in self._origins for each in origin) or (changes and len(origin) != 1):
-            return 403, "Only the page itself may ask.", None
+            return 403, "Only the page itself may send requests.", None
         # Another site may link to the page, but may make no other request.
         followed = not changes and headers.get(b"sec-fetch-mode") == ["navigate"]
         if not followed and any(e not in {"same-origin", "none"} for e in headers.get(b"sec-fetch-site", ())):
-            return 403, "Only the page itself may ask.", None
+            return 403, "Only the page itself may send requests.", None
         token = scope["path"].lstrip("/").partition("/")[0].encode()
         found = None
         for guest in self._guests:  # compares all tokens, so that the time taken reveals nothing

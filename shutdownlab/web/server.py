@@ -47,9 +47,14 @@ def place_of(host: str, port: int, students: int, role: StudentRole = "follow") 
     except ValueError:
         refuse("host", repr(host), "an address of this machine, such as 127.0.0.1 or 192.168.1.10")
     if address.is_unspecified:
-        refuse("host", host, "the one address that others reach this machine by", "pages are told apart by it")
+        refuse(
+            "host",
+            host,
+            "the one address that others reach this machine by",
+            "browsers need the port to tell pages apart",
+        )
     if role != "follow" and not students:
-        refuse("role", role, "--students N beside it: it says what they may do")
+        refuse("role", role, "--students N as well: the role is what students may do")
     last = port + max(0, students - 1) if role == "own" else port
     if not 0 <= port <= last < 1 << 16:
         refuse("port", str(port), "a port, or 0 for any that is free")
@@ -142,7 +147,7 @@ def _listening(place: Place) -> socket.socket:
         name = "port" if place.port and error.errno in {errno.EADDRINUSE, errno.EACCES} else "host"
         refuse(
             name,
-            f"{place.host}{f':{place.port}' if place.port else ''}, where nothing can listen ({why})",
-            "an address of this machine's, and a free port",
+            f"{place.host}{f':{place.port}' if place.port else ''}, where no server can listen ({why})",
+            "an address of this machine, and a free port",
         )
     return made

@@ -175,7 +175,7 @@ class Steering(Source):
             self._begin(new)
             self.tell(kind, said + (f" ({who})" if who else ""))
         except LabError as error:
-            self.tell("notice", f"{said}: it was not done: {error}")
+            self.tell("notice", f"{said}: failed: {error}")
             raise
         finally:
             self._busy = ""
@@ -274,7 +274,7 @@ class Steering(Source):
                 self.board.post({"state": {"kind": "country", "title": self._base.scenario.title, "status": "ended"}})
                 return
             except LabError as error:
-                self.tell("notice", f"a round of probes came to nothing: {error}")
+                self.tell("notice", f"a round of probes failed: {error}")
                 self._pause(moment)
 
     def _measure_all(self, moment: Moment) -> bool:

@@ -142,7 +142,9 @@ def fuzz_command(files: int, seed: int, folder: Path) -> Figures:
         argv = (sys.executable, "-m", "shutdownlab", "check", "main.yaml")
         done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, timeout=_WAIT)
         *lines, last = done.stderr.decode().rstrip("\n").split("\n")
-        told = all(map(_LINE.fullmatch, lines)) and re.fullmatch(r"[\d,]+ problems?; nothing was run[.]", last)
+        told = all(map(_LINE.fullmatch, lines)) and re.fullmatch(
+            r"[\d,]+ problems? found; the command stopped[.]", last
+        )
         if done.returncode not in (0, 2) or (done.returncode == 2 and not told) or (done.returncode == 0 and last):
             raise Failure(number, f"status {done.returncode}: {done.stderr.decode()[-3000:]}")
         refused += done.returncode == 2

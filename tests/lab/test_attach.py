@@ -66,7 +66,7 @@ class FirstTerminal:
 def opened(place: Path, *arguments: object, user: str = "same") -> Iterator[FirstTerminal]:
     first = FirstTerminal(place, *arguments, user=user)
     try:
-        first.wait_for("by `shutdownlab attach`")
+        first.wait_for("`shutdownlab attach`")
         yield first
     finally:
         first.process.kill()

@@ -52,7 +52,10 @@ COMMANDS = [
 def refused(done: Done, *lines: str) -> None:
     """The command ended with 2 and said exactly this, and how many problems that makes."""
     count = sum(not line.startswith("    ") for line in lines)
-    assert done.output.splitlines() == [*lines, f"{count} problem{'s' if count > 1 else ''}; nothing was run."]
+    assert done.output.splitlines() == [
+        *lines,
+        f"{count} problem{'s' if count > 1 else ''} found; the command stopped.",
+    ]
     assert done.code == 2
 
 
@@ -250,7 +253,7 @@ def test_check_tells_the_problems_of_all_files_at_once(tmp_path: Path) -> None:
     assert "ok two-operators" in done.output
     assert "nonesuch.yaml: found no such file" in done.output
     problems = [line for line in done.output.splitlines()[:-1] if not line.startswith(("ok ", "    "))]
-    assert done.output.splitlines()[-1] == f"{len(problems)} problems; nothing was run."
+    assert done.output.splitlines()[-1] == f"{len(problems)} problems found; the command stopped."
 
 
 def test_check_draws_a_topology(tmp_path: Path) -> None:
@@ -316,7 +319,7 @@ def test_where_nothing_can_make_a_png_it_is_said_what_to_do(tmp_path: Path) -> N
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[:2] == [
-        "--graph: found two.png, and nothing to make a PNG with; expected vl-convert installed, or FILE.svg",
+        "--graph: found two.png, but no program here that makes a PNG; expected vl-convert installed, or FILE.svg",
         "    hint: pip install 'shutdownlab[png]'; or --graph two.svg, then: rsvg-convert two.svg -o two.png",
     ]
 
@@ -344,7 +347,7 @@ PHASES = "baseline, messenger, mobile-throttled, one-way, blackout, allowlist, r
 
 def test_unknown_scenarios_are_refused_with_what_was_meant(tmp_path: Path) -> None:
     ships = ", ".join(name for name, _ in library.shipped("scenarios"))
-    expected = f"found no such file; expected a file, or one of the scenarios it ships: {ships}"
+    expected = f"found no such file; expected a file, or one of the shipped scenarios: {ships}"
     refused(
         invoke(tmp_path, "run", "first-shutdwon"),
         f"first-shutdwon: {expected}",
@@ -372,7 +375,7 @@ def test_check_draws_a_phase_of_a_scenario_with_what_is_withdrawn_then(tmp_path:
     done = invoke(tmp_path, "check", "egypt-2011", "--graph", "dark.svg", "--at", "internet-egypt")
     assert done.code == 0, done.output
     assert "withdrawn abroad: 100.64.0.0/16, 2001:db8:5536::/48" in (tmp_path / "dark.svg").read_text()
-    told = "--at: found internet-egypt without a drawing; expected --graph FILE, in which the phase is drawn"
+    told = "--at: found internet-egypt without --graph; expected --graph FILE, the drawing that shows the phase"
     refused(invoke(tmp_path, "check", "egypt-2011", "--at", "internet-egypt"), told)
 
 
@@ -415,7 +418,7 @@ def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = invoke(tmp_path, "run", "first-shutdown", "--out", "file")
     assert done.code == 2
-    assert done.output.startswith("--out: found file, which is no directory; expected a directory")
+    assert done.output.startswith("--out: found file, which is not a directory; expected a directory")
 
 
 def test_a_time_factor_must_be_positive(tmp_path: Path) -> None:
@@ -493,7 +496,7 @@ def test_the_kernels_datapath_is_used_where_it_is_asked_for_or_the_reason_is_tol
     assert done.code == EXIT_MACHINE_CANNOT
     assert [line for line in done.output.splitlines() if line != "A first shutdown: Northnet, Southcell"] == [
         "This machine cannot use Open vSwitch's kernel datapath: the kernel has no openvswitch",
-        "    how to fix it: sudo modprobe openvswitch, or leave `--datapath kernel` out",
+        "    how to fix it: sudo modprobe openvswitch, or omit `--datapath kernel`",
         "    `shutdownlab doctor` shows everything that is needed.",
     ]
     if command[0] == "run":
@@ -632,7 +635,7 @@ def test_a_machine_that_cannot_is_told_what_and_how_to_mend_it(tmp_path: Path) -
         )
         assert done.returncode == EXIT_MACHINE_CANNOT
         assert done.stderr.splitlines() == [
-            "This machine cannot open /dev/net/tun: it is not there",
+            "This machine cannot open /dev/net/tun: it does not exist",
             "    how to fix it: sudo modprobe tun",
             "    `shutdownlab doctor` shows everything that is needed.",
         ]

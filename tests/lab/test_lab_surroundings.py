@@ -198,7 +198,7 @@ def test_exec_sees_the_tools_and_files_of_tmp_that_its_command_names_and_says_wh
         )  # fmt: skip
         assert done.code == 0, done.output
         assert "its own data\na file that is named\n" in done.output
-        assert f"gone at the end; to keep what is written to {place}/new, {name}, write it below " in done.output
+        assert f"deleted at the end; to keep what is written to {place}/new, {name}, write it below " in done.output
         assert "Read-only file system" in done.output
         assert (tmp_path / "kept").read_text() == "kept\n"
         assert not (place / "new").exists() and not Path(name).exists()

@@ -67,7 +67,7 @@ def test_the_prompt_and_the_page_have_the_same_country(tmp_path: Path) -> None:
         said.seek(0)
         assert process.stdout is not None
         text = said.read() + process.stdout.read()
-        assert "What is done here is seen on the page." in text
+        assert "The web page shows what you do here." in text
         assert "in force: whatsapp-reset, whatsapp-dropped" in text
         assert "blocked (generic_timeout_error)" in text
         assert "found unknown policy 'nonsense'" in text

@@ -158,13 +158,15 @@ def test_why_tells_the_way_in_the_phase_that_is_in_force(told: Done) -> None:
     assert decided.lstrip().startswith("✗ southcell-")
     assert any(line.startswith("Policy blackout: ") for line in lines)
     assert any(line.startswith("To let it through: except: ") for line in lines)
-    assert "*** other policies are in force than blackout has; `phase blackout` puts its own in force" in lines
+    assert "*** the policies in force are not those of blackout; `phase blackout` applies them" in lines
     assert "*** usage: why OPERATOR/REGION[/GROUP] TARGET [ipv4|ipv6]" in lines
 
 
 def test_what_needs_a_display_says_so_and_what_does_instead(told: Done) -> None:
     for command in ("xterm", "x"):
-        assert f"*** {command} opens a window, and the sandbox has no display. In this one: NODE bash" in told.output
+        assert (
+            f"*** {command} opens a window, and the sandbox has no display. In this terminal: NODE bash" in told.output
+        )
 
 
 def test_a_node_whose_shell_has_ended_gets_another(told: Done) -> None:
@@ -253,4 +255,4 @@ def test_exec_runs_at_one_node_that_there_is(tmp_path: Path, options: list[str],
 def test_a_script_that_is_not_there_is_told_before_anything_is_built(tmp_path: Path) -> None:
     done = invoke(tmp_path, "lab", "two-operators", "--script", "nowhere")
     assert done.code == 2
-    assert "--script: found nowhere, which is no file" in done.output
+    assert "--script: found nowhere, which is not a file" in done.output

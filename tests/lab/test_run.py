@@ -420,7 +420,9 @@ def test_tshark_shows_what_a_box_could_not(deciphered: Path) -> None:
 def test_keys_without_captures_are_refused(tmp_path: Path) -> None:
     done = invoke(tmp_path, "run", small(tmp_path), "--keys")
     assert done.code == 2
-    assert "--keys: found no pcap beside it; expected pcap too: the secrets are put into the captures" in done.output
+    assert (
+        "--keys: found keys without pcap; expected pcap as well: the secrets are added to the captures" in done.output
+    )
 
 
 def test_two_runs_side_by_side_end_alike_and_leave_no_process(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_box_that_was_away_from_its_controller_for_a_moment_makes_its_phase_vo
     assert done.code == 0, done.output
     (voided,) = record.events_of("voided")
     assert voided["phase"] == "blackout"
-    assert voided["reasons"] == ["southcell-box and its controller had lost each other for a while"]
+    assert voided["reasons"] == ["southcell-box and its controller had no connection for a while"]
     assert all(row["outcome"] == row["expected"] for row in record.rows)
 
 
@@ -97,7 +97,7 @@ def test_a_switch_that_was_away_from_its_controller_for_a_moment_makes_its_phase
     (voided,) = record.events_of("voided")
     assert voided["phase"] == "blackout"
     (reason,) = voided["reasons"]
-    assert re.fullmatch("southcell-[a-z-]+ and its controller had lost each other for a while", reason)
+    assert re.fullmatch("southcell-[a-z-]+ and its controller had no connection for a while", reason)
     assert all(row["outcome"] == row["expected"] for row in record.rows)
 
 
@@ -245,7 +245,7 @@ def test_whatever_was_struck_every_row_is_as_in_a_run_without_a_fault(struck: tu
     assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
     cells = 6 * 2 * len(STRUCK)
     assert len(record.rows) == len(record.measurements) == cells, "none of the measurements that say nothing"
-    assert f"All {cells} expectations met, once what went wrong was mended." in done.output
+    assert f"All {cells} expectations met, after faults of the testbed were repaired." in done.output
     assert done.code == 0, done.output
 
 
@@ -360,7 +360,7 @@ def test_a_country_that_does_not_work_by_itself_is_not_shut_down(tmp_path: Path)
         "The self-check failed: with nothing blocked, 6 measurements did not succeed.",
         f"    baseline: port-4444 from {who}: expected ok, saw unknown "
         "(unknown_failure: controls failed: server of port-4444, ipv4: connection_refused)",
-        "The run stops here: what does not work by itself cannot be shut down.",
+        "The run stops here: a shutdown can be measured only where everything works before it.",
         "Logs of every server are in run/logs.",
     ]
     record = Record(tmp_path / "run")

@@ -66,7 +66,7 @@ def test_a_drop_tells_the_packets_of_its_phase_alone_and_the_frames_that_met_it(
         assert met(explanation) >= 3 * 2 * len(explanation.frames)
     assert met(still) < met(off), "pings are sent in one of the phases"
     text = "\n".join(explanation_lines(off))
-    assert f"its policy's rules there met {met(off):,} packets in the phase" in text
+    assert f"its policy's rules there matched {met(off):,} packets in the phase" in text
     assert "Captured at northnet-capital-sw in its last try (pcap/northnet-capital-sw.pcapng):" in text
     assert len(text.split("\n")) <= 40, "one screen"
     assert f"met {met(off):,} packets" in as_mermaid(off)

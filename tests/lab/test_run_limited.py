@@ -41,7 +41,7 @@ def test_a_limit_that_is_too_low_is_told_before_anything_is_started(tmp_path: Pa
     problem, hint, count = done.output.splitlines()
     assert problem.startswith(f"ulimit {option}: found {ENOUGH[option] // 2:,} ")
     assert hint.startswith(f"    hint: ulimit {option} ")
-    assert count == "1 problem; nothing was run."
+    assert count == "1 problem found; the command stopped."
     assert not (tmp_path / "run").exists()
 
 
@@ -76,7 +76,7 @@ def test_a_disk_without_room_for_the_record_is_told_before_anything_is_started(t
     done = on_a_small_disk(tmp_path, 8, "run first-shutdown --out small/run; code=$?; ls small; exit $code")
     assert done.code == 2
     assert done.output.startswith("--out: found a disk with 8,192 KiB free; expected at least ")
-    assert done.output.endswith("1 problem; nothing was run.\n"), "and `ls` has nothing to tell"
+    assert done.output.endswith("1 problem found; the command stopped.\n"), "and `ls` has nothing to tell"
 
 
 def test_a_disk_that_fills_up_ends_a_run_that_says_so_and_keeps_its_whole_phases(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_file_that_grows_beyond_the_limit_ends_a_run_that_names_the_limit(tmp_
         done = finished(process)
     assert done.code == 3, done.output
     assert "File too large" in done.output
-    assert f"(`ulimit -f` is {most >> 10:,} KiB a file)" in done.output
+    assert f"(`ulimit -f` is {most >> 10:,} KiB per file)" in done.output
     assert "Traceback" not in done.output
     assert_kept(tmp_path)
 

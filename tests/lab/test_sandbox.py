@@ -294,7 +294,7 @@ def test_a_killed_function_ends_with_its_signal() -> None:
 
 
 def test_what_the_machine_cannot_do_is_told_outside() -> None:
-    with pytest.raises(MachineCannot, match=r"cannot fly: it has no wings\. To mend it: grow some") as told:
+    with pytest.raises(MachineCannot, match=r"cannot fly: it has no wings\. How to fix it: grow some") as told:
         run_in_sandbox("sandboxed:fail", {"kind": "machine"})
     assert told.value.mend == "grow some"
 
@@ -304,7 +304,7 @@ def test_a_machine_without_tun_is_told_how_to_get_it(tmp_path: Path) -> None:
     become_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     hidden = ["unshare", *become_root, "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /dev/net && exec "$@"', "sh", *argv]
     done = subprocess.run(hidden, env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert "MachineCannot: this machine cannot open /dev/net/tun: it is not there" in done.stderr
+    assert "MachineCannot: this machine cannot open /dev/net/tun: it does not exist" in done.stderr
     assert "sudo modprobe tun" in done.stderr
 
 

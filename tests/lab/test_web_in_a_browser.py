@@ -280,7 +280,7 @@ def test_a_run_that_is_over_is_replayed_by_its_own_time(browser: Browser, tmp_pa
     with PageServer(source, Place(), guests_of(Place(), steers=False)) as server:
         source.start()
         page = opened(browser, next(iter(server.links.values())))
-        assert page.locator("#steer").is_hidden(), "a run is not steered"
+        assert page.locator("#steer").is_hidden(), "a run cannot be steered"
         assert page.locator("#pg-cells button[data-who]").count() == 0, "nor is anybody in it to be"
         page.select_option("#pg-select", label="01 May 08:00 baseline")
         page.select_option("#live-speed", "168")

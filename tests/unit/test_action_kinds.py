@@ -36,11 +36,11 @@ def test_every_field_that_an_action_heeds_is_one_that_a_verdict_has() -> None:
         (
             "drop",
             "rate_up: 1mbit",
-            "found `rate_up`; expected only what the action drop heeds: after_packets, directions",
+            "found `rate_up`; expected only keys that the action drop uses: after_packets, directions",
         ),
-        ("throttle", "rate: 1mbit, to: client", "found `to`; expected only what the action throttle heeds: burst"),
-        ("pass", "ttl: 3", "found `ttl`; expected only what the action pass heeds: residual"),
-        ("block", "flags: R", "found `flags`; expected only what the action block heeds: residual"),
+        ("throttle", "rate: 1mbit, to: client", "found `to`; expected only keys that the action throttle uses: burst"),
+        ("pass", "ttl: 3", "found `ttl`; expected only keys that the action pass uses: residual"),
+        ("block", "flags: R", "found `flags`; expected only keys that the action block uses: residual"),
         ("redirect", "status: 302", "expected a location for the action redirect"),
         ("redirect", "location: /x, status: 200", "found `status` 200; expected 300 to 399"),
         ("reset", "seq_steps: [0, 1460]", "found 2 `seq_steps`; expected at most 1"),
@@ -48,9 +48,13 @@ def test_every_field_that_an_action_heeds_is_one_that_a_verdict_has() -> None:
         (
             "reset",
             "rewrite: true, ttl: 3",
-            "found `ttl`; expected only what the action reset heeds: after_packets, flags",
+            "found `ttl`; expected only keys that the action reset uses: after_packets, flags",
         ),
-        ("reset", "after_packets: 3", "found `after_packets` for the action reset; expected `residual` beside it"),
+        (
+            "reset",
+            "after_packets: 3",
+            "found `after_packets` for the action reset; expected `residual` together with `after_packets`",
+        ),
     ],
 )
 def test_what_an_action_would_not_heed_is_refused(action: str, given: str, told: str) -> None:

@@ -81,7 +81,7 @@ def test_what_is_unexpectedly_allowed_is_told_by_its_allowance() -> None:
 def test_an_allowance_to_no_effect_is_warned_of() -> None:
     shutdown = load(scenario())
     found = [warned.text for warned in warnings_of(Verifier(shutdown, {}), shutdown.scenario.timeline)]
-    assert "`one-address` allows inside 100.64.2.99/32 with apps bbc to no effect that is measured" in found
+    assert "`one-address` allows inside 100.64.2.99/32 with apps bbc without any measured effect" in found
     assert not [text for text in found if "`names` allows" in text]
 
 

@@ -40,7 +40,7 @@ def refusal(which: str | None = None) -> str:
 
 def test_without_a_lab_it_is_said_how_to_start_one() -> None:
     assert refusal() == (
-        "attach: found no lab of yours that is running; expected a lab, or a run that was kept\n"
+        "attach: found no running lab of yours; expected a running lab, or a run that was kept open\n"
         "    hint: start one in another terminal: `shutdownlab lab NAME`, or `run --keep`"
     )
 
@@ -48,7 +48,7 @@ def test_without_a_lab_it_is_said_how_to_start_one() -> None:
 def test_a_lab_that_is_not_up_yet_is_told_and_not_taken_for_a_dead_one() -> None:
     with offered("later"):
         for _ in range(2):
-            assert f"only {os.getpid()} (later), which is not up yet" in refusal()
+            assert f"only {os.getpid()} (later), which is still starting" in refusal()
 
 
 def test_the_only_lab_is_meant_without_a_name_and_found_by_its_process_or_its_name() -> None:
@@ -61,7 +61,9 @@ def test_the_only_lab_is_meant_without_a_name_and_found_by_its_process_or_its_na
 
 def test_of_several_labs_one_must_be_named(folder: Path) -> None:
     with a_lab("one"), a_lab("two"):
-        assert f"found 2 labs running: {os.getpid()} (one), {os.getpid()} (two); expected which of them" in refusal()
+        assert (
+            f"found 2 labs running: {os.getpid()} (one), {os.getpid()} (two); expected the choice of one" in refusal()
+        )
         assert lab_named("two", "--lab").title == "two"
         assert len(list(folder.iterdir())) == 2
     assert list(folder.iterdir()) == [], "a lab that has ended leaves nothing"

@@ -299,7 +299,7 @@ def wrong_checksums(*, back: bool | None) -> list[tuple[float, bytes]]:
     return recorder.frames
 
 
-@pytest.mark.parametrize(("back", "told"), [(None, "none is taken into account"), (False, "100.64.1.2 are wrong")])
+@pytest.mark.parametrize(("back", "told"), [(None, "all checksums are ignored"), (False, "100.64.1.2 are wrong")])
 def test_a_rewritten_or_unfinished_captures_checksums_are_not_looked_at(back: bool | None, told: str) -> None:
     inspection = OfflineInspection(None, shipped_profile("perfect"))
     inspection.run(read_capture(io.BytesIO(pcap(wrong_checksums(back=back))), "x"))

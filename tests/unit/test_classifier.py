@@ -129,7 +129,7 @@ def test_what_is_no_such_model_is_refused_with_its_line_and_what_to_do(tmp_path:
     narrow, logits = example.onnx([0.0] * 10, 0.0), example.onnx([5.0] * 24, 3.0).replace(b"Sigmoid", b"Flatten")
     whole = example.onnx([0.0] * 24, 0.0)
     for content, more, told in (
-        (None, {}, r"found 'model.onnx', which is not there; expected the path of a model in ONNX"),
+        (None, {}, r"found 'model.onnx', which does not exist; expected the path of a model in ONNX"),
         (b"no model", {}, r"found what is none; expected a model in ONNX\n +hint: .*[Pp]rotobuf"),
         (narrow, {}, r"takes floats of \[1, 10\]; expected one input of floats, \[1, 24\] or \[1, 6, 4\]"),
         (logits, {}, r"a model that answers 3; expected probabilities, 0 to 1\n +hint: let it end with a Sigm"),

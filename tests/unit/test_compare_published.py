@@ -262,15 +262,15 @@ def test_of_several_series_one_below_another_the_wanted_rows_are_taken() -> None
         (
             TOR_ALL,
             {},
-            "a.csv:4: country: found 3 series one below another: '', ??, kz; expected one series\n"
+            "a.csv:4: country: found 3 series in one file: '', ??, kz; expected one series\n"
             "    hint: say which with `--where country=??`",
         ),
         (
             TOR_COMBINED,
             {"country": "kz"},
-            "a.csv:4: transport: found 2 series one below another: <OR>, obfs4; expected",
+            "a.csv:4: transport: found 2 series in one file: <OR>, obfs4; expected",
         ),
-        (TOR_ALL, {"country": "ir"}, "a.csv: country: found no row that has 'ir'; expected one of '', ??, kz"),
+        (TOR_ALL, {"country": "ir"}, "a.csv: country: found no row with 'ir'; expected one of '', ??, kz"),
         (TOR_ALL, {"land": "kz"}, "--where: found land; expected one of date, country, users, lower, upper, frac"),
     ],
 )
@@ -316,21 +316,21 @@ GAP = b"time,bgp\n" + b"".join(b"2022-01-05T10:%dZ,1\n" % minute for minute in (
         (b"", "a.csv:1: found an empty file"),
         (b"\xff\xfe", "a.csv: found not UTF-8 text"),
         (b"time,bgp\nyesterday,1\n", "a.csv:2: found 'yesterday'; expected a time"),
-        (b"time,bgp\n2022-01-05T10:00Z,-1\n", "a.csv:2: found '-1'; expected a number that is not below 0"),
+        (b"time,bgp\n2022-01-05T10:00Z,-1\n", "a.csv:2: found '-1'; expected a number of at least 0"),
         (b"time,bgp\n2022-01-05T10:00Z\n", "a.csv:2: found 1 columns"),
         (b"time,bgp\n2022-01-05T10:00Z,1\n2022-01-05T10:05Z,1\n", "a.csv: found 2 values; expected three or more"),
         (
             b"time,bgp\n2022-01-05T10:10Z,1\n2022-01-05T10:05Z,1\n2022-01-05T10:10Z,1\n",
-            "a.csv:3: time: found a time not after the one before",
+            "a.csv:3: time: found a time that is not later than the previous one",
         ),
         (
             b"time,bgp\n2022-01-05T10:00Z,1\n2022-01-05T10:30Z,1\n2022-01-05T10:05Z,1\n2022-01-05T10:10Z,1\n",
-            "a.csv:4: time: found a time not after the one before; expected ascending times\n"
+            "a.csv:4: time: found a time that is not later than the previous one; expected ascending times\n"
             "    hint: sort the lines by their times",
         ),
         (
             b"time,bgp\n2022-01-05T10:00Z,1\n2022-01-05T10:05Z,1\n2022-01-05T10:05Z,1\n",
-            "a.csv:4: time: found the time of the line before again; expected ascending times\n"
+            "a.csv:4: time: found the same time as the previous line; expected ascending times\n"
             "    hint: leave one of them out",
         ),
         (
@@ -343,7 +343,7 @@ GAP = b"time,bgp\n" + b"".join(b"2022-01-05T10:%dZ,1\n" % minute for minute in (
         (b"%s\n1\n" % (b"x" * 5000), f"a.csv:1: found the columns {'x' * 40}…; expected one column of times"),
         (b"time,bgp\n0001-01-01T00:00+14:00,1\n", "a.csv:2: found '0001-01-01T00:00+14:00'; expected a time"),
         (b"time,bgp\n9999-12-31T20:00-10:00,1\n", "a.csv:2: found '9999-12-31T20:00-10:00'; expected a time"),
-        (b'time,bgp\n2022-01-05T10:00Z,"' + b"1\n" * 70_000, "a.csv:2: found no row of a CSV file (field larger"),
+        (b'time,bgp\n2022-01-05T10:00Z,"' + b"1\n" * 70_000, "a.csv:2: found a row that is not CSV (field larger"),
         (b'time,"bgp\n(routes)"\n2022-01-05T10:00Z,few\n', "a.csv:3: found 'few'; expected a number"),
         (b"time,bgp\n2022-01-05T10:00Z,1_000\n", "a.csv:2: found '1_000'; expected a number"),
     ],
@@ -357,8 +357,11 @@ def test_what_cannot_be_laid_over_anything_is_told_with_its_line(text: bytes, to
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (b"time\n2022-01-05T10:00Z\n", "--column: found bgp; expected a column beside time, of which the file has"),
-        (b"time,bgp,bgp\n2022-01-05T10:00Z,1,2\n", "a.csv:1: found 2 columns called 'bgp'; expected one of that name"),
+        (b"time\n2022-01-05T10:00Z\n", "--column: found bgp; expected another column than time: the file has"),
+        (
+            b"time,bgp,bgp\n2022-01-05T10:00Z,1,2\n",
+            "a.csv:1: found 2 columns called 'bgp'; expected one column of that name",
+        ),
         (b"time,cdn\n2022-01-05T10:00Z,1\n", "--column: found bgp; expected one of cdn"),
     ],
 )
@@ -395,7 +398,7 @@ def test_the_command_prints_a_row_a_phase_and_how_alike_the_two_are(tmp_path: Pa
     [
         (("--signal", "bpg"), "--signal: found unknown signal 'bpg'"),
         (("--operator", "nobody"), "--operator: found unknown operator 'nobody'"),
-        (("--operator", "mtn", "--region", "aleppo"), "--region: found aleppo beside the operator mtn"),
+        (("--operator", "mtn", "--region", "aleppo"), "--region: found aleppo together with the operator mtn"),
         (("--column", "time"), "--column: found time; expected one of bgp"),
         (("--where", "country"), "--where: found 'country'; expected COLUMN=VALUE"),
         (("--where", "country=kz"), "--where: found country; expected one of time, bgp"),
@@ -412,4 +415,4 @@ def test_a_series_without_quiet_days_cannot_be_compared(tmp_path: Path) -> None:
     during = b"\n".join([lines[0], *(line for line in lines[1:] if line >= b"2019-06-09T02")])
     code, said = run(tmp_path, during)
     assert code == 2 and "no value above 0 between" in said and "some of quiet days before" in said
-    assert run(tmp_path, SEEN.replace(b"bgp", b"x"))[1].startswith("--signal: found none, and a column 'x'")
+    assert run(tmp_path, SEEN.replace(b"bgp", b"x"))[1].startswith("--signal: found no signal, and the column 'x'")

@@ -163,7 +163,7 @@ def test_the_command_prints_it_and_gives_it_to_programs(kazakhstan: sl.Cost, fla
 
 def test_a_published_figure_that_is_the_least_it_was_is_told_as_that(kazakhstan: sl.Cost) -> None:
     assert cost_sentence(kazakhstan).endswith(
-        "; published figures are $410 to 460 million. The highest of them is told as the least that it was."
+        "; published figures are $410 to 460 million. The highest of them is published as a lower bound."
     )
     alone = {each.by: cost_sentence(replace(kazakhstan, published=(each,))) for each in kazakhstan.published}
     assert alone["NetBlocks"].endswith("; the published figure is more than $460 million.")

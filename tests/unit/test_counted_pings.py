@@ -97,7 +97,7 @@ def test_an_explanation_names_the_router_that_counts() -> None:
     assert "✗ northnet-border      border:  drops it" in text
     assert "its client's pings, after 3 packets in 10 s" in text
     assert "Policy few: few [made up]" in text
-    assert "The server: answered the first, and never heard of the rest" in text
+    assert "The server: answered the first ones; the rest never arrived" in text
 
 
 def test_a_router_counts_echo_requests_of_each_client_but_not_controls() -> None:

@@ -63,7 +63,7 @@ WILLING, WITHOUT, FORBIDDING = (0, 0, 0), (errno.ENOENT,), (0, errno.EPERM)
         (WILLING, "userspace", "userspace", "as asked for"),
         (WITHOUT, "auto", "userspace", "the kernel has no openvswitch"),
         (WITHOUT, "userspace", "userspace", "as asked for"),
-        (FORBIDDING, "auto", "userspace", "the kernel keeps its own for the machine's root"),
+        (FORBIDDING, "auto", "userspace", "the kernel allows its datapath only to the machine's root"),
     ],
     indirect=["kernel"],
 )
@@ -80,7 +80,7 @@ def test_a_kernel_datapath_that_is_asked_for_and_cannot_be_had_is_an_error(kerne
     with pytest.raises(MachineCannot) as caught:
         choose("kernel")
     assert caught.value.what == "use Open vSwitch's kernel datapath"
-    assert caught.value.mend.endswith(", or leave `--datapath kernel` out")
+    assert caught.value.mend.endswith(", or omit `--datapath kernel`")
 
 
 @pytest.mark.parametrize("kernel", [WILLING], indirect=True)

@@ -200,7 +200,7 @@ def test_a_revision_of_git_is_read_with_all_that_stood_beside_it(
         ("HEAD:scenarios/none.yaml", "OLD: found 'scenarios/none.yaml', which HEAD does not have"),
         ("HEAD:../../../../etc/passwd", "OLD: found '../../../../etc/passwd', which HEAD does not have"),
         ("none.yaml", "none.yaml: found no such file"),
-        ("HEAX", "OLD: found 'HEAX', which is no file, no scenario that ships, and no revision of git here"),
+        ("HEAX", "OLD: found 'HEAX', which is neither a file, nor a shipped scenario, nor a git revision here"),
         ("kazakstan-2022", "did you mean 'kazakhstan-2022'?"),
     ],
 )
@@ -214,7 +214,7 @@ def test_a_side_that_is_not_there_is_bad_input(old: str, found: str, monkeypatch
 def test_without_git_there_are_no_revisions_and_all_else_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     done = CliRunner().invoke(app, ["diff", "HEAD", str(FIRST)])
-    assert (done.exit_code, "no revision of git here" in done.output) == (2, True)
+    assert (done.exit_code, "nor a git revision here" in done.output) == (2, True)
     done = CliRunner().invoke(app, ["diff", "HEAD:mine.yaml", str(FIRST)])
     assert (done.exit_code, "found a revision, but no git" in done.output) == (2, True)
     assert diff("first-shutdown", FIRST).changed == 0
@@ -275,7 +275,7 @@ def test_where_packets_did_other_than_the_model_says_it_is_told_for_whom() -> No
     lines = list(agreement_lines(compare(said, did)))
     assert lines == [
         "the model says → packets did: all operators, datacentre, ordinary, `blackout`: ping: blocked → ok",
-        f"Packets did otherwise in 5 of {len(said)} cells.",
+        f"Packets differed from the model in 5 of {len(said)} cells.",
     ]
     assert list(agreement_lines(compare(said, said))) == [f"The model says the same of all {len(said)} cells."]
     assert list(agreement_lines(compare([], []))) == [
@@ -283,7 +283,7 @@ def test_where_packets_did_other_than_the_model_says_it_is_told_for_whom() -> No
     ]
     unsure = [each.model_copy(update={"outcome": Outcome.UNKNOWN}) if each.target == "ping" else each for each in said]
     (line,) = agreement_lines(compare(said, unsure))
-    assert line.endswith(f"all {len(said) - 6} cells; 6 were decided by one of them alone.")
+    assert line.endswith(f"all {len(said) - 6} cells; 6 were decided by only one of them.")
 
 
 def test_a_measured_cell_without_a_verdict_is_an_error_and_one_that_is_not_as_expected_a_failure() -> None:

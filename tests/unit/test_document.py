@@ -93,8 +93,8 @@ def test_too_deep_is_told_in_one_way_whichever_limit_is_met_first(
     with pytest.raises(BadInput) as raised:
         parse((start + step * depth).encode(), "file.yaml")
     assert str(raised.value) == (
-        f"file.yaml:{line}: found values nested more than 100 deep; expected a file of ordinary size\n"
-        "    hint: remove them"
+        f"file.yaml:{line}: found values nested more than 100 deep; expected a simpler file\n"
+        "    hint: reduce the nesting"
     )
 
 

@@ -27,4 +27,4 @@ def test_a_run_of_all_says_at_once_how_many_there_are(monkeypatch: pytest.Monkey
     done = CliRunner().invoke(app, ["run", "--all", "--jobs", "2", "--out", str(tmp_path / "all")])
     assert done.exit_code == 0, done.output
     number = len(list(library.shipped("scenarios")))
-    assert done.output.splitlines()[0] == f"{number} scenarios, 2 at a time, a line as each ends"
+    assert done.output.splitlines()[0] == f"{number} scenarios, 2 at a time; one line when each ends"

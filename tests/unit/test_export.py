@@ -132,8 +132,8 @@ def test_mrt_has_the_tables_that_a_collector_wrote_and_nothing_else(run: Path, t
         (["--to", "mrt"], "in which no collector wrote its table; expected a run whose routes were observed"),
         (["--to", "ooni", "-o", "a.jsonl.gz"], "which has no measurements of a whole phase"),
         (["--to", "ooni", "-o", "a.json"], "-o: found 'a.json'; expected a name that ends in .jsonl.gz"),
-        (["--to", "csv", "-o", "no/such/out"], "-o: found no/such/out, in a folder that is not there"),
-        (["--to", "csv", "-o", "/"], "-o: found /, which is there already"),
+        (["--to", "csv", "-o", "no/such/out"], "-o: found no/such/out, in a folder that does not exist"),
+        (["--to", "csv", "-o", "/"], "-o: found /, which exists already"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(run: Path, arguments: list[str], said: str) -> None:
@@ -146,7 +146,7 @@ def test_without_the_packages_it_says_which_are_missing(run: Path, monkeypatch: 
     monkeypatch.setattr("shutdownlab.reporting.export.exporting.find_spec", lambda name: None)
     done = CliRunner().invoke(app, ["export", str(run), "--to", "duckdb"])
     assert done.exit_code == 2
-    assert "no duckdb and no pyarrow" in done.output and "pip install 'shutdownlab[data]'" in done.output
+    assert "without duckdb and pyarrow" in done.output and "pip install 'shutdownlab[data]'" in done.output
 
 
 def test_the_command_writes(run: Path, tmp_path: Path) -> None:

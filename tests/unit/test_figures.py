@@ -126,7 +126,7 @@ def test_the_figures_colours_are_the_report_s() -> None:
     [
         (["-o", "a.gif"], "-o: found 'a.gif'; expected a name that ends in .pdf, .svg or .png"),
         (["-o", "a.svg", "--what", "map", "--at", "blackuot"], "hint: did you mean 'blackout'?"),
-        (["-o", "a.svg", "--at", "blackout"], "--at: found a phase for `reach`, which has all of them"),
+        (["-o", "a.svg", "--at", "blackout"], "--at: found a phase for `reach`, which shows all phases"),
         (["-o", "a.svg", "--width", "5"], "--width: found 5; expected millimetres from 50 to 420"),
         (["-o", "a.svg", "--what", "signals"], "which has no readings.csv: nobody looked at it from outside"),
         (["-o", "no/such/a.svg"], "-o: found no/such/a.svg, which cannot be written"),

@@ -114,6 +114,6 @@ def test_a_span_that_no_packet_can_be_in_is_refused_with_its_line() -> None:
         load_policy(text, "rules.yaml")
     told = str(caught.value)
     assert "rules.yaml:5" in told
-    assert "`size_at_least` that is no more than `size_at_most`" in told
+    assert "`size_at_least` of at most `size_at_most`" in told
     assert "rules.yaml:6" in told
     assert "rules.yaml:7" in told

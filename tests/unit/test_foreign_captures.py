@@ -113,7 +113,7 @@ def test_a_pcapng_file_is_read_where_one_of_its_interfaces_is(tmp_path: Path) ->
     path.write_bytes(data + second + packet)
     result = inspect(path)
     assert hosts(result) == ["www.kaspi.kz"]
-    assert "1 of 5 packets are of USBPCAP (link type 249), which is not read" in result.stderr.replace("\n", " ")
+    assert "1 of 5 packets are of USBPCAP (link type 249), which cannot be read" in result.stderr.replace("\n", " ")
 
     whole = data.index(struct.pack("<I", 1), 28)  # the first interface becomes one of USB: none is left
     path.write_bytes(data[: whole + 8] + struct.pack("<H", 249) + data[whole + 10 :])
@@ -130,15 +130,15 @@ def test_files_that_were_joined_are_read_one_after_the_other(tmp_path: Path) -> 
     (tmp_path / "a.pcap").write_bytes(b"".join(written))
     result = inspect(tmp_path / "a.pcap")
     assert hosts(result) == ["a0.example", "a1.example"]
-    assert "another file follows in it" in result.stderr.replace("\n", " ")
+    assert "another file is appended to it" in result.stderr.replace("\n", " ")
     (tmp_path / "a.pcap").write_bytes(written[0] + written[1][:24] * 3000 + written[1])
     result = inspect(tmp_path / "a.pcap")
     assert hosts(result) == ["a0.example", "a1.example"]
-    assert "3,001 other files follow" in result.stderr.replace("\n", " ")
+    assert "3,001 other files are appended" in result.stderr.replace("\n", " ")
     (tmp_path / "a.pcap").write_bytes(written[0] + written[0][:20] + struct.pack("<I", 249) + written[0][24:])
     result = inspect(tmp_path / "a.pcap")
     assert hosts(result) == ["a0.example"]
-    assert "what follows behind packet 4 is of USBPCAP" in result.stderr.replace("\n", " ")
+    assert "the data after packet 4 is of USBPCAP" in result.stderr.replace("\n", " ")
 
 
 def test_old_linux_systems_files_are_read(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_file_of_another_kind_is_named_for_what_it_is(tmp_path: Path, option: 
     result = inspect(tmp_path / "a.pcap", option, str(Path(__file__).parents[2] / file))
     assert result.exit_code == 2
     assert told in result.stderr.replace("\n", " ")
-    assert "1 problem;" in result.stderr
+    assert "1 problem found;" in result.stderr
 
 
 def test_check_takes_a_profile_too() -> None:

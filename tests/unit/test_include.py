@@ -112,4 +112,4 @@ def test_a_mapping_that_merges_itself_is_refused() -> None:
 def test_a_file_that_was_written_as_a_whole_one_is_told_what_to_leave_out(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as raised:
         library.load(write(tmp_path, own=SCENARIO, shared=f"format: 1\n{SHARED}"))
-    assert "hint: leave it out: the scenario that includes the file has it" in str(raised.value)
+    assert "hint: leave it out: only the scenario has it" in str(raised.value)

@@ -139,9 +139,9 @@ def test_an_explanation_and_the_drawing_tell_the_addresses(network: Network) -> 
     told = "\n".join(
         explanation_lines(sl.explain(scenario(), at="baseline", vantage="southcell/capital", target="ping"))
     )
-    assert f"southcell-capital     translator:  sends it as IPv6, to {STANDING}808:808" in told
-    assert "southcell-border      translator:  makes IPv4 of it again" in told
-    assert f"southcell-border      border:  sends it as from {SHARED}" in told
+    assert f"southcell-capital     translator:  translates it to IPv6, to {STANDING}808:808" in told
+    assert "southcell-border      translator:  translates it back to IPv4" in told
+    assert f"southcell-border      border:  sends it with the source address {SHARED}" in told
     blocked = sl.explain(scenario(), at="prefix", vantage="southcell/capital", target="ping")
     assert f"ipv6_dst {STANDING}808:800/" in "\n".join(explanation_lines(blocked))
     assert blocked.stream is not None and blocked.stream.client == INNER

@@ -89,7 +89,9 @@ def test_rules_that_there_are_none_of_are_refused(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_bytes(lines(dropped()))
     done = judge("m.jsonl", "--rules", "v0.3", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == ("--rules: found 'v0.3'; expected one of v0.4, v0.5, v0.5.27\n1 problem; nothing was run.\n")
+    assert done.stderr == (
+        "--rules: found 'v0.3'; expected one of v0.4, v0.5, v0.5.27\n1 problem found; the command stopped.\n"
+    )
 
 
 @pytest.mark.parametrize("rules", ["v0.4", "v0.5", "v0.5.27"])
@@ -302,14 +304,14 @@ def test_what_cannot_be_judged_gets_one_message_and_all_else_is_judged(tmp_path:
     counted, problem, total = done.stderr.splitlines()
     assert counted == "1 measurement judged, all as the file says"
     assert problem.startswith(f"m.jsonl:2: {message}")
-    assert total == "1 problem; all else was judged."
+    assert total == "1 problem found; all others were judged."
 
 
 def test_of_very_many_problems_the_first_hundred_are_told_and_all_are_counted(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_bytes(lines(dropped()) + b"nonsense\n" * 5000)
     done = judge("m.jsonl", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-2:] == ["and 4,900 more problems", "5,000 problems; all else was judged."]
+    assert done.stderr.splitlines()[-2:] == ["and 4,900 more problems", "5,000 problems found; all others were judged."]
     assert len(done.stderr.splitlines()) == 102
 
 
@@ -318,10 +320,8 @@ def test_of_a_file_without_a_measurement_one_message_says_so(tmp_path: Path) -> 
     done = judge("m.jsonl", cwd=tmp_path)
     assert done.returncode == 2
     problem, total = done.stderr.splitlines()
-    assert problem.startswith(
-        "m.jsonl:1: found no measurement: none of 5,000 lines is one; of the first, what is not JSON"
-    )
-    assert total == "1 problem; nothing was judged."
+    assert problem.startswith("m.jsonl:1: found no measurement in any of 5,000 lines; in the first, what is not JSON")
+    assert total == "1 problem found; nothing was judged."
 
 
 def test_a_line_of_a_message_is_a_number_and_no_picture(tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ def test_measurements_of_another_test_or_version_get_one_message_however_many(tm
         "m.jsonl:2: found a measurement of 'ndt', the first of 3,000; expected one of web_connectivity"
     )
     assert old.startswith("m.jsonl:3002: found web_connectivity of version '0.0.1', the first of 2; expected 0.4.0 to")
-    assert total == "2 problems; all else was judged."
+    assert total == "2 problems found; all others were judged."
 
 
 def test_other_tests_of_a_run_here_are_counted_and_are_no_problem(tmp_path: Path) -> None:
@@ -353,15 +353,15 @@ def test_other_tests_of_a_run_here_are_counted_and_are_no_problem(tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "found nothing in it; expected a file of OONI measurements, a JSON object a line, also compressed"),
-        (b"\n\n", "found nothing in it; expected a file of OONI measurements, a JSON object a line, also compressed"),
+        (b"", "found an empty file; expected a file of OONI measurements, a JSON object a line, also compressed"),
+        (b"\n\n", "found an empty file; expected a file of OONI measurements, a JSON object a line, also compressed"),
         (
             gzip.compress(lines(dropped()) * 100, mtime=0)[:-9],
             "found the compressed data ends in the middle; expected a whole",
         ),
         (
             gzip.compress(lines(dropped()), mtime=0) + b"appended",
-            "found what follows the compressed data is none, and was left out; expected a whole file",
+            "found the bytes after the compressed data were left out; expected a whole file",
         ),
     ],
 )
@@ -385,7 +385,8 @@ def test_of_a_file_of_another_kind_that_alone_is_told(tmp_path: Path, content: b
     done = judge("m", cwd=tmp_path)
     assert done.returncode == 2
     problem, *_, total = done.stderr.splitlines()
-    assert problem.startswith(f"m: {message}") and total.startswith("1 problem; nothing was "), done.stderr
+    assert problem.startswith(f"m: {message}"), done.stderr
+    assert total in {"1 problem found; the command stopped.", "1 problem found; nothing was judged."}
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -424,7 +425,7 @@ def test_a_line_above_64_mib_is_passed_over_in_bounded_memory(tmp_path: Path) ->
         file.write(b'"}\n' + lines(dropped()))
     count, peak, problems = read_in_another_process(path)
     size = (500 << 20) + len('{"test_name": "web_connectivity", "x": ""}')
-    expected = f"expected at most {MAX_LINE:,} of a measurement; it was passed over"
+    expected = f"expected at most {MAX_LINE:,} of a measurement; it was skipped"
     assert (count, problems) == (2, [f"{path}:2: found {size:,} octets; {expected}"])
     assert peak < 300
 

@@ -52,4 +52,4 @@ def test_each_reason_has_its_remedy(setting: str, value: str, number: int, why: 
 def test_the_message_reads_as_a_sentence(tmp_path: Path) -> None:
     problem = no_user_namespace(PermissionError(errno.EPERM, "Operation not permitted"), tmp_path)
     assert str(problem).startswith("this machine cannot make a user namespace: Operation not permitted")
-    assert ". To mend it: run with sudo" in str(problem)
+    assert ". How to fix it: run with sudo" in str(problem)

@@ -71,10 +71,13 @@ def test_a_chain_of_files_that_is_too_long_is_not_called_a_circle(tmp_path: Path
 
 def test_nothing_in_place_of_what_the_other_file_does_not_have_is_told_with_what_it_has(tmp_path: Path) -> None:
     said = told(tmp_path, "extends: first-shutdown\nname: mine\nprobes: {pign: null}\n")
-    assert "probes.pign: found nothing; expected what it is to be, or the name of something that the other file" in said
+    assert "probes.pign: found nothing; expected a value, or the name of something in the other file" in said
     assert "hint: did you mean 'ping'?" in said
 
 
 def test_an_alias_without_its_anchor_is_told_by_its_name(tmp_path: Path) -> None:
     said = told(tmp_path, "name: mine\npolicies:\n  dark: {<<: *everybody, title: x}\n")
-    assert "mine.yaml:3: found '*everybody', which stands for nothing; expected '&everybody' before it" in said
+    assert (
+        "mine.yaml:3: found '*everybody', an alias without an anchor; expected the anchor '&everybody' before it"
+        in said
+    )

@@ -117,7 +117,7 @@ def test_a_report_says_how_late_names_are_and_a_warning_why_nothing_fails() -> N
     assert mechanism_of(loaded.scenario.policies["late"]) == "3s late by DNS"
     (warned,) = [each for each in sl.verify(loaded).warnings if "`late`" in each.text]
     assert warned.text == (
-        "`late` changes nothing that is measured: clients wait for a name that is no later, and their records show it"
+        "`late` changes nothing that is measured: clients wait for the late answer; only their records show it"
     )
 
 

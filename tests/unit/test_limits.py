@@ -22,9 +22,9 @@ PLENTY = Room()
 LOW = {
     "descriptors": ("ulimit -n: found 3 open files; expected at least 983 for the 29 nodes of two-operators", 3),
     "processes": ("ulimit -u: found room for 3 more processes and threads; expected at least 212 for", 3),
-    "file_bytes": ("ulimit -f: found 3 KiB a file; expected at least 97,657 for", 3 << 10),
-    "address_bytes": ("ulimit -v: found 3 KiB of address space a process; expected at least 1,929,216 for", 3 << 10),
-    "memory_bytes": ("memory: found 3 MiB that are free; expected at least 402 MiB for the 29 nodes of two", 3 << 20),
+    "file_bytes": ("ulimit -f: found 3 KiB per file; expected at least 97,657 for", 3 << 10),
+    "address_bytes": ("ulimit -v: found 3 KiB of address space per process; expected at least 1,929,216 for", 3 << 10),
+    "memory_bytes": ("memory: found 3 MiB of free memory; expected at least 402 MiB for the 29 nodes of two", 3 << 20),
     "disk_bytes": ("out: found a disk with 3 KiB free; expected at least 32,800 KiB for", 3 << 10),
 }
 
@@ -48,7 +48,7 @@ def test_all_limits_are_told_at_once_and_exactly_enough_is_enough() -> None:
 
 def test_more_operators_than_a_bridge_has_ports_for_are_told_with_how_many_can_be_run() -> None:
     network = country([(["t0"], True)] * 512)
-    with pytest.raises(BadInput, match=r"operators: found 512 operators; expected at most 511 to be run"):
+    with pytest.raises(BadInput, match=r"operators: found 512 operators; expected at most 511 in a run"):
         check_room(network, PLENTY)
 
 
@@ -60,7 +60,7 @@ def test_a_class_of_thirty_has_a_country_each_where_there_is_room_for_exactly_th
     with pytest.raises(BadInput) as refused:
         check_room_for_each(NETWORK, enough, 31)
     memory, others = map(str, refused.value.problems)
-    assert "students: found 16,620 MiB of memory that are free; expected at least 17,174 MiB for 31 countries" in memory
+    assert "students: found 16,620 MiB of free memory; expected at least 17,174 MiB for 31 countries" in memory
     assert "of 29 nodes side by side, 554 MiB each" in memory and "at most 30 here" in memory
     assert "found room for 6,360 more processes and threads (ulimit -u); expected at least 6,572" in others
 

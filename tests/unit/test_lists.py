@@ -220,7 +220,7 @@ def test_a_list_that_is_not_there_or_wrong_is_told_with_what_names_it(tmp_path: 
     with pytest.raises(BadInput) as raised:
         load_policy(text, str(tmp_path / "rules.yaml"))
     told = str(raised.value)
-    assert f"{tmp_path}/rules.yaml:3: rules[0].when.address_file[0]: found 'none.txt', which is not there" in told
+    assert f"{tmp_path}/rules.yaml:3: rules[0].when.address_file[0]: found 'none.txt', which does not exist" in told
     assert f"{tmp_path}/bad.txt:2: found 'example.org'; expected an IPv4 or IPv6 prefix" in told
 
 
@@ -286,7 +286,7 @@ def test_a_list_of_sites_that_is_wrong_is_told_with_its_lines_and_its_place(tmp_
     with pytest.raises(BadInput) as raised:
         library.load(scenario(tmp_path, {"site_file": ["none.txt", "bad.txt"]}, {}))
     told = str(raised.value)
-    assert "policies.blackout.block.site_file[0]: found 'none.txt', which is not there" in told
+    assert "policies.blackout.block.site_file[0]: found 'none.txt', which does not exist" in told
     assert f"{tmp_path}/bad.txt:2: found 'no_such name'" in told
 
 

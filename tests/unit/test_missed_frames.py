@@ -19,12 +19,10 @@ def test_a_box_that_has_missed_frames_since_it_was_asked_last_is_told_once() -> 
         counted("in-path-box", 9, 9),
         Counters("north", {}),
     ]
-    assert list(missed_by(first, racers, before)) == [
-        "south-box has not seen 7 frames that passed it: this machine is busy"
-    ]
+    assert list(missed_by(first, racers, before)) == ["south-box has missed 7 frames: this machine is busy"]
     assert list(missed_by(first, racers, before)) == []
     assert list(missed_by([counted("south-box", 3, 5)], racers, before)) == [
-        "south-box has not seen 1 frames that passed it: this machine is busy"
+        "south-box has missed 1 frames: this machine is busy"
     ]
 
 

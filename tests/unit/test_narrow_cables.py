@@ -119,19 +119,19 @@ def test_nothing_is_said_of_a_way_that_carries_what_ethernet_does() -> None:
 def test_where_icmp_is_dropped_it_is_explained_that_senders_of_longer_packets_are_not_told() -> None:
     found = explain(narrowed.scenario(), at="no-icmp", vantage=ONE, target="wikipedia")
     assert found.longest is not None and not found.longest.is_told
-    assert any("it does not come to them: they wait" in line for line in explanation_lines(found))
+    assert any("the reports are lost: it waits" in line for line in explanation_lines(found))
 
 
 def test_a_policy_that_makes_a_black_hole_is_warned_of_with_each_cable_and_who_sends_into_it() -> None:
-    said = [each.text for each in verify(narrowed.scenario()).warnings if "octets at most" in each.text]
-    drops = "`no-icmp` drops what tells senders that"
+    said = [each.text for each in verify(narrowed.scenario()).warnings if "octets: longer packets" in each.text]
+    drops = "`no-icmp` drops the ICMP errors that tell senders that"
     assert sorted(said) == [
-        f"{drops} one to gateway carries 1,476 octets at most: longer packets to wikipedia never arrive, "
-        "of which verdicts know nothing",
-        f"{drops} two to exchange carries 1,440 octets at most: longer packets of bank never arrive, "
-        "of which verdicts know nothing",
-        f"{drops} world to cloud carries 1,400 octets at most: longer packets to bbc never arrive, "
-        "of which verdicts know nothing",
+        f"{drops} one to gateway carries at most 1,476 octets: longer packets to wikipedia never arrive; "
+        "verdicts do not consider this",
+        f"{drops} two to exchange carries at most 1,440 octets: longer packets of bank never arrive; "
+        "verdicts do not consider this",
+        f"{drops} world to cloud carries at most 1,400 octets: longer packets to bbc never arrive; "
+        "verdicts do not consider this",
     ]
 
 

@@ -87,7 +87,7 @@ def test_foreigners_phones_are_a_group_that_a_new_country_says_how_to_add() -> N
     [
         (("country", "mine", "--operator", "a:1:0.5:roaming"), "found 'a:1:0.5:roaming'; expected NAME:ASN[:SHARE]"),
         (("country", "Mine"), "NAME: found 'Mine'; expected at most 40 lower-case letters"),
-        (("country", "mine"), "--operator: found none, and nobody to ask; expected NAME:ASN"),
+        (("country", "mine"), "--operator: found none, and no terminal to ask for them; expected NAME:ASN"),
         (("country", "mine", "--operator", "a"), "--operator: found 'a'; expected NAME:ASN"),
         (("country", "mine", "--operator", "a:b"), "--operator: found 'a:b'; expected an AS number after the name"),
         (("country", "mine", "--operator", "A:1"), "found the name 'A' in 'A:1'; expected lower-case letters"),
@@ -96,12 +96,12 @@ def test_foreigners_phones_are_a_group_that_a_new_country_says_how_to_add() -> N
         (("country", "mine", "--operator", "a:1:0.5:dialup"), "found 'a:1:0.5:dialup'; expected NAME:ASN"),
         (("country", "mine", "--operator", "a:0"), "expected an AS number after the name"),
         (("country", "mine", "--operator", "a:1:0.7", "--operator", "b:2:0.7"), "found shares of 1.4 in all"),
-        (("country", "mine", "--operator", "a:1", "--operator", "b:1"), "found 1 twice; expected each"),
+        (("country", "mine", "--operator", "a:1", "--operator", "b:1"), "found 1 twice; expected a different AS"),
         (("country", "mine", "--operator", "a:1", "--code", "kz"), "--code: found 'kz'; expected two capital letters"),
         (("country", "mine", "--from-ripe", "no.mrt"), "no.mrt: found a file that cannot be read"),
-        (("scenario", "mine", "--operator", "a:1"), "--operator: found it with a scenario"),
+        (("scenario", "mine", "--operator", "a:1"), "--operator: found `new scenario`"),
         (("scenario", "mine", "--country", "nowhere"), "nowhere: found no such file"),
-        (("policy", "mine", "--country", "two-operators"), "--country: found it with a policy"),
+        (("policy", "mine", "--country", "two-operators"), "--country: found `new policy`"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_made_is_told_and_nothing_is_written(arguments: tuple[str, ...], told: str) -> None:
@@ -255,15 +255,15 @@ def test_ripestats_answers_alone_make_a_country_by_its_addresses() -> None:
     ("content", "told"),
     [
         (b"", "an empty file"),
-        (b"not a table of routes at all", "what is neither MRT nor JSON"),
-        (table(ROUTES)[:-3], "a file that ends within a record"),
-        (table(ROUTES)[:12], "a file that ends within a record"),
-        (b"{}", "JSON that is no answer of RIPEstat's that is read"),
-        (b'{"data": {}}', "JSON that is no answer of RIPEstat's that is read (without 'data_call_name')"),
-        (b'{"data_call_name":' + b"[" * 100_000, "JSON that is no answer of RIPEstat's that is read"),
+        (b"not a table of routes at all", "neither MRT nor JSON"),
+        (table(ROUTES)[:-3], "a file that ends in the middle of a record"),
+        (table(ROUTES)[:12], "a file that ends in the middle of a record"),
+        (b"{}", "JSON, but not an answer of RIPEstat that can be used"),
+        (b'{"data": {}}', "JSON, but not an answer of RIPEstat that can be used (without 'data_call_name')"),
+        (b'{"data_call_name":' + b"[" * 100_000, "JSON, but not an answer of RIPEstat that can be used"),
         (
             b'{"data_call_name": "announced-prefixes", "data": {"resource": Infinity, "prefixes": []}}',
-            "JSON that is no answer of RIPEstat's that is read",
+            "JSON, but not an answer of RIPEstat that can be used",
         ),
         (answer("whois", resource="1").encode(), "RIPEstat's answer to whois"),
     ],
@@ -310,4 +310,4 @@ def test_what_is_no_table_is_not_called_one_for_want_of_an_operator() -> None:
     Path("notes.txt").write_text("Northnet buys transit from One and from Two\n")
     done = new("country", "land", "--from-ripe", "notes.txt")
     assert done.exit_code == 2
-    assert "notes.txt: found what is neither MRT nor JSON" in done.stderr
+    assert "notes.txt: found neither MRT nor JSON" in done.stderr

@@ -95,7 +95,7 @@ def test_a_file_that_is_no_ordinary_one_is_refused_and_nobody_waits_for_it(tmp_p
         it.touch()
         os.truncate(it, 1 << 40)
     special = {"huge": "has 1,099,511,627,776 bytes, more than 1,048,576", "directory": "is a directory"}
-    assert f"which {special.get(kind, 'is no ordinary file')}" in problems(tmp_path / "country.yaml")
+    assert f"which {special.get(kind, 'is not a regular file')}" in problems(tmp_path / "country.yaml")
 
 
 # --- profiles -------------------------------------------------------------------------------------------------------
@@ -245,7 +245,7 @@ def test_a_name_that_an_app_has_is_not_a_server_programs_too() -> None:
     topology = yaml.safe_load((EXAMPLES / "own-programs" / "country.yaml").read_text())
     topology["transits"]["transit-one"]["serves"][2]["names"] = ["board.example", "www.wikipedia.org"]
     with pytest.raises(
-        BadInput, match=r"serves\[2\]\.names\[1\]: found www\.wikipedia\.org, which something else answers"
+        BadInput, match=r"serves\[2\]\.names\[1\]: found www\.wikipedia\.org, a name that another server has already"
     ):
         library.load_topology(topology)
 

@@ -46,13 +46,13 @@ def test_packets_that_were_lost_while_it_was_captured_are_told() -> None:
     told = a_capture() + lost(0, AT_NS + 4, 40) + lost(1, AT_NS + 4, 2)
     capture = read_capture(BytesIO(told), "x")
     assert [frame for _, _, frame in capture] == FRAMES
-    assert capture.warnings == ["x: 42 packets were lost while it was captured; what stood in them is not seen"]
+    assert capture.warnings == ["x: 42 packets were lost while it was captured; their content is missing"]
 
 
 def test_of_the_statistics_of_a_port_the_last_count() -> None:
     capture = read_capture(BytesIO(a_capture() + lost(0, AT_NS + 4, 40) + lost(0, AT_NS + 5, 41)), "x")
     assert len(list(capture)) == len(FRAMES)
-    assert capture.warnings == ["x: 41 packets were lost while it was captured; what stood in them is not seen"]
+    assert capture.warnings == ["x: 41 packets were lost while it was captured; their content is missing"]
 
 
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")

@@ -50,7 +50,7 @@ def test_every_row_that_is_no_reading_is_told_with_its_line(tmp_path: Path) -> N
         "'village'",
         "one of country, operator, region",
     )
-    assert (second.line, second.where, second.expected) == (3, "value", "a number that is not below 0")
+    assert (second.line, second.where, second.expected) == (3, "value", "a number of at least 0")
 
 
 def test_a_file_without_a_column_is_told(tmp_path: Path) -> None:

@@ -244,9 +244,9 @@ def test_mistakes_in_these_conditions_are_told_with_what_is_expected() -> None:
         "not: {direction: inbound}": "expected conditions other than `direction`",
         "not: {probability: 0.5}": "expected conditions other than `probability`",
         "not: {name_suffix: []}": "found an empty list; expected at least one",
-        "protocol: tls, not: {protocol: [tls, http]}": "which no connection meets",
-        "name_suffix: a.example, not: {name_suffix: [a.example, b.example]}": "which no connection meets",
-        "protocol: tls, cname: a.example": "`cname` beside `protocol: tls`",
+        "protocol: tls, not: {protocol: [tls, http]}": "which no connection can match",
+        "name_suffix: a.example, not: {name_suffix: [a.example, b.example]}": "which no connection can match",
+        "protocol: tls, cname: a.example": "`cname` together with `protocol: tls`",
         "not: {protocol: htpp}": "did you mean 'http'?",
         "not: {subscriber_class: nobody}": "unknown subscriber class 'nobody'",
         "user_agent: Müller": "in ASCII",
@@ -302,7 +302,9 @@ def test_a_rule_that_spares_all_it_asks_for_is_refused_and_one_that_leaves_somet
     if is_met:
         load_policy(text, "it.yaml")
         return
-    with pytest.raises(BadInput, match="`not` of what its other conditions ask for, which no connection meets"):
+    with pytest.raises(
+        BadInput, match="a `not` that excludes all that the other conditions match, which no connection can match"
+    ):
         load_policy(text, "it.yaml")
 
 
@@ -342,8 +344,8 @@ def test_a_network_that_the_country_does_not_have_is_refused_with_those_it_has()
 @pytest.mark.parametrize(
     ("profile", "verdict", "expected"),
     [
-        ("kazakhstan-http", "drop", "alone, which have nothing for `answer`"),
-        ("turkmenistan-dns", "block", "cannot take back"),
+        ("kazakhstan-http", "drop", "where `answer` matches nothing"),
+        ("turkmenistan-dns", "block", "cannot remove"),
     ],
 )
 def test_a_box_that_never_meets_an_answer_is_warned_of(profile: str, verdict: str, expected: str) -> None:

@@ -46,8 +46,8 @@ def test_where_somebody_else_s_runs_are_one_is_told_how_to_have_results_elsewher
     with pytest.raises(BadInput) as refused:
         new_directory(SCENARIO)
     [problem] = refused.value.problems
-    assert problem.found == "runs, in which nothing can be made (permission denied)"
-    assert problem.hint.startswith("without --out results are in runs of the working directory")
+    assert problem.found == "runs, in which no file can be created (permission denied)"
+    assert problem.hint.startswith("without --out, results go to runs here")
 
 
 def test_of_two_runs_that_begin_in_one_directory_the_second_is_refused_and_takes_nothing(tmp_path: Path) -> None:
@@ -61,13 +61,13 @@ def test_of_two_runs_that_begin_in_one_directory_the_second_is_refused_and_takes
 @pytest.mark.parametrize(
     ("name", "found"),
     [
-        ("pipe", "pipe, which is no directory"),
-        ("file", "file, which is no directory"),
-        ("file/run", "file/run, which cannot be made (not a directory)"),
-        ("dangling", "dangling, a link to what is not there"),
-        ("circle/run", "circle/run, which cannot be made (too many levels of symbolic links)"),
-        ("n" * 300, f"{'n' * 300}, which cannot be made (file name too long)"),
-        ("/proc/run", "/proc/run, which cannot be made (no such file or directory)"),
+        ("pipe", "pipe, which is not a directory"),
+        ("file", "file, which is not a directory"),
+        ("file/run", "file/run, which cannot be created (not a directory)"),
+        ("dangling", "dangling, a link to a path that does not exist"),
+        ("circle/run", "circle/run, which cannot be created (too many levels of symbolic links)"),
+        ("n" * 300, f"{'n' * 300}, which cannot be created (file name too long)"),
+        ("/proc/run", "/proc/run, which cannot be created (no such file or directory)"),
         ("used", "used, which holds the results of a run"),
         ("used-link", "used-link, which holds the results of a run"),
         ("begun", "begun, which holds the results of a run"),
@@ -123,7 +123,7 @@ def refusal(directory: Path) -> str:
         usable(directory, force=True)
     assert everything(directory) == before
     (problem,) = refused.value.problems
-    assert problem.hint == "only what a run has written is ever replaced; choose another name"
+    assert problem.hint == "--force replaces only the directory of a run; choose another name"
     return problem.found.removeprefix(f"{directory}, ")
 
 
@@ -158,19 +158,22 @@ def test_force_goes_through_a_link_to_a_run_but_follows_none_that_is_in_it(tmp_p
 def test_force_replaces_nothing_whose_manifest_is_not_ours(tmp_path: Path, manifest: str) -> None:
     (tmp_path / "manifest.json").write_bytes(manifest.encode("latin-1"))
     (tmp_path / "logs").mkdir()
-    assert refusal(tmp_path) == "which is not a run's: it has no manifest.json of shutdownlab's"
+    assert refusal(tmp_path) == "which is not the directory of a run: it has no manifest.json of shutdownlab"
 
 
 def test_force_replaces_no_results_without_a_manifest(tmp_path: Path) -> None:
     (tmp_path / "results.csv").write_text("my,own\n")
-    assert refusal(tmp_path) == "which is not a run's: it has no manifest.json of shutdownlab's"
+    assert refusal(tmp_path) == "which is not the directory of a run: it has no manifest.json of shutdownlab"
 
 
 @pytest.mark.parametrize(
     ("names", "found"),
     [
-        (["notes.txt"], "which holds notes.txt too, which no run has written"),
-        (["thesis", "logs-old", "events.jsonl~"], "which holds events.jsonl~ and 2 more too, which no run has written"),
+        (["notes.txt"], "which holds notes.txt too, which is not a file of a run"),
+        (
+            ["thesis", "logs-old", "events.jsonl~"],
+            "which holds events.jsonl~ and 2 more too, which is not a file of a run",
+        ),
     ],
 )
 def test_force_replaces_no_run_that_somebody_has_put_something_beside(
@@ -185,14 +188,14 @@ def test_force_replaces_no_run_that_somebody_has_put_something_beside(
 def test_force_replaces_no_run_that_still_goes_on(tmp_path: Path) -> None:
     place = a_run(tmp_path / "run")
     with hold(place):
-        assert refusal(place) == "where a run still goes on"
+        assert refusal(place) == "where a run is still in progress"
     usable(place, force=True)
 
 
 def test_force_without_a_directory_is_refused() -> None:
     done = CliRunner().invoke(app, ["run", "first-shutdown", "--force"])
     assert done.exit_code == 2
-    assert "--force: found no --out beside it; expected --out DIR" in done.output
+    assert "--force: found no --out; expected --out DIR" in done.output
 
 
 @pytest.mark.parametrize("command", [["list"], ["check", "first-shutdown"], ["run", "first-shutdown"], ["doctor"]])
@@ -206,4 +209,4 @@ def test_a_working_directory_that_has_been_removed_is_a_mistake_and_no_bug(tmp_p
         cwd=place, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("the working directory: found one that has been removed; expected one that is there")
+    assert done.stderr.startswith("the working directory: found a directory that was removed; expected one that exists")

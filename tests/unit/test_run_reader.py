@@ -108,7 +108,7 @@ def test_a_file_is_no_run_and_is_called_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(sl.BadInput, match=r"mine\.yaml: found a file; expected a directory that `shutdownlab run`"):
         sl.Run.open(tmp_path / "mine.yaml")
     with pytest.raises(
-        sl.BadInput, match=r"hint: of a scenario: `shutdownlab run SCENARIO`, or in seconds `shutdownlab v"
+        sl.BadInput, match=r"hint: to make one: `shutdownlab run SCENARIO`, or in seconds `shutdownlab v"
     ):
         sl.Run.open("first-shutdown")
 

@@ -71,19 +71,19 @@ def test_what_is_set_changes_what_the_model_finds_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("policies.drak.throttle", "1mbit", "found 'policies.drak.throttle', which is not there; expected "
+        ("policies.drak.throttle", "1mbit", "found 'policies.drak.throttle', which does not exist; expected "
          "policies.NAME.KEY, NAME one of dark, slow\n    hint: did you mean 'dark'?"),
         ("policies.slow.throtle", "1mbit", "--set: policies.slow.throtle: found unknown key 'throtle'"),
         ("policies.slow.throttle", "fast", "--set: policies.slow.throttle: found 'fast'; expected a rate"),
-        ("nothing.at", "1", "found 'nothing.at', which leads nowhere; expected a parameter, a key of the file"),
+        ("nothing.at", "1", "found 'nothing.at', which is not in the scenario; expected a parameter, a key of"),
         ("policies", "{}", "found all of 'policies'; expected policies.NAME.KEY, NAME one of dark, slow"),
         ("dark.title", "x", "'dark' is in policies and in expectations; expected policies.dark.title"),
         ("dark.strat", "x", "expected policies.dark.strat or expectations.dark.strat\n    hint: or 'dark.start'"),
-        ("dark.start", "2022-03-22T00:00Z", "found 'dark.start', and no written phase starts 'dark'"),
+        ("dark.start", "2022-03-22T00:00Z", "found 'dark.start', but no phase of the timeline starts 'dark'"),
         ("timeline.off.start.7", "x", "'7' of a list of 1; expected a number from 0 to 0"),
         ("format", "2", "found 'format', which decides how the file is read"),
         ("name.x", "2", "found 'name.x': no 'x' in 'recurring'"),
-        ("faults.power.title", "x", "found 'faults.power.title', which is not there; expected faults.NAME.KEY"),
+        ("faults.power.title", "x", "found 'faults.power.title', which does not exist; expected faults.NAME.KEY"),
     ],
 )  # fmt: skip
 def test_a_wrong_path_or_value_is_told_with_what_can_be_set(path: str, value: str, message: str) -> None:
@@ -92,7 +92,7 @@ def test_a_wrong_path_or_value_is_told_with_what_can_be_set(path: str, value: st
 
 def test_a_value_that_is_no_yaml_is_told_with_the_option() -> None:
     assert told({"slow.throttle": "[1"}).startswith(
-        "--set slow.throttle: found '[1', which breaks off; expected a value"
+        "--set slow.throttle: found '[1', which is incomplete; expected a YAML value"
     )
 
 
@@ -119,10 +119,10 @@ def test_a_parameter_may_be_one_of_some_values_and_leave_what_stands_there_alone
     [
         (
             {"sets": ["policies.drak.throttle"]},
-            "parameters.rate.sets[0]: found 'policies.drak.throttle', which is not there",
+            "parameters.rate.sets[0]: found 'policies.drak.throttle', which does not exist",
         ),
         ({"default": "5mbit"}, "parameters.rate.default: found '5mbit'; expected at most 2mbit"),
-        ({"least": "3mbit"}, "parameters.rate.most: found 2mbit; expected something that `least`, 3mbit, is less than"),
+        ({"least": "3mbit"}, "parameters.rate.most: found 2mbit; expected a value not below `least`, 3mbit"),
         ({"sets": []}, "parameters.rate.sets: found an empty list"),
     ],
 )
@@ -184,5 +184,5 @@ def test_a_path_into_what_is_no_section_is_a_mistake_and_no_crash(section: str, 
 def test_the_start_of_a_policy_is_looked_for_in_lists_of_orders_alone(started: object) -> None:
     scenario = made()
     scenario["timeline"][-1]["start"] = started
-    with pytest.raises(BadInput, match="no written phase starts 'slow'"):
+    with pytest.raises(BadInput, match="no phase of the timeline starts 'slow'"):
         sl.load(scenario, set={"slow.start": "2022-03-22T00:00Z"})

@@ -197,7 +197,7 @@ def test_a_run_that_has_observed_is_held_to_what_outsiders_saw(tmp_path: Path) -
 def test_a_run_that_has_not_observed_says_what_it_leaves_out(tmp_path: Path) -> None:
     run = finished_run(tmp_path / "run", [])
     assert [each.met for each in run.signals] == [None, None] and run.readings == []
-    assert "left out: 2 about signals abroad: nothing was observed of them" in printed(run)
+    assert "left out: 2 about signals abroad: none of these signals was observed" in printed(run)
 
 
 def test_a_phase_shorter_than_a_round_of_the_signal_is_judged_by_what_was_read_in_it() -> None:

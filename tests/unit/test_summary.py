@@ -25,10 +25,14 @@ ERROR = AS_EXPECTED.model_copy(update={"outcome": Outcome.ERROR})
     ("results", "faults", "sentence"),
     [
         ([OK] * 3400, (), "No expectations; 3,400 measurements."),
-        ([OK, OK], ("nginx was killed",), "No expectations; 2 measurements, once what went wrong was mended."),
+        (
+            [OK, OK],
+            ("nginx was killed",),
+            "No expectations; 2 measurements, after faults of the testbed were repaired.",
+        ),
         ([OK, AS_EXPECTED], (), "All 1 expectations met."),
         ([AS_EXPECTED, UNMET], (), "1 of 2 measurements were not as expected."),
-        ([UNMET, ERROR], (), "2 of 2 measurements were not as expected, 1 of them because measuring itself failed."),
+        ([UNMET, ERROR], (), "2 of 2 measurements were not as expected, 1 of them because the probe itself failed."),
         ([HELD] * 454, (), "Nothing was measured: all 454 cells are held, as the model has them."),
         ([AS_EXPECTED, HELD, HELD], (), "All 1 expectations met; 2 cells are held, as the model has them."),
         ([OK, HELD], (), "No expectations; 1 measurements; 1 cells are held, as the model has them."),

@@ -115,7 +115,7 @@ def test_a_number_without_a_name_is_a_query_type_too(tmp_path: Path) -> None:
         ("{qtype: HTPS}", "did you mean 'HTTPS'?"),
         ("{qtype: 65536}", "a DNS record type"),
         ("{qtype: 0}", "a DNS record type"),
-        ("{name_exact: '*.kaspi.kz'}", "whole domains are"),
+        ("{name_exact: '*.kaspi.kz'}", "`sites` and other keys for whole domains"),
         ("{name_suffix: 'https://kaspi.kz'}", "without https://"),
         ("{name_exact: 'kaspi.kz:443'}", "without a port"),
         ("{name_suffix: ''}", "a domain name"),
@@ -131,30 +131,30 @@ def test_a_number_without_a_name_is_a_query_type_too(tmp_path: Path) -> None:
         ("{name_regex: 'a{1,3}, b'}", "none of which has ',' in it"),
         ("{name_exact: 1.10}", "a domain name"),
         ("{url_contains: 'https://kaspi.kz/'}", "`name_suffix` looks at the host's name"),
-        ("{url_contains: 'WSS://kaspi.kz/'}", "not inside TLS"),
+        ("{url_contains: 'WSS://kaspi.kz/'}", "URLs inside TLS"),
         ("{url_contains: 'ws://kaspi.kz/'}", "write http://"),
-        ("{url_regex: '^https://kaspi'}", "not inside TLS"),
+        ("{url_regex: '^https://kaspi'}", "URLs inside TLS"),
         ("{user_agent: 'User-Agent: curl'}", "without the name of the header"),
         ("{version: 0x0a0a}", "GREASE"),
         ("{version: [772, 13]}", "TLS 1.3 is 772"),
         ("{version: 0}", "TLS 1.3 is 772"),
         ("{cname: 192.0.2.1}", "`answer`"),
         ("{url_contains: ''}", "a part of a URL"),
-        ("{keyword: ''}", "a word to look for"),
+        ("{keyword: ''}", "a keyword of at most"),
         ("{keyword: 007}", "in quotes"),
         ("{ja4: 579ccef312d18482fc42e2b822ca2430}", "that is JA3"),
         ("{ja4: t13d1516h2_8daaf6152771_}", "a JA4 such as"),
         ("{address: '::ffff:192.0.2.1'}", "write 192.0.2.1/32"),
         ("{hours: '08:00-08:00'}", "leave `hours` out"),
-        ("{qtype: A, protocol: tls}", "which no connection meets"),
-        ("{url_contains: /x, protocol: tls}", "which no connection meets"),
-        ("{protocol: tls, protocol_except: tls}", "which no connection meets"),
+        ("{qtype: A, protocol: tls}", "which no connection can match"),
+        ("{url_contains: /x, protocol: tls}", "which no connection can match"),
+        ("{protocol: tls, protocol_except: tls}", "which no connection can match"),
         ("{name_suffix: kaspi.kz, protocol: [ssh, wireguard]}", "with `protocol: tls`"),
-        ("{ech: true, protocol: http}", "which no connection meets"),
-        ("{ja4: t13d1516h2_8daaf6152771_e5627efa2ab1, protocol: dns}", "which no connection meets"),
+        ("{ech: true, protocol: http}", "which no connection can match"),
+        ("{ja4: t13d1516h2_8daaf6152771_e5627efa2ab1, protocol: dns}", "which no connection can match"),
         ("{version: 772, protocol: quic}", "a version of QUIC, such as 1"),
         ("{address: 192.0.2.0/24, subscriber: '2001:db8::/32'}", "of different IP versions"),
-        ("{first_packets: [{from: client, gap_at_least: 1s}]}", "before which there is none"),
+        ("{first_packets: [{from: client, gap_at_least: 1s}]}", "which has no gap before it"),
         ("{first_packets: [{size_at_most: 100, entropy_at_least: 7.9}]}", "100 bytes, which have at most 6.64"),
     ],
 )
@@ -194,7 +194,7 @@ def test_an_action_that_cannot_be_done_to_a_protocol_is_refused(action: str) -> 
 @pytest.mark.parametrize("protocol", ["quic", "wireguard"])
 def test_only_protocols_over_tcp_are_reset(protocol: str) -> None:
     order = {"title": "t", "source": "s", "action": "reset"}
-    with pytest.raises(ValueError, match="protocols over TCP alone"):
+    with pytest.raises(ValueError, match="only protocols over TCP"):
         Policy.model_validate(order | {"block": {"protocols": [protocol, "tls"]}})
     assert Policy.model_validate(order | {"block": {"protocols": ["tls", "openvpn"]}}).targets.protocols
 
@@ -246,26 +246,28 @@ def test_a_keyword_is_looked_for_in_what_the_box_parses_alone(tmp_path: Path) ->
 _NAMED = {"name": "n", "when": {"name_suffix": "bbc.com"}, "verdict": "reset"}
 IDLE: dict[str, dict[str, Any]] = {
     "no phase starts it": {"never": {"block": {"sites": ["bbc.com"]}}},
-    "it spares everybody": {"used": {"block": {"sites": ["bbc.com"]}, "except": {"access": ["fixed", "mobile"]}}},
-    "do not see what subscribers ask their operator's own resolver": {
+    "it spares every subscriber": {
+        "used": {"block": {"sites": ["bbc.com"]}, "except": {"access": ["fixed", "mobile"]}}
+    },
+    "do not see queries to an operator's own resolver": {
         "used": {"inspect": [{"name": "q", "when": {"qtype": "A"}, "verdict": "reset"}]}
     },
     "outside http": {"used": {"inspect": [{"name": "k", "when": {"keyword": "falun"}, "verdict": "reset"}]}},
-    "have nothing for `ja4`": {"used": {"inspect": [{"name": "j", "when": {"ja4": "t13d1516h2"}, "verdict": "reset"}]}},
+    "`ja4` matches nothing": {"used": {"inspect": [{"name": "j", "when": {"ja4": "t13d1516h2"}, "verdict": "reset"}]}},
     "begins within 03:00-03:01": {
         "used": {"inspect": [{"name": "h", "when": {"hours": "03:00-03:01"}, "verdict": "reset"}]}
     },
     "has an address in 192.0.2.0/24": {
         "used": {"inspect": [{"name": "s", "when": {"subscriber": "192.0.2.0/24"}, "verdict": "reset"}]}
     },
-    "it spares all that it is about": {
+    "it spares everything that the policy is about": {
         "used": {
             "block": {"ports": [443], "sites": ["www.bbc.com"]},
             "except": {"ports": ["1-500"], "sites": ["bbc.com"]},
         }
     },
-    "carry no more than 30mbit": {"used": {"throttle": "30mbit", "where": {"access": ["mobile"]}}},
-    "the rule n before it": {"used": {"inspect": [_NAMED, {**_NAMED, "name": "again"}]}},
+    "carry at most 30mbit": {"used": {"throttle": "30mbit", "where": {"access": ["mobile"]}}},
+    "the rule n above it": {"used": {"inspect": [_NAMED, {**_NAMED, "name": "again"}]}},
 }
 FELT = [
     {"inspect": [_NAMED]},
@@ -295,10 +297,8 @@ def test_policies_of_a_scenario_that_is_varied_and_that_no_phase_starts_any_more
     own, inherited = (str(each).removeprefix(f"{tmp_path}/") for each in sl.load(tmp_path / "mine.yaml").idle)
     assert own.endswith("policies.own: no effect: no phase starts it")
     names = "whatsapp-reset, whatsapp-dropped, mobile-throttled, coast-one-way, allowlist"
-    assert re.fullmatch(
-        rf"mine.yaml:3: policies: no effect: no phase of this timeline starts these of \S*first-shutdown.yaml: {names}",
-        inherited,
-    )
+    reason = rf"no phase of this timeline starts these policies of \S*first-shutdown.yaml: {names}"
+    assert re.fullmatch(rf"mine.yaml:3: policies: no effect: {reason}", inherited)
 
 
 @pytest.mark.parametrize("policy", FELT)

@@ -60,7 +60,9 @@ def test_a_router_translates_whom_it_is_told_to_but_not_controls(network: Networ
 
 def test_an_explanation_and_the_drawing_tell_the_address(network: Network) -> None:
     explained = sl.explain(scenario(), at="gateway-inner", vantage="southcell/capital", target="ping")
-    assert f"southcell-border      border:  sends it as from {SHARED}" in "\n".join(explanation_lines(explained))
+    assert f"southcell-border      border:  sends it with the source address {SHARED}" in "\n".join(
+        explanation_lines(explained)
+    )
     assert explained.stream is not None
     assert explained.beyond is not None
     assert (explained.stream.client, explained.beyond.client) == (INNER, SHARED)

@@ -106,7 +106,7 @@ def test_a_written_directory_reads_as_a_run_that_says_it_was_verified(first: Ver
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("file", "which is no directory"), ("file/run", r"which cannot be made \(not a directory\)")],
+    [("file", "which is not a directory"), ("file/run", r"which cannot be created \(not a directory\)")],
 )
 def test_a_place_that_cannot_be_a_run_s_is_refused_as_for_a_run(
     first: Verified, tmp_path: Path, name: str, why: str
@@ -203,4 +203,4 @@ def test_results_take_the_place_of_a_runs_and_of_nothing_else(tmp_path: Path) ->
     assert (out / "mine.txt").read_text() == "keep me"
     alone = runner.invoke(app, ["verify", "first-shutdown", "--force"])
     assert alone.exit_code == 2
-    assert "no --out beside it" in alone.output
+    assert "no --out" in alone.output

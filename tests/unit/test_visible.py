@@ -86,7 +86,7 @@ def test_what_would_be_written_to_tmp_and_lost_is_said(installed: Path) -> None:
     found = needs((), ["sh", "-c", f"curl -o /tmp/page.html https://x/; ls /run; cat {installed}/bin/tool"])
     assert found.lost == ("/tmp/page.html", "/run")
     assert found.note() == (
-        "/tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, gone at the end; to keep what is "
+        "/tmp, /run, /var/tmp and /var/log belong to the lab: empty at first, deleted at the end; to keep what is "
         "written to /tmp/page.html, /run, write it below /usr"
     )
 
@@ -98,6 +98,4 @@ def test_lines_of_a_script_count_as_the_command_does(installed: Path) -> None:
 
 def test_whoever_stands_in_tmp_is_told_that_all_of_it_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/tmp")
-    assert (
-        Needs().note().endswith("with all that is written here, in /tmp; to keep anything, begin in another directory")
-    )
+    assert Needs().note().endswith("and so is everything written to /tmp; to keep files, start in another directory")

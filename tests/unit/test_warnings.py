@@ -34,9 +34,9 @@ def test_what_is_spared_to_no_effect_and_what_gets_out_all_the_same_is_told_with
     text = FIRST.read_text().split("\n")
     inbound, line = text.index("    direction: inbound") + 1, text.index("      apps: [kaspi, tengrinews]") + 1
     assert [str(warned) for warned in verify(FIRST).warnings] == [
-        f"{FIRST}:{inbound}: `coast-one-way` blocks one way alone: what is sent to whatsapp, telegram, www.bbc.com, "
-        "youtube-http3, kaspi.kz and 4 more arrives, and no answer comes back",
-        f"{FIRST}:{line}: `allowlist` spares apps tengrinews to no effect that is measured",
+        f"{FIRST}:{inbound}: `coast-one-way` blocks only one direction: packets to whatsapp, telegram, www.bbc.com, "
+        "youtube-http3, kaspi.kz and 4 more arrive, but no answer comes back",
+        f"{FIRST}:{line}: `allowlist` spares apps tengrinews without any measured effect",
     ]
 
 
@@ -86,7 +86,7 @@ def test_a_rule_behind_one_that_takes_all_is_told(tmp_path: Path) -> None:
         ),
     )
     line = next(n for n, text in enumerate(mine.read_text().split("\n"), start=1) if "name: all-tls" in text)
-    told = "the rule telegram of `whatsapp-reset` is the first to match of no connection that is measured"
+    told = "the rule telegram of `whatsapp-reset` is the first to match for no measured connection"
     assert [text for text in texts(mine) if "rule" in text] == [f"{told}: all-tls ({mine}:{line}) matches first"]
 
 
@@ -97,7 +97,7 @@ def test_warnings_are_printed_only_where_they_are_asked_for() -> None:
     assert "`allowlist` spares apps tengrinews" in runner.invoke(app, [*asked, "--warn"]).output
     told = json.loads(runner.invoke(app, [*asked, "--warn", "--format", "json"]).output)
     assert [warned["text"] for warned in told["warnings"]] == [
-        "`allowlist` spares apps tengrinews to no effect that is measured"
+        "`allowlist` spares apps tengrinews without any measured effect"
     ]
 
 
@@ -107,7 +107,9 @@ def test_an_exception_that_lets_through_what_it_does_not_name_is_told(tmp_path: 
     mine = written(tmp_path, ("    except: {subscribers: [government], ports: [tcp/179]}", spared))
     line = mine.read_text().split("\n").index(spared) + 1
     found = [str(warned) for warned in verify(mine).warnings if "what it does not name" in warned.text]
-    assert found == [f"{mine}:{line}: `blackout` spares sites dns.google, and with them what it does not name: ping"]
+    assert found == [
+        f"{mine}:{line}: `blackout` spares sites dns.google, and with them others that it does not name: ping"
+    ]
 
 
 def test_a_spared_site_that_nobody_can_resolve_is_told(tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_a_spared_site_that_nobody_can_resolve_is_told(tmp_path: Path) -> None:
     start = next(line for line in text.split("\n") if "start: [allowlist" in line)
     mine = written(tmp_path, lies, (start, start.replace("[allowlist", "[lies, allowlist")))
     found = [warned.text for warned in verify(mine).warnings if "name resolution" in warned.text]
-    assert found == ["`allowlist` spares kaspi.kz, whose name resolution is blocked all the same"]
+    assert found == ["`allowlist` spares kaspi.kz, but their name resolution is blocked"]
 
 
 def test_a_block_that_forgets_an_address_family_is_told(tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_an_expectation_that_later_ones_cover_is_told_with_its_line(tmp_path: Pa
     mine.write_text("\n".join(text).replace(text[index], text[index].replace("expect: [", f"expect: [{dead}, "), 1))
     assert dead in mine.read_text()
     found = [str(warned) for warned in verify(mine).warnings if "expectation" in warned.text]
-    expected = "this expectation counts for nothing that is measured: later ones cover it, or nothing does"
+    expected = "this expectation applies to no measurement: later expectations replace it, or nothing matches it"
     assert found == [f"{mine}:{index + 1}: {expected}"]
 
 

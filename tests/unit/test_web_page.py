@@ -121,7 +121,7 @@ def test_no_order_without_the_token_that_steers_and_the_pages_own_origin(site: S
     assert site.order(site.follow) == 403
     assert site.order(site.steer, Origin="https://evil.example") == 403
     assert site.order(site.steer, Origin=None) == 403
-    assert site.order(site.steer, Content_Type="text/plain") == 409, "a run is not steered, whatever is said"
+    assert site.order(site.steer, Content_Type="text/plain") == 409, "a run cannot be steered, whatever is said"
     assert site.order(site.steer) == 409
 
 
@@ -139,7 +139,7 @@ def test_what_takes_too_long_is_told_and_no_failure_of_the_server() -> None:
 
     answer = asyncio.run(answered(too_long))
     assert (answer.status_code, json.loads(bytes(answer.body))) == (
-        504, {"error": "nothing came of it within 33 s; try again"},
+        504, {"error": "not done within 33 s; try again"},
     )  # fmt: skip
 
 
@@ -246,7 +246,7 @@ def test_a_place_that_is_none_is_refused_before_anything_is_built(given: tuple[s
 
 def test_a_port_that_is_taken_is_told(run: Run, site: Site) -> None:
     taken = int(site.host.partition(":")[2])
-    with pytest.raises(BadInput, match="where nothing can listen"):
+    with pytest.raises(BadInput, match="where no server can listen"):
         PageServer(FinishedRun(run), Place(port=taken), ())
 
 
@@ -267,7 +267,7 @@ def test_students_may_steer_the_one_country_where_they_are_let() -> None:
 
 
 def test_what_students_may_do_is_nothing_without_students() -> None:
-    with pytest.raises(BadInput, match="--students N beside it"):
+    with pytest.raises(BadInput, match="--students N as well"):
         place_of("127.0.0.1", 0, 0, "steer")
     with pytest.raises(BadInput, match="a port, or 0"):
         place_of("127.0.0.1", 65_530, 30, "own")

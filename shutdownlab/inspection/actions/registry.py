@@ -22,8 +22,8 @@ def installed_actions() -> Mapping[str, type[DpiAction]]:
     try:
         found = {name: kinds[name] for name in kinds}
     except ExtensionError as error:
-        raise BadInput([Problem(GROUP, 0, "", error.found, "actions that can be used", error.hint)]) from error
+        raise BadInput([Problem(GROUP, 0, "", error.found, "actions that can be loaded", error.hint)]) from error
     if not found:
-        hint = "shutdownlab was installed before its parts were: run `make setup` again"
+        hint = "the installation of shutdownlab is incomplete: run `make setup` again"
         raise BadInput([Problem(GROUP, 0, "", "no action", "at least those that ship", hint)])
     return MappingProxyType(found)

@@ -26,8 +26,8 @@ class Injecting(DpiAction):
     def check(cls, verdict: Verdict) -> None:
         steps = len(verdict.seq_steps)
         if steps > verdict.count:
-            hint = "one for each copy; `count` is how many the box sends"
-            raise Expected(f"at most {verdict.count} of them", hint, found=f"{steps} `seq_steps`")
+            hint = "one value for each copy; `count` is the number of copies"
+            raise Expected(f"at most {verdict.count} values", hint, found=f"{steps} `seq_steps`")
 
     @classmethod
     def can_meet(cls, protocol: str) -> bool:
@@ -109,8 +109,10 @@ class Reset(Injecting):
     def check(cls, verdict: Verdict) -> None:
         super().check(verdict)
         if verdict.after_packets and verdict.residual is None:
-            hint = "add it, or take `drop`, which lets packets pass first"
-            raise Expected("`residual` beside it", hint, found="`after_packets` for the action reset")
+            hint = "add it, or use `drop`, which lets packets pass first"
+            raise Expected(
+                "`residual` together with `after_packets`", hint, found="`after_packets` for the action reset"
+            )
 
     @classmethod
     def beyond_on_path(cls, verdict: Verdict) -> str:

@@ -98,7 +98,7 @@ class Ping(HostProbe):
     @model_validator(mode="after")
     def _can_be_answered(self) -> Ping:
         if self.answered is not None and self.answered > self.count:
-            hint = "no more can be answered than are sent"
+            hint = "there cannot be more answers than pings"
             raise Expected(f"at most `count`, {self.count}", hint, found=str(self.answered), key="answered")
         if self.then is not None and self.then.protocol == "udp":
             raise Expected("a port of TCP, such as tcp/443", found=str(self.then), key="then")

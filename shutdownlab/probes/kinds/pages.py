@@ -77,7 +77,7 @@ class Throughput(UrlProbe):
         offered = [f"/bytes/{size}" for size in DOWNLOADS if size >= _LEAST_BYTES]
         path, host = urlsplit(self.url).path, self.host_name or ""
         if path not in offered and host not in own and not is_address(host):
-            found = f"{quoted(path)}, which is no download or too small a one"
+            found = f"{quoted(path)}, which is not a download, or too small"
             yield Mistake(("url",), found, one_of(offered), "every site of the catalogue offers these")
 
     def ask(self, at: Surroundings) -> Download:

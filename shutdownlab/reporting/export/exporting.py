@@ -41,7 +41,7 @@ def export(run: str | Path | Run, to: Format, out: str | Path | None = None) -> 
         refuse("to", quoted(str(to)), one_of(get_args(Format)), did_you_mean(str(to), get_args(Format)))
     missing = [name for name in _NEEDS.get(to, ()) if find_spec(name) is None]
     if missing:
-        refuse("to", f"{to}, and no {' and no '.join(missing)}", "both installed", "pip install 'shutdownlab[data]'")
+        refuse("to", f"{to}, without {' and '.join(missing)}", "both installed", "pip install 'shutdownlab[data]'")
     opened = run if isinstance(run, Run) else Run.open(run)
     suffix = _SUFFIXES.get(to, "")
     target = Path(out) if out is not None else Path(f"{opened.path.resolve().name}{suffix or f'-{to}'}")
@@ -50,14 +50,14 @@ def export(run: str | Path | Run, to: Format, out: str | Path | None = None) -> 
             "out", quoted(str(target)), f"a name that ends in {suffix}", f"name it {target.with_suffix(suffix).name}"
         )
     if not target.parent.is_dir():
-        refuse("out", f"{target}, in a folder that is not there", "where it can be made", "name another folder")
+        refuse("out", f"{target}, in a folder that does not exist", "an existing folder", "name another folder")
     if target.exists():
-        refuse("out", f"{target}, which is there already", "a new file or folder", "name another, or remove it")
+        refuse("out", f"{target}, which exists already", "a new file or folder", "name another, or remove it")
     try:
         _write(opened, to, target)
     except OSError as error:
         found = f"{target}, which cannot be written ({(error.strerror or str(error)).lower()})"
-        refuse("out", found, "where it can be made", "name another folder")
+        refuse("out", found, "a place that can be written", "name another folder")
     return target
 
 

@@ -44,10 +44,10 @@ def plot(
         refuse("width", f"{width:g}", f"millimetres from {_NARROWEST:g} to {_WIDEST:g}", f"{COLUMN:g} is a column")
     opened = run if isinstance(run, Run) else Run.open(run)
     if at is not None and what != "map":
-        refuse("at", f"a phase for `{what}`, which has all of them", "no phase", "`what` map is of one phase")
+        refuse("at", f"a phase for `{what}`, which shows all phases", "no phase", "the map shows one phase")
     account = account_of(opened)
     if not account.spans:
-        refuse("run", f"{opened.path}, of which no phase is measured", "a run with a whole phase")
+        refuse("run", f"{opened.path}, of which no phase is measured", "a run with at least one complete phase")
     drawing = _drawn(opened, account, what, at, points(width))
     made = drawing.encode() if kind == ".svg" else png_of(drawing, _DOTS * 72 / 96) if kind == ".png" else b""
     if kind == ".pdf":
@@ -56,7 +56,7 @@ def plot(
         Path(out).write_bytes(made)
     except OSError as error:
         found = f"{out}, which cannot be written ({(error.strerror or str(error)).lower()})"
-        refuse("out", found, "where a file can be made", "name a file in a folder that is there")
+        refuse("out", found, "a file that can be created", "name a file in an existing folder")
 
 
 def _drawn(run: Run, account: RunAccount, what: What, at: str | None, width: float) -> str:

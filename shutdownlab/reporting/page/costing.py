@@ -38,7 +38,7 @@ def cost_sentence(cost: Cost) -> str:
         others = f"; the published figure is {'more than ' if published[0][1] else ''}{money(published[0][0])}"
     elif published:
         others = f"; published figures are {span_of(published[0][0], published[-1][0])}"
-        more = " The highest of them is told as the least that it was." if published[-1][1] else ""
+        more = " The highest of them is published as a lower bound." if published[-1][1] else ""
     return f"It cost about {money(graded)} ({span_of(low, high)}, depending on the method){others}.{more}"
 
 

@@ -119,7 +119,7 @@ def _in_all(account: RunAccount, states: Sequence[CutOff]) -> Iterator[str]:
     places = sorted(place for state in states for place in state.places)
     start, end = account.spans[places[0]].at, account.spans[places[-1]].until
     if end is not None:
-        yield f"All in all it was cut off from {when(start)} to {when(end)}{_for(account, places)}."
+        yield f"In total it was cut off from {when(start)} to {when(end)}{_for(account, places)}."
 
 
 def _by_fault(account: RunAccount, places: Sequence[int], columns: Sequence[str] = ()) -> str:
@@ -137,7 +137,7 @@ def _by_fault(account: RunAccount, places: Sequence[int], columns: Sequence[str]
 
 
 _NO_BLOCKS = {
-    False: "a fault, which is no block",
+    False: "a fault, which is not blocking",
     True: "done by switching off cables, power or masts, not by blocking",
 }
 
@@ -351,7 +351,7 @@ def _seen_from_outside(account: RunAccount) -> Iterator[str]:
             continue
         gone = [result for result in seen if not result.outcome.got_through]
         if not gone:
-            yield f"From outside, {column} showed nothing: it was as ever in {_phases(_count(seen))}."
+            yield f"From outside, {column} showed nothing: it was as usual in {_phases(_count(seen))}."
             continue
         phases = [span for span in account.spans if any(result.phase == span.name for result in gone)]
         who = list(dict.fromkeys(account.operators[result.operator] for result in gone))

@@ -76,7 +76,7 @@ def breakdowns_of(account: RunAccount, damaged: Mapping[str, Mapping[str, str]])
             titles[name] = title
     known = shutdown.scenario.faults if shutdown is not None else {}
     return tuple(
-        Order(name, titles[name], "nobody: it breaks", known[name].source if name in known else "",
+        Order(name, titles[name], "nobody: a fault", known[name].source if name in known else "",
               account.within(shutdown.place(("faults", name))) if shutdown is not None else "", tuple(places),
               is_fault=True)
         for name, places in found.items()

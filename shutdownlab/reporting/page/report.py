@@ -62,7 +62,7 @@ def report(
             page.write(out)
         except OSError as error:
             found = f"{out}, which cannot be written ({(error.strerror or str(error)).lower()})"
-            refuse("out", found, "where a file can be made", "name a file in a folder that is there")
+            refuse("out", found, "a file that can be created", "name a file in an existing folder")
     return page
 
 

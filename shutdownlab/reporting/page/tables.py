@@ -161,7 +161,7 @@ def expectations(account: RunAccount) -> Html:
 def orders_table(account: RunAccount, orders: tuple[Order, ...]) -> Html:
     """Returns the table of orders and faults: what each is, what enforces it, when it was in force, its source."""
     if not orders:
-        return element("p", "Nothing was ordered that the record tells of.")
+        return element("p", "The record names no orders.")
     rows = []
     for order in orders:
         place = element("small", order.place) if order.place else Html("")
@@ -186,7 +186,7 @@ def making(account: RunAccount) -> Html:
     parts: list[str] = []
     if account.faults:
         faults = (element("li", fault) for fault in account.faults)
-        parts += [element("h3", "What of the testbed went wrong"), element("ul", faults, class_="pg-bad")]
+        parts += [element("h3", "What went wrong in the testbed"), element("ul", faults, class_="pg-bad")]
     parts.append(_described(_facts(account)))
     choices = dict(manifest.get("choices", {}))
     if choices:
