@@ -28,12 +28,12 @@ from pyroute2 import IPRoute
 from shutdownlab.box.forgery import Forger
 from shutdownlab.inspection.recognisers.tls import recognise_tls
 from shutdownlab.inspection.recognisers.tls_records import HANDSHAKE
+from shutdownlab.protocol.own_errors import OWN_ERRORS
 from shutdownlab.system import polling
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.ethtool import CHECKSUMS, Feature
 from shutdownlab.system.namespace import LOOPBACK, Namespace
 from shutdownlab.system.netns import inside
-from shutdownlab.system.own_errors import OWN_ERRORS
 from shutdownlab.system.syscalls import CLONE_NEWNET, unshare
 from shutdownlab.system.tcp_repair import Place, take_place, transparent
 

@@ -6,7 +6,7 @@ import errno
 import ssl
 from typing import Final
 
-from shutdownlab.system.own_errors import OWN_ERRORS
+from shutdownlab.protocol.own_errors import OWN_ERRORS
 
 TIMEOUT: Final = "generic_timeout_error"
 RESET: Final = "connection_reset"
