@@ -121,6 +121,8 @@ class DpiBox:
         self._overheard = Overheard(self._wires)
         self._races = RaceLog()
         self._asked: list[RacesRequest] = []
+        self._asked_ns = 0
+        """When the last of them was heard, in ns since 1970: earlier frames are inspected before the answer."""
         self._interception: Interception | None = None
         self._poller: select.epoll | None = None
         self._batch = Batch(_BATCH, stamped=True)
@@ -183,7 +185,7 @@ class DpiBox:
                     self._overhear()
                 if self._decided:
                     self._report()
-                if self._asked and parent is not None and (self._overheard.drained or not self._engine.on_path):
+                if self._asked and parent is not None and self._has_seen_all():
                     for asked in self._asked:
                         parent.send(encode(RacesRun(asked.number, *self._races.since(asked.since, asked.ends))))
                     self._asked.clear()
@@ -194,8 +196,13 @@ class DpiBox:
         for message in map(decode, parent.receive()):
             if isinstance(message, RacesRequest):
                 self._asked.append(message)
+        self._asked_ns = time.time_ns()
         if parent.lines.ended is not None:
             poller.unregister(parent.lines.fileno())
+
+    def _has_seen_all(self) -> bool:
+        """Whether every frame has been inspected that had come when the parent's last question was heard."""
+        return not self._engine.on_path or self._overheard.drained or self._overheard.latest_ns > self._asked_ns
 
     def counters(self) -> dict[str, Any]:
         """Returns the box's own counters, each wire's and the engine's."""

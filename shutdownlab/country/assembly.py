@@ -22,7 +22,7 @@ from shutdownlab.country import path_mtu
 from shutdownlab.country.borders import join_translators, translate
 from shutdownlab.country.boxes import begin_recorder, begin_relay, box_spec
 from shutdownlab.country.health import Examination, Watch
-from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness, missed_by
+from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness, interrupted, missed_by
 from shutdownlab.country.offload import finish_by_senders
 from shutdownlab.country.plan import Plan
 from shutdownlab.country.racing import Racer
@@ -86,6 +86,8 @@ class Country:
     """Messages from DPI boxes that arrived while these were asked something; the next examination reads them."""
     missed: dict[str, int] = field(default_factory=dict)
     """How many frames each on-path DPI box, and how many packets the tunnels, had missed at the last check."""
+    sessions: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Since when each router's BGP sessions were up when the phase's measurements began."""
     damage: Damage = NO_DAMAGE
     """What is broken on purpose, and so no fault of the run."""
 
@@ -104,6 +106,15 @@ class Country:
         forking = frozenset(process.pid for daemon, process in self.services.processes.items() if daemon.forks)
         self.watch = Watch(titles, forking)
         self.watch.begin()
+
+    def begin_measuring(self) -> None:
+        """Notes what has started since the watch began, and how long BGP sessions have been up: orders change both."""
+        self.watch.learn()
+        self.sessions = self._liveness.sessions()
+
+    @property
+    def _liveness(self) -> Liveness:
+        return Liveness(self.plan.network, self._instances, self.services, self.agents, self.plan.files)
 
     @property
     def carriers(self) -> dict[int, str]:
@@ -211,12 +222,13 @@ class Country:
         seen = self.examine()
         if seen.lost:
             return seen
-        liveness = Liveness(self.plan.network, self._instances, self.services, self.agents, self.plan.files)
+        liveness = self._liveness
         asked = {RELAY, TUNNELS, *map(process_name, self.plan.network.nodes)}
         late, mute = liveness.ask([process for process in self.others if process.name in asked])
         if not mute:
             asked_late, mute = self._ask_controllers()
             late += [*asked_late, *self._complaints(), *self._lost_in_tunnels()]
+            late += interrupted(self.sessions, liveness.sessions())
         if not mute:
             mute = self._rules_lost()
         return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))

@@ -71,6 +71,7 @@ class Measuring:
         broken = shutdown.scenario.broken(phase, self.choices)
         outages = Outages(shutdown.network, broken, shutdown.profiles, carried_out, withdrawn)
         excused: dict[str, dict[str, Blamed]] = {}
+        country.begin_measuring()  # before the first look at routes
         world = World(country.plan.network, country.net, country.services)
         measured = [cell for name, (_, cell) in cells.items() if name not in held]
         observed = dict.fromkeys(cell.target for cell in measured if cell.vantage is None)
@@ -88,7 +89,6 @@ class Measuring:
             vouching[cell.id] = controls_of(probe, outages.near(at), asked)
             excused[cell.id] = excused_by(vouching[cell.id], outages.blamed(probe, at))
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
-        country.watch.learn()
         racers, races = country.racers if active else {}, Races(shutdown.network)
         rivals = {
             cell.id: races.rival(shutdown.scenario.probes[cell.target], outages.near(surroundings(shutdown, cell)), own)

@@ -33,8 +33,11 @@ def harm(root: int, victim: int, kind: str) -> None:
     Raises KeyError for an unknown kind.
     """
     verb, _, rest = kind.partition(" ")
-    with suppress(ProcessLookupError, FileNotFoundError):
+    try:
         HARM[verb](root, victim, float(rest.split()[0]) if rest else 0.0)
+    except (ProcessLookupError, FileNotFoundError, subprocess.CalledProcessError):
+        if Path(f"/proc/{victim}").exists():
+            raise
 
 
 def _kill(_: int, victim: int, _seconds: float) -> None:
