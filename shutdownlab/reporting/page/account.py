@@ -269,7 +269,7 @@ MEANINGS = {
     Outcome.OK: "got through",
     Outcome.THROTTLED: "got through, but slowly",
     Outcome.BLOCKED: "blocked",
-    Outcome.DOWN: "down: not reached for a fault of the scenario, which is no block",
+    Outcome.DOWN: "down: not reached for a fault, or for a cable, power or masts that are off; no block",
     Outcome.ERROR: "no verdict: the probe itself failed",
     Outcome.UNKNOWN: "no verdict: the testbed could not make it certain",
 }
