@@ -49,7 +49,7 @@ class Authority(SwitchApp):
     def start(self) -> None:
         listen(
             self.settings.addresses.authority,
-            lambda link, message: self.call(self.heard, link, message),
+            lambda link, message: self.call(self.on_message, link, message),
             lambda link, why: self.call(self.ended, link, why),
         )
         for gateway in self.gateways.values():
@@ -65,7 +65,7 @@ class Authority(SwitchApp):
         else:
             self.commander.send(message)
 
-    def heard(self, link: MessageLink, message: Message) -> None:
+    def on_message(self, link: MessageLink, message: Message) -> None:
         """Handles a message; a peer is identified by its first one."""
         match message:
             case Command():
@@ -82,7 +82,7 @@ class Authority(SwitchApp):
                 self.boxes[link] = operator
                 self.operators[operator].box_joined(link.send)
             case _ if link in self.boxes:
-                self.operators[self.boxes[link]].box_said(message)
+                self.operators[self.boxes[link]].on_box_message(message)
             case _ if link in self.links.values():
                 self.tell(message)
             case _:

@@ -36,14 +36,16 @@ class Isp(SwitchApp):
         self.authority = Uplink(
             addresses.authority,
             Ready(self.operator),
-            self.hear_from(self.authority_said),
-            self.hear_from(self.authority_left),
+            self.in_app_thread(self.on_order_message),
+            self.in_app_thread(self.authority_left),
         )
-        listen(addresses.boxes[self.operator], self.hear_from(self.box_said), self.hear_from(self.box_left))
+        listen(
+            addresses.boxes[self.operator], self.in_app_thread(self.on_box_message), self.in_app_thread(self.box_left)
+        )
         self.call(self.domain.reconcile, 0, {})
         super().start()
 
-    def hear_from(self, handler: Any) -> Any:
+    def in_app_thread(self, handler: Any) -> Any:
         """Wraps `handler` so that a connection's thread can call it and it runs in the app's own thread."""
         return lambda *happened: self.call(handler, *happened)
 
@@ -53,7 +55,7 @@ class Isp(SwitchApp):
 
     # --- orders ----------------------------------------------------------------------------------------------------
 
-    def authority_said(self, _: MessageLink, order: Message) -> None:
+    def on_order_message(self, _: MessageLink, order: Message) -> None:
         """Handles an order: it is obeyed after this operator's delay, unless a newer one has come by then."""
         if not isinstance(order, Order):
             self.tell(Failure(self.operator, f"the authority said what is no order: {order}"))
@@ -98,13 +100,13 @@ class Isp(SwitchApp):
 
     # --- the DPI box -----------------------------------------------------------------------------------------------
 
-    def box_said(self, link: MessageLink, message: Message) -> None:
+    def on_box_message(self, link: MessageLink, message: Message) -> None:
         """Handles the box's messages: first its name, then its decisions, which become flow rules at once."""
         if isinstance(message, Hello):
             self.box = link
             self.domain.box_joined(link.send)
         elif link is self.box:
-            self.domain.box_said(message)
+            self.domain.on_box_message(message)
         else:
             link.close()
 

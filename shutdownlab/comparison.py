@@ -334,4 +334,4 @@ def _refuse_what_git_does_not_trust(where: str, said: bytes) -> None:
     """Refuses another user's repository, as in containers of a CI: git does not read it, and says how to allow it."""
     if (found := re.search(rb"(git config --global --add safe\.directory .+)", said)) is not None:
         hint = os.fsdecode(found[1]).strip()
-        refuse(where, "a git repository of somebody else's, which git does not read", "one of your own", hint)
+        refuse(where, "a git repository of another user, which git does not read", "one of your own", hint)

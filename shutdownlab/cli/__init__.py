@@ -73,7 +73,7 @@ def main() -> None:
             finish_output()
             gc.freeze()  # the scan when Python ends would take a quarter of the time of a short command
     except OutputLost as lost:
-        sys.exit(lost.told())
+        sys.exit(lost.report())
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:

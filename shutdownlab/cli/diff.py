@@ -15,7 +15,7 @@ _SIDE = "A scenario by name, path or REVISION:PATH of git, or the directory of a
 
 
 def diff(
-    old: Annotated[str, typer.Argument(metavar="OLD", help=f"{_SIDE} A REVISION alone is NEW as it was then.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help=f"{_SIDE} Only a REVISION: NEW as it was then.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="As OLD.")],
     choose: Choices = None,
     settings: Annotated[

@@ -27,7 +27,7 @@ def judge(
             "--rules",
             metavar="v0.4|v0.5|v0.5.27",
             help="Apply these rules to all websites.",
-            show_default="those of each measurement's own version",
+            show_default="the rules of each measurement's own version",
         ),
     ] = None,
 ) -> None:

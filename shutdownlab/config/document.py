@@ -127,7 +127,7 @@ class Document:
         except ValidationError as error:
             details = error.errors(include_url=False)
         mistakes = Mistakes(kind, details[:_MAX_EXAMINED], self.data, self.real)
-        for path, found, expected, hint in mistakes.told(MAX_TOLD, self.line):
+        for path, found, expected, hint in mistakes.first(MAX_TOLD, self.line):
             if found == quoted(None) and self._is_beside_another_files(path):
                 expected = "a value, or the name of something in the other file, which null then removes"
                 hint = self._of_another_file(path)

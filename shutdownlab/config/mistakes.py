@@ -62,9 +62,9 @@ class Mistakes:
             if detail["type"] == "extra_forbidden":
                 self._unknown[path[:-1]].append(str(path[-1]))
         self.more = 0
-        """The number of mistakes beyond those returned by `told`."""
+        """The number of mistakes beyond those returned by `first`."""
 
-    def told(self, most: int, line: Callable[[Path], int]) -> Iterator[Mistake]:
+    def first(self, most: int, line: Callable[[Path], int]) -> Iterator[Mistake]:
         """Yields the first `most` mistakes, in the file's order."""
         told: dict[tuple[Path, str], Mistake] = {}
         beyond: set[Path] = set()

@@ -1,7 +1,7 @@
 """The switches and the DPI box of one owner (an operator, or the gateway), as commanded by one controller. Pure.
 
 A domain has a goal, the program of every switch and the rules of the box under one order, and tracks the confirmations.
-It is driven by events (`switch_joined`, `switch_confirmed`, `box_said`, …) and reports through `tell`: an `Ack` per
+It is driven by events (`switch_joined`, `on_box_message`, …) and reports through `tell`: an `Ack` per
 switch, `Obeyed` once all have confirmed, a `Notice`, `Parted` when a switch disconnects, or a `Failure`.
 """
 
@@ -297,7 +297,7 @@ class Domain:
         if self._fails_open and not self._on_path and name in self._switch_states and self._switch_states[name].ours:
             self._install(name)
 
-    def box_said(self, message: Message) -> None:
+    def on_box_message(self, message: Message) -> None:
         """Handles a message from the box: decisions become flow rules at once."""
         match message:
             case Decisions():

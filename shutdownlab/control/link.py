@@ -15,8 +15,8 @@ _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 1.0
 _BACKLOG: Final = 1000
 
-Heard = Callable[["MessageLink", Message], None]
-Ended = Callable[["MessageLink", str], None]
+OnMessage = Callable[["MessageLink", Message], None]
+OnEnd = Callable[["MessageLink", str], None]
 
 
 class MessageLink:
@@ -35,20 +35,20 @@ class MessageLink:
         """Closes the connection, which ends `read`."""
         self._lines.shut_down()
 
-    def read(self, heard: Heard, ended: Ended) -> None:
-        """Calls `heard` with each message until the connection ends, then `ended` with the reason."""
+    def read(self, on_message: OnMessage, on_end: OnEnd) -> None:
+        """Calls `on_message` with each message until the connection ends, then `on_end` with the reason."""
         lines, why = self._lines, ""
         try:
             while lines.ended is None:
                 for line in lines.receive():
-                    heard(self, decode(line))
+                    on_message(self, decode(line))
         except MessageError as error:
             why = f"it sent an invalid message: {error}"
         lines.close()
-        ended(self, why or lines.ended or "")
+        on_end(self, why or lines.ended or "")
 
 
-def listen(address: tuple[str, int], heard: Heard, ended: Ended) -> None:
+def listen(address: tuple[str, int], on_message: OnMessage, on_end: OnEnd) -> None:
     """Accepts connections at `address` in a thread, from now on; raises OSError if it cannot listen."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     server = socket.create_server(address, family=family, backlog=64)
@@ -56,7 +56,7 @@ def listen(address: tuple[str, int], heard: Heard, ended: Ended) -> None:
     def accept() -> None:
         while True:
             connection, _ = server.accept()
-            _thread(MessageLink(connection).read, heard, ended)
+            _thread(MessageLink(connection).read, on_message, on_end)
 
     _thread(accept)
 
@@ -64,12 +64,12 @@ def listen(address: tuple[str, int], heard: Heard, ended: Ended) -> None:
 class Uplink:
     """A connection to a superior controller, reconnected whenever it is lost; messages sent meanwhile are queued."""
 
-    def __init__(self, address: tuple[str, int], hello: Message, heard: Heard, ended: Ended) -> None:
+    def __init__(self, address: tuple[str, int], hello: Message, on_message: OnMessage, on_end: OnEnd) -> None:
         """Connects to `address`, from now on, with `hello` as the first message of every connection."""
         self._address = address
         self._hello = hello
-        self._heard = heard
-        self._ended = ended
+        self._on_message = on_message
+        self._on_end = on_end
         self._lock = threading.Lock()
         self._link: MessageLink | None = None
         self._waiting: deque[Message] = deque(maxlen=_BACKLOG)
@@ -100,12 +100,12 @@ class Uplink:
                 while self._waiting:
                     link.send(self._waiting.popleft())
                 self._link = link
-            link.read(self._heard, self._lost)
+            link.read(self._on_message, self._lost)
 
     def _lost(self, link: MessageLink, why: str) -> None:
         with self._lock:
             self._link = None
-        self._ended(link, why)
+        self._on_end(link, why)
 
 
 def _thread(target: Callable[..., None], *arguments: object) -> None:

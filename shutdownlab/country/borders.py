@@ -117,7 +117,7 @@ class Borders:
                         rule = {"priority": _RULE_PRIORITY, "iifname": interface, "table": _TABLE, "family": family}
                         netlink.rule(verb, **rule)
             except NetlinkError as error:
-                why = f"the kernel refuses a table of routes of its own ({error})"
+                why = f"the kernel refuses an additional routing table ({error})"
                 raise MachineCannot("null-route at a border router", why, _TABLES_MISSING) from error
 
     def reject(self, operator: str, rejected: Iterable[Rejected]) -> None:
@@ -192,7 +192,7 @@ def _join(namespace: Namespace, addresses: Sequence[str], routes: Sequence[tuple
         )
     except (NetlinkError, OSError) as error:
         why = f"the kernel refuses its interface ({error})"
-        raise MachineCannot("translate for lines of IPv6 alone", why, _TUN_MISSING) from error
+        raise MachineCannot("translate addresses for IPv6-only lines", why, _TUN_MISSING) from error
 
 
 def _routes(nulled: Nulled) -> Iterator[tuple[str, str]]:

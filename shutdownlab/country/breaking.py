@@ -38,7 +38,7 @@ from shutdownlab.model.topology import VantageId
 from shutdownlab.network.delay_line import RELAY
 from shutdownlab.servers import birdc
 from shutdownlab.servers.daemon import Daemon
-from shutdownlab.servers.dns import tell_lies, view_of
+from shutdownlab.servers.dns import set_lies, view_of
 from shutdownlab.servers.routing import CONFIG_FILE, bird_config
 from shutdownlab.servers.start import ServicesNotReady
 from shutdownlab.system.kernel import MachineCannot
@@ -136,7 +136,7 @@ class Breaker:
 
         Raises what waiting does.
         """
-        wanted = wanted.told
+        wanted = wanted.seen_by_bgp
         if wanted == self._told:
             return
         changes = [getattr(wanted, name) ^ getattr(self._told, name) for name in ("withdrawn", "announced", "leaked")]
@@ -167,7 +167,7 @@ class Breaker:
                 continue
             control = self.country.services.find("unbound", node.name).control
             assert control is not None, "every resolver has one"
-            tell_lies(control, view_of(place), before, now)
+            set_lies(control, view_of(place), before, now)
             self._lies[vantage.id] = now
 
     # -- processes ----------------------------------------------------------------------------------------------------

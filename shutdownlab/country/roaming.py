@@ -101,8 +101,8 @@ def _join_guest(namespace: Namespace, vantage: Vantage, node: Node, mtu: int) ->
                 everywhere = str(plan.everywhere(block.version))
                 netlink.route("add", dst=everywhere, gateway=gateway, oif=index, table=_TABLE, family=family)
     except NetlinkError as error:
-        why = f"the kernel refuses a table of routes of its own ({error})"
-        raise MachineCannot("lead roaming subscribers home", why, _TABLES_MISSING) from error
+        why = f"the kernel refuses an additional routing table ({error})"
+        raise MachineCannot("connect roaming subscribers to their home network", why, _TABLES_MISSING) from error
 
 
 def _make(namespace: Namespace, mtu: int, addresses: Sequence[tuple[Address, bool]], routes: list[str]) -> None:
@@ -120,4 +120,4 @@ def _make(namespace: Namespace, mtu: int, addresses: Sequence[tuple[Address, boo
         )
     except (NetlinkError, OSError) as error:
         why = f"the kernel refuses the interface of a tunnel ({error})"
-        raise MachineCannot("lead roaming subscribers home", why, _TUN_MISSING) from error
+        raise MachineCannot("connect roaming subscribers to their home network", why, _TUN_MISSING) from error

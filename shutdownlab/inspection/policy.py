@@ -190,14 +190,14 @@ class Verdict(Record):
     @model_validator(mode="after")
     def _complete(self) -> Verdict:
         """Raises `Expected` if a key that the action needs is missing, or one is given that it would ignore."""
-        heeded = {"action", "residual"}
+        used = {"action", "residual"}
         if self.action != Action.BLOCK:
             kind = action_kinds()[self.action]
             kind.check(self)
-            heeded |= kind.heeds(self)
+            used |= kind.used_fields(self)
         for name, field in type(self).model_fields.items():
-            if name not in heeded and getattr(self, name) != field.get_default(call_default_factory=True):
-                fields = sorted(heeded - {"action"})
+            if name not in used and getattr(self, name) != field.get_default(call_default_factory=True):
+                fields = sorted(used - {"action"})
                 expected = f"only keys that the action {self.action} uses: {', '.join(fields) or 'nothing'}"
                 raise Expected(expected, did_you_mean(name, fields), found=f"`{name}`")
         return self

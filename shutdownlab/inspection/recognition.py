@@ -152,7 +152,7 @@ def installed_recognisers() -> Recognisers:
         raise BadInput([Problem(GROUP, 0, "", error.found, expected, error.hint)]) from error
     if not found:
         hint = "the installation of shutdownlab is incomplete: run `make setup` again"
-        raise BadInput([Problem(GROUP, 0, "", "no recogniser", "at least those that ship", hint)])
+        raise BadInput([Problem(GROUP, 0, "", "no recogniser", "at least the shipped ones", hint)])
     return Recognisers(found)
 
 

@@ -87,7 +87,7 @@ def _in_clear(text: str) -> str:
     if scheme and scheme[1].lower() == "ws":
         raise Expected("a URL as it is on the wire", "WebSocket begins as HTTP: write http://")
     if scheme:
-        hint = "`name_suffix` looks at the host's name; without https:// it is found in what is asked of a proxy"
+        hint = "use `name_suffix` for the host name; without https://, `url` matches requests to a proxy"
         raise Expected("a URL without https://, since no box sees URLs inside TLS", hint)
     return text
 

@@ -37,7 +37,7 @@ def check_announcements(scenario: Scenario, network: Network, document: Document
 
 
 def _announcement(path: Path, policy: Policy, given: Announcement, network: Network, document: Document) -> None:
-    meant = [operator for name, operator in network.topology.operators.items() if policy.is_told(name)]
+    meant = [operator for name, operator in network.topology.operators.items() if policy.is_addressed_to(name)]
     own = [prefix for operator in meant for prefix in operator.prefixes]
     for index, prefix in enumerate(given.prefixes):
         place = (*path, "announce", "prefixes", index)

@@ -15,14 +15,14 @@ from shutdownlab.config.document import Expected, Record
 from shutdownlab.config.scalars import part
 
 
-class Whence(StrEnum):
+class WithdrawalReach(StrEnum):
     """From which neighbours prefixes are withdrawn: all, or (`abroad`) all but customers and the exchange's members."""
 
     EVERYWHERE = "everywhere"
     ABROAD = "abroad"
 
 
-class Whither(StrEnum):
+class AnnouncementReach(StrEnum):
     """To which neighbours prefixes are announced: all, or (`home`) only customers and the exchange's members."""
 
     EVERYWHERE = "everywhere"
@@ -58,7 +58,7 @@ class Withdrawal(Record):
     """Only those of one family; left out: both."""
     share: _Share = 1.0
     """The share of these: the first ones, rounded up."""
-    from_: Whence = Field(Whence.EVERYWHERE, alias="from")
+    from_: WithdrawalReach = Field(WithdrawalReach.EVERYWHERE, alias="from")
     """From which neighbours: `everywhere` is all of them; `abroad` leaves customers and the exchange's members their
     routes."""
 
@@ -98,7 +98,7 @@ class Announcement(Record):
 
     prefixes: Annotated[tuple[Prefix, ...], Field(min_length=1)]
     """Prefixes that are more specific than those that the operators announce anyway."""
-    to: Whither = Whither.EVERYWHERE
+    to: AnnouncementReach = AnnouncementReach.EVERYWHERE
     """To which neighbours: `everywhere` is all of them; `home` is only customers and the exchange's members."""
 
     def of(self, announced: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
@@ -119,7 +119,7 @@ class Hijack(Record):
     """A prefix that another network announces, or a part of one."""
     by: str
     """The operator that announces it. It cannot be one by satellite, since orders do not reach its gateway abroad."""
-    to: Whither = Whither.EVERYWHERE
+    to: AnnouncementReach = AnnouncementReach.EVERYWHERE
     """To which neighbours: `everywhere` is all of them; `home` is only customers and the exchange's members."""
 
 

@@ -248,7 +248,7 @@ class Damage:
         return self != NO_DAMAGE
 
     @property
-    def told(self) -> Damage:
+    def seen_by_bgp(self) -> Damage:
         """The part of it that other routers learn by BGP."""
         return Damage(withdrawn=self.withdrawn, announced=self.announced, leaked=self.leaked)
 

@@ -433,7 +433,7 @@ class Policy(Record):
             return False
         if self.freezes:
             return self.targets != NOTHING
-        return not self.targets.everything and self.targets.tell_by_boxes
+        return not self.targets.everything and self.targets.recognised_by_boxes
 
     @property
     def freezes(self) -> bool:
@@ -459,7 +459,7 @@ class Policy(Record):
             return self.targets
         return NOTHING if self.freezes else self.targets.for_switches
 
-    def is_told(self, operator: str) -> bool:
+    def is_addressed_to(self, operator: str) -> bool:
         """Returns whether the order is addressed to an operator: one whose routes it is about, or the one that hijacks
         or leaks."""
         if (by := self.hijack or self.leak) is not None:

@@ -15,7 +15,7 @@ from shutdownlab.config.narrowing import Narrowing
 
 Kind = TypeVar("Kind", bound="Registered")
 
-_MOVED = {"routes": "it is not a probe: write `observations: {routes: {observer: bgp}}` beside `probes:`"}
+_MOVED = {"routes": "it is not a probe: write `observations: {routes: {observer: bgp}}`, next to `probes:`"}
 
 
 class Registered(Narrowing):

@@ -18,7 +18,7 @@ from enum import Enum
 from functools import cache
 
 from shutdownlab.config.addresses import Address, IpPrefix, is_part
-from shutdownlab.model.announcements import Whence, Whither
+from shutdownlab.model.announcements import AnnouncementReach, WithdrawalReach
 from shutdownlab.model.faults import Announced, Damage, Leaked, Nulled, Withdrawn
 from shutdownlab.model.network import PLAIN, Hosted, Network, Node, Port, Role, Route
 from shutdownlab.model.policy import Policy
@@ -45,7 +45,7 @@ class Relation(Enum):
     """A member of the exchange, as its route server sees it."""
 
     @property
-    def hears_everything(self) -> bool:
+    def gets_all_routes(self) -> bool:
         """Whether it receives every route: customers pay for that; peers, providers and the exchange get our own routes
         and our customers'."""
         return self in {Relation.CUSTOMER, Relation.CLIENT}
@@ -290,17 +290,17 @@ def route_changes(network: Network, held: Callable[[str], Mapping[str, Policy]])
         owner = node.owner
         if owner in network.topology.by_satellite:
             continue
-        told = [policy for policy in held(owner).values() if policy.routes and policy.is_told(owner)]
+        told = [policy for policy in held(owner).values() if policy.routes and policy.is_addressed_to(owner)]
         own = every()[node.name] if told else ()
         for policy in told:
             if (gone := policy.withdraw) is not None:
-                withdrawn |= {Withdrawn(owner, p, gone.from_ is Whence.ABROAD) for p in gone.of(own)}
+                withdrawn |= {Withdrawn(owner, p, gone.from_ is WithdrawalReach.ABROAD) for p in gone.of(own)}
             if (dark := policy.null_route) is not None:
                 nulled |= {Nulled(owner, p, _spared(network, owner, p, dark.spare)) for p in dark.of(own)}
             if (besides := policy.announce) is not None:
-                announced |= {Announced(owner, p, besides.to is Whither.HOME, False) for p in besides.of(own)}
+                announced |= {Announced(owner, p, besides.to is AnnouncementReach.HOME, False) for p in besides.of(own)}
             if (foreign := policy.hijack) is not None:
-                announced.add(Announced(owner, foreign.prefix, foreign.to is Whither.HOME, True))
+                announced.add(Announced(owner, foreign.prefix, foreign.to is AnnouncementReach.HOME, True))
             if (route := policy.leak) is not None:
                 leaked.add(Leaked(owner, route.prefix, route.to))
     return Damage(

@@ -254,7 +254,7 @@ class Scenario(Record):
         known = {name: policy for name, policy in self.policies.items() if name not in left_out}
         return dict(carried_out(phase, owner, active, known))
 
-    def hears(self, phase: Phase, choices: Mapping[str, str], owner: str) -> bool:
+    def orders_reach(self, phase: Phase, choices: Mapping[str, str], owner: str) -> bool:
         """Returns whether a phase's orders reach the switches of an operator, or of the `gateway`."""
         return self.lone_controllers(phase, choices).isdisjoint({AUTHORITY, self._commander(owner, choices)})
 

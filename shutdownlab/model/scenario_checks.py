@@ -124,7 +124,7 @@ class ScenarioChecker:
         self._scope((*path, "where"), policy.where)
         self._targets((*path, "block" if policy.block else "only"), policy.targets)
         self._reaches_satellites(path, policy)
-        self._is_heard_by_guests(path, policy)
+        self._reaches_guests(path, policy)
         self._announced(path, policy)
         self._degraded(path, policy)
         if (breakage := policy.breakage) is not None:
@@ -147,7 +147,7 @@ class ScenarioChecker:
             document, found = self.document, f"only satellite lines, such as {above[0].id}"
             document.report((*path, "where"), found, "subscribers that the country's orders reach", hint)
 
-    def _is_heard_by_guests(self, path: Path, policy: Policy) -> None:
+    def _reaches_guests(self, path: Path, policy: Policy) -> None:
         """Reports lying resolvers for roaming subscribers only: they use the resolvers of their homes."""
         meant = self._select(policy.where) if policy.by is Means.DNS and policy.where != Scope() else ()
         if meant and all(vantage.home for vantage in meant):
@@ -158,9 +158,11 @@ class ScenarioChecker:
     def _announced(self, path: Path, policy: Policy) -> None:
         """Reports prefixes to withdraw or null-route that none of the policy's operators announces."""
         reached = {n: each for n, each in self.topology.operators.items() if n not in self.topology.by_satellite}
-        meant = [operator for name, operator in reached.items() if policy.is_told(name)]
+        meant = [operator for name, operator in reached.items() if policy.is_addressed_to(name)]
         announced = {str(prefix): prefix for operator in meant for prefix in operator.prefixes}
-        told = (name for name in reached if policy.is_told(name)) if policy.withdraw or policy.null_route else ()
+        told = (
+            (name for name in reached if policy.is_addressed_to(name)) if policy.withdraw or policy.null_route else ()
+        )
         announced |= {str(prefix): prefix for name in told for prefix in self._anycast.get(name, ())}
         for verb in ("withdraw", "null_route"):
             given: Withdrawal | NullRoute | None = getattr(policy, verb)
@@ -357,7 +359,7 @@ class ScenarioChecker:
 
     def _is_about(self, policy: Policy, operator: str) -> bool:
         return (
-            policy.is_told(operator)
+            policy.is_addressed_to(operator)
             if policy.routes
             else any(policy.concerns(vantage) for vantage in self.vantages if vantage.id.operator == operator)
         )

@@ -37,7 +37,7 @@ def _percent(value: Any) -> float:
         return value
     found = re.fullmatch(r"([0-9]{1,5}(?:\.[0-9]{1,6})?) ?%", written(value))
     if found is None or float(found[1]) > _MOST_PERCENT:
-        raise Expected("a percentage such as 20%", "100% is what there is on a quiet day")
+        raise Expected("a percentage such as 20%", "100% is the level of a quiet day")
     return float(found[1]) / 100
 
 

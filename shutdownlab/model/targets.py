@@ -81,7 +81,7 @@ class Targets(_Listed):
         return NOTHING.model_copy(update={"apps": self.apps, "sites": self.sites, "protocols": self.recognised})
 
     @property
-    def tell_by_boxes(self) -> bool:
+    def recognised_by_boxes(self) -> bool:
         """Whether there are any of those."""
         return bool(self.apps or self.sites or self.recognised)
 
@@ -161,7 +161,7 @@ class Allowance(_Listed, Narrowing):
     def _says_something(self) -> Allowance:
         if self.who == Scope() and self.is_whole:
             hint = "such as {who: {subscribers: [government]}, sites: [google.com]}"
-            raise Expected("whom or what it lets through", hint, found="nothing")
+            raise Expected("the subscribers or targets that it lets through", hint, found="nothing")
         return self
 
     @property

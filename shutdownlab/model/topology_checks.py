@@ -363,11 +363,11 @@ def _check_anycast(topology: Topology, document: Document, apps: Mapping[str, Ap
             found, hint = f"{quoted(app)}, which no foreign transit serves", f"such as {one_of(sorted(abroad)[:5])}"
             document.report(path, found, "an app that is served abroad as well", hint)
         elif not any(endpoint.addresses for endpoint in apps[app].endpoints):
-            found = f"{quoted(app)}, which has no `addresses` of its own"
+            found = f"{quoted(app)}, which has no `addresses`"
             document.report(
                 path,
                 found,
-                "an app with addresses of its own",
+                "an app with `addresses`",
                 "without them it gets an address of the network that serves it",
             )
         elif other := _beside(app, [a for a in abroad if a in apps and a not in groups[group]], apps):

@@ -167,4 +167,4 @@ def _is_obeyed(policy: Policy, operator: str, own: Iterable[Vantage]) -> bool:
     """Returns whether a policy is for an operator to carry out."""
     if policy.breakage is not None or policy.at is Point.GATEWAY:
         return False
-    return policy.is_told(operator) if policy.routes else any(map(policy.concerns, own))
+    return policy.is_addressed_to(operator) if policy.routes else any(map(policy.concerns, own))

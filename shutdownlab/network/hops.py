@@ -88,7 +88,7 @@ class Hops:
 
         None if the packet must not cause an error.
         """
-        if not _is_told_of(raw, version):
+        if not _is_reported(raw, version):
             return None
         addresses = self._routers[self._count - 1 - passed if back else passed]
         router = next(address.packed for address in addresses if address.version == version)
@@ -134,7 +134,7 @@ def _finished(raw: bytes, version: int) -> bytes:
     return raw[:field] + value.to_bytes(2, "big") + raw[field + 2 :]
 
 
-def _is_told_of(raw: bytes, version: int) -> bool:
+def _is_reported(raw: bytes, version: int) -> bool:
     """Whether dropping a packet causes an ICMP error: not for ICMP errors, nor for fragments other than the first."""
     if version == 4:
         if int.from_bytes(raw[_IP + 6 : _IP + 8], "big") & 0x1FFF:

@@ -22,7 +22,7 @@ from shutdownlab.model.network import Role
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage
 from shutdownlab.observers import atlas_format as form
 from shutdownlab.observers.atlas_probe import Round, play
-from shutdownlab.observers.echo import Ask, Heard, Site
+from shutdownlab.observers.echo import Ask, EchoResult, Site
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting
 from shutdownlab.observers.naming import stamp
 from shutdownlab.results.reading import Reading, Scope
@@ -102,7 +102,7 @@ class Atlas(Instrument):
             way = moment.is_there_a_way(self._site.name, network.subscriber(host.vantage.id).name, 4)
             asks[host] = Ask((), control, way)
         self._site.ask(asks.values())
-        return {host for host, ask in asks.items() if ask.heard is Heard.NOTHING}
+        return {host for host, ask in asks.items() if ask.result is EchoResult.NOTHING}
 
     def _readings(self, phase: str, connected: dict[Host, bool], unknown: set[Host]) -> Iterator[Reading]:
         topology = self.abroad.network.topology

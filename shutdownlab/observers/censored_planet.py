@@ -25,7 +25,7 @@ from shutdownlab.observers import cenfuzz, centrace, hyperquack
 from shutdownlab.observers.cenfuzz import Result
 from shutdownlab.observers.centrace import Trace, hop_of
 from shutdownlab.observers.dark import dark_prefix, unused
-from shutdownlab.observers.echo import Ask, Heard, Site
+from shutdownlab.observers.echo import Ask, EchoResult, Site
 from shutdownlab.observers.echo_service import serve_echo
 from shutdownlab.observers.exchanges import Exchange, client_hello, play
 from shutdownlab.observers.hyperquack import Trial
@@ -187,7 +187,9 @@ class CensoredPlanet(Instrument):
         begun = time.monotonic()
         self._site.ask(asks.values())
         late = time.monotonic() - begun > self._patience / 2
-        return slow | {vantage for vantage, ask in asks.items() if ask.heard is Heard.NOTHING or (late and ask.way)}
+        return slow | {
+            vantage for vantage, ask in asks.items() if ask.result is EchoResult.NOTHING or (late and ask.way)
+        }
 
     def _exchange(self, server: Server, name: str, source: str = "") -> Exchange:
         tls = name if server.service == "https" else None

@@ -34,7 +34,7 @@ _NO_WAY_S: Final = 0.2
 _RECEIVE_BYTES: Final = 1 << 20
 
 
-class Heard(Enum):
+class EchoResult(Enum):
     """The result of probes: at least one was answered; only the control was; not even the control was."""
 
     ANSWER = "answer"
@@ -50,7 +50,7 @@ class Ask:
     control: Address
     way: bool = True
     answered: set[Address] = field(default_factory=set)
-    heard: Heard | None = None
+    result: EchoResult | None = None
     _controls: int = 0
     _decides_at: float = field(default=float("inf"))
 
@@ -61,12 +61,12 @@ class Ask:
             return
         self.answered.add(address)
         if len(self.answered) == len(self.addresses):
-            self.heard = Heard.ANSWER
+            self.result = EchoResult.ANSWER
 
     def decide(self, now: float) -> None:
-        """Sets `heard` once no more answers are expected."""
-        if self.heard is None and now >= self._decides_at:
-            self.heard = Heard.ANSWER if self.answered else Heard.SILENCE
+        """Sets `result` once no more answers are expected."""
+        if self.result is None and now >= self._decides_at:
+            self.result = EchoResult.ANSWER if self.answered else EchoResult.SILENCE
 
 
 class Site:
@@ -83,7 +83,7 @@ class Site:
         self._sockets[6].setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, struct.pack("=8I", *words))
 
     def ask(self, asks: Iterable[Ask]) -> None:
-        """Sends all probes, then each block's control, and waits until `heard` is set for each."""
+        """Sends all probes, then each block's control, and waits until `result` is set for each."""
         waiting: dict[bytes, tuple[Ask, Address]] = {}
         todo = list(asks)
         for each in todo:
@@ -102,7 +102,7 @@ class Site:
                 again = now + _AGAIN_S
                 for each in (each for each in todo if each._decides_at == float("inf")):
                     if each._controls == _MOST_CONTROLS:
-                        each.heard = Heard.ANSWER if each.answered else Heard.NOTHING
+                        each.result = EchoResult.ANSWER if each.answered else EchoResult.NOTHING
                         continue
                     each._controls += 1
                     waiting[self._send(each.control)] = each, each.control
@@ -110,7 +110,7 @@ class Site:
             now = time.monotonic()
             for each in todo:
                 each.decide(now)
-            todo = [each for each in todo if each.heard is None]
+            todo = [each for each in todo if each.result is None]
 
     def _listen(self, waiting: Mapping[bytes, tuple[Ask, Address]], seconds: float) -> None:
         poller = select.poll()  # select(2) is limited to 1,024 descriptors

@@ -24,7 +24,7 @@ from typing import ClassVar, Final, TypeAlias
 from shutdownlab.model.network import Role
 from shutdownlab.model.scenario import Family
 from shutdownlab.observers.blocks import Block, blocks
-from shutdownlab.observers.echo import Ask, Heard, Site
+from shutdownlab.observers.echo import Ask, EchoResult, Site
 from shutdownlab.observers.instrument import Abroad, Instrument, Moment, Sighting
 from shutdownlab.observers.naming import stamp
 from shutdownlab.observers.watched_block import WatchedBlock
@@ -100,11 +100,11 @@ class ActiveProber(Instrument):
         for each in todo:
             each.begin_round()
         while todo:
-            hungry = [each for each in todo if not each.heard]
+            hungry = [each for each in todo if not each.results]
             asks = [Ask(e.asked_next, e.block.control, self._way(site, e.block, moment)) for e in hungry]
             site.ask(asks)
             for each, ask in zip(hungry, asks, strict=True):
-                each.refuted = ask.heard is Heard.NOTHING
+                each.refuted = ask.result is EchoResult.NOTHING
                 each.take(address in ask.answered for address in ask.addresses)
             for each in (each for each in todo if not each.refuted):
                 each.count()
@@ -147,7 +147,7 @@ class ActiveProber(Instrument):
 def _copy(watched: Mapping[str, list[WatchedBlock]]) -> dict[str, list[WatchedBlock]]:
     """Returns a copy, with independent beliefs."""
     return {
-        site: [replace(each, belief=copy(each.belief), heard=deque()) for each in all_]
+        site: [replace(each, belief=copy(each.belief), results=deque()) for each in all_]
         for site, all_ in watched.items()
     }
 

@@ -61,7 +61,7 @@ class RouteCollector(Instrument):
         self._running = {name: self._start(name) for name in configs}
 
     def look(self, moment: Moment) -> Sighting:
-        left_out = self._wait_until_told(moment)
+        left_out = self._wait_until_announced(moment)
         if self._looked_at != moment.phase.phase:
             self._looked_at, self._from = moment.phase.phase, self._read
         when = stamp(moment.phase.at)
@@ -69,7 +69,7 @@ class RouteCollector(Instrument):
         files = {f"rib.{when}.mrt": self._in_scenario_time(tables)}
         files |= {f"updates.{when}.mrt": self._in_scenario_time(messages)} if messages else {}
         files[f"times.{when}.csv"] = self._times({f"rib.{when}.mrt": tables[:1], f"updates.{when}.mrt": messages})
-        told = {version: birdc.told_routes(self._control("collector"), version) for version in (4, 6)}
+        told = {version: birdc.announced_routes(self._control("collector"), version) for version in (4, 6)}
         return Sighting(tuple(self._readings(moment.phase.phase, told)), files, tuple(left_out))
 
     def _readings(self, phase: str, told: Mapping[int, Mapping[str, set[str]]]) -> Iterator[Reading]:
@@ -96,14 +96,14 @@ class RouteCollector(Instrument):
             process: subprocess.Popen[Any] = self._node.spawn([self._program, "-f", *paths], stdout=log, stderr=log)
         return process
 
-    def _wait_until_told(self, moment: Moment) -> list[str]:
+    def _wait_until_announced(self, moment: Moment) -> list[str]:
         """Waits until the collector has from all peers what their transits have; raises `CannotSee`.
 
         Restarts a bird that has ended; returns a sentence for each restart about the messages missed.
         """
         missed: dict[str, str] = {}
         deadline, before = time.monotonic() + _NO_PROGRESS_S, None
-        while problems := [*self._started_again(missed), *self._untold(moment)]:
+        while problems := [*self._started_again(missed), *self._unannounced(moment)]:
             if problems != before:
                 before, deadline = problems, time.monotonic() + _NO_PROGRESS_S
             elif time.monotonic() > deadline:
@@ -123,7 +123,7 @@ class RouteCollector(Instrument):
             missed[name] = f"{how}, and was started again: the messages until it was back are missing"
             yield missed[name]
 
-    def _untold(self, moment: Moment) -> Iterator[str]:
+    def _unannounced(self, moment: Moment) -> Iterator[str]:
         """Yields the differences between the collector's routes and the transits'."""
         try:
             up = birdc.sessions_up(self._control("peers"))
@@ -133,7 +133,7 @@ class RouteCollector(Instrument):
             if lost:
                 yield f"the peers still hold {', '.join(sorted(lost))}"
                 return
-            heard = {version: birdc.told_routes(self._control("collector"), version) for version in (4, 6)}
+            heard = {version: birdc.announced_routes(self._control("collector"), version) for version in (4, 6)}
         except OSError as error:
             yield f"the collector or its peers do not answer: {error}"
             return

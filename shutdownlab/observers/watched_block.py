@@ -20,7 +20,7 @@ class WatchedBlock:
     """A site's state for a block. `next`: the index of the known address to probe next; `answers`: answers in this
     round.
 
-    `silent`: probes since the last answer, in this phase; `heard`: results of probes that are not counted yet: nothing
+    `silent`: probes since the last answer, in this phase; `results`: of probes that are not counted yet: nothing
     changes within a phase, so that probes of several rounds can be in flight at once.
     """
 
@@ -30,13 +30,13 @@ class WatchedBlock:
     next: int = 0
     answers: int = 0
     silent: int = 0
-    heard: deque[bool] = field(default_factory=deque)
+    results: deque[bool] = field(default_factory=deque)
     refuted: bool = False
     """Whether controls failed, so that the probes show nothing."""
 
     def begin_phase(self) -> None:
         """Starts a phase: keeps the belief from the previous one, and drops pending results."""
-        self.heard.clear()
+        self.results.clear()
         self.silent, self.refuted = 0, False
 
     def begin_round(self) -> None:
@@ -62,11 +62,11 @@ class WatchedBlock:
 
     def take(self, answers: Iterable[bool]) -> None:
         """Adds results of the next probes, to be counted one by one."""
-        self.heard.extend(answers)
+        self.results.extend(answers)
 
     def count(self) -> None:
         """Counts the next result."""
-        answered = self.heard.popleft()
+        answered = self.results.popleft()
         self.next += 1
         self.answers += answered
         self.silent = 0 if answered else self.silent + 1

@@ -152,7 +152,7 @@ def _decoded(decoder: Any, data: Any, where: str) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # Which of them is raised for invalid UTF-8 depends on msgspec's version.
         not_text = isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error)
-        found = "what is not UTF-8" if not_text else f"what is not JSON ({error})"
+        found = "a line that is not UTF-8" if not_text else f"a line that is not JSON ({error})"
         raise NotJudged(found, "a measurement, one JSON object") from None
 
 

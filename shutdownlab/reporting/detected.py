@@ -35,7 +35,7 @@ _RISEN: Final = 1.005
 _STILL: Final = "·"
 _SIGNS: Final = (
     "12%: what was left when an alert was raised", "3 min: how long after it came into force",
-    "° seen for a part alone, not the country", "(…) moved, without an alert", "· did not move",
+    "° seen only for a part, not the whole country", "(…) moved, without an alert", "· did not move",
 )  # fmt: skip
 
 

@@ -67,4 +67,4 @@ def summary_of(judgements: Judgements) -> str:
     told += (
         f"; of {differing:,} the file says something else" if differing else ", all as the file says" if count else ""
     )
-    return f"{told}; {others:,} of other tests passed over" if others else told
+    return f"{told}; {others:,} of other tests skipped" if others else told

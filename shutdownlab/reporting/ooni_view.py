@@ -66,7 +66,7 @@ class OoniView:
 class OoniReport(Report):
     """The report `ooni`: OONI's view of a run, beside the truth."""
 
-    title = "percent of subscribers for whom OONI would say accessible, beside the truth, and where it would mislead"
+    title = "percent of subscribers for whom OONI would conclude accessible, with the truth, and where it misleads"
 
     def write(self, run: Run, console: Console) -> None:
         """Prints the report."""
@@ -77,7 +77,7 @@ class OoniReport(Report):
         columns = [name for name in run.table.columns if any(_column(view.result) == name for view in views)]
         for heading, results in (
             ("[bold]Percent of ordinary subscribers who got through[/bold]", [view.result for view in views]),
-            ("[bold]Percent for whom OONI would say accessible[/bold]", [view.seen for view in views]),
+            ("[bold]Percent for whom OONI would conclude accessible[/bold]", [view.seen for view in views]),
         ):
             console.print(f"\n{heading}, weighted by their number")
             for part in legible(table_of(results, columns), console.width):

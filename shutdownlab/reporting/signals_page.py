@@ -21,7 +21,7 @@ the scenario's mechanisms make of the same signal: worked out by `shutdownlab ve
 documented and cannot be shown is under [left out](library.md). Which mechanism shows in which signal, how late and how
 strongly: `shutdownlab detect`.
 
-100% is what there is on a quiet day. `alert`: by the detector's published rule.
+100% is the level of a quiet day. `alert`: by the detector's published rule.
 """
 
 

@@ -26,7 +26,7 @@ class Cell:
     family: Family
 
     @property
-    def anywhen(self) -> tuple[str, str, Family]:
+    def without_phase(self) -> tuple[str, str, Family]:
         """The cell's key without its phase: equal for the same cell in every phase."""
         return str(self.vantage.id) if self.vantage else self.operator, self.target, self.family
 

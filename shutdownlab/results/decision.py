@@ -44,7 +44,7 @@ class BoxDecision(BaseModel):
     """The host name that the box found in the traffic."""
 
 
-def telling(decisions: Iterable[BoxDecision], most: int) -> list[BoxDecision]:
+def varied(decisions: Iterable[BoxDecision], most: int) -> list[BoxDecision]:
     """Returns at most `most` decisions, in order, as varied as possible in rule, name, protocol and initiator."""
     kinds: dict[tuple[object, ...], dict[str, list[BoxDecision]]] = {}
     for each in decisions:

@@ -58,12 +58,12 @@ def to_leave(
     held: for each phase, the results of the cells that are not measured, by `Cell.id`.
     """
     used = {
-        cell.anywhen
+        cell.without_phase
         for phase in phases
         for cell in cells_of(shutdown, phase)
         if cell.id not in held.get(phase.phase, {})
     }
-    cells = {cell.id: cell.anywhen for cell in cells_of(shutdown, first)}
+    cells = {cell.id: cell.without_phase for cell in cells_of(shutdown, first)}
     return {name: result for name, result in held.get(first.phase, {}).items() if cells[name] not in used}
 
 

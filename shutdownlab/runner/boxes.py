@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shutdownlab.results.decision import newer, telling
+from shutdownlab.results.decision import newer, varied
 from shutdownlab.results.events import Counted, Decided
 
 _MOST_DECISIONS: Final = 12
@@ -20,7 +20,7 @@ class Boxes:
     _last: dict[str, int] = field(default_factory=dict)
     """Number of the last decision reported, by box."""
 
-    def told(self, phase: str, box: str, counters: Mapping[str, Any]) -> Iterator[Counted | Decided]:
+    def events_of(self, phase: str, box: str, counters: Mapping[str, Any]) -> Iterator[Counted | Decided]:
         """Yields the events of a box after a phase was measured. counters: from its `Counters` message."""
         rest = {name: value for name, value in counters.items() if name != "recent"}
         yield Counted(phase=phase, where=box, counters=rest)
@@ -28,5 +28,5 @@ class Boxes:
         if not new:
             return
         self._last[box] = new[-1].number
-        shown = telling(new, _MOST_DECISIONS)
+        shown = varied(new, _MOST_DECISIONS)
         yield Decided(phase=phase, where=box, decisions=tuple(shown), others=len(new) - len(shown))

@@ -28,13 +28,13 @@ class Story:
 
     def __call__(self, event: Event) -> None:
         """Annotates the captures if the event explains packets."""
-        text = told(event)
+        text = comment_of(event)
         if text:
             switch = event.switch if isinstance(event, Acknowledged) else ""
             self._mark(f"{text} [{_utc(event.at)} by the wall clock]", switch)
 
 
-def told(event: Event) -> str:
+def comment_of(event: Event) -> str:
     """Returns a sentence for an event that explains packets; "" for others."""
     match event:
         case SelfChecked():

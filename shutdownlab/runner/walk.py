@@ -375,7 +375,7 @@ class Walk:
             self.outside.keep(phase, self.options.shutdown.scenario.end_of(phase), found, self.emit)
         self._close(phase, found, seconds, late)
         for box, told in counters.items():
-            for said in self.boxes.told(phase.phase, box, told.counters):
+            for said in self.boxes.events_of(phase.phase, box, told.counters):
                 self.emit(said)
         for event in met:
             self.emit(event.model_copy(update={"at": datetime.now(UTC)}))  # read earlier, reported now

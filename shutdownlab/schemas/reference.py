@@ -271,7 +271,7 @@ _VALUES: Final = {
     "URL": "http or https, in ASCII, without a user's name",
     "time with its zone": "ISO 8601; Z is UTC",
     "hours of the day": "from the first minute to the one after the last; may run over midnight",
-    "percentage": "a number and %; 100% is what there is on a quiet day",
+    "percentage": "a number and %; 100% is the level of a quiet day",
     "offset from UTC": "in quotes; hours and minutes east (+) or west (-) of UTC",
     "port or ports": "of TCP and UDP, or of one of them; a range from low to high",
     "host name": "of one host, in letters of any script; capitals and a final dot do not matter",
@@ -388,7 +388,7 @@ _WORDS: Final = {
 
 def _actions() -> Iterator[str]:
     yield "## Actions: `verdict.action`\n"
-    yield "| action | what it does | keys that it heeds, beside `residual` |\n|---|---|---|"
+    yield "| action | what it does | keys that it uses, beside `residual` |\n|---|---|---|"
     for name, kind in sorted(action_kinds().items()):
         if kind.__module__.startswith("shutdownlab."):
             title = _docstring(kind.__module__).splitlines()[0]

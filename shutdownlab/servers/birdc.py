@@ -113,7 +113,7 @@ def best_routes(control: Path, version: int) -> dict[str, BestRoute]:
     return found
 
 
-def told_routes(control: Path, version: int) -> dict[str, set[str]]:
+def announced_routes(control: Path, version: int) -> dict[str, set[str]]:
     """Returns every prefix with any route in a table, best or not, usable or not, and the protocols it came from."""
     found: dict[str, set[str]] = {}
     told: set[str] = set()

@@ -79,7 +79,7 @@ def flush(control: Path) -> None:
     control: its control socket. Raises `OSError`, also if unbound refuses.
     """
     for command in ("flush_requestlist", "flush_zone .", "flush_negative", "flush_infra all"):
-        _tell_unbound(control, command)
+        _command_unbound(control, command)
 
 
 def view_of(vantage: int) -> str:
@@ -87,22 +87,22 @@ def view_of(vantage: int) -> str:
     return f"group{vantage}"
 
 
-def tell_lies(control: Path, view: str, before: Lies, now: Lies) -> None:
+def set_lies(control: Path, view: str, before: Lies, now: Lies) -> None:
     """Changes a resolver's lies to a view from `before` to `now`. Raises `OSError`."""
     for domain in before:
         if before[domain] != now.get(domain):  # an existing zone would keep its old addresses
-            _tell_unbound(control, f"view_local_zone_remove {view} {domain}.")
+            _command_unbound(control, f"view_local_zone_remove {view} {domain}.")
     for domain in now:
         if before.get(domain) == now[domain]:
             continue
         lie, _ = now[domain]
         if isinstance(lie, Later):  # the truth, even below a name that it lies about
-            _tell_unbound(control, f"view_local_zone {view} {domain}. always_transparent")
+            _command_unbound(control, f"view_local_zone {view} {domain}. always_transparent")
             continue
-        _tell_unbound(control, f"view_local_zone {view} {domain}. {_ZONES.get(str(lie), 'redirect')}")
+        _command_unbound(control, f"view_local_zone {view} {domain}. {_ZONES.get(str(lie), 'redirect')}")
         if str(lie) not in _ZONES:
             kind = "A" if ":" not in str(lie) else "AAAA"
-            _tell_unbound(control, f"view_local_data {view} {domain}. {TTL} IN {kind} {lie}")
+            _command_unbound(control, f"view_local_data {view} {domain}. {TTL} IN {kind} {lie}")
 
 
 _ZONES: Final = {
@@ -114,7 +114,7 @@ _ZONES: Final = {
 """The unbound zone type for each lie about a whole zone (unbound.conf(5), local-zone)."""
 
 
-def _tell_unbound(control: Path, command: str) -> None:
+def _command_unbound(control: Path, command: str) -> None:
     answer = _ask_unbound(control, command)
     if not answer.startswith("ok"):
         raise OSError(f"{control}: {command}: unbound answered {answer.strip()!r}")
@@ -221,7 +221,7 @@ def unbound_config(
         *(tls if private else []),
         *(http if over_http else []),
         *(proxied if handed_on else []),
-        *(_told_by_itself() if identity else []),
+        *(_witness_zone() if identity else []),
         *(f"  outgoing-interface: {address}" for address in asks_from or own),
         *(f"  access-control: {client} allow" for client in clients),
         *(f"  access-control-view: {subnet} {name}" for name, subnets in views.items() for subnet in subnets),
@@ -240,7 +240,7 @@ def unbound_config(
     return "\n".join(lines) + "\n"
 
 
-def _told_by_itself() -> list[str]:
+def _witness_zone() -> list[str]:
     """Returns a name that each server of an anycast resolver answers itself, without asking any other."""
     data = [f'  local-data: "{WITNESS}. {TTL} IN {kind}"' for kind in ("A 127.0.0.1", "AAAA ::1")]
     return [f"  local-zone: {WITNESS}. static", *data]

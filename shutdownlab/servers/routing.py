@@ -159,7 +159,7 @@ def _bgp(
         channel = ["import all;", "export all;"]
     else:
         mark = f"bgp_large_community.delete([({me}, 1, *)]); bgp_large_community.add({learned});"
-        if relation.hears_everything:
+        if relation.gets_all_routes:
             export = "export where OWN ~ bgp_large_community || source = RTS_BGP;"
         else:
             export = "export where OWN ~ bgp_large_community || CUSTOMER_ROUTE ~ bgp_large_community;"

@@ -186,7 +186,7 @@ def _columns(
         value = (alike or others)[0]
     else:
         hint = "say which with `--column NAME`" if others else ""
-        raise BadInput([Problem(file, 1, "", f"the columns {told}", "one column of values beside the times", hint)])
+        raise BadInput([Problem(file, 1, "", f"the columns {told}", "one column of values", hint)])
     return max((place for place in times if place < value), default=times[0]), value
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 _LIMITS = {
     errno.EMFILE: ("-n", resource.RLIMIT_NOFILE, 1, "open files"),
     errno.EAGAIN: ("-u", resource.RLIMIT_NPROC, 1, "processes and threads"),
-    errno.EFBIG: ("-f", resource.RLIMIT_FSIZE, 1024, "KiB a file"),
-    errno.ENOMEM: ("-v", resource.RLIMIT_AS, 1024, "KiB of address space a process"),
+    errno.EFBIG: ("-f", resource.RLIMIT_FSIZE, 1024, "KiB per file"),
+    errno.ENOMEM: ("-v", resource.RLIMIT_AS, 1024, "KiB of address space per process"),
 }
 """By the errno of exceeding the limit: ulimit's option, the resource, the unit's size and its name."""
 _NO_LIMIT = 1 << 62

@@ -118,7 +118,7 @@ class Namespace:
         if resolv_conf is not None:
             if not _RESOLV_CONF.exists():
                 raise MachineCannot(
-                    "give a node a resolver of its own", f"{_RESOLV_CONF} is missing", f"sudo touch {_RESOLV_CONF}"
+                    "give a node its own resolver", f"{_RESOLV_CONF} is missing", f"sudo touch {_RESOLV_CONF}"
                 )
             own = self._files() / "resolv.conf"
             own.write_text(resolv_conf)

@@ -376,7 +376,7 @@ def _be_worker(order: _Order, report_fd: int, init: socket.socket) -> None:
         _report(report_fd, problem)
         status = EXIT_MACHINE_CANNOT
     except OutputLost as lost:
-        status = lost.told()
+        status = lost.report()
     except Stopped as stopped:
         status = 128 + stopped.number
     except KeyboardInterrupt:

@@ -33,7 +33,7 @@ class OutputLost(Exception):
         super().__init__(f"standard output cannot be written: {self.why}")
         self._unread = isinstance(error, BrokenPipeError)
 
-    def told(self) -> int:
+    def report(self) -> int:
         """Prints this error on standard error, unless the reader of a pipe just stopped; returns the exit code."""
         if self._unread:
             return EXIT_UNREAD

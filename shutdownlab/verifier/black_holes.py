@@ -56,6 +56,6 @@ def _untold(verifier: Verifier, phase: Phase, cell: Cell) -> Iterator[tuple[tupl
     for wire in line.wires:
         for by_client in (True, False):
             cable = narrowest(verifier.network, wire.way(by_client)) if wire.server else None
-            if cable is None or cable.is_line or wire.hears_of(cable.router, client=by_client):
+            if cable is None or cable.is_line or wire.icmp_reaches_sender(cable.router, client=by_client):
                 continue
             yield (cable.link, by_client), cable

@@ -111,7 +111,7 @@ class Classes:
         """Returns a key for a web site abroad that is equal for sites that cannot differ while nothing is broken."""
         return self._endpoints.site(hosted)
 
-    def tells_sites_alike(self, phase: Phase) -> bool:
+    def treats_sites_alike(self, phase: Phase) -> bool:
         """Whether `site` is valid in a phase: only the scenario's policies are in force, without breakage or routes."""
         known = self.shutdown.scenario.policies
         own = all(known.get(name) is policy for name, policy in self.active(phase).items())
@@ -157,7 +157,7 @@ class Classes:
         found = dict(self.anywhere(phase))
         scenario = self.shutdown.scenario
         for operator in self.shutdown.topology.operators if phase.faults else ():
-            if not scenario.hears(phase, self.choices, operator):
+            if not scenario.orders_reach(phase, self.choices, operator):
                 found |= scenario.held(self.real(phase), self.choices, operator)
         return tuple(name for name, policy in found.items() if policy.routes)
 

@@ -28,7 +28,7 @@ class NextHop:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReceivedRoute:
     """A route in a router's table.
 
     path: the owners of the networks that it came through, nearest first, origin last; empty for the router's own route.
@@ -40,7 +40,7 @@ class Heard:
     hop: NextHop
 
     @property
-    def teller(self) -> str:
+    def sender(self) -> str:
         """The peer whose session it came over: a neighbour's name, or `exchange`; "" for the router's own route."""
         return EXCHANGE if self.relation is Relation.EXCHANGE else self.path[0] if self.path else ""
 
@@ -84,13 +84,13 @@ class Contest:
             name: [each for each, providers in neighbours.providers.items() if name in providers]
             for name in self._place
         }
-        self._tables: dict[str, list[Heard]] = {name: [] for name in self._place}
+        self._tables: dict[str, list[ReceivedRoute]] = {name: [] for name in self._place}
         self._play()
         if leaks:
             self._leaks = frozenset(leaks)
             self._play()
 
-    def selected(self, owner: str) -> Heard | None:
+    def selected(self, owner: str) -> ReceivedRoute | None:
         """Returns the route that an owner's router selects, or None if it has none."""
         return next(iter(self._tables.get(owner, ())), None)
 
@@ -104,51 +104,53 @@ class Contest:
             if not changed:
                 return
 
-    def _rank(self, heard: Heard) -> tuple[int, int, int]:
-        if heard.relation is None:
+    def _rank(self, route: ReceivedRoute) -> tuple[int, int, int]:
+        if route.relation is None:
             return -1000, 0, 0
-        return -heard.relation.value[1], len(heard.path), self._place[heard.path[0]]
+        return -route.relation.value[1], len(route.path), self._place[route.path[0]]
 
-    def _candidates(self, name: str) -> list[Heard]:
-        found = [Heard((), None, NextHop(name, "gateway"))] if name in self._origins else []
+    def _candidates(self, name: str) -> list[ReceivedRoute]:
+        found = [ReceivedRoute((), None, NextHop(name, "gateway"))] if name in self._origins else []
         near = self._near
         for provider in near.providers.get(name, ()):
-            found += self._told(provider, name, Relation.CUSTOMER, Relation.PROVIDER, meeting_lan(name in near.above))
+            found += self._received_from(
+                provider, name, Relation.CUSTOMER, Relation.PROVIDER, meeting_lan(name in near.above)
+            )
         for customer in self._customers[name]:
-            found += self._told(
+            found += self._received_from(
                 customer, name, Relation.PROVIDER, Relation.CUSTOMER, meeting_lan(customer in near.above)
             )
         for peer in near.transits:
             if (name, peer) in near.joined:
-                found += self._told(peer, name, Relation.PEER, Relation.PEER, "backbone")
+                found += self._received_from(peer, name, Relation.PEER, Relation.PEER, "backbone")
         if name in near.members:
             offers = [
-                heard
+                route
                 for member in near.members
-                for heard in self._told(member, EXCHANGE, Relation.EXCHANGE, Relation.EXCHANGE, "exchange")
+                for route in self._received_from(member, EXCHANGE, Relation.EXCHANGE, Relation.EXCHANGE, "exchange")
             ]
             best = min(offers, key=self._rank, default=None)  # the route server passes on only the best
             if best is not None and name not in best.path:
                 found.append(best)
         return found
 
-    def _told(self, teller: str, to: str, as_a: Relation, by_a: Relation, lan: Lan) -> list[Heard]:
+    def _received_from(self, sender: str, to: str, as_a: Relation, by_a: Relation, lan: Lan) -> list[ReceivedRoute]:
         """Returns the route that a router announces to a neighbour, as the neighbour receives it; [] if none.
 
         as_a: what the neighbour is to the router. by_a: what the router is to the neighbour.
         """
-        if self._origins.get(teller) and as_a in {Relation.PROVIDER, Relation.PEER}:
+        if self._origins.get(sender) and as_a in {Relation.PROVIDER, Relation.PEER}:
             return []
-        leaks = (teller, to) in self._leaks
-        for heard in self._tables[teller]:
-            if heard.teller == to:
+        leaks = (sender, to) in self._leaks
+        for route in self._tables[sender]:
+            if route.sender == to:
                 continue
-            allowed = as_a.hears_everything or heard.relation in {None, Relation.CUSTOMER}
+            allowed = as_a.gets_all_routes or route.relation in {None, Relation.CUSTOMER}
             if not allowed and not leaks:
                 continue
-            if to in heard.path:
+            if to in route.path:
                 return []  # the neighbour finds its own number in the path (RFC 4271, 9.1.2)
             # On a LAN that all three share the next hop stays (RFC 4271, 5.1.3); a leaker announces itself instead.
-            shared = lan == "gateway" and heard.hop.lan == "gateway" and heard.relation is not None and not leaks
-            return [Heard((teller, *heard.path), by_a, heard.hop if shared else NextHop(teller, lan))]
+            shared = lan == "gateway" and route.hop.lan == "gateway" and route.relation is not None and not leaks
+            return [ReceivedRoute((sender, *route.path), by_a, route.hop if shared else NextHop(sender, lan))]
         return []

@@ -21,7 +21,7 @@ def line_text(line: LineQuality) -> str:
 
 ANSWERED = {
     Rejection.ICMP: "answers ICMP: communication administratively prohibited",
-    Rejection.TCP_RESET: "answers TCP with a reset, all else with ICMP",
+    Rejection.TCP_RESET: "answers TCP with a reset, everything else with ICMP",
 }
 ACTS = {
     "drop": "drops it",

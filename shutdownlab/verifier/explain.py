@@ -280,7 +280,7 @@ class _Explainer:
         found = narrowest(self.network, wire.way(by_client))
         if found is None:
             return None
-        is_told = not found.router or wire.hears_of(found.router, client=by_client)
+        is_told = not found.router or wire.icmp_reaches_sender(found.router, client=by_client)
         return Longest(found.octets, found.link, found.router, is_told)
 
     def _at_switch(self, step: SwitchStep, wire: ModelledConnection, stopped: bool) -> list[Hop]:

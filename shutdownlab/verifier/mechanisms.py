@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shutdownlab.config.scalars import duration_text
-from shutdownlab.model.announcements import Whence
+from shutdownlab.model.announcements import WithdrawalReach
 from shutdownlab.model.policy import Direction, Means, Point, Policy, Targets
 
 
@@ -11,7 +11,7 @@ def mechanism_of(policy: Policy) -> str:
     """Returns the mechanism, such as `everything dropped`, `routes withdrawn` or `blocked by name`."""
     if policy.withdraw is not None:
         family = f" ({policy.withdraw.family})" if policy.withdraw.family else ""
-        return f"routes withdrawn{' abroad' if policy.withdraw.from_ is Whence.ABROAD else ''}{family}"
+        return f"routes withdrawn{' abroad' if policy.withdraw.from_ is WithdrawalReach.ABROAD else ''}{family}"
     besides = {"prefix hijacked": policy.hijack, "route leaked": policy.leak, "more specifics": policy.announce}
     if told := next((name for name, order in besides.items() if order is not None), ""):
         return told

@@ -17,7 +17,7 @@ from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network, Role
 from shutdownlab.model.routing import COVER, anycast, holders, router_of
 from shutdownlab.model.topology import Operator, Transit
-from shutdownlab.verifier.contest import Contest, Heard, Neighbours, NextHop, meeting_lan
+from shutdownlab.verifier.contest import Contest, Neighbours, NextHop, ReceivedRoute, meeting_lan
 
 Standing = Literal["announced", "at home", "nowhere"]
 """To whom a prefix is announced: to all as usual, only to customers and members of the exchange, or to nobody."""
@@ -78,7 +78,7 @@ class Routes:
 
     # -- prefixes announced by several networks -----------------------------------------------------------------------
 
-    def selected(self, owner: str, prefix: IpPrefix) -> Heard | None:
+    def selected(self, owner: str, prefix: IpPrefix) -> ReceivedRoute | None:
         """Returns the route to exactly this prefix that an owner's router selects, or None."""
         if prefix not in self._contests:
             self._contests[prefix] = self._contest(prefix)

@@ -162,6 +162,6 @@ def raise_if_unreachable(wire: ModelledConnection, operation: str = "connect") -
     if len(way.nodes) == 1:
         raise StepFailed(REFUSED, operation)
     # TCP and ping fail on "network unreachable", UDP ignores it: it may be transient (RFC 1122, 3.2.2.1).
-    if wire.stream.proto != UDP and wire.hears_of(way.nodes[-1]):
+    if wire.stream.proto != UDP and wire.icmp_reaches_sender(way.nodes[-1]):
         # On an IPv6-only line, translation to ICMPv6 and back results in another code (RFC 7915, 4.2 and 5.2).
         raise StepFailed(HOST_UNREACHABLE if wire.is_translated else "network_unreachable", operation)

@@ -105,7 +105,7 @@ class Verifier:
 
     def held(self, phase: Phase, owner: str) -> Mapping[str, Policy]:
         """Returns the policies that the equipment of an operator, or of the gateway, has rules for."""
-        if self.shutdown.scenario.hears(phase, self.choices, owner):
+        if self.shutdown.scenario.orders_reach(phase, self.choices, owner):
             return self.shutdown.scenario.carried_out(phase, self.choices, owner, self.classes.active(phase))
         key = phase.phase, owner
         if key not in self._held:

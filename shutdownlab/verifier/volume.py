@@ -137,7 +137,7 @@ class Sites:
     def _stands_for(self, verifier: Verifier, phase: Phase, name: str) -> str:
         """Returns the probe to follow in place of another in a phase: nothing distinguishes their sites."""
         if phase.phase not in self._phases:
-            self._phases[phase.phase] = verifier.classes.tells_sites_alike(phase)
+            self._phases[phase.phase] = verifier.classes.treats_sites_alike(phase)
         if not self._phases[phase.phase]:
             return name
         if self._standing_for is None:

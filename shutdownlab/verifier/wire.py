@@ -261,7 +261,7 @@ class ModelledConnection:
         fate = self.country.switch(here.switch).run(seen.fields(by_client=False) | back.fields)
         return None if fate.dropped else answer
 
-    def hears_of(self, router: str, *, client: bool = True) -> bool:
+    def icmp_reaches_sender(self, router: str, *, client: bool = True) -> bool:
         """Whether a router's ICMP errors about packets of the client (else the server) reach their sender.
 
         They report that there is no route, or that a packet is too long.
@@ -407,7 +407,7 @@ class ModelledConnection:
             return FrameOutcome(outcome.forward, decision=outcome.decision)
         metered = outcome.decision is not None and outcome.decision.flow_rule == "meter"
         if outcome.inject or outcome.replacement is not None or metered:
-            raise Undecided("what a DPI box that looks into tunnels does beside dropping what is in them")
+            raise Undecided("what a DPI box that looks into tunnels does other than dropping their packets")
         return outcome
 
     def _is_remembered(self, step: SwitchStep, by_client: bool) -> bool:

@@ -29,7 +29,7 @@ class Course:
         new: dict[str, Any] = {name: at for name, at in marks.items() if getattr(self, name) is None}
         return replace(self, **new) if new and self.what else self
 
-    def told(self) -> str:
+    def text(self) -> str:
         """Returns the course in words."""
         marks = (
             ("carried out", self.confirmed), ("first sign", self.sign), ("first change believed", self.believed),

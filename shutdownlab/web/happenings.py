@@ -14,7 +14,7 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model.probe import Surroundings
 from shutdownlab.model.scenario import Family
 from shutdownlab.model.topology import Vantage
-from shutdownlab.results.decision import BoxDecision, newer, telling
+from shutdownlab.results.decision import BoxDecision, newer, varied
 
 RECENT: Final = 60
 """How many of each box's latest decisions to request at a time."""
@@ -42,7 +42,7 @@ class Happenings:
             if not new:
                 continue
             self._numbers[box] = new[-1].number
-            shown = telling(new, _MOST_DECISIONS)
+            shown = varied(new, _MOST_DECISIONS)
             yield from self.decided(box, shown, len(new) - len(shown), moment, more=len(new) == RECENT)
 
     def decided(

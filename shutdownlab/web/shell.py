@@ -74,7 +74,7 @@ def _log() -> Html:
     return element(
         "section",
         element("h2", "What happens", id_="happens-title"),
-        element("fieldset", kinds, id_="live-kinds", aria_label="What is listed beside orders"),
+        element("fieldset", kinds, id_="live-kinds", aria_label="What is listed in addition to orders"),
         element("p", "Newest first; times of day are UTC.", class_="pg-soft pg-small", id_="live-of"),
         element("div", lines, class_="pg-scroll live-log", role="region", aria_label="The newest first", tabindex=0),
         id_="happens", aria_labelledby="happens-title",

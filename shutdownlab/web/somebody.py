@@ -28,10 +28,10 @@ _MARK: Final = "\n--shutdownlab--"
 _BAD_CERTIFICATE: Final = frozenset({51, 60})
 """curl's exit codes for a bad certificate; since 7.62 it is 60 for any defect."""
 _WARNINGS: Final = {
-    "alternative certificate subject name|does not match target host": "the certificate is of another site.",
+    "alternative certificate subject name|does not match target host": "the certificate belongs to another site.",
     "certificate has expired": "the certificate has expired.",
     "certificate is not yet valid": "the certificate is not valid yet.",
-    "": "the certificate is of an authority that this browser does not trust.",
+    "": "the certificate was issued by an authority that this browser does not trust.",
 }
 """By regular expression for curl's message; the first that matches counts, and the last matches anything."""
 
@@ -85,7 +85,7 @@ def _shown(found: list[tuple[str, str, bool]], names: Mapping[str, str]) -> Iter
     for place, (address, seen, there) in enumerate(found):
         if place > last:
             if place == 0 or not found[last][2]:
-                yield [str(place + 1), "", "", seen or "no answer, nor beyond"]
+                yield [str(place + 1), "", "", seen or "no answer, here or beyond"]
             return
         yield [str(place + 1), address, names.get(address, ""), seen or ("" if address else "no answer")]
         if there:

@@ -293,7 +293,7 @@ class Steering(Source):
                 return False
         self._reached(whole=self._since())
         if not again and self._course.what:
-            self.tell("step", self._course.told(), phase=moment.name)
+            self.tell("step", self._course.text(), phase=moment.name)
         self._ledger.complete(moment)
         self._seen.measured(shutdown, moment.name, self._ledger.contents().results[moment.name])
         self.share = _SHARE

@@ -289,9 +289,9 @@ class Crossing:
                 self._counted.append(message)
             case Decisions():
                 self.decided += message.decisions
-                self.domain.box_said(message)
+                self.domain.on_box_message(message)
             case _:
-                self.domain.box_said(message)
+                self.domain.on_box_message(message)
                 if isinstance(message, Applied):
                     self.applied.append(message.serial)
 

@@ -427,7 +427,7 @@ def test_a_failure_without_a_controller_is_told_when_it_is_back(street: Street) 
 def test_a_controller_that_talks_nonsense_is_reported(street: Street) -> None:
     street.controller.connection.send(b"GET / HTTP/1.1\r\n\r\n")
     street.controller.accept()
-    assert "no message" in street.controller.next(Failure).text
+    assert "an invalid message" in street.controller.next(Failure).text
 
 
 def test_a_box_starts_and_works_before_its_controller_does(cables: Cables, street: Street) -> None:

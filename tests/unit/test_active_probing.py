@@ -5,7 +5,7 @@ from __future__ import annotations
 from countries import small_country
 
 from shutdownlab.observers.blocks import KNOWN, Block, blocks
-from shutdownlab.observers.echo import Ask, Heard
+from shutdownlab.observers.echo import Ask, EchoResult
 from shutdownlab.observers.watched_block import WatchedBlock
 from shutdownlab.signals import trinocular
 
@@ -39,7 +39,7 @@ def rounds(watched: WatchedBlock, answers: object, most: int = 50) -> list[tuple
     while len(found) < most:
         watched.begin_round()
         while watched.belief.wants_a_probe:
-            if not watched.heard:
+            if not watched.results:
                 watched.take(answers(address) for address in watched.asked_next)
             watched.count()
         found.append((watched.belief.probes, watched.state))
@@ -87,26 +87,26 @@ def asked() -> Ask:
 def test_silence_counts_only_behind_a_control_that_was_answered() -> None:
     ask = asked()
     ask.decide(1000.0)
-    assert ask.heard is None, "nothing is known without the control"
+    assert ask.result is None, "nothing is known without the control"
     ask.hear(ask.control, 1000.0)
     ask.decide(1000.0)
-    assert ask.heard is None, "a probe's answer may come just behind"
+    assert ask.result is None, "a probe's answer may come just behind"
     ask.decide(1001.0)
-    assert ask.heard is Heard.SILENCE
+    assert ask.result is EchoResult.SILENCE
 
 
 def test_an_answer_counts_and_is_waited_for_no_longer_than_its_control() -> None:
     ask = asked()
     ask.hear(ask.addresses[1], 1000.0)
     ask.decide(1500.0)
-    assert ask.heard is None
+    assert ask.result is None
     ask.hear(ask.control, 1500.0)
     ask.decide(1501.0)
-    assert (ask.heard, ask.answered) == (Heard.ANSWER, {ask.addresses[1]})
+    assert (ask.result, ask.answered) == (EchoResult.ANSWER, {ask.addresses[1]})
 
 
 def test_when_all_have_answered_no_control_is_waited_for() -> None:
     ask = asked()
     for address in ask.addresses:
         ask.hear(address, 1000.0)
-    assert ask.heard is Heard.ANSWER
+    assert ask.result is EchoResult.ANSWER

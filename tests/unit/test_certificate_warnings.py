@@ -45,7 +45,7 @@ def seen(tmp_path: Path, host: str, *, trusted: bool) -> tuple[int, str]:
 
 
 def test_the_certificate_of_another_site_is_told_as_that_and_not_as_an_untrusted_one(tmp_path: Path) -> None:
-    assert warning_of(*seen(tmp_path, "two.example", trusted=True)).endswith("the certificate is of another site.")
+    assert warning_of(*seen(tmp_path, "two.example", trusted=True)).endswith("the certificate belongs to another site.")
 
 
 def test_an_unknown_authority_is_told_as_that(tmp_path: Path) -> None:

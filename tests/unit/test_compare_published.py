@@ -1,4 +1,4 @@
-"""`shutdownlab compare`: a published series beside the emulated one."""
+"""`shutdownlab compare`: a published series and the emulated one."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shutdownlab.results.decision import BoxDecision, newer, telling
+from shutdownlab.results.decision import BoxDecision, newer, varied
 from shutdownlab.results.events import Counted, Decided
 from shutdownlab.runner.boxes import Boxes
 
@@ -25,8 +25,8 @@ def test_of_many_decisions_each_rule_name_and_opener_is_told_before_any_is_told_
     many = [made(number) for number in range(1, 50)]
     rare = [made(50, rule="vpn", host=None, app="wireguard"), made(51, src="100.64.9.9")]
 
-    assert [each.number for each in telling([*many, *rare], 3)] == [1, 50, 51]
-    assert [each.number for each in telling([*many, *rare], 5)] == [1, 2, 3, 50, 51]
+    assert [each.number for each in varied([*many, *rare], 3)] == [1, 50, 51]
+    assert [each.number for each in varied([*many, *rare], 5)] == [1, 2, 3, 50, 51]
 
 
 def test_of_a_box_that_began_anew_all_decisions_are_new() -> None:
@@ -38,9 +38,9 @@ def test_of_a_box_that_began_anew_all_decisions_are_new() -> None:
 
 def test_a_phase_tells_the_decisions_since_the_one_before_and_how_many_it_leaves_out() -> None:
     boxes = Boxes()
-    first = list(boxes.told("messenger", "box", {"injected": 3, "recent": [decision(1), decision(2)]}))
-    second = list(boxes.told("throttled", "box", {"injected": 3, "recent": [decision(n) for n in range(2, 40)]}))
-    third = list(boxes.told("restored", "box", {"injected": 3, "recent": [decision(39)]}))
+    first = list(boxes.events_of("messenger", "box", {"injected": 3, "recent": [decision(1), decision(2)]}))
+    second = list(boxes.events_of("throttled", "box", {"injected": 3, "recent": [decision(n) for n in range(2, 40)]}))
+    third = list(boxes.events_of("restored", "box", {"injected": 3, "recent": [decision(39)]}))
 
     assert [type(event) for event in first] == [Counted, Decided]
     assert first[0].counters == {"injected": 3}, "what it counts is without what it decided"

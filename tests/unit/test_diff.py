@@ -343,7 +343,7 @@ def test_a_repository_that_git_does_not_trust_is_told_with_what_makes_it(
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own, as if somebody else had cloned it
     said = refused(old, "ours.yaml")
-    assert "OLD: found a git repository of somebody else's, which git does not read" in said
+    assert "OLD: found a git repository of another user, which git does not read" in said
     assert "hint: git config --global --add safe.directory " in said
 
 

@@ -193,10 +193,10 @@ def test_under_another_master_one_notice_is_told_and_nothing_more_is_tried(scene
     scene.domain.reconcile(1, {})
     scene.confirm()
     scene.domain.relinquish(still_trying=True)
-    scene.domain.box_said(DROP)
+    scene.domain.on_box_message(DROP)
     for _ in range(2):
         scene.domain.switch_refused("southcell-dpi", Refusal(not_master=True))
-    scene.domain.box_said(DROP)
+    scene.domain.on_box_message(DROP)
     assert scene.switches["southcell-dpi"].sent.count("enforce") == 1
     assert sum(isinstance(message, Notice) for message in scene.told) == 1
     assert not any(isinstance(message, Failure) for message in scene.told)
@@ -208,7 +208,7 @@ def test_who_has_given_up_command_leaves_switches_that_come_back_alone(scene: Sc
     scene.domain.relinquish(still_trying=True)
     fresh = FakeSwitch(itertools.count(100))
     scene.domain.switch_joined("southcell-dpi", fresh)
-    scene.domain.box_said(DROP)
+    scene.domain.on_box_message(DROP)
     assert fresh.sent == []
 
 
@@ -228,8 +228,8 @@ def test_an_order_with_rules_for_the_box_waits_until_old_verdicts_are_gone(scene
     scene.confirm()
     assert scene.obeyed() == []
     assert [(policy.serial, len(policy.rules)) for policy in scene.box] == [(1, 1)]
-    scene.domain.box_said(DROP)
-    scene.domain.box_said(Applied(1))
+    scene.domain.on_box_message(DROP)
+    scene.domain.on_box_message(Applied(1))
     assert scene.obeyed() == []
     scene.confirm("southcell-dpi")
     assert scene.obeyed() == [1]
@@ -240,9 +240,9 @@ def test_a_box_whose_rules_stay_is_left_alone_with_its_verdicts(scene: Scene) ->
     scene.join()
     scene.domain.box_joined(scene.box.append)
     scene.domain.reconcile(1, NAMED)
-    scene.domain.box_said(Applied(1))
+    scene.domain.on_box_message(Applied(1))
     scene.confirm()
-    scene.domain.box_said(DROP)
+    scene.domain.on_box_message(DROP)
     scene.domain.reconcile(2, {**NAMED, "more": BLACKOUT["blackout"]})
     assert len(scene.box) == 1
     assert len(scene.switches["southcell-dpi"].enforced) == 1
@@ -255,7 +255,7 @@ def test_rules_on_their_way_to_the_box_are_not_sent_twice(scene: Scene) -> None:
     scene.domain.reconcile(2, NAMED)
     assert [policy.serial for policy in scene.box] == [1]
     scene.confirm()
-    scene.domain.box_said(Applied(1))
+    scene.domain.on_box_message(Applied(1))
     scene.confirm("southcell-dpi")
     assert scene.obeyed() == [2]
 
@@ -277,7 +277,7 @@ def test_with_nothing_to_look_for_no_box_is_needed(scene: Scene) -> None:
 
 
 def test_the_word_of_a_box_that_is_no_box_is_a_failure(scene: Scene) -> None:
-    scene.domain.box_said(Obeyed(1, "southcell"))
+    scene.domain.on_box_message(Obeyed(1, "southcell"))
     assert isinstance(scene.told[0], Failure)
 
 
@@ -293,7 +293,7 @@ def with_box(scene: Scene, policies: dict[str, Policy]) -> None:
     scene.domain.box_joined(scene.box.append)
     scene.domain.reconcile(1, policies)
     scene.confirm()
-    scene.domain.box_said(Applied(1))
+    scene.domain.on_box_message(Applied(1))
     scene.confirm("southcell-dpi")
     assert scene.obeyed() == [1]
 
@@ -354,7 +354,7 @@ def test_a_lost_box_that_fails_closed_or_is_on_path_changes_nothing_at_the_switc
 def test_what_an_on_path_box_blocks_stays_with_it() -> None:
     scene = Scene(ON_PATH)
     with_box(scene, NAMED)
-    scene.domain.box_said(DROP)
+    scene.domain.on_box_message(DROP)
     assert scene.switches["southcell-dpi"].enforced == []
 
 
@@ -371,7 +371,7 @@ def test_a_box_is_told_the_time_again_only_if_its_rules_ask_for_it(scene: Scene)
 
 def test_a_boxs_counters_are_passed_on(scene: Scene) -> None:
     counters = Counters("southcell-box", {"injected": 1})
-    scene.domain.box_said(counters)
+    scene.domain.on_box_message(counters)
     assert scene.told == [counters]
 
 

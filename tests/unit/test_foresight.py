@@ -163,5 +163,5 @@ def test_big_countries_keep_fewer_moments_so_that_the_page_is_drawn_as_fast() ->
 def test_the_course_of_an_order_keeps_when_it_first_came_so_far() -> None:
     course = Course("Start x", confirmed=0.1).reached({"sign": 0.7}).reached({"sign": 2.0, "whole": 3.0})
 
-    assert course.told() == "Start x: carried out after 0.1 s, first sign after 0.7 s, everything measured after 3.0 s"
+    assert course.text() == "Start x: carried out after 0.1 s, first sign after 0.7 s, everything measured after 3.0 s"
     assert Course().reached({"sign": 1.0}) == Course(), "before the first order there is none"

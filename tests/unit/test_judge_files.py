@@ -290,7 +290,7 @@ BAD = {
     ),
     "no keys": (lines(measurement("signal", "0.2.4", None, {}) | {"test_keys": None}), "found null at test_keys"),
     "deep": (b'{"test_name": "signal", "x": ' + b"[" * 100_000 + b"\n", "found what is not JSON ("),
-    "not UTF-8": (b'{"test_name": "\xff"}\n', "found what is not UTF-8"),
+    "not UTF-8": (b'{"test_name": "\xff"}\n', "found a line that is not UTF-8"),
 }
 
 
@@ -347,7 +347,7 @@ def test_other_tests_of_a_run_here_are_counted_and_are_no_problem(tmp_path: Path
     (tmp_path / "m.jsonl").write_bytes(lines(ours, dropped(), ours))
     done = judge("m.jsonl", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("1 measurement judged, all as the file says; 2 of other tests passed over\n")
+    assert done.stdout.endswith("1 measurement judged, all as the file says; 2 of other tests skipped\n")
 
 
 @pytest.mark.parametrize(

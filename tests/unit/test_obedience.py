@@ -47,7 +47,7 @@ def _with(how: dict[str, Any]) -> dict[str, Any]:
 
 
 def reached(made: dict[str, Any], phase: str, target: str = "ping") -> set[str]:
-    """Whence a probe gets through: operators with regions; of observations, operators."""
+    """WithdrawalReach a probe gets through: operators with regions; of observations, operators."""
     return {
         f"{r.operator}/{r.region}".rstrip("/")
         for r in sl.verify(made, at=phase)

@@ -695,7 +695,7 @@ def test_the_command_writes_the_page(first: Path, tmp_path: Path) -> None:
     [
         (["-o", "report.pdf"], "-o: found 'report.pdf'; expected a name that ends in .html"),
         (["-o", "no/such/folder/report.html"], "-o: found no/such/folder/report.html, which cannot be written"),
-        (["-o", "report.html", "--as", "shares"], "--as: found 'shares' beside -o; expected one of the two"),
+        (["-o", "report.html", "--as", "shares"], "--as: found 'shares' together with -o; expected one of the two"),
     ],
 )
 def test_where_it_cannot_be_written_is_said(first: Path, arguments: list[str], said: str) -> None:

@@ -130,7 +130,7 @@ def test_a_number_without_a_name_is_a_query_type_too(tmp_path: Path) -> None:
         ("{name_regex: 'kas pi'}", "none of which has ' ' in it"),
         ("{name_regex: 'a{1,3}, b'}", "none of which has ',' in it"),
         ("{name_exact: 1.10}", "a domain name"),
-        ("{url_contains: 'https://kaspi.kz/'}", "`name_suffix` looks at the host's name"),
+        ("{url_contains: 'https://kaspi.kz/'}", "use `name_suffix` for the host name"),
         ("{url_contains: 'WSS://kaspi.kz/'}", "URLs inside TLS"),
         ("{url_contains: 'ws://kaspi.kz/'}", "write http://"),
         ("{url_regex: '^https://kaspi'}", "URLs inside TLS"),

@@ -54,7 +54,7 @@ class DpiAction:
         """Raises `Expected` if a verdict of this action lacks a key that it needs."""
 
     @classmethod
-    def heeds(cls, verdict: Verdict) -> frozenset[str]:
+    def used_fields(cls, verdict: Verdict) -> frozenset[str]:
         """Returns those of its `fields` that it uses in this verdict; another key in it is refused."""
         return cls.fields
 

@@ -25,5 +25,5 @@ def installed_actions() -> Mapping[str, type[DpiAction]]:
         raise BadInput([Problem(GROUP, 0, "", error.found, "actions that can be loaded", error.hint)]) from error
     if not found:
         hint = "the installation of shutdownlab is incomplete: run `make setup` again"
-        raise BadInput([Problem(GROUP, 0, "", "no action", "at least those that ship", hint)])
+        raise BadInput([Problem(GROUP, 0, "", "no action", "at least the shipped ones", hint)])
     return MappingProxyType(found)

@@ -102,7 +102,7 @@ class Reset(Injecting):
     flow_rule = "drop"
 
     @classmethod
-    def heeds(cls, verdict: Verdict) -> frozenset[str]:
+    def used_fields(cls, verdict: Verdict) -> frozenset[str]:
         return cls.fields - {"forward_trigger", "count", "seq_steps", "ttl", "ipid"} if verdict.rewrite else cls.fields
 
     @classmethod

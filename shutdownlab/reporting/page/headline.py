@@ -428,9 +428,7 @@ def standing(account: RunAccount) -> str:
     if account.status == "finished":
         return f"Measured{on} with real packets in an emulated country: {cells} in {counted(count, 'phase')}."
     if account.status == "steered":
-        return (
-            f"Measured with real packets in a country that somebody steers: {cells} in {counted(count, 'state')} of it."
-        )
+        return f"Measured with real packets in a country steered by hand: {cells} in {counted(count, 'state')} of it."
     whole = count + len(account.unmeasured)
     how = {"running": "still goes on", "killed": "was killed", "crashed": "crashed", "broken": "broke off"}
     ended = how.get(account.status, f"did not finish ({account.status})")

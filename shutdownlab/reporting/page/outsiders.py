@@ -103,7 +103,7 @@ def _alerts(account: RunAccount, signal: WatchedSignal) -> Iterator[Html]:
 def _alert(account: RunAccount, alert: RaisedAlert) -> str:
     until = f" to {account.short(alert.ends)}" if alert.ends else ", to the end"
     late = round((alert.raised - alert.begins).total_seconds() / 60)
-    return f"{alert.level}: {account.short(alert.begins)}{until}{f', told {late} min later' if late else ''}"
+    return f"{alert.level}: {account.short(alert.begins)}{until}{f', raised {late} min later' if late else ''}"
 
 
 def _basis(signal: WatchedSignal) -> str:

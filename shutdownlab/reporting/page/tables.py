@@ -254,7 +254,7 @@ def _selection(manifest: Any) -> str | None:
     if not since:
         return None
     return (
-        f"what came out otherwise by the model than {since}, and {(share or 0) * 100:g} % of the rest of those phases"
+        f"the cells that, by the model, differ from {since}, and {(share or 0) * 100:g} % of the rest of those phases"
     )
 
 
