@@ -46,6 +46,19 @@ def check_together(when: Conditions) -> None:
         raise Expected(expected, found=f"{found}, which no connection can match", key="when")
 
 
+def check_ports(when: Conditions) -> None:
+    """Raises `Expected` if none of the protocols runs over a transport of the ports."""
+    transports = {item.protocol for item in when.port}
+    if not transports or None in transports or not when.protocol:
+        return
+    known = installed_recognisers()
+    over = {"tcp": known.over_tcp, "udp": known.over_udp}
+    if not any(name in over[each] for name in when.protocol for each in transports if each):
+        ports = " and ".join(sorted(filter(None, transports)))
+        found = f"a `port` of {ports} together with `protocol: {', '.join(when.protocol)}`, which no connection meets"
+        raise Expected("a port that it uses", found=found, key="when")
+
+
 def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
     """Yields each contradiction as (what was found, what is expected instead)."""
     asked = f"`protocol: {', '.join(when.protocol)}`"
@@ -57,13 +70,6 @@ def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
             yield f"`{key}` together with {asked}", f"`{key}` with `protocol: {one}`, or without `protocol`"
     if when.version and {*when.protocol} == {"quic"} and all(version in _TLS_VERSIONS for version in when.version):
         yield f"a `version` of TLS together with {asked}", "a version of QUIC, such as 1"
-    transports = {item.protocol for item in when.port}
-    if transports and None not in transports and when.protocol:
-        known = installed_recognisers()
-        over = {"tcp": known.over_tcp, "udp": known.over_udp}
-        if not any(name in over[each] for name in when.protocol for each in transports if each):
-            ports = " and ".join(sorted(filter(None, transports)))
-            yield f"a `port` of {ports} together with {asked}", "a port that it uses"
     if any(is_address(name) for name in when.cname):
         yield "a `cname` that is an address", "`answer`, which looks at addresses"
     spared = [name for name in when.protocol if name in when.protocol_except]

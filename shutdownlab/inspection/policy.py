@@ -9,15 +9,15 @@ import re
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, model_validator
 
 from shutdownlab.config.addresses import AnAddress
-from shutdownlab.config.document import Expected, Record, did_you_mean, one_of, parse
+from shutdownlab.config.document import FROM_A_FILE, Expected, Record, did_you_mean, one_of, parse
 from shutdownlab.config.kinds import is_another
 from shutdownlab.config.scalars import Asn, Kbit, Seconds, UtcOffset, Whole, whole, written
 from shutdownlab.inspection.condition_files import resolve_files
 from shutdownlab.inspection.conditions import Conditions, Prefixes
-from shutdownlab.inspection.contradictions import check_together
+from shutdownlab.inspection.contradictions import check_ports, check_together
 from shutdownlab.inspection.forge import DNS_CODES
 from shutdownlab.inspection.terms import (
     many,
@@ -215,7 +215,7 @@ class InspectionRule(Record):
     for the same `rate_up` and `rate_down`."""
 
     @model_validator(mode="after")
-    def _can_be_met(self) -> InspectionRule:
+    def _can_be_met(self, info: ValidationInfo) -> InspectionRule:
         """Raises `Expected` if no connection can meet all conditions, or the action cannot be applied to one."""
         when = self.when
         check_together(when)
@@ -223,15 +223,8 @@ class InspectionRule(Record):
         if when.about_answers and kind is not None and not kind.meets_answers:
             found = f"the action {self.verdict.action} for a DNS response"
             raise Expected("an action that applies to DNS responses, such as `drop`", found=found, key="verdict")
-        by_udp = bool(when.port) and all(item.protocol == "udp" for item in when.port)
-        if by_udp and kind is not None and kind.tcp_only:
-            found = f"the action {self.verdict.action} for a `port` of UDP"
-            raise Expected("an action that applies to UDP, such as `drop`", found=found, key="verdict")
-        residual = self.verdict.residual
-        unended = [name for name in when.protocol if not action_kinds()["reset"].can_meet(name)]
-        if residual is not None and residual.action == "reset" and (unended or by_udp):
-            found = f"a `residual` of resets for {', '.join(unended) or 'a `port` of UDP'}"
-            raise Expected("an action that applies to UDP, such as `drop`", found=found, key="verdict")
+        if info.context is FROM_A_FILE:  # what the compiler makes of a policy may leave a part to other rules
+            self._check_transport()
         beyond = [] if kind is None else [name for name in when.protocol if not kind.can_meet(name)]
         if beyond:
             found = f"the action {self.verdict.action} for {', '.join(beyond)}"
@@ -242,6 +235,21 @@ class InspectionRule(Record):
                 key="verdict",
             )
         return self
+
+    def _check_transport(self) -> None:
+        """Raises `Expected` if ports, protocols and actions are of different transports."""
+        when = self.when
+        kind = action_kinds().get(self.verdict.action)
+        check_ports(when)
+        by_udp = bool(when.port) and all(item.protocol == "udp" for item in when.port)
+        if by_udp and kind is not None and kind.tcp_only:
+            found = f"the action {self.verdict.action} for a `port` of UDP"
+            raise Expected("an action that applies to UDP, such as `drop`", found=found, key="verdict")
+        residual = self.verdict.residual
+        unended = [name for name in when.protocol if not action_kinds()["reset"].can_meet(name)]
+        if residual is not None and residual.action == "reset" and (unended or by_udp):
+            found = f"a `residual` of resets for {', '.join(unended) or 'a `port` of UDP'}"
+            raise Expected("an action that applies to UDP, such as `drop`", found=found, key="verdict")
 
 
 class InspectionPolicy(Record):
