@@ -46,7 +46,7 @@ fuzz: setup ## bend FILES (100000) scenarios and topologies, and have them check
 	$(VENV)/bin/python tests/fuzz/fuzz_check.py --files $(FILES) --workers $(JOBS)
 
 chaos: setup ## put FAULTS (200) faults into running scenarios, one each, and count the rows that would mislead; OUT=DIR: goes on there
-	$(VENV)/bin/python tests/lab/chaos.py --faults $(FAULTS) $(if $(OUT),--out $(OUT))
+	$(VENV)/bin/python -m tests.chaos --faults $(FAULTS) --seed $(SEED) $(if $(OUT),--out $(OUT))
 
 differential: setup ## run made-up shutdowns from SEED (1) on until CELLS (2000) cells are compared with what verify says
 	$(VENV)/bin/python tests/lab/differential.py --all-kinds --seed $(SEED) --cells $(CELLS)

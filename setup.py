@@ -32,7 +32,8 @@ MODULES = [
     "recognisers/http", "recognisers/ssh", "recognisers/dns", "recognisers/bittorrent", "recognisers/sip",
     "recognisers/whatsapp", "recognisers/openvpn", "recognisers/stun", "recognisers/mtproto", "recognisers/encrypted",
     "recognisers/rtp", "recognisers/wireguard", "recognisers/dtls", "recognisers/starttls", "recognisers/tunnel",
-    "recognisers/proxies", "recognisers/relay", "recognisers/quic", "recognisers/quic_protection", "tunnels",
+    "recognisers/proxies", "recognisers/relay", "recognisers/turn", "recognisers/quic", "recognisers/quic_protection",
+    "tunnels",
 ]
 # fmt: on
 

@@ -1,4 +1,5 @@
-"""Times commands that need no run, from the shell: `--help`, and on the flagship `check`, `verify`, `explain`, `diff`.
+"""Times commands that need no run, from the shell: `--help`, and on the flagship `check`, `verify`, `explain`, `diff`
+and `report`; and `import shutdownlab`.
 
 python -m benchmarks.verify [--runs N]
 """
@@ -6,32 +7,69 @@ python -m benchmarks.verify [--runs N]
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+import shutdownlab
 from benchmarks.table import Figure, engine, load, markdown
 
 _NAME: Final = "kazakhstan-2022"
 _EXPLAINED: Final = ("explain", _NAME, "--at", "blackout", "--from", "kcell/almaty", "--to", "telegram")
 
 
-def _timed(arguments: Sequence[str], status: int = 0) -> tuple[float, float]:
-    """Returns wall-clock seconds and peak memory (MiB) of a command; raises SystemExit unless it ends with `status`."""
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """A command to time. status: its exit code. target: of the seconds from the shell, in words."""
+
+    what: str
+    arguments: Sequence[str]
+    target: str
+    status: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What a command took: seconds from the shell, and of a processor; its peak memory in MiB."""
+
+    seconds: float
+    processor: float
+    memory: float
+
+
+def _timed(command: _Command) -> _Cost:
+    """Raises SystemExit unless the command ends with its status."""
     begun = time.perf_counter()
-    argv = [sys.executable, "-m", "shutdownlab", *arguments]
+    argv = [sys.executable, *command.arguments]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
     _, ended, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(ended)
-    if process.returncode != status:
+    if process.returncode != command.status:
         raise SystemExit(f"{' '.join(argv)} ended with {process.returncode}")
-    return time.perf_counter() - begun, used.ru_maxrss / 1024
+    return _Cost(time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def _commands(folder: Path) -> Iterator[_Command]:
+    """Yields the commands, in an order in which each has what it reads; `folder`: a new one for their files."""
+    text, mine = (files("shutdownlab.scenarios") / f"{_NAME}.yaml").read_text(), folder / "mine.yaml"
+    mine.write_text(text.replace("ports: [179, 3785, 5060]}\n    source: CF", "ports: [179, 5060]}\n    source: CF"))
+    ours, run = ("-m", "shutdownlab"), str(folder / "run")
+    yield _Command("import shutdownlab", ("-c", "import shutdownlab"), "≤ 0.15")
+    yield _Command("--help", (*ours, "--help"), "≤ 0.25")
+    yield _Command(f"check {_NAME}", (*ours, "check", _NAME), "≤ 0.5")
+    yield _Command(f"verify {_NAME}", (*ours, "verify", _NAME), "≤ 1")
+    yield _Command("diff of two versions of it", (*ours, "diff", _NAME, str(mine)), "≤ 2", 1)
+    yield _Command("explain a cell of it", (*ours, *_EXPLAINED), "≤ 1")
+    yield _Command("verify it into a run directory", (*ours, "verify", _NAME, "--out", run, "--force"), "")
+    yield _Command("report of that", (*ours, "report", run, "-o", str(folder / "page.html")), "≤ 3")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,26 +77,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verify", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     runs: int = parser.parse_args(argv).runs
-    text = (files("shutdownlab.scenarios") / f"{_NAME}.yaml").read_text()
+    # As installing does: after an edit, and with PYTHONDONTWRITEBYTECODE, every command would compile what it imports.
+    compiled = compileall.compile_dir(Path(shutdownlab.__file__).parent, quiet=2)
+    figures = []
     with tempfile.TemporaryDirectory() as folder:
-        mine = Path(folder) / "mine.yaml"
-        mine.write_text(
-            text.replace("ports: [179, 3785, 5060]}\n    source: CF", "ports: [179, 5060]}\n    source: CF")
-        )
-        verified = [_timed(("verify", _NAME)) for _ in range(runs)]
-        differ = [_timed(("diff", _NAME, str(mine)), 1) for _ in range(runs)]
-    explained = [_timed(_EXPLAINED) for _ in range(runs)]
-    helped = [_timed(("--help",)) for _ in range(runs)]
-    checked = [_timed(("check", _NAME)) for _ in range(runs)]
-    figures = [
-        Figure("--help", "s", [seconds for seconds, _ in helped], "≤ 0.25"),
-        Figure(f"check {_NAME}", "s", [seconds for seconds, _ in checked], "≤ 0.5"),
-        Figure(f"verify {_NAME}", "s", [seconds for seconds, _ in verified], "≤ 1"),
-        Figure(f"verify {_NAME}", "MB, peak", [memory for _, memory in verified], "≤ 150"),
-        Figure("diff of two versions of it", "s", [seconds for seconds, _ in differ], "≤ 2"),
-        Figure("explain a cell of it", "s", [seconds for seconds, _ in explained], "≤ 1"),
-    ]
-    print(markdown("Without a run", figures, f"Load average: {load()}. {engine()}"))
+        for command in _commands(Path(folder)):
+            costs = [_timed(command) for _ in range(runs)]
+            figures.append(Figure(command.what, "s", [cost.seconds for cost in costs], command.target))
+            figures.append(Figure(command.what, "s of one core", [cost.processor for cost in costs]))
+            if command.what == f"verify {_NAME}":
+                figures.append(Figure(command.what, "MB, peak", [cost.memory for cost in costs], "≤ 150"))
+    bytecode = "" if compiled else " Python's bytecode could not be written, so each command compiles what it imports."
+    print(markdown("Without a run", figures, f"Load average: {load()}. {engine()}{bytecode}"))
     return 0
 
 

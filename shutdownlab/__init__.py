@@ -17,7 +17,7 @@ The interface for programs, in short; `help(sl.lab)`, `help(sl.Lab)` and so on h
     sl.compare("kazakhstan-2022", Path("ioda.csv").read_bytes(), signal="bgp")    # beside a published series
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
     sl.judge("measurements.jsonl")               # OONI's verdict on each measurement: .fields, .why, .differs
-    sl.report("runs/a", "report.html")           # one page to read; a notebook displays it inline
+    sl.report("runs/a", "report.html")           # one page to read; a notebook shows it for a run, too
     sl.plot("runs/a", "reach.pdf", what="reach")  # a figure for a paper
     sl.export("runs/a", "duckdb", "a.duckdb")    # typed tables with documented columns; also parquet, csv, ooni, mrt
     sl.cost("kazakhstan-2022")                   # what it cost, by three methods: .amounts, .by_region, .person_hours

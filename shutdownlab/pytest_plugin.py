@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,12 +32,21 @@ if TYPE_CHECKING:
 _KEYS = ("topology", "policies", "probes", "timeline")
 _EXTENDS = re.compile(r"^extends: *[\"']?([^\s\"'#]+)", re.MULTILINE)
 _MOST_READ = 1 << 20
+_UNDECIDED = "the model decides none of its cells: --shutdownlab=emulate measures them"
+_OF_TOOLS = "it is about tools: `shutdownlab matrix` tests it"
+_OF_NO_CELL = "no cell is tested by it here: its probes are not measured in this phase, or later expectations apply"
 _MARK = 'pytestmark = pytest.mark.shutdown("SCENARIO") in the module names the scenario'
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the option `--shutdownlab`."""
-    parser.getgroup("shutdownlab").addoption(
+    """Adds the options `--shutdownlab` and `--shutdownlab-trust`."""
+    group = parser.getgroup("shutdownlab")
+    group.addoption(
+        "--shutdownlab-trust",
+        action="store_true",
+        help="start the programs that scenarios bring along, inside the sandbox",
+    )
+    group.addoption(
         "--shutdownlab",
         choices=("verify", "emulate", "both"),
         default="verify",
@@ -115,16 +125,18 @@ class ScenarioFile(pytest.File):
                         )
 
     @cached_property
-    def measured(self) -> list[Result]:
-        """The results of a run with real packets, which starts on first use."""
-        from shutdownlab.runner.launch import RunFailed, run
+    def measured(self) -> list[Result] | str:
+        """The results of a run with real packets, which starts on first use; why there are none, if it failed: it is
+        not tried again for every expectation."""
+        from shutdownlab.runner.launch import run
 
         factory: pytest.TempPathFactory = self.config._tmp_path_factory  # type: ignore[attr-defined]
         directory = factory.mktemp("shutdownlab") / self.path.stem  # pytest keeps the directories of its last few runs
         try:
-            found: Run = run(self.shutdown, directory)
-        except RunFailed as failed:
-            pytest.fail(f"the run broke off: {failed}", pytrace=False)
+            with _told():
+                found: Run = run(self.shutdown, directory, trust=self.config.getoption("--shutdownlab-trust"))
+        except pytest.fail.Exception as failed:
+            return str(failed.msg)
         return found.results
 
     @cached_property
@@ -165,15 +177,25 @@ class ExpectationItem(pytest.Item):
         self.phase, self.about, self.place = phase, about, place
 
     def runtest(self) -> None:
-        """Checks the cells; raises `NotAsExpected` if one of them differs, or if model and packets disagree."""
+        """Checks the cells; raises `NotAsExpected` if one of them differs, or if model and packets disagree.
+
+        Skips the test, with the reason, if there is nothing to check.
+        """
         from shutdownlab.reporting.summary import cited, unmet_lines
 
         how: str = self.config.getoption("--shutdownlab")
         places = self.parent.cells.get((self.phase.phase, id(self.about)), [])
+        if not places:
+            pytest.skip(_OF_TOOLS if self.about.tools else _OF_NO_CELL)
         told: list[str] = []
         for way, chosen in (("verify", "verified"), ("emulate", "measured")):
             if how in {way, "both"}:
-                results = [getattr(self.parent, chosen)[place] for place in places]
+                of_all = getattr(self.parent, chosen)
+                if isinstance(of_all, str):
+                    raise NotAsExpected(of_all)
+                results = [of_all[place] for place in places]
+                if how == "verify" and not any(result.outcome.is_measured for result in results):
+                    pytest.skip(_UNDECIDED)
                 unmet = [
                     result for result in results if not result.met and (way == "emulate" or result.outcome.is_measured)
                 ]
@@ -183,7 +205,9 @@ class ExpectationItem(pytest.Item):
                     f"    [{code}] {source}" for code, source in cited(self.parent.shutdown.scenario.sources, unmet)
                 ]
         if how == "both":
-            told += _disagreements((self.parent.verified[place], self.parent.measured[place]) for place in places)
+            measured = self.parent.measured
+            assert not isinstance(measured, str)
+            told += _disagreements((self.parent.verified[place], measured[place]) for place in places)
         if told:
             raise NotAsExpected("\n".join(told))
 
@@ -240,6 +264,26 @@ def _disagreements(pairs: Iterable[tuple[Result, Result]]) -> Iterator[str]:
 # -- fixtures ----------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """Fails the test with the message alone for what is wrong with the input, the machine or the run."""
+    from shutdownlab.config.problems import BadInput
+    from shutdownlab.runner.launch import RunFailed
+    from shutdownlab.system.kernel import MachineCannot
+
+    try:
+        yield
+    except BadInput as error:
+        trust = (
+            "\n    with pytest: --shutdownlab-trust" if any("--trust" in each.hint for each in error.problems) else ""
+        )
+        pytest.fail(f"nothing was run: {error}{trust}", pytrace=False)
+    except MachineCannot as error:
+        pytest.fail(f"nothing was run: {error}", pytrace=False)
+    except RunFailed as failed:
+        pytest.fail(f"the run broke off: {failed}", pytrace=False)
+
+
 def _mark(node: Any) -> pytest.Mark:
     mark = node.get_closest_marker("shutdown")
     if mark is None or not mark.args:
@@ -253,14 +297,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     mark = metafunc.definition.get_closest_marker("shutdown")
     if not wanted or mark is None or not mark.args:
         return
+    from shutdownlab.config.problems import BadInput
     from shutdownlab.library import load
+    from shutdownlab.model.lookup import phase_named, vantage_point
 
-    shutdown = load(mark.args[0])
-    phases = mark.kwargs.get("phases") or [phase.phase for phase in shutdown.scenario.timeline]
-    vantages = mark.kwargs.get("subscribers") or [str(vantage.id) for vantage in shutdown.network.vantages]
+    try:
+        shutdown = load(mark.args[0])
+        phases = mark.kwargs.get("phases") or [phase.phase for phase in shutdown.scenario.timeline]
+        vantages = mark.kwargs.get("subscribers") or [str(vantage.id) for vantage in shutdown.network.vantages]
+        for name in phases:
+            phase_named(shutdown.scenario, name, "phases of the mark shutdown")
+        for name in vantages:
+            vantage_point(shutdown.topology, name, "subscribers of the mark shutdown")
+    except BadInput as error:
+        raise pytest.Collector.CollectError(str(error)) from None
     for name, values in (("phase", phases), ("subscriber", vantages)):
         if name in wanted:
-            metafunc.parametrize(name, values, indirect=name == "phase", scope="module" if name == "phase" else None)
+            metafunc.parametrize(name, values, indirect=True, scope="module" if name == "phase" else None)
 
 
 @pytest.fixture(scope="module")
@@ -268,8 +321,19 @@ def country(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """The running country of the module's scenario, an `sl.Lab`."""
     from shutdownlab.country.lab import lab
 
-    with lab(_mark(request.node).args[0]) as running:
+    with ExitStack() as ending:
+        with _told():
+            running = ending.enter_context(
+                lab(_mark(request.node).args[0], trust=request.config.getoption("--shutdownlab-trust"))
+            )
         yield running
+
+
+@pytest.fixture
+def subscriber(request: pytest.FixtureRequest) -> str:
+    """The name of a vantage point: one of the mark's, or of all."""
+    _mark(request.node)
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -285,4 +349,6 @@ def shutdown_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     """A whole run of the module's scenario, an `sl.Run`."""
     from shutdownlab.runner.launch import run
 
-    return run(_mark(request.node).args[0], tmp_path_factory.mktemp("shutdown") / "run")
+    with _told():
+        trust = request.config.getoption("--shutdownlab-trust")
+        return run(_mark(request.node).args[0], tmp_path_factory.mktemp("shutdown") / "run", trust=trust)

@@ -14,10 +14,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
+from shutdownlab.box.proxy_watch import ProxyWatch
 from shutdownlab.box.tls_proxy import (
     ADDRESS,
+    ECHOES,
     LINK,
     LONGEST_HELLO,
+    Beat,
     Handover,
     HandoverReply,
     ProxyTrouble,
@@ -38,6 +41,11 @@ Key = tuple[bytes, int, bytes, int]
 
 _KEPT: Final = 65536
 """Connections remembered in each table; the oldest are evicted."""
+
+_OWN_ADDRESS: Final = bytes.fromhex("020000005002")
+"""The box's own Ethernet address on the link to its proxy, which only its echoes bear."""
+_MOST_BATCHES: Final = 64
+"""Batches of frames read before signs of life are missed: they may be among them."""
 
 _TIMESTAMP: Final = 8
 _TTL: Final = 64
@@ -96,6 +104,7 @@ class Interception:
         self._batch = Batch()
         self._latest: tuple[bytes, Packet] = (b"", decode(b""))
         self._number = 0
+        self._watch = ProxyWatch(self._proxy.beat, self._send_echo, ADDRESS + _OWN_ADDRESS, ECHOES)
         self.counters = {"intercepted": 0, "not_intercepted": 0}
 
     @property
@@ -111,8 +120,29 @@ class Interception:
             for reply in self._proxy.replies():
                 if isinstance(reply, ProxyTrouble):
                     self._complain(f"its TLS proxy failed, and did not intercept as it should: {reply.trouble}")
+                elif isinstance(reply, Beat):
+                    self._watch.answered()
                 else:
                     self._replied(reply)
+
+    def turn(self, now: float) -> float:
+        """Asks the proxy for signs of life if it is time, and complains of those that are missing.
+
+        now: by `time.monotonic`. Returns when to call it next. Raises ConnectionError if the proxy has ended.
+        """
+        if now >= self._watch.next_turn:
+            self.look(now)
+            self._watch.ask(now)
+        return self._watch.next_turn
+
+    def look(self, now: float) -> None:
+        """Complains of signs of life that are missing by now. Raises ConnectionError if the proxy has ended."""
+        self.on_readable(self._proxy.fileno())  # it may be this box that stood still, and has not read them
+        for _ in range(_MOST_BATCHES):
+            if not self._frames():
+                break
+        for text in self._watch.missing(now):
+            self._complain(text)
 
     def claims(self, raw: bytes, side: Side) -> bool:
         """Whether a frame's connection is the proxy's: it has been sent to the proxy, or is held until that decides."""
@@ -237,13 +267,14 @@ class Interception:
             for raw in held.frames:
                 self._send(held.side.other, raw)
 
-    def _frames(self) -> None:
-        """Forwards frames from the proxy to the side of their destination."""
+    def _frames(self) -> int:
+        """Forwards frames from the proxy to the side of their destination; returns how many there were."""
         batch = self._batch
-        for i in range(batch.read(self.wire)):
+        count = batch.read(self.wire)
+        for i in range(count):
             raw = batch.raw(i)
             packet = decode(raw[HEADER:])
-            if packet.proto != TCP or packet.problem is not None:
+            if self._watch.is_echo(packet) or packet.proto != TCP or packet.problem is not None:
                 continue
             way = self._macs.get((packet.src, packet.dst))
             if way is not None:  # sent as the client
@@ -257,6 +288,10 @@ class Interception:
             if way is not None:
                 side, onwards, own = way
                 self._send(side, raw[:HEADER] + own + onwards + raw[HEADER + 12 :])
+        return count
+
+    def _send_echo(self, frame: bytes) -> None:
+        self.wire.send_frame(frame)
 
     def _give(self, raw: bytes) -> None:
         self.wire.send(raw[:HEADER] + ADDRESS + raw[HEADER + 6 :])

@@ -24,6 +24,10 @@ class Overheard:
         self._next = [0 for _ in Side]
         self._read_at = [0 for _ in Side]
         self._reads = 0
+        self.drained = False
+        """Whether the last `take` found the sockets empty in the end."""
+        self.latest_ns = 0
+        """When the frame taken last came, in ns since 1970: none that is left came earlier."""
 
     @property
     def waits(self) -> bool:
@@ -32,9 +36,11 @@ class Overheard:
 
     def take(self, most: int = 2 * _BATCH) -> Iterator[tuple[Side, Batch, int]]:
         """Yields at most `most` frames, oldest first: the side each came from, and the batch and index to load."""
+        self.drained = False
         for _ in range(most):
             side = self._oldest()
             if side is None:
+                self.drained = True
                 return
             self._next[side] += 1
             yield side, self._batches[side], self._next[side] - 1
@@ -48,7 +54,11 @@ class Overheard:
             if not self._has(side) and self._read_at[side] < self._read_at[side.other]:
                 self._read(side)
         waiting = [side for side in Side if self._has(side)]
-        return min(waiting, key=lambda side: self._batches[side].came_ns(self._next[side]), default=None)
+        came = {side: self._batches[side].came_ns(self._next[side]) for side in waiting}
+        oldest = min(came, key=came.__getitem__, default=None)
+        if oldest is not None:
+            self.latest_ns = came[oldest]
+        return oldest
 
     def _has(self, side: Side) -> bool:
         return self._next[side] < self._batches[side].count

@@ -8,7 +8,6 @@ offers; otherwise it leaves the connection alone. All its traffic passes through
 
 from __future__ import annotations
 
-import errno
 import socket
 import ssl
 import tempfile
@@ -19,8 +18,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import TypeAdapter
 from pyroute2 import IPRoute
@@ -28,6 +28,7 @@ from pyroute2 import IPRoute
 from shutdownlab.box.forgery import Forger
 from shutdownlab.inspection.recognisers.tls import recognise_tls
 from shutdownlab.inspection.recognisers.tls_records import HANDSHAKE
+from shutdownlab.protocol.own_errors import OWN_ERRORS
 from shutdownlab.system import polling
 from shutdownlab.system.child_process import Child, Forked, fork
 from shutdownlab.system.ethtool import CHECKSUMS, Feature
@@ -42,6 +43,9 @@ LINK: Final = "proxy"
 ADDRESS: Final = bytes.fromhex("020000005001")
 """The proxy's Ethernet address on that link; it accepts frames only for this address."""
 
+ECHOES: Final = bytes((198, 18, 0, 2))
+"""An address of the proxy's own, from RFC 2544, at which it answers the box's echoes."""
+
 PROXY: Final = "prx-"
 """The prefix of a proxy's process name; the box's name follows."""
 
@@ -52,10 +56,6 @@ LONGEST_HELLO: Final = 65536
 """Bytes of a client's first flight that are examined."""
 _MOST: Final = 65536
 """Simultaneous connections, each with a thread: as many as the box remembers."""
-_OURS: Final = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
-)
-"""Socket and file errors that a remote end cannot cause."""
 _TABLE: Final = 100
 _PORTS: Final = "16384 32767"
 """Source ports of the proxy's own connections, which use a client's address: disjoint from Linux' ephemeral ports, so
@@ -90,12 +90,19 @@ class ProxyTrouble:
     trouble: str
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A question whether the proxy is alive, and its answer."""
+
+    beat: Literal[True]
+
+
 _Server = tuple[str, int, str]
 """A server's address and port, and the name that the client gives it."""
 
 # Not in `protocol`: they contain kernel state, and are exchanged only between a box and its child.
-_HANDOVER: Final = TypeAdapter(Handover)
-_REPLY: Final[TypeAdapter[HandoverReply | ProxyTrouble]] = TypeAdapter(HandoverReply | ProxyTrouble)
+_REQUEST: Final[TypeAdapter[Handover | Beat]] = TypeAdapter(Handover | Beat)
+_REPLY: Final[TypeAdapter[HandoverReply | ProxyTrouble | Beat]] = TypeAdapter(HandoverReply | ProxyTrouble | Beat)
 
 
 def is_unfinished(stream: bytes) -> bool:
@@ -118,10 +125,17 @@ class ProxyProcess:
 
     def hand_over(self, handover: Handover) -> None:
         """Asks the proxy to take a connection over; never blocks. Raises ConnectionError if the proxy has ended."""
-        if not self._process.send(_HANDOVER.dump_json(handover) + b"\n"):
+        self._ask(handover)
+
+    def beat(self) -> None:
+        """Asks the proxy for a `Beat`; never blocks. Raises ConnectionError if the proxy has ended."""
+        self._ask(Beat(True))
+
+    def _ask(self, request: Handover | Beat) -> None:
+        if not self._process.send(_REQUEST.dump_json(request) + b"\n"):
             raise self._ended()
 
-    def replies(self) -> list[HandoverReply | ProxyTrouble]:
+    def replies(self) -> list[HandoverReply | ProxyTrouble | Beat]:
         """Returns the proxy's replies since the last call; never blocks. Raises ConnectionError if it has ended."""
         replies = [_REPLY.validate_json(line) for line in self._process.receive()]
         if not replies and self._process.hung_up:
@@ -156,8 +170,11 @@ def start_proxy(
             child.ready()
             while child.stop_fd not in polling.wait([child.lines, child.stop_fd]):
                 for line in child.receive():
-                    handover = _HANDOVER.validate_json(line)
-                    threads.submit(proxy.serve, handover).add_done_callback(proxy.served)
+                    request = _REQUEST.validate_json(line)
+                    if isinstance(request, Beat):
+                        proxy.answer(request)
+                    else:
+                        threads.submit(proxy.serve, request).add_done_callback(proxy.served)
                 if child.lines.ended is not None:
                     break
 
@@ -182,6 +199,7 @@ def _plug_in(box: Path | None) -> None:
         netlink.link("set", index=LOOPBACK, state="up")
         netlink.link("set", index=link, address=ADDRESS.hex(":"), arp=False)
         netlink.link("set", index=link, state="up")
+        netlink.addr("add", index=LOOPBACK, address=str(ip_address(ECHOES)), prefixlen=32)
         Feature(CHECKSUMS).switch_off(LINK)  # some versions of Open vSwitch do not fill them in (see `country.offload`)
         for family in (socket.AF_INET, socket.AF_INET6):
             netlink.route("add", dst="default", oif=link, scope="link", family=family)
@@ -230,7 +248,7 @@ class _Proxy:
 
     def _tell(self, error: BaseException) -> None:
         """Reports an error caused by this machine; errors caused by a server, a client or the network are ignored."""
-        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno in _OURS:
+        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno in OWN_ERRORS:
             self._reply(ProxyTrouble(f"{type(error).__name__}: {error}"))
 
     def served(self, served: Future[None]) -> None:
@@ -239,7 +257,11 @@ class _Proxy:
             traceback.print_exception(error)
             self._reply(ProxyTrouble(f"{type(error).__name__}: {error}"))
 
-    def _reply(self, reply: HandoverReply | ProxyTrouble) -> None:
+    def answer(self, beat: Beat) -> None:
+        """Says that the proxy is alive."""
+        self._reply(beat)
+
+    def _reply(self, reply: HandoverReply | ProxyTrouble | Beat) -> None:
         self._child.send(_REPLY.dump_json(reply) + b"\n")
 
     def _certificate(self, handover: Handover) -> bytes:

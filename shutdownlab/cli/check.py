@@ -186,9 +186,10 @@ def _at(found: Shutdown | LoadedTopology, at: str | None) -> tuple[Damage, str]:
 
 def _check_kind(graph: Path) -> None:
     """Raises `BadInput` for a picture format that is not supported, or not on this machine."""
+    from shutdownlab.config.wording import with_ending
     from shutdownlab.reporting.png import can_make_png
 
-    kind, svg = graph.suffix.lower(), graph.with_suffix(".svg")
+    kind, svg = graph.suffix.lower(), with_ending(graph, ".svg", "country")
     if kind == ".png" and not can_make_png():
         hint = f"pip install 'shutdownlab[png]'; or --graph {svg}, then: rsvg-convert {svg} -o {graph}"
         bad_option(

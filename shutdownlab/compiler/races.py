@@ -14,6 +14,18 @@ from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Probe, Surroundings
 
 
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """What an on-path box races.
+
+    lead: seconds by which the box is ahead, at least. ends: the IP addresses of those whose packets it may answer;
+    empty: unknown.
+    """
+
+    lead: float
+    ends: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Races:
     """The races of a network's on-path boxes against its servers."""
@@ -21,8 +33,8 @@ class Races:
     network: Network
     _delays: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def lead(self, probe: Probe, at: Surroundings, held: Mapping[str, Policy]) -> float | None:
-        """Returns the operator's box's lead for a probe, in seconds; None if the box has no rules that concern it.
+    def rival(self, probe: Probe, at: Surroundings, held: Mapping[str, Policy]) -> Rival | None:
+        """Returns what the operator's box races for a probe; None if it has no rules that concern it, or none to race.
 
         `held`: the policies that the operator carries out. If the probe has several servers the nearest counts; if they
         are not known, the nearest server of all.
@@ -33,7 +45,18 @@ class Races:
         beyond = self._beyond(operator)
         ends = {far for _, far in probe.far_ends(at)}
         asked = ends or {hosted.node for hosted in self.network.served}
-        return min((2 * beyond[node] for node in asked if node in beyond), default=None)
+        lead = min((2 * beyond[node] for node in asked if node in beyond), default=None)
+        return None if lead is None else Rival(lead, self._ends(probe, at, ends))
+
+    def _ends(self, probe: Probe, at: Surroundings, servers: set[str]) -> tuple[str, ...]:
+        """Returns the addresses of a probe's servers, and of the resolver where it asks that; none if unknown."""
+        network = self.network
+        if not servers:
+            return ()
+        asking = {network.resolver_of(at.vantage).name} if probe.looked_up(at) else set()
+        own = (address for node in servers | asking for address in network.nodes[node].addresses)
+        hosted = (address for node in servers for address in network.hosted_on(node))
+        return tuple(dict.fromkeys(str(address) for address in (*own, *hosted)))
 
     def _beyond(self, operator: str) -> dict[str, float]:
         """Returns the least one-way delay, in seconds, from an operator's box to each node beyond it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, cached_property
 from importlib.metadata import Distribution, EntryPoint, EntryPoints, distributions
 from typing import Generic, TypeVar
@@ -30,18 +30,11 @@ class Extensions(Generic[Part]):
 
     @cached_property
     def _registered(self) -> dict[str, list[EntryPoint]]:
-        """The entry points by name, from each distribution once: if a checkout has stale metadata beside the installed
-        distribution (only the latter has a RECORD), the installed one counts."""
-        described: dict[str, tuple[bool, EntryPoints]] = {}
-        for distribution, all_entries in _distributions(tuple(sys.path)):
-            entries = all_entries.select(group=self.group)
-            if entries:
-                installed = distribution.read_text("RECORD") is not None
-                name = distribution.name.lower()
-                if name not in described or installed > described[name][0]:
-                    described[name] = installed, entries
+        """The entry points by name."""
+        all_of_them = ((each, entries.select(group=self.group)) for each, entries in _distributions(tuple(sys.path)))
+        having = [(distribution, entries) for distribution, entries in all_of_them if entries]
         found: dict[str, list[EntryPoint]] = {}
-        for _, entries in described.values():
+        for entries in _each_once(having):
             for entry in entries:
                 if entry.value not in {other.value for other in found.get(entry.name, ())}:
                     found.setdefault(entry.name, []).append(entry)
@@ -88,6 +81,22 @@ def _distributions(path: tuple[str, ...]) -> list[tuple[Distribution, EntryPoint
     """Returns the installed distributions on `path` that have entry points; read once, for all groups."""
     found = ((distribution, distribution.entry_points) for distribution in distributions(path=list(path)))
     return [(distribution, entries) for distribution, entries in found if entries]
+
+
+def _each_once(having: list[tuple[Distribution, EntryPoints]]) -> Iterable[EntryPoints]:
+    """Returns the entry points of each distribution once: if a checkout has stale metadata beside the installed
+    distribution (only the latter has a RECORD), the installed one counts.
+
+    A single distribution's metadata is not read: that takes four times as long as everything else here.
+    """
+    if len(having) < 2:
+        return [entries for _, entries in having]
+    found: dict[str, tuple[bool, EntryPoints]] = {}
+    for distribution, entries in having:
+        installed, name = distribution.read_text("RECORD") is not None, distribution.name.lower()
+        if name not in found or installed > found[name][0]:
+            found[name] = installed, entries
+    return [entries for _, entries in found.values()]
 
 
 def _owner(entry: EntryPoint) -> str:

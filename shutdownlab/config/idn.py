@@ -6,7 +6,15 @@ non-transitional form, so that `faß.de` is `xn--fa-hia.de` and never fass.de. S
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+from typing import Final
+
 import idna
+
+_CYRILLIC: Final = re.compile(r"(?!..--)[a-z0-9\u0430-\u045f](?:[a-z0-9\u0430-\u045f-]{0,58}[a-z0-9\u0430-\u045f])?")
+"""A label of lower-case Cyrillic, all of whose letters IDNA 2008 allows anywhere (RFC 5892 appendix B.1) and no mapping
+changes. Fast path: national block lists have many."""
 
 
 def to_ascii(name: str) -> str:
@@ -15,6 +23,11 @@ def to_ascii(name: str) -> str:
     Raises `UnicodeError` if no client could send it. Symbols, which IDNA 2008 disallows, are encoded as browsers do:
     `☃.net` is `xn--n3h.net`.
     """
+    labels = name.split(".")
+    if all(_CYRILLIC.fullmatch(label) for label in labels):
+        encoded = [label if label.isascii() else punycoded(label) for label in labels]
+        if max(map(len, encoded)) <= 63:
+            return ".".join(encoded)
     mapped = idna.uts46_remap(name, std3_rules=False, transitional=False)
     return ".".join(label if label.isascii() else _a_label(label) for label in mapped.split("."))
 
@@ -28,6 +41,7 @@ def _a_label(label: str) -> str:
         return punycoded(label)
 
 
+@lru_cache(1024)  # the same few top-level domains end most names
 def punycoded(label: str) -> str:
     """Returns a label as an A-label without checking its letters; raises `UnicodeError` only for lone surrogates."""
     return "xn--" + label.encode("punycode").decode("ascii")

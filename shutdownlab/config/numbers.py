@@ -18,6 +18,13 @@ ETHER_BACKBONE: Final = 0x88E7
 """A customer's frame within a provider's (IEEE 802.1ah)."""
 ETHER_QINQ_OLD: Final = (0x9100, 0x9200, 0x9300)
 """The EtherTypes that switches used before IEEE 802.1ad assigned one."""
+ETHER_MACSEC: Final = 0x88E5
+ETHER_NSH: Final = 0x894F
+"""A network service header (RFC 8300)."""
+ETHER_TRILL: Final = 0x22F3
+ETHER_FABRICPATH: Final = 0x8903
+ETHER_BATMAN: Final = 0x4305
+"""A frame within a mesh network of batman-adv."""
 
 ETHER_TYPES: Final[Mapping[int, int]] = MappingProxyType({4: ETHER_IPV4, 6: ETHER_IPV6})
 """EtherTypes by IP version."""
@@ -37,6 +44,8 @@ ETHER_IN_IP: Final = 97
 L2TP_IN_IP: Final = 115
 SCTP: Final = 132
 MPLS_IN_IP: Final = 137
+ETHER_IN_IPV6: Final = 143
+"""A frame behind a segment routing header (RFC 8986 §9)."""
 
 PROTOCOL_NUMBERS: Final[Mapping[str, int]] = MappingProxyType(
     {"icmp": ICMP, "tcp": TCP, "udp": UDP, "gre": GRE, "esp": ESP, "icmp6": ICMPV6}
@@ -47,6 +56,7 @@ PROTOCOL_NAMES: Final[Mapping[int, str]] = MappingProxyType(
     {
         ICMP: "icmp", IGMP: "igmp", TCP: "tcp", UDP: "udp", GRE: "gre", ESP: "esp", AH: "ah", ICMPV6: "icmpv6",
         OSPF: "ospf", ETHER_IN_IP: "etherip", L2TP_IN_IP: "l2tp", SCTP: "sctp", MPLS_IN_IP: "mpls",
+        ETHER_IN_IPV6: "ethernet",
     }
 )  # fmt: skip
 """Protocol names in the inspection engine, by number."""

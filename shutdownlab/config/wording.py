@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
+from pathlib import PurePath
 
 Path = tuple[str | int, ...]
 
@@ -60,6 +61,12 @@ def one_of(names: Iterable[str], where: str = "") -> str:
     shown = names if len(names) <= _MOST_LISTED else names[:_FIRST_LISTED]
     more = f" and {len(names) - len(shown):,} more{f' ({where})' if where else ''}" if len(shown) < len(names) else ""
     return f"one of {', '.join(map(shortened, shown))}{more}" if names else "none (there are none)"
+
+
+def with_ending(path: PurePath, ending: str, name: str) -> PurePath:
+    """Returns the path of a file with another ending (`.svg`); in place of a folder (`.`, `/`, `..`), a file `name` in
+    it."""
+    return path.with_suffix(ending) if path.name.strip(".") else path / f"{name}{ending}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -22,9 +22,10 @@ from shutdownlab.country import path_mtu
 from shutdownlab.country.borders import join_translators, translate
 from shutdownlab.country.boxes import begin_recorder, begin_relay, box_spec
 from shutdownlab.country.health import Examination, Watch
-from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness, missed_by
+from shutdownlab.country.liveness import AT_LAST_S, SOON_S, Liveness, interrupted, missed_by
 from shutdownlab.country.offload import finish_by_senders
 from shutdownlab.country.plan import Plan
+from shutdownlab.country.racing import Racer
 from shutdownlab.country.roaming import begin_tunnels, lost_by
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.faults import NO_DAMAGE, Damage
@@ -81,8 +82,12 @@ class Country:
     watch: Watch = field(default_factory=lambda: Watch({}))
     heard: list[Message] = field(default_factory=list)
     """Messages from controllers that arrived during a health check or the restart of a box."""
+    aside: list[Message] = field(default_factory=list)
+    """Messages from DPI boxes that arrived while these were asked something; the next examination reads them."""
     missed: dict[str, int] = field(default_factory=dict)
     """How many frames each on-path DPI box, and how many packets the tunnels, had missed at the last check."""
+    sessions: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Since when each router's BGP sessions were up when the phase's measurements began."""
     damage: Damage = NO_DAMAGE
     """What is broken on purpose, and so no fault of the run."""
 
@@ -102,6 +107,15 @@ class Country:
         self.watch = Watch(titles, forking)
         self.watch.begin()
 
+    def begin_measuring(self) -> None:
+        """Notes what has started since the watch began, and how long BGP sessions have been up: orders change both."""
+        self.watch.learn()
+        self.sessions = self._liveness.sessions()
+
+    @property
+    def _liveness(self) -> Liveness:
+        return Liveness(self.plan.network, self._instances, self.services, self.agents, self.plan.files)
+
     @property
     def carriers(self) -> dict[int, str]:
         """Names of the processes that carry or answer packets, by process id.
@@ -117,12 +131,22 @@ class Country:
         return frozenset(pid for pid, title in self.watch.processes.items() if f"({PROXY}" in title)
 
     @property
-    def racers(self) -> dict[str, int]:
-        """The process ids of the on-path DPI boxes, which must answer before the server does, by operator."""
+    def racers(self) -> dict[str, Racer]:
+        """The running on-path DPI boxes, which must answer before the server does, by operator."""
         carriers = self.carriers
-        running = {each.name: each.pid for each in self.others if each.pid in carriers}
+        running = {each.name: each for each in self.others if each.pid in carriers}
         named = {operator: f"{BOX}{box}" for operator, box in self._on_path.items()}
-        return {operator: running[name] for operator, name in named.items() if name in running}
+        return {
+            operator: Racer(running[name], self._switching(operator))
+            for operator, name in named.items()
+            if name in running
+        }
+
+    def _switching(self, operator: str) -> int | None:
+        """Returns the id of the process that switches an operator's DPI box's frames; None if it should not run."""
+        switch: LabSwitch = self.net.get(self.plan.network.one(Role.DPI_SWITCH, operator).name)
+        pid = switch.instance.daemons["ovs-vswitchd"].pid
+        return pid if pid in self.carriers else None
 
     def expect(self, damage: Damage) -> None:
         """Sets what is broken on purpose from now on."""
@@ -169,8 +193,8 @@ class Country:
             for program, daemon in instance.daemons.items():
                 if daemon.poll() is not None:
                     lost.append(f"{program} of {name} {ending(daemon.returncode)}")
+        doubts += self._complaints()
         for process in list(self.others):
-            doubts += [f"{m.where}: {m.text}" for m in map(decode, process.receive()) if isinstance(m, Failure)]
             if process.alive() or self._is_broken(process):
                 continue
             how = f"{process.name} {ending(process.status)}" + (f": {process.failure}" if process.failure else "")
@@ -182,6 +206,13 @@ class Country:
             (doubts if self.start_box(process) else lost).append(f"{how}, and was started again")
         return Examination(tuple(doubts), tuple(lost))
 
+    def _complaints(self) -> list[str]:
+        """Returns the failures that DPI boxes and their like have told since the last call, each once."""
+        said, self.aside[:] = [*self.aside], []
+        for process in self.others:
+            said += map(decode, process.receive())
+        return list(dict.fromkeys(f"{m.where}: {m.text}" for m in said if isinstance(m, Failure)))
+
     def examine_answering(self) -> Examination:
         """Like `examine`, and also asks every process for an answer, because a running one may hang.
 
@@ -191,12 +222,13 @@ class Country:
         seen = self.examine()
         if seen.lost:
             return seen
-        liveness = Liveness(self.plan.network, self._instances, self.services, self.agents, self.plan.files)
+        liveness = self._liveness
         asked = {RELAY, TUNNELS, *map(process_name, self.plan.network.nodes)}
         late, mute = liveness.ask([process for process in self.others if process.name in asked])
         if not mute:
             asked_late, mute = self._ask_controllers()
-            late += [*asked_late, *self._lost_in_tunnels()]
+            late += [*asked_late, *self._complaints(), *self._lost_in_tunnels()]
+            late += interrupted(self.sessions, liveness.sessions())
         if not mute:
             mute = self._rules_lost()
         return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))

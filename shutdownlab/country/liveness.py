@@ -80,6 +80,24 @@ class Liveness:
         found |= {each.name: f"{each.name} does not answer" for each in others if counters_of(each, seconds) is None}
         return found
 
+    def sessions(self) -> dict[str, dict[str, str]]:
+        """Returns since when each BGP session is established that should be, as bird writes it, by router.
+
+        Routers that do not answer within 3 s are left out.
+        """
+        questions, wanted = {}, {}
+        for node in (node for node in routing.routers(self.network) if node.name not in self.services.damage.routers):
+            control = self.services.find("bird", node.name).control
+            assert control is not None, "every bird has one"
+            title = f"bird on {node.name}"
+            questions[title] = birdc.sessions_question(control)
+            wanted[title] = {session.name for session in self.services.converged.sessions[node.name]}
+        replies = ask_all(questions, SOON_S)
+        return {
+            title: {name: since for name, since in birdc.sessions_since(reply).items() if name in wanted[title]}
+            for title, reply in replies.items()
+        }
+
     def shortages(self) -> Iterator[str]:
         """Yields a sentence for each resource of the machine that is nearly exhausted."""
         disk = os.statvfs(self.files)
@@ -92,6 +110,17 @@ class Liveness:
         used, most = len(os.listdir("/proc/self/fd")), resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # noqa: PTH208
         if most != resource.RLIM_INFINITY and most - used < _LEAST_DESCRIPTORS:
             yield f"{used} of at most {most} descriptors are open"
+
+
+def interrupted(before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yields a sentence for each router with BGP sessions that were down for a while between two calls of `sessions`.
+
+    Meanwhile its routes were withdrawn, as by an order.
+    """
+    for title in before.keys() & now.keys():
+        names = sorted(name for name, since in now[title].items() if before[title].get(name) != since)
+        if names:
+            yield f"{title} had lost its BGP sessions {', '.join(names)} for a while"
 
 
 def missed_by(counted: Iterable[Counters], racers: Collection[str], before: dict[str, int]) -> Iterator[str]:

@@ -16,24 +16,29 @@ _DEADLINE_S: Final = 15.0
 
 def wait_until_applied(process: Forked, serial: int) -> None:
     """Waits for `Applied` for the message just sent, by its serial number; raises `ServicesNotReady`."""
-    if _reply(process, _DEADLINE_S, lambda message: message == Applied(serial)) is None:
+    if reply_of(process, _DEADLINE_S, lambda message: message == Applied(serial), []) is None:
         raise ServicesNotReady([f"{process.name} has not confirmed its orders"])
 
 
 def counters_of(process: Forked, seconds: float) -> Counters | None:
     """Asks a process for its counters; returns None if it does not answer within `seconds`."""
     process.send(encode(CountersRequest()))
-    reply = _reply(process, seconds, lambda message: isinstance(message, Counters))
+    reply = reply_of(process, seconds, lambda message: isinstance(message, Counters), [])
     return reply if isinstance(reply, Counters) else None
 
 
-def _reply(process: Forked, seconds: float, fits: Callable[[Message], bool]) -> Message | None:
-    """Returns the first message that fits of those that come within `seconds`, or None; others are dropped."""
+def reply_of(process: Forked, seconds: float, fits: Callable[[Message], bool], aside: list[Message]) -> Message | None:
+    """Returns the first message that fits of those that are there or come within `seconds`, or None.
+
+    aside: gets all others.
+    """
     end = time.monotonic() + seconds
-    while not process.hung_up and (left := end - time.monotonic()) > 0:
-        process.flush(left)
-        polling.wait([process], seconds=left)
-        found = next(filter(fits, map(decode, process.receive())), None)
-        if found is not None:
+    while True:
+        process.flush(max(0.0, end - time.monotonic()))
+        came = [decode(line) for line in process.receive()]
+        found = next(filter(fits, came), None)
+        aside += [message for message in came if message is not found]
+        left = end - time.monotonic()
+        if found is not None or process.hung_up or left <= 0:
             return found
-    return None
+        polling.wait([process], seconds=left)

@@ -12,7 +12,7 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
-from shutdownlab.compiler.races import Races
+from shutdownlab.compiler.races import Races, Rival
 from shutdownlab.compiler.resolvers import operators_late
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import Country, build
@@ -20,10 +20,12 @@ from shutdownlab.country.breakage import brief
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.country.plan import Plan
+from shutdownlab.country.racing import Racing
 from shutdownlab.country.routes_abroad import routes_abroad
 from shutdownlab.country.starvation import Starvation
 from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import over_its_lines, request_at
+from shutdownlab.measure.task import Race
 from shutdownlab.model.faults import AUTHORITY, DeclaredFault
 from shutdownlab.model.lookup import target_named, vantage_point
 from shutdownlab.model.policy import Policy
@@ -189,7 +191,7 @@ class Session:
         plan, network = self.plan, self.plan.loaded.network
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         places: dict[str, Vantage] = {}
-        leads: dict[str, float | None] = {}
+        rivals: dict[str, Rival | None] = {}
         racers, races = self.country.racers if self.active else {}, Races(network)
         controls: dict[str, tuple[Control, ...]] = {}
         withdrawn = route_changes(network, self._held)
@@ -204,18 +206,19 @@ class Session:
             request = over_its_lines(request, probe, at, self._held, plan.loaded.apps)
             places[request.id], controls[request.id] = vantage, controls_of(probe, outages.near(at), request)
             if vantage.id.operator in racers:
-                leads[request.id] = races.lead(probe, outages.near(at), self._held(vantage.id.operator))
+                rivals[request.id] = races.rival(probe, outages.near(at), self._held(vantage.id.operator))
             excused[request.id] = excused_by(controls[request.id], outages.blamed(probe, at))
             todo[network.subscriber(vantage.id).name].append(request)
         self.country.watch.learn()
         with Starvation(self.country.carriers, self.country.keepers) as starvation:
+            racing = Racing(racers, starvation, self.country.aside)
 
             def go_on() -> bool:
                 starvation.look()
                 return wanted()
 
-            def outrun(asked: str, began: float, ended: float) -> str:
-                return starvation.came_late(racers.get(places[asked].id.operator), leads.get(asked), began, ended)
+            def outrun(asked: str, began: float, ended: float) -> Race:
+                return racing.of(places[asked].id.operator, rivals.get(asked), began, ended)
 
             told = self.country.agents.run(
                 todo, hopeless, controls, excused, go_on, failed, starvation.between, starvation.held_up, outrun

@@ -5,8 +5,8 @@ a path, a packet arrives after the probe's timeout. Controls between two tries m
 kernel counts for how long each process was runnable without running.
 
 A process that terminates connections and opens others in their place (a TLS proxy) buffers bytes while it waits and
-then sends them all at once, so it can also make a slow line look fast. And an on-path box that waits loses its race:
-what it should block gets through.
+then sends them all at once, so it can also make a slow line look fast. And what forwards the frames of an on-path box
+may forward the server's answer first if it waits: what the box should block gets through.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from typing import Final, Self
 from shutdownlab.system.processor import ThreadsWaitedTime, WaitedTimes, had_none, had_none_for, wait_for_its_turn
 
 EVERY_S: Final = 0.1
-_OF_LEAD: Final = 0.75
-"""Part of an on-path box's lead that it may have waited between two samples and still be in time.
+OF_LEAD: Final = 0.75
+"""Part of an on-path box's lead that it, or its switch, may have lost and still be in time: the rest is for its work.
 
-The rest is for its work. Over a whole try, it waits longer than that on any busy machine without losing a race.
+Over a whole try, a process waits longer than that on any busy machine without losing a race.
 """
 _LEAST_S: Final = 0.002
-"""Seconds that any box may have waited: shorter waits are common and do not decide a race."""
+"""Seconds that any switch may have waited: shorter waits are common and do not decide a race."""
 _TURN_S: Final = 1.0
-"""For how long to wait for such a box to run, if it is still waiting for a CPU."""
+"""For how long to wait for such a switch to run, if it is still waiting for a CPU."""
 _SHARE: Final = 0.5
 """Part of a step's timeout for which a process may have waited for a CPU.
 
@@ -122,11 +122,11 @@ class Starvation:
         return f"{self._titles[waited.index(longest, from_)]} {had_none_for(longest)}"
 
     def came_late(self, process: int | None, lead: float | None, began: float, ended: float) -> str:
-        """Returns a sentence if an on-path box waited so long without a break that it may have lost its race, else "".
+        """Returns a sentence if a process waited so long without a break that a race may have been lost, else "".
 
-        Many short waits lose none. A wait that is not over is waited for. process: the box's id, one of those sampled;
-        None: there is no such box. lead: seconds by which it is ahead of its rival (`compiler.races`); None: it has
-        none. Times are by `time.monotonic`; `ended` is not in the future.
+        Many short waits lose none. A wait that is not over is waited for. process: the id of one that forwards an
+        on-path box's frames, one of those sampled; None: there is none. lead: seconds by which the box is ahead of its
+        rival (`compiler.races`); None: it has none. Times are by `time.monotonic`; `ended` is not in the future.
         """
         if process is None or lead is None:
             return ""
@@ -135,7 +135,7 @@ class Starvation:
         place, (first, last) = self._places[process], self._looks(began, ended + EVERY_S)
         waits = (self._waited[look + 1][place] - self._waited[look][place] for look in range(first, last))
         longest = max(waits, default=0.0)
-        late = longest >= max(_OF_LEAD * lead, _LEAST_S)
+        late = longest >= max(OF_LEAD * lead, _LEAST_S)
         return f"{self._titles[place]} {had_none_for(longest)}" if late else ""
 
     def _between(self, began: float, ended: float) -> list[float]:

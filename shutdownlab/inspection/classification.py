@@ -316,12 +316,16 @@ class Classifier:
         data = packet.data
         recognition = flow.udp.feed(data, from_opener, flow.dport)
         flow.inspected += 1
+        known = flow.recognition
         named = flow.host is not None and (recognition.protocol == "dns" or recognition.header > 0)
-        if not flow.reported and not named:
+        found_inside = known is not None and known.header > 0 and known.others and not recognition.others
+        if not flow.reported and not named and not found_inside:
             _remember(flow, recognition)
         several = recognition.protocol == "dns" or recognition.header > 0
         if several or (self._every_request and recognition.protocol == "sip"):
             return self._message(flow, recognition, packet, from_opener, side, now)
+        if self._every_request and recognition.protocol == "quic" and not flow.passed:
+            return self._connection(flow, recognition, recognition is not known, packet, from_opener, side, now)
         last = 0 < self._datagrams <= flow.inspected
         if flow.rule < rules.count:
             index = rules.match(flow, recognition, data, b"", side, now, last)
@@ -333,6 +337,32 @@ class Classifier:
             flow.passed = True
             return FORWARD
         return self.enforcer.let_pass(flow)
+
+    def _connection(
+        self, flow: Flow, recognition: Recognition, new: bool, packet: Packet, from_opener: bool, side: int, now: float
+    ) -> FrameOutcome:
+        """Matches a QUIC connection by itself, as others may follow it between the same ports.
+
+        `new`: the recognition is not the one of the datagram before.
+        """
+        rules = self.rules
+        if flow.decided_at:
+            if not new and not recognition.more:
+                return FORWARD
+            if new:
+                flow.inspected = 1
+                rules.begin(flow, now)
+        last = 0 < self._datagrams <= flow.inspected
+        index = rules.match(flow, recognition, packet.data, b"", side, now, last) if flow.rule < rules.count else NONE
+        if index >= 0 and not self.enforcer.spares(flow, index):
+            return self.enforcer.decide(flow, index, packet, from_opener, side, now)
+        if index == OPEN:
+            return FORWARD
+        if last and recognition.more:
+            return self.enforcer.let_pass(flow)
+        if flow.decided_at == 0 and not recognition.more:
+            flow.decided_at = self.enforcer.packets
+        return self.enforcer.told(flow, FORWARD)
 
     def _message(
         self, flow: Flow, recognition: Recognition, packet: Packet, from_opener: bool, side: int, now: float

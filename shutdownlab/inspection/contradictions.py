@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shutdownlab.config.addresses import is_address
 from shutdownlab.config.document import Expected
+from shutdownlab.inspection.recognition import installed_recognisers
 
 if TYPE_CHECKING:
     from shutdownlab.config.addresses import IpPrefix
@@ -56,6 +57,13 @@ def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
             yield f"`{key}` together with {asked}", f"`{key}` with `protocol: {one}`, or without `protocol`"
     if when.version and {*when.protocol} == {"quic"} and all(version in _TLS_VERSIONS for version in when.version):
         yield f"a `version` of TLS together with {asked}", "a version of QUIC, such as 1"
+    transports = {item.protocol for item in when.port}
+    if transports and None not in transports and when.protocol:
+        known = installed_recognisers()
+        over = {"tcp": known.over_tcp, "udp": known.over_udp}
+        if not any(name in over[each] for name in when.protocol for each in transports if each):
+            ports = " and ".join(sorted(filter(None, transports)))
+            yield f"a `port` of {ports} together with {asked}", "a port that it uses"
     if any(is_address(name) for name in when.cname):
         yield "a `cname` that is an address", "`answer`, which looks at addresses"
     spared = [name for name in when.protocol if name in when.protocol_except]

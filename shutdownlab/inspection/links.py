@@ -139,13 +139,15 @@ def _behind(link: int, frame: bytes, at: int, depth: int) -> Packet:
     if link == NFLOG:
         return _nflog(frame, at + 4)
     if link == WIFI:
-        return _wifi(frame, at)
+        return decode_wifi(frame, at)
     if link == RADIOTAP:
-        return _wifi(frame, at + _little(frame, at + 2, 2))
+        return decode_wifi(frame, at + _little(frame, at + 2, 2))
     if link == PRISM:
-        return _wifi(frame, at + (_little(frame, at + 4, 4) if frame[at : at + 2] != b"\x80\x21" else frame[at + 7]))
+        return decode_wifi(
+            frame, at + (_little(frame, at + 4, 4) if frame[at : at + 2] != b"\x80\x21" else frame[at + 7])
+        )
     if link == AVS:
-        return _wifi(frame, at + int.from_bytes(frame[at + 4 : at + 8], "big"))
+        return decode_wifi(frame, at + int.from_bytes(frame[at + 4 : at + 8], "big"))
     if link == PPI:
         return _behind(_little(frame, at + 4, 4), frame, at + _little(frame, at + 2, 2), depth - 1)
     if link in (PKTAP, PKTAP_OLD):
@@ -170,11 +172,14 @@ def _snap(frame: bytes, at: int) -> Packet:
     return decode_ethertype(frame, at + 8, (frame[at + 6] << 8) | frame[at + 7])
 
 
-def _wifi(frame: bytes, at: int) -> Packet:
-    """Decodes an unencrypted IEEE 802.11 data frame (IEEE 802.11-2020 §9.2)."""
+def decode_wifi(frame: bytes, at: int, swapped: bool = False) -> Packet:
+    """Decodes an unencrypted IEEE 802.11 data frame (IEEE 802.11-2020 §9.2).
+
+    `swapped`: the two bytes of its frame control are in the other order.
+    """
     if len(frame) < at + 24:
         return _none(frame)
-    control, flags = frame[at], frame[at + 1]
+    control, flags = (frame[at + 1], frame[at]) if swapped else (frame[at], frame[at + 1])
     subtype = control >> 4
     if (control >> 2) & 3 != _DATA or subtype & 4:
         return _none(frame, "no data of IEEE 802.11")

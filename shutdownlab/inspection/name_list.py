@@ -18,12 +18,18 @@ from shutdownlab.config.domains import NAME, domain
 from shutdownlab.config.garbage import nothing_is_garbage
 from shutdownlab.inspection.list_mistakes import ListMistakes
 
-MAX_BYTES = 32 << 20
+MAX_BYTES = 64 << 20
+"""A million names, with what other programs' forms add to each."""
 MAX_NAMES = 1_000_000
 """Enough for national block lists, and small enough for a message to a DPI box."""
 _PLAIN = re.compile(NAME.encode())
 """A name already in canonical form. Fast path: most lines are one, and there may be a million."""
-_OWN = frozenset({"localhost", "localhost.localdomain", "local", "broadcasthost", "0.0.0.0"})
+_WRAPPED = re.compile(
+    rb"\|\|([^|^/$*]+)\^|(?:address|server|local)=/([^/]+)/[^/]*"
+    rb"|(?:0\.0\.0\.0|127\.0\.0\.1|::1?)[ \t]+([^ \t]+)|\*?\.(.+)"
+)
+"""A line of another program's list, with one name. Fast path as well: what is around the name must be this exactly."""
+_OWN = frozenset({b"localhost", b"localhost.localdomain", b"local", b"broadcasthost", b"0.0.0.0"})
 """The names that hosts files give the machine itself, besides `ip6-localhost` and the other `ip6-` names."""
 _NO_BROWSER = "write exceptions as separate rules; a box knows no options, paths or parts of pages"
 _DNSMASQ = re.compile(r"(?:address|server|local)=/(.+)/[^/]*")
@@ -43,12 +49,17 @@ def _names(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[str, None]:
     """Returns the suffixes in these lines, each once, in order; adds unreadable lines to `mistakes`."""
     names: dict[str, None] = {}
     for number, line in enumerate(lines, start=1):
+        if _PLAIN.fullmatch(line):
+            names[line.decode("ascii")] = None
+            continue
         entry = line.partition(b"#")[0].strip() if b"##" not in line else line.strip()
         if not entry:
             continue
+        wrapped = _WRAPPED.fullmatch(entry)
+        name = wrapped[wrapped.lastindex or 0] if wrapped else entry
         try:
-            if _PLAIN.fullmatch(entry):
-                names[entry.decode("ascii")] = None
+            if _PLAIN.fullmatch(name) and name not in _OWN and not name.startswith(b"ip6-"):
+                names[name.decode("ascii")] = None
             else:
                 names |= dict.fromkeys(_suffixes(entry))
         except Expected as error:
@@ -68,7 +79,7 @@ def _suffixes(entry: bytes) -> Iterable[str]:
         raise Expected("a name, such as ||example.org^", _NO_BROWSER)
     first, *others = text.split()
     if others and is_address(first.partition("%")[0]):
-        return [_suffix(name) for name in others if name not in _OWN and not name.startswith("ip6-")]
+        return [_suffix(name) for name in others if name.encode() not in _OWN and not name.startswith("ip6-")]
     if found := _DNSMASQ.fullmatch(text):
         return [_suffix(name) for name in found[1].split("/")]
     if found := _ADGUARD.fullmatch(text):

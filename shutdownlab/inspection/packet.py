@@ -1,9 +1,9 @@
-"""Decodes a frame: Ethernet (SNAP, VLAN, QinQ, PPPoE, MPLS, 802.1ah), IPv4 and IPv6 with extension headers, TCP, UDP,
-IP in IP.
+"""Decodes a frame: Ethernet (SNAP, VLAN, QinQ, PPPoE, MPLS, 802.1ah and other headers before IP), IPv4 and IPv6 with
+extension headers, TCP, UDP, IP in IP.
 
 Only the addresses are copied; everything else is an offset into the frame. `decode` and `decode_ip` never raise: a
 packet that cannot be read has `problem` set, and the fields read so far. Sources: RFC 791, 8200, 4302, 9293, 768, 2516,
-3032, 4448, 1042.
+3032, 4448, 1042, 6325 (TRILL), 8300 (NSH); IEEE 802.1AE (MACsec).
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from typing import Final
 from shutdownlab.config.numbers import (
     AH,
     ETHER_BACKBONE,
+    ETHER_BATMAN,
+    ETHER_FABRICPATH,
     ETHER_IPV4,
     ETHER_IPV6,
+    ETHER_MACSEC,
     ETHER_MPLS,
     ETHER_MPLS_MULTICAST,
+    ETHER_NSH,
     ETHER_PPPOE,
     ETHER_QINQ,
     ETHER_QINQ_OLD,
+    ETHER_TRILL,
     ETHER_VLAN,
     IP_IN_IP,
     IPV6_IN_IP,
@@ -38,7 +43,7 @@ OPTION_MSS: Final = 2
 OPTION_MD5: Final = 19
 """TCP MD5 signature (RFC 2385)."""
 
-_MAX_TAGS: Final = 8
+_MAX_HEADERS: Final = 8
 _MAX_TUNNELS: Final = 3
 _LONGEST_8023: Final = 1500
 """Up to this value, the EtherType field holds the frame's length (IEEE 802.3 §3.2.6)."""
@@ -47,6 +52,18 @@ SNAP: Final = (b"\xaa\xaa\x03\0\0\0", b"\xaa\xaa\x03\0\0\xf8")
 _NO_TYPE: Final = -1
 TAGS: Final = (ETHER_VLAN, ETHER_QINQ, *ETHER_QINQ_OLD)
 """EtherTypes of VLAN tags, which are four bytes long."""
+_OTHER_TAGS: Final = {0x8926: 6, 0x892F: 6, 0x893F: 8, 0x8909: 8}
+"""Further tags, with their lengths in bytes including the next EtherType: Cisco's VN-Tag, HSR (IEC 62439-3), the E-Tag
+of IEEE 802.1BR, Cisco's metadata."""
+ETHERNET: Final = 0x6558
+"""The EtherType of a whole frame within another packet (transparent Ethernet bridging)."""
+NEXT: Final = {1: ETHER_IPV4, 2: ETHER_IPV6, 3: ETHERNET, 4: ETHER_NSH, 5: ETHER_MPLS}
+"""The next-protocol numbers of NSH, VXLAN-GPE and LISP-GPE, and their EtherTypes."""
+_BATMAN_VERSION: Final = 15
+_BATMAN: Final = {0x40: 10, 0x42: 18}
+"""The packet types of batman-adv that carry a frame for one receiver, with their headers' lengths in bytes."""
+_ENCRYPTED: Final = 0x0C
+"""MACsec's flags for content that is encrypted or changed (IEEE 802.1AE §9.5)."""
 _TYPES: Final = (
     ETHER_IPV4,
     ETHER_IPV6,
@@ -187,20 +204,20 @@ def decode(frame: bytes) -> Packet:
 def decode_ethertype(frame: bytes, offset: int, kind: int) -> Packet:
     """Decodes the bytes at `offset`, after the EtherType `kind`: IP, or headers that may precede it.
 
-    These are SNAP, tags, PPPoE, MPLS labels, and a whole frame behind labels (RFC 4448) or in a provider's (802.1ah).
+    These are SNAP, tags, MACsec that only authenticates, NSH, PPPoE, MPLS labels, and a whole frame behind labels (RFC
+    4448), in a provider's (802.1ah) or in that of a fabric (TRILL, FabricPath, batman-adv).
     """
     length = len(frame)
-    tags = 0
-    while tags < _MAX_TAGS:
+    for _ in range(_MAX_HEADERS):
         if kind in (ETHER_IPV4, ETHER_IPV6):
             return decode_ip(frame, offset)
-        if kind in TAGS:
-            offset += 4
-        elif kind == ETHER_PPPOE:
+        if kind == ETHER_PPPOE:
             return decode_ppp(frame, offset + 6)
-        elif kind == ETHER_BACKBONE:
-            offset += 4 + 14
-        elif kind in (ETHER_MPLS, ETHER_MPLS_MULTICAST):
+        if kind == ETHER_NSH and offset + 8 <= length:
+            kind = NEXT.get(frame[offset + 3], _NO_TYPE)
+            offset += (frame[offset + 1] & 0x3F) << 2
+            continue
+        if kind in (ETHER_MPLS, ETHER_MPLS_MULTICAST):
             while offset + 4 <= length and not frame[offset + 2] & 1:
                 offset += 4
             offset += 4
@@ -211,15 +228,38 @@ def decode_ethertype(frame: bytes, offset: int, kind: int) -> Packet:
                 return decode_ip(frame, offset)
             # A whole frame, with or without a control word; its zero nibble may also begin a link address.
             offset += 18 if nibble == 0 and _type_at(frame, offset + 16) in _TYPES else 14
-        elif 0 <= kind <= _LONGEST_8023 and frame[offset : offset + 6] in SNAP:
-            offset += 8
         else:
-            break
+            size = _header_size(frame, offset, kind)
+            if size == 0:
+                break
+            offset += size
         kind = _type_at(frame, offset - 2)
-        tags += 1
     packet = Packet(frame)
-    packet.problem = "not IP"
+    packet.problem = "encrypted by MACsec" if kind == ETHER_MACSEC else "not IP"
     return packet
+
+
+def _header_size(frame: bytes, at: int, kind: int) -> int:
+    """Returns the bytes at `at`, after the EtherType `kind`, up to and with the next EtherType; 0 if none follows."""
+    if kind in TAGS:
+        return 4
+    if kind == ETHER_BACKBONE:
+        return 4 + 14
+    if kind == ETHERNET:
+        return 14
+    if kind in _OTHER_TAGS:
+        return _OTHER_TAGS[kind]
+    if kind == ETHER_FABRICPATH:
+        return 2 + 14
+    if at + 6 > len(frame):
+        return 0
+    if kind == ETHER_MACSEC:
+        return 0 if frame[at] & _ENCRYPTED else (14 if frame[at] & 0x20 else 6) + 2
+    if kind == ETHER_TRILL:
+        return 6 + (((frame[at] & 7) << 2 | frame[at + 1] >> 6) << 2) + 14
+    if kind == ETHER_BATMAN and frame[at + 1] == _BATMAN_VERSION and frame[at] in _BATMAN:
+        return _BATMAN[frame[at]] + 14
+    return 8 if 0 <= kind <= _LONGEST_8023 and frame[at : at + 6] in SNAP else 0
 
 
 def _type_at(frame: bytes, at: int) -> int:

@@ -156,7 +156,7 @@ class Verdict(Record):
     race: bool = False
     """dns: whether the query goes on too, so that the forged answer races the true one."""
     status: Annotated[Whole, Field(ge=100, le=599)] = 403
-    """block-page: the HTTP status. redirect: one of 300 to 399; left out: 302."""
+    """block-page: the HTTP status, of a response with a page. redirect: 300 to 303, 307 or 308; left out: 302."""
     body: str = "<html><body><h1>Access to this resource is restricted</h1></body></html>"
     """block-page: the page, as HTML."""
     location: Annotated[str, BeforeValidator(_location)] | None = None
@@ -223,6 +223,15 @@ class InspectionRule(Record):
         if when.about_answers and kind is not None and not kind.meets_answers:
             found = f"the action {self.verdict.action} for a DNS response"
             raise Expected("an action that applies to DNS responses, such as `drop`", found=found, key="verdict")
+        by_udp = bool(when.port) and all(item.protocol == "udp" for item in when.port)
+        if by_udp and kind is not None and kind.tcp_only:
+            found = f"the action {self.verdict.action} for a `port` of UDP"
+            raise Expected("an action that applies to UDP, such as `drop`", found=found, key="verdict")
+        residual = self.verdict.residual
+        unended = [name for name in when.protocol if not action_kinds()["reset"].can_meet(name)]
+        if residual is not None and residual.action == "reset" and (unended or by_udp):
+            found = f"a `residual` of resets for {', '.join(unended) or 'a `port` of UDP'}"
+            raise Expected("an action that applies to UDP, such as `drop`", found=found, key="verdict")
         beyond = [] if kind is None else [name for name in when.protocol if not kind.can_meet(name)]
         if beyond:
             found = f"the action {self.verdict.action} for {', '.join(beyond)}"

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.beside import document_beside
 from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
@@ -19,11 +19,12 @@ from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import Number, Seconds, Whole, whole
 from shutdownlab.inspection.condition_files import resolve_files
 from shutdownlab.inspection.conditions import Names, Ports
-from shutdownlab.inspection.policy import Format, InspectionRule, Verdict
+from shutdownlab.inspection.policy import Format, InspectionRule, Verdict, action_kinds
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.terms import many
-from shutdownlab.inspection.verdict import End
+from shutdownlab.inspection.unheeded import BLOCKED_AS, check_budget, check_ip, check_profile, check_tcp
+from shutdownlab.inspection.verdict import Action, End
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 
 Count = Annotated[Whole, Field(ge=0)]
@@ -66,8 +67,13 @@ class IpModel(Record):
     datagrams: Annotated[Whole, Field(ge=1)] = 1024
     """The most incomplete datagrams kept; beyond, the oldest is given up."""
     tunnels: Annotated[Whole, Field(ge=0, le=8)] = 0
-    """How many nested tunnels (GTP-U, L2TP, VXLAN, Geneve, GUE, Teredo, LISP, MPLS over IP, EtherIP, TZSP, GRE, ERSPAN,
-    PPTP) the box decapsulates; 0: it only recognises the tunnel's protocol."""
+    """How many nested tunnels (GTP-U, L2TP, VXLAN, Geneve, GUE, Teredo, LISP, MPLS over IP, EtherIP, CAPWAP, TZSP, GRE,
+    ERSPAN, PPTP, EoIP, ESP without encryption) the box decapsulates; 0: it only recognises the tunnel's protocol."""
+
+    @model_validator(mode="after")
+    def _heeded(self) -> IpModel:
+        check_ip(self)
+        return self
 
 
 class Validation(Record):
@@ -174,6 +180,11 @@ class TcpModel(Record):
     fin_probability: Share = 1.0
     """The share of connections in which a FIN has an effect."""
 
+    @model_validator(mode="after")
+    def _heeded(self) -> TcpModel:
+        check_tcp(self)
+        return self
+
 
 class Budget(Record):
     """How much of a connection the box inspects before it lets it pass."""
@@ -195,10 +206,16 @@ class Budget(Record):
     give_up_unfinished: bool = False
     """Whether the first incomplete request or ClientHello ends inspection if no rule matches it yet."""
     every_request: bool = False
-    """Keeps inspecting after a message (an HTTP request, a DNS query, a SIP message) that no rule matched or that a
-    rule let pass, wherever the next one begins, within `packets`; `bytes` then applies to each message."""
+    """Keeps inspecting after a message (an HTTP request, a DNS query, a SIP message, a QUIC connection) that no rule
+    matched or that a rule let pass, wherever the next one begins, within `packets`; `bytes` then applies to each
+    message."""
     datagrams: Count = 16
     """Datagrams inspected per UDP flow; 0: unlimited."""
+
+    @model_validator(mode="after")
+    def _heeded(self) -> Budget:
+        check_budget(self)
+        return self
 
 
 class ConnectionTable(Record):
@@ -235,6 +252,20 @@ class Blocks(Record):
     """The verdict on QUIC."""
     fet: Verdict | None = None
     """The verdict on fully encrypted traffic, which looks like random bytes."""
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Blocks:
+        """Raises `Expected` if a verdict cannot be what `block` means, or not for its protocols."""
+        for name in type(self).model_fields:
+            verdict = getattr(self, name)
+            if verdict is not None and verdict.action == Action.BLOCK:
+                raise Expected("an action, which policies then call `block`", found="`block` itself", key=name)
+            protocols = BLOCKED_AS.get(name, ())
+            kind = action_kinds().get(verdict.action) if verdict is not None else None
+            if kind is not None and protocols and not any(kind.can_meet(each) for each in protocols):
+                found = f"the action {verdict.action} for {name}"
+                raise Expected("an action that can be done to it", "`drop` can", found=found, key=name)
+        return self
 
 
 class Profile(Record):
@@ -279,11 +310,21 @@ class Profile(Record):
     rules: tuple[InspectionRule, ...] = ()
     """Rules that are part of the box itself; they come after the policy's."""
 
+    @model_validator(mode="after")
+    def _heeded(self) -> Profile:
+        check_profile(self, _beyond_on_path)
+        return self
+
     def verdict_for(self, protocol: str) -> Verdict:
         """Returns the box's verdict on a connection of `protocol` that a policy blocks."""
         name = {"dot": "tls", "doh": "tls", "tor": "tls", "http2": "http"}.get(protocol, protocol)
         found = getattr(self.block, name, None) if name in Blocks.model_fields else None
         return found or self.block.default
+
+
+def _beyond_on_path(verdict: Verdict) -> str:
+    kind = action_kinds().get(verdict.action)
+    return "" if kind is None else kind.beyond_on_path(verdict)
 
 
 def load_profile(text: str | bytes, source: str, apps: Collection[str] | None = None) -> Profile:

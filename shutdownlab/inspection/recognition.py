@@ -63,6 +63,8 @@ class Recognisers:
                 udp.append(recogniser)
         self.over_tcp = frozenset({UNKNOWN, *(name for one in tcp for name in one.protocols)})
         """The protocols that a TCP connection can be of."""
+        self.over_udp = frozenset({UNKNOWN, *(name for one in udp for name in one.protocols)})
+        """The protocols that a UDP flow can be of."""
         tcp.sort(key=_order)
         udp.sort(key=_order)
         self.protocols: tuple[str, ...] = tuple(sorted(names))

@@ -39,7 +39,8 @@ class Try:
 class Belief:
     """What follows from the tries so far.
 
-    believed: no further try is needed. missing: names of the controls that must succeed before any further try begins.
+    believed: no further try is needed. missing: names of the controls that must succeed before any further try begins;
+    none after a void try, which no control can make count.
     proofs: the controls that vouch for the outcome or, if it is not believed, those that failed. refuted: the number of
     tries that do not count, because they are void or a control failed during or after them. taken: the belief is that
     what the cell needs has been taken away; `proofs` are then the controls that show it.
@@ -69,7 +70,8 @@ def judge(tries: Sequence[Try], history: Mapping[str, Sequence[Proof]], *, excus
     proofs = {name: history.get(name, ()) for name in needed}
     if (found := _excuse(tries, {name: proofs[name] for name in excused if name in proofs})) is not None:
         return found
-    missing = tuple(n for n, shown in proofs.items() if not any(p.began >= last.ended and not p.failure for p in shown))
+    lacking = (n for n, shown in proofs.items() if not any(p.began >= last.ended and not p.failure for p in shown))
+    missing = () if last.void else tuple(lacking)
     failed = {name: p for name, shown in proofs.items() for p in shown if p.failure and p.ended >= tries[0].began}
     refuted = sum(each.void or any(each.began <= p.ended for p in failed.values()) for each in tries)
     not_yet = Belief(False, missing, tuple(failed.values()), refuted)

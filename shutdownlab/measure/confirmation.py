@@ -20,7 +20,7 @@ from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.controls import CHECKS, Control, checks_request
 from shutdownlab.measure.scheduler import Scheduler
 from shutdownlab.measure.supervisor import Supervisor
-from shutdownlab.measure.task import HeldUp, Round, Task, nobody_held_up
+from shutdownlab.measure.task import HeldUp, Outrun, Round, Task, no_races, nobody_held_up
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.probes.run import prepare
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
@@ -93,7 +93,7 @@ class Prober:
         tried: Callable[[ProbeRequest, Measurement], None] = lambda *_: None,
         starved: Callable[[float, float, float], str] = lambda *_: "",
         held_up: HeldUp = nobody_held_up,
-        outrun: Callable[[str, float, float], str] = lambda *_: "",
+        outrun: Outrun = no_races,
     ) -> Iterator[Result]:
         """Measures the requests of each agent; yields (agent, request, measurement) as verdicts become final.
 
@@ -104,7 +104,8 @@ class Prober:
         `tried`: called for each request whose first try failed, which is no verdict yet. `starved`: given the two times
         and the timeout of a try, names the process that was starved of CPU ("": none); a failure that starvation can
         cause is then void. `held_up`: names a process that could not forward bytes for long enough to explain a speed.
-        `outrun`: given a request's id and two times, names what may have been too late to block it ("": nothing).
+        `outrun`: what is known of an on-path box's race against a success, which a box that was late does not prove,
+        and one that was in time makes doubtful.
         Raises KeyError for an unknown agent.
         """
         for agent in requests:

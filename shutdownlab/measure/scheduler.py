@@ -12,6 +12,8 @@
   next try has the line to itself and the longest timeout.
 - Before a second try, the controls that vouch for the cell are measured (see `belief`); cells that fail at about the
   same time share them.
+- A try that is void, because a process was starved of CPU, is repeated once all first tries have started: until then
+  the machine stays as busy as it was.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Final
 
 from shutdownlab.measure.concurrency import ConcurrencyLimit
 from shutdownlab.measure.supervisor import Supervisor
-from shutdownlab.measure.task import PATIENCE, HeldUp, Round, Task, nobody_held_up
+from shutdownlab.measure.task import PATIENCE, HeldUp, Outrun, Round, Task, no_races, nobody_held_up
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Measurement, ProbeJob, ProbeRequest
@@ -82,13 +84,12 @@ class Scheduler:
         tried: Callable[[Task], None] = lambda _: None,
         starved: Callable[[float, float, float], str] = lambda *_: "",
         held_up: HeldUp = nobody_held_up,
-        outrun: Callable[[str, float, float], str] = lambda *_: "",
+        outrun: Outrun = no_races,
     ) -> None:
         """tried: called for each probe whose first try has failed, while it is being confirmed.
 
         starved: given a try's start, end and timeout, names the process that was starved of CPU ("": none). held_up:
-        see `HeldUp`. outrun: given a request's id and a try's start and end, names what may have been too late to block
-        it.
+        see `HeldUp`. outrun: see `Outrun`.
         """
         self.supervisor, self.round, self.limit, self.vouching = supervisor, this, limit, vouching
         self.tried, self.starved, self.held_up, self.outrun = tried, starved, held_up, outrun
@@ -201,8 +202,12 @@ class Scheduler:
                 yield from self._learn(held.task, held.found, held.began, held.ended)
 
     def _learn(self, task: Task, measurement: Measurement, began: float, ended: float) -> Iterator[Task]:
-        if measurement.outcome is Outcome.OK and (who := self.outrun(task.request.id, began, ended)):
-            measurement = _says_nothing(measurement, f"{who}, so it may have come too late to block this")
+        if measurement.outcome is Outcome.OK:
+            race = self.outrun(task.request.id, began, ended)
+            if race.lost:
+                measurement = _says_nothing(measurement, f"{race.lost}, so it may have come too late to block this")
+            elif race.ran:
+                measurement = replace(measurement, doubtful=True)
         measurement = self._speed_known(measurement, began, ended)
         failed = measurement.doubtful and measurement.outcome is not Outcome.OK
         task.starved = (measurement.starved or self.starved(began, ended, task.patience)) if failed else ""
@@ -307,7 +312,7 @@ class Scheduler:
         """Whether its agent can take another probe and its place is as quiet as it needs."""
         place = task.request.place
         others = self.there if task.needs_the_line else self.working
-        if self.filled[place] or task.rests:
+        if self.filled[place] or task.rests or (task.starved and self.fresh):
             return False
         if task.waits_for_quiet and (others[place] or (self.first[place] and not task.opens)):
             return False

@@ -36,6 +36,32 @@ def nobody_held_up(began: float, ended: float, seconds: float, *, keepers: bool)
 
 
 @dataclass(frozen=True, slots=True)
+class Race:
+    """What is known of a race that an on-path DPI box ran against a success.
+
+    lost: names what may have been too late to prevent it; "": nothing. ran: whether the box tried to, in time as far as
+    it knows: that it failed may be chance.
+    """
+
+    lost: str = ""
+    ran: bool = False
+
+
+NO_RACE: Final = Race()
+
+
+class Outrun(Protocol):
+    """Returns what is known of the race against a success, by its request's id, between two times."""
+
+    def __call__(self, request: str, began: float, ended: float, /) -> Race: ...
+
+
+def no_races(request: str, began: float, ended: float, /) -> Race:
+    """Returns `NO_RACE`: the default where no box races."""
+    return NO_RACE
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """A round of tries: each probe gets up to `tries` valid tries, within `part` of the concurrency limit's window."""
 

@@ -142,6 +142,7 @@ class Network:
     instances: list[Hosted] = field(default_factory=list)
     vantages: tuple[Vantage, ...] = ()
     _by_name: dict[str, Hosted] = field(default_factory=dict)
+    _by_node: dict[str, dict[Address, None]] = field(default_factory=dict)
     _subscribers: dict[VantageId, str] = field(default_factory=dict)
     _of_operator: dict[str, list[tuple[int, Vantage]]] = field(default_factory=dict)
     _vantage_places: dict[VantageId, int] = field(default_factory=dict)
@@ -258,7 +259,10 @@ class Network:
 
     def hosted_on(self, node: str) -> tuple[Address, ...]:
         """Returns the addresses that a node has for what it hosts, beside its own."""
-        return tuple(dict.fromkeys(a for h in self.served if h.node == node for a in h.addresses))
+        if not self._by_node:
+            for hosted in self.served:
+                self._by_node.setdefault(hosted.node, {}).update(dict.fromkeys(hosted.addresses))
+        return tuple(self._by_node.get(node, ()))
 
     def addresses_of(self, app: str) -> tuple[Address, ...]:
         return tuple(dict.fromkeys(a for h in self.hosted if h.app == app for a in h.addresses))

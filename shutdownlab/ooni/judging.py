@@ -54,7 +54,8 @@ class Judged:
     `fields`: the test's verdict fields, recomputed; for a website `blocking`, `accessible`, `dns_consistency`,
         `dns_experiment_failure` and `http_experiment_failure`. `why`: the reason for each.
     `assumed`: fields that the raw observations don't decide, copied from the file, and what is missing.
-    `line`: line number in the file, from 1.
+    `line`: line number in the file, from 1. `element`: its place in the array that begins in that line, from 1; 0 if it
+        is in none.
     """
 
     test_name: str
@@ -66,6 +67,7 @@ class Judged:
     differs: tuple[Difference, ...]
     assumed: Mapping[str, str]
     line: int = 0
+    element: int = 0
 
     @property
     def is_anomaly(self) -> bool:
@@ -77,10 +79,11 @@ class Judged:
         )
 
 
-def judge_one(data: bytes | str, rules: VerdictRules | None = None, line: int = 0) -> Judged:
+def judge_one(data: bytes | str, rules: VerdictRules | None = None, line: int = 0, element: int = 0) -> Judged:
     """Judges a measurement, a JSON object in OONI's data format 0.2.0. Raises `NotJudged`.
 
-    `rules`: rules for websites; None for those of the measurement's own version. `line`: its line number in the file.
+    `rules`: rules for websites; None for those of the measurement's own version. `line`, `element`: where
+    it is in the file, as in `Judged`.
     """
     measured = _decoded(_MEASURED, data, "")
     if measured.test_name not in TESTS:
@@ -105,6 +108,7 @@ def judge_one(data: bytes | str, rules: VerdictRules | None = None, line: int = 
         tuple(_differences(verdict, raw)),
         verdict.assumed,
         line,
+        element,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
 
@@ -30,11 +30,18 @@ _EXPECTED: Final = "a file of OONI measurements, a JSON object a line, also comp
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-@dataclass(slots=True)
-class _Kind:
-    """Measurements of a test or version without rules: the first one's line and reason, and their count."""
+class _At(NamedTuple):
+    """Where a measurement is: its line, and its place in the array that begins there, from 1; 0 if it is in none."""
 
     line: int
+    element: int = 0
+
+
+@dataclass(slots=True)
+class _Kind:
+    """Measurements of a test or version without rules: where the first one is, its reason, and their count."""
+
+    at: _At
     why: NotJudged
     count: int = 1
 
@@ -63,18 +70,18 @@ class Judgements:
         self._begin()
         source = self._source
         found = _of_file(source, self.problems) if isinstance(source, Path) else _of_items(source)
-        for line, data in found:
+        for at, data in found:
             try:
-                judgement = judge_one(data, self._rules, line)
+                judgement = judge_one(data, self._rules, *at)
             except NotJudged as why:
-                self._report(line, why)
+                self._report(at, why)
                 continue
             self.judged += 1
             self.differing += bool(judgement.differs)
             yield judgement
         for kind in self._kinds.values():
             more = f", the first of {kind.count:,}" if kind.count > 1 else ""
-            self._add(kind.line, f"{kind.why.found}{more}", kind.why.expected)
+            self._add(kind.at, f"{kind.why.found}{more}", kind.why.expected)
         self._sum_up()
 
     def _sum_up(self) -> None:
@@ -87,19 +94,20 @@ class Judgements:
         self.problems = Problems()
         self.problems.append(Problem(str(self._source), first.line, "", found, _EXPECTED))
 
-    def _report(self, line: int, why: NotJudged) -> None:
+    def _report(self, at: _At, why: NotJudged) -> None:
         if why.ours:
             self.passed_over += 1
         elif why.found in self._kinds:
             self._kinds[why.found].count += 1
         elif why.kind and len(self._kinds) < _MOST_KINDS:
-            self._kinds[why.found] = _Kind(line, why)
+            self._kinds[why.found] = _Kind(at, why)
         else:
-            self._add(line, why.found, why.expected)
+            self._add(at, why.found, why.expected)
 
-    def _add(self, line: int, found: str, expected: str) -> None:
+    def _add(self, at: _At, found: str, expected: str) -> None:
         name = str(self._source) if isinstance(self._source, Path) else "measurements"
-        self.problems.append(Problem(name, line, "", found, expected))
+        where = f"element {at.element:,}" if at.element else ""
+        self.problems.append(Problem(name, at.line, where, found, expected))
 
 
 def judge(
@@ -122,16 +130,16 @@ def judge(
     return Judgements([source] if isinstance(source, Mapping) else source, chosen)
 
 
-def _of_items(source: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, bytes]]:
+def _of_items(source: Iterable[Mapping[str, Any]]) -> Iterator[tuple[_At, bytes]]:
     for number, item in enumerate(source, 1):
-        yield number, json.dumps(item).encode()
+        yield _At(number), json.dumps(item).encode()
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
-def _of_file(path: Path, problems: Problems) -> Iterator[tuple[int, bytes]]:
-    """Yields the measurements of a file with their line numbers; a document of several lines has that of its first."""
+def _of_file(path: Path, problems: Problems) -> Iterator[tuple[_At, bytes]]:
+    """Yields the measurements of a file and where they are; a document of several lines is at its first."""
     try:
         with path.open("rb") as stream:
             warnings: list[str] = []
@@ -177,8 +185,8 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes | None, int]]:
 
 def _measurements(
     lines: Iterator[tuple[int, bytes | None, int]], name: str, problems: Problems, warnings: Sequence[str]
-) -> Iterator[tuple[int, bytes]]:
-    """Yields line number and content of each measurement in the lines. Raises `BadInput` for files of another kind.
+) -> Iterator[tuple[_At, bytes]]:
+    """Yields place and content of each measurement in the lines. Raises `BadInput` for files of another kind.
 
     `warnings`: those of decompression so far; without any, an empty file is a problem.
     """
@@ -200,9 +208,9 @@ def _measurements(
             continue
         content = _element(content)
         if content[:1] == b"[":
-            yield from ((number, item) for item in _items(content))
+            yield from _items(number, content)
         elif content != b"]":
-            yield number, content
+            yield _At(number), content
     if empty and not warnings:
         problems.append(Problem(name, 0, "", "an empty file", _EXPECTED))
 
@@ -240,9 +248,15 @@ def _document(
     return number, b"\n".join(parts) if length <= MAX_LINE else None, length
 
 
-def _items(content: bytes) -> Iterator[bytes]:
-    """Returns the elements of an array; data that isn't a valid array is returned whole, for the caller to refuse."""
+def _items(number: int, content: bytes) -> Iterator[tuple[_At, bytes]]:
+    """Yields place and content of an array's elements; data that isn't a valid array whole, for the caller to refuse.
+
+    number: the line in which the array begins.
+    """
     try:
-        return map(bytes, _ITEMS.decode(content))
+        items = _ITEMS.decode(content)
     except (msgspec.DecodeError, RecursionError):
-        return iter((content,))
+        yield _At(number), content
+        return
+    for element, item in enumerate(items, 1):
+        yield _At(number, element), bytes(item)

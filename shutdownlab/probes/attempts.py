@@ -15,7 +15,7 @@ from shutdownlab.inspection.apps import is_whatsapp_endpoint
 from shutdownlab.model.probe import Family
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
-from shutdownlab.probes.failure import is_doubtful
+from shutdownlab.probes.failure import is_doubtful, is_own
 from shutdownlab.probes.kinds import AppTargets
 
 WHATSAPP_REGISTRATION: Final = "https://v.whatsapp.net/v2/register"
@@ -129,8 +129,10 @@ def _misled(failures: Mapping[str, str | None], inconsistent: Collection[str]) -
 
 
 def _conclusion(failures: Iterable[str | None]) -> Conclusion:
-    """Blocked with the first failure, if there is one; doubtful if any failure is."""
+    """Blocked with the first failure, if there is one; doubtful if any failure is. An error if any is the prober's."""
     found = [failure for failure in failures if failure is not None]
     if not found:
         return Conclusion(Outcome.OK)
+    if own := next(filter(is_own, found), None):
+        return Conclusion(Outcome.ERROR, own)
     return Conclusion(Outcome.BLOCKED, found[0], any(is_doubtful(failure) for failure in found))

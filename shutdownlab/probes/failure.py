@@ -6,6 +6,8 @@ import errno
 import ssl
 from typing import Final
 
+from shutdownlab.protocol.own_errors import OWN_ERRORS
+
 TIMEOUT: Final = "generic_timeout_error"
 RESET: Final = "connection_reset"
 EOF: Final = "eof_error"
@@ -27,6 +29,9 @@ _ERRNO: Final = {
     errno.EACCES: HOST_UNREACHABLE,
     errno.EPERM: HOST_UNREACHABLE,
 }
+
+_OWN: Final = OWN_ERRORS | {errno.EADDRINUSE}
+_OWN_PREFIX: Final = "unknown_failure: the prober itself: "
 
 # X509_V_ERR_*, <openssl/x509_vfy.h>: no chain to a trusted root, and names that do not match.
 _UNTRUSTED: Final = frozenset({2, 18, 19, 20, 21, 27})
@@ -52,9 +57,14 @@ class StepFailed(Exception):
 
 
 def failure_of(error: BaseException) -> str:
-    """Returns an exception's failure string; `unknown_failure: …` with its text if OONI has no name for it."""
+    """Returns an exception's failure string; `unknown_failure: …` with its text if OONI has no name for it.
+
+    An error of this machine's own is marked as such (see `is_own`).
+    """
     if isinstance(error, StepFailed):
         return error.failure
+    if isinstance(error, OSError) and error.errno in _OWN:
+        return f"{_OWN_PREFIX}{(error.strerror or str(error)).lower()}"
     if isinstance(error, TimeoutError) and not getattr(error, "errno", None):
         return TIMEOUT
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -73,3 +83,8 @@ def failure_of(error: BaseException) -> str:
 def is_doubtful(failure: str | None) -> bool:
     """Whether load alone could have caused this failure."""
     return failure in _DOUBTFUL
+
+
+def is_own(failure: str | None) -> bool:
+    """Whether this machine alone caused the failure, in whatever step: too many open files, for instance."""
+    return failure is not None and failure.startswith(_OWN_PREFIX)

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from inspect import signature
 from pkgutil import resolve_name
@@ -19,7 +20,7 @@ from shutdownlab.model.registered import kinds_of
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.equipment import Equipment
-from shutdownlab.probes.failure import TIMEOUT, StepFailed
+from shutdownlab.probes.failure import TIMEOUT, StepFailed, is_own
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.system.processor import had_none
@@ -79,9 +80,12 @@ async def run_probe(request: ProbeRequest, equipment: Equipment) -> Measurement:
     began = time.monotonic()
     try:
         conclusion = await test_function(request.runs)(session, _asked(request))
+        if is_own(conclusion.failure):
+            conclusion = replace(conclusion, outcome=Outcome.ERROR, doubtful=False)
     except StepFailed as failed:
         session.trace.extra |= {"failure": failed.failure, "failed_operation": failed.operation}
         unknown = failed.operation in _OWN_STEPS and failed.failure.startswith("unknown_failure")
+        unknown = unknown or is_own(failed.failure)
         outcome = Outcome.ERROR if unknown else Outcome.BLOCKED
         conclusion = Conclusion(outcome, failed.failure, failed.doubtful)
     except Exception as error:

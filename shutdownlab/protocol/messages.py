@@ -123,6 +123,35 @@ class Counters:
     counters: JsonObject
 
 
+# --- between a DPI box and the process that started it --------------------------------------------------------------
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class RacesRequest:
+    """Asks an on-path box what it has injected since a moment, once it has seen all frames there are: `RacesRun`.
+
+    `since`: by `time.monotonic`. `ends`: only answers to packets from or to one of these IP addresses; empty: all.
+    """
+
+    number: int
+    since: float
+    ends: tuple[str, ...] = ()
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
+class RacesRun:
+    """The answer to a `RacesRequest`, with its number: how many frames or groups of frames a box has injected.
+
+    `slowest`: the most seconds that passed from the arrival of a frame until those that answer it were sent.
+    """
+
+    number: int
+    injected: int
+    slowest: float
+
+
 # --- between the authority and an operator -------------------------------------------------------------------------
 
 
@@ -260,11 +289,14 @@ class Failure:
 
 
 Message: TypeAlias = (
-    Hello | Decisions | BoxPolicy | Applied | Retune | Hold | CountersRequest | Counters | Command | Order | Ack
-    | Obeyed | Progress | Ready | BoxJoined | Parted | Notice | Failure | SessionMessage | ProbingMessage
+    Hello | Decisions | BoxPolicy | Applied | Retune | Hold | CountersRequest | Counters | RacesRequest | RacesRun
+    | Command | Order | Ack | Obeyed | Progress | Ready | BoxJoined | Parted | Notice | Failure | SessionMessage
+    | ProbingMessage
 )  # fmt: skip
 
 _OTHER_NAMES: dict[type, str] = {CountersRequest: "counters?", BoxPolicy: "policy", BoxJoined: "box-joined"} | {
+    RacesRequest: "races?",
+    RacesRun: "races",
     ProbeJob: "probe-job",
     ProbeResult: "probe-result",
 }

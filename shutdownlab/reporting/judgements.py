@@ -16,24 +16,27 @@ _COLUMNS: Final = (("line", 6), ("rules", 18), ("blocking", 12), ("accessible", 
 
 
 def judgement_lines(judgements: Iterable[Judged]) -> Iterator[str]:
-    """Yields a JSON object per measurement: its input, test, line, verdict fields, their reasons, and `differs`."""
+    """Yields a JSON object per measurement: its input, test, place in the file, verdict, reasons, and `differs`."""
     encode = msgspec.json.Encoder().encode
     for each in judgements:
         differs = [difference._asdict() for difference in each.differs]
         told: dict[str, Any] = {"input": each.input, **each.fields, "differs": differs}
         told |= {"test_name": each.test_name, "test_version": each.test_version, "rules": each.rules}
-        yield encode(told | {"why": each.why, "assumed": each.assumed, "line": each.line}).decode()
+        yield encode(
+            told | {"why": each.why, "assumed": each.assumed, "line": each.line, "element": each.element}
+        ).decode()
 
 
 def judgement_table(judgements: Iterable[Judged]) -> Iterator[str]:
     """Yields a line per measurement, each followed by a line per field that differs in the file or is copied from
-    it."""
+    it. It begins with the measurement's line number, in an array `LINE:ELEMENT`."""
     heading = _row(name for name, _ in _COLUMNS)
     for each in judgements:
         if heading:
             yield heading
             heading = ""
-        yield _row((str(each.line), each.rules, *_verdict(each), on_one_line(each.input or "-")))
+        place = f"{each.line}:{each.element}" if each.element else str(each.line)
+        yield _row((place, each.rules, *_verdict(each), on_one_line(each.input or "-")))
         for field, file, judged, why in each.differs:
             yield f"        {field}: {_text(judged)}; the file says {_text(file)}" + (f" ({why})" if why else "")
         for field, why in each.assumed.items():

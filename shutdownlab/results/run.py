@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,12 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.status})"
+
+    def _repr_html_(self) -> str:
+        """Returns the run's report (`shutdownlab.report`), which a notebook shows inline where a cell ends in a run."""
+        door = import_module("shutdownlab")  # by name: reports are made in a layer above this one
+        shown: str = door.report(self)._repr_html_()
+        return shown
 
     def __str__(self) -> str:
         name = self.manifest.get("scenario", "run")

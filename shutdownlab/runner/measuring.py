@@ -12,11 +12,12 @@ from typing import Final
 
 from shutdownlab.compiler.races import Races
 from shutdownlab.country.assembly import Country
+from shutdownlab.country.racing import Racing
 from shutdownlab.country.starvation import Starvation
 from shutdownlab.library import Shutdown
 from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import over_its_lines, request_at, surroundings
-from shutdownlab.measure.task import REFUTED
+from shutdownlab.measure.task import REFUTED, Race
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.routing import route_changes
 from shutdownlab.model.scenario import Outcome, Phase
@@ -70,6 +71,7 @@ class Measuring:
         broken = shutdown.scenario.broken(phase, self.choices)
         outages = Outages(shutdown.network, broken, shutdown.profiles, carried_out, withdrawn)
         excused: dict[str, dict[str, Blamed]] = {}
+        country.begin_measuring()  # before the first look at routes
         world = World(country.plan.network, country.net, country.services)
         measured = [cell for name, (_, cell) in cells.items() if name not in held]
         observed = dict.fromkeys(cell.target for cell in measured if cell.vantage is None)
@@ -87,24 +89,24 @@ class Measuring:
             vouching[cell.id] = controls_of(probe, outages.near(at), asked)
             excused[cell.id] = excused_by(vouching[cell.id], outages.blamed(probe, at))
             todo[country.plan.network.subscriber(cell.vantage.id).name].append(asked)
-        country.watch.learn()
         racers, races = country.racers if active else {}, Races(shutdown.network)
-        leads = {
-            cell.id: races.lead(shutdown.scenario.probes[cell.target], outages.near(surroundings(shutdown, cell)), own)
+        rivals = {
+            cell.id: races.rival(shutdown.scenario.probes[cell.target], outages.near(surroundings(shutdown, cell)), own)
             for cell in measured
             if cell.vantage is not None and cell.operator in racers and (own := carried_out(cell.operator))
         }
         facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
         with Starvation(country.carriers, country.keepers) as starvation:
+            racing = Racing(racers, starvation, country.aside)
 
             def go_on() -> bool:
                 country.watch.look()
                 starvation.look()
                 return True
 
-            def outrun(cell_id: str, began: float, ended: float) -> str:
-                return starvation.came_late(racers.get(cells[cell_id][1].operator), leads.get(cell_id), began, ended)
+            def outrun(cell_id: str, began: float, ended: float) -> Race:
+                return racing.of(cells[cell_id][1].operator, rivals.get(cell_id), began, ended)
 
             told = country.agents.run(
                 todo, likely, vouching, excused, go_on,

@@ -59,7 +59,7 @@ def ask(control: Path, command: str) -> list[str]:
 
 def sessions_up(control: Path) -> frozenset[str]:
     """Returns the names of the BGP sessions that are established."""
-    return _established(ask(control, SESSIONS))
+    return frozenset(_established(ask(control, SESSIONS)))
 
 
 def sessions_question(control: Path) -> SocketQuestion:
@@ -71,12 +71,24 @@ def sessions_question(control: Path) -> SocketQuestion:
 
 def sessions_in(reply: bytes) -> frozenset[str]:
     """Parses the reply to `sessions_question`; returns the names of the BGP sessions that are established."""
+    return frozenset(sessions_since(reply))
+
+
+def sessions_since(reply: bytes) -> dict[str, str]:
+    """Parses the reply to `sessions_question`; returns since when each BGP session is established, as bird writes it.
+
+    Two replies in which that differs have an interruption between them.
+    """
     return _established(reply.decode(errors="replace").splitlines())
 
 
-def _established(lines: Iterable[str]) -> frozenset[str]:
+def _established(lines: Iterable[str]) -> dict[str, str]:
     words = (line.removeprefix("1002-").split() for line in lines)
-    return frozenset(each[0] for each in words if len(each) > 5 and each[1] == "BGP" and "Established" in each[5:])
+    return {
+        each[0]: " ".join(each[4 : each.index("Established", 5)])
+        for each in words
+        if len(each) > 5 and each[1] == "BGP" and "Established" in each[5:]
+    }
 
 
 def kernel_routes(control: Path, version: int) -> dict[str, str]:

@@ -59,6 +59,7 @@ def bird_config(
         f"# {node.name}, AS{me}",
         "log stderr all;",  # syslog goes to the console: the user's terminal
         f"router id {node.address(4)};",
+        "timeformat protocol iso long ms;",
         # "sorted" lets a channel fall back to the second-best route ("secondary" below).
         "ipv4 table master4 sorted;",
         "ipv6 table master6 sorted;",

@@ -28,13 +28,16 @@ _MTU: Final = 1280
 
 
 def harm(root: int, victim: int, kind: str) -> None:
-    """Do it to the victim: a process of the run that `root` is the first of. Kinds with a number last so many seconds.
+    """Do it to the victim: a process of the run that `root` is the first of. Kinds with seconds last for so long.
 
     Raises KeyError for an unknown kind.
     """
     verb, _, rest = kind.partition(" ")
-    with suppress(ProcessLookupError, FileNotFoundError):
+    try:
         HARM[verb](root, victim, float(rest.split()[0]) if rest else 0.0)
+    except (ProcessLookupError, FileNotFoundError, subprocess.CalledProcessError):
+        if Path(f"/proc/{victim}").exists():
+            raise
 
 
 def _kill(_: int, victim: int, _seconds: float) -> None:
@@ -136,6 +139,12 @@ def _descriptors(_: int, victim: int, _seconds: float) -> None:
     resource.prlimit(victim, resource.RLIMIT_NOFILE, (3, 3))
 
 
+def _few(_: int, victim: int, more: float) -> None:
+    """Let it open so many files and connections more than it has, and no other: less than it takes at its busiest."""
+    used = len(list(Path(f"/proc/{victim}/fd").iterdir()))
+    resource.prlimit(victim, resource.RLIMIT_NOFILE, (used + int(more), used + int(more)))
+
+
 def _memory(_: int, victim: int, _seconds: float) -> None:
     """Let it have no more memory than it has."""
     size = int(Path(f"/proc/{victim}/statm").read_text().split()[0]) * resource.getpagesize()
@@ -221,6 +230,7 @@ HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
         "freeze": _freeze,
         "pause": _pause,
         "descriptors": _descriptors,
+        "few": _few,
         "memory": _memory,
         "mtu": _mtu,
         "neighbours": _neighbours,
@@ -229,7 +239,7 @@ HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
         "hangup": _hangup,
     }
 )
-"""What is done, by its verb, to whom: the run's first process, the victim, for so many seconds."""
+"""What is done, by its verb, to whom: the run's first process, the victim; the number that comes with the verb."""
 
 
 def _inside(victim: int, *command: str) -> str:

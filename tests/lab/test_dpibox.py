@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import select
 import signal
 import socket
@@ -30,6 +31,8 @@ from shutdownlab.protocol.messages import (
     Hello,
     Message,
     Notice,
+    RacesRequest,
+    RacesRun,
     decode,
     encode,
 )
@@ -283,6 +286,32 @@ def test_an_on_path_box_forwards_nothing_but_injects_and_tells(on_path: Street) 
     counters = on_path.controller.next(Counters).counters
     assert counters["injected"] == 2
     assert counters["outside"]["sent"] == 1
+
+
+def test_an_on_path_box_says_how_long_it_took_to_answer_a_frame_once_it_has_seen_all_there_are(on_path: Street) -> None:
+    """It is stopped while the frame comes: it finds the question beside the frame when it goes on."""
+    on_path.controller.order(BoxPolicy(1, "beside", (rule("reset"),)))
+    began = time.monotonic()
+
+    def races(number: int, since: float) -> RacesRun:
+        on_path.box.send(encode(RacesRequest(number, since)))
+        return told(on_path.box, RacesRun, lambda run: run.number == number)
+
+    assert races(1, began) == RacesRun(1, 0, 0.0)
+    send(on_path.inside, b"secret")
+    prompt = races(2, began)
+    assert prompt.injected == 1
+    assert 0 < prompt.slowest <= time.monotonic() - began
+    stopped = time.monotonic()
+    os.kill(on_path.box.pid, signal.SIGSTOP)
+    send(on_path.inside, b"secret")
+    on_path.box.send(encode(RacesRequest(3, stopped)))
+    time.sleep(0.3)  # the time that it must tell
+    os.kill(on_path.box.pid, signal.SIGCONT)
+    late = told(on_path.box, RacesRun)
+    assert (late.number, late.injected) == (3, 1)
+    assert 0.3 <= late.slowest <= time.monotonic() - stopped
+    assert races(4, time.monotonic()) == RacesRun(4, 0, 0.0)
 
 
 def test_the_profile_that_comes_with_a_policy_says_whether_the_box_is_on_path(street: Street) -> None:

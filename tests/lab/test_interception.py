@@ -397,6 +397,45 @@ def test_a_proxy_that_can_open_nothing_more_says_so_for_what_it_does_not_interce
     assert place.visit().issuer.rfc4514_string() == QAZNET
 
 
+def test_a_proxy_that_stands_still_for_a_moment_is_told_for_no_control_passes_it(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    place = site(crossing, authority, tmp_path)
+    place.visit()
+    assert crossing.counters()["intercepted"] == 1, "it has been asked for what it does"
+    assert not [m for m in map(decode, crossing.box.receive()) if isinstance(m, Failure)], "so far it was alive"
+    (proxy,) = (pid for pid in outside.descendants(crossing.box.pid) if outside.names(pid).startswith("prx-"))
+    os.kill(proxy, signal.SIGSTOP)
+    (told,) = told_by(crossing)
+    assert told.startswith("its TLS proxy has not answered for ")
+    os.kill(proxy, signal.SIGCONT)
+    assert place.visit().issuer.rfc4514_string() == QAZNET
+
+
+def test_a_proxy_whose_link_loses_long_packets_is_told_for_its_handshakes_only_time_out(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    place = site(crossing, authority, tmp_path)
+    place.visit()
+    (proxy,) = (pid for pid in outside.descendants(crossing.box.pid) if outside.names(pid).startswith("prx-"))
+    argv = ["nsenter", f"--target={proxy}", "--net", "ip", "link", "set", "proxy", "mtu", "1280"]
+    subprocess.run(argv, check=True)
+    (told,) = told_by(crossing)
+    assert told.startswith("the link to its TLS proxy has carried no packet of full size for ")
+
+
+def test_a_box_that_stood_still_itself_blames_no_proxy(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+) -> None:
+    place = site(crossing, authority, tmp_path)
+    place.visit()
+    os.kill(crossing.box.pid, signal.SIGSTOP)
+    time.sleep(1.5)  # longer than a proxy may take
+    os.kill(crossing.box.pid, signal.SIGCONT)
+    assert crossing.counters()["intercepted"] == 1
+    assert not [m for m in map(decode, crossing.box.receive()) if isinstance(m, Failure)]
+
+
 def test_a_server_that_answers_a_client_and_not_the_proxy_is_told_of_for_its_client_got_through(
     crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
 ) -> None:

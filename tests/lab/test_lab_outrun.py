@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -58,6 +60,47 @@ def test_what_gets_through_because_a_server_near_by_was_faster_than_an_on_path_b
                 assert {found.outcome.value for found in starved} <= {"unknown", "blocked"}
                 lost += sum("it may have come too late" in (found.failure or "") for found in starved)
         outside.wait_until(lambda: blocked(lab), "a box with a processor of its own wins every race", 60)
+
+
+def test_what_gets_through_because_on_path_boxes_stood_still_for_a_moment_is_not_ok(tmp_path: Path) -> None:
+    """They wait for no processor: they are stopped, as a debugger or a freezer does it, and go on after 1.5 s."""
+    with sl.lab(small(tmp_path, racing)) as lab:
+        lab.put_in_force(["forged"])
+        boxes = processes("dpi-")
+        goes_on = threading.Timer(1.5, signal_all, (boxes, signal.SIGCONT))
+        signal_all(boxes, signal.SIGSTOP)
+        goes_on.start()
+        try:
+            stopped = [found for _, found in lab.measure(CELLS)]
+        finally:
+            goes_on.join()
+        assert {found.outcome.value for found in stopped} <= {"unknown", "blocked"}
+        assert {found.outcome.value for _, found in lab.measure(CELLS)} == {"blocked"}
+
+
+def test_what_gets_through_because_a_switch_forwarded_the_answer_before_the_forged_one_is_not_ok(
+    tmp_path: Path,
+) -> None:
+    """The box is in time; its switch has no processor, and finds both answers when it goes on."""
+    with sl.lab(small(tmp_path, racing)) as lab:
+        lab.put_in_force(["forged"])
+        switches = processes("ovs-vswitchd")
+        for period_us in (100_000, 30_000, 500_000):
+            with harm.starved(switches, period_us=period_us):
+                starved = [found for _, found in lab.measure(10 * CELLS)]
+            assert {found.outcome.value for found in starved} <= {"unknown", "blocked"}
+
+
+def processes(name: str) -> list[int]:
+    """The country's processes whose short name begins so."""
+    found = [pid for pid in outside.descendants(os.getpid()) if outside.names(pid).startswith(name)]
+    assert found
+    return found
+
+
+def signal_all(pids: list[int], number: int) -> None:
+    for pid in pids:
+        os.kill(pid, number)
 
 
 def blocked(lab: sl.Lab) -> bool:

@@ -93,6 +93,20 @@ def test_what_was_read_and_not_given_out_is_said_to_wait(box: Box) -> None:
     until("all are given out", lambda: not box.hear() and not box.overheard.waits)
 
 
+def test_how_far_it_has_come_is_told_though_more_is_there(box: Box) -> None:
+    box.send(Side.INSIDE, 1)
+    between = time.time_ns()
+    box.send(Side.OUTSIDE, 2)
+    until("the first is given out", lambda: box.hear(1) == [(Side.INSIDE, 1)])
+    assert 0 < box.overheard.latest_ns <= between
+    assert not box.overheard.drained
+    until("the second is given out", lambda: box.hear(1) == [(Side.OUTSIDE, 2)])
+    assert between <= box.overheard.latest_ns <= time.time_ns()
+    assert not box.overheard.drained
+    until("nothing is there", lambda: not box.hear(1))
+    assert box.overheard.drained
+
+
 def test_a_vlan_tag_survives_beside_the_time_at_which_a_frame_came(box: Box) -> None:
     tagged = b"\x02" * 12 + b"\x81\x00\x61\x23" + _OURS + bytes(48)
     box.senders[Side.INSIDE].send_frame(tagged)

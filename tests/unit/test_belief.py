@@ -59,6 +59,11 @@ def test_a_try_during_which_something_had_no_processor_says_nothing() -> None:
     assert believed(proof(1.2, 1.4), proof(3.2, 3.4), tries=(replace(FIRST, void=True), SECOND, third))
 
 
+def test_only_a_try_that_counts_needs_controls_before_the_next() -> None:
+    assert judge([FIRST], {}).missing == ("path",)
+    assert judge([replace(FIRST, void=True)], {}).missing == ()
+
+
 def test_every_control_that_either_try_needs_must_vouch() -> None:
     both = {"path": [proof(1.2, 1.4)], "server": [proof(1.2, 1.4)]}
     for tries in ([failed(0, 1, ("path", "server")), SECOND], [FIRST, failed(2, 3, ("path", "server"))]):

@@ -17,7 +17,7 @@ from shutdownlab.measure.confirmation import Prober
 from shutdownlab.measure.controls import Control
 from shutdownlab.measure.scheduler import UNDER_WAY
 from shutdownlab.measure.supervisor import Supervisor
-from shutdownlab.measure.task import PATIENCE, Task
+from shutdownlab.measure.task import PATIENCE, Race, Task
 from shutdownlab.measure.vouching import Vouching
 from shutdownlab.model.probe import Errand
 from shutdownlab.model.scenario import Outcome
@@ -539,6 +539,19 @@ def test_what_failed_while_something_had_no_processor_is_tried_again_and_unknown
     assert found["is reset"].outcome is Outcome.BLOCKED
 
 
+def test_a_try_that_is_void_because_the_machine_is_busy_is_repeated_after_all_first_tries() -> None:
+    busy = iter(["the switch had no processor"])
+    others = [f"other {i}" for i in range(300)]
+    supervisor = PretendedSupervisor(["a"], lambda agent, request, before: OK if request.name in others else TIMED_OUT)
+    requests = {"a": [probe(name) for name in ("void", "counts", *others)]}
+    run = prober_of(supervisor).run(requests, {"void", "counts"}, starved=lambda *_: next(busy, ""))
+    assert {r.name: m.passes for _, r, m in run if m.outcome is Outcome.BLOCKED} == {"void": 3, "counts": 2}
+    sent = [request.name for _, request in supervisor.sent]
+    assert [name in others for name in sent[-2:]] == [False, False]
+    assert sent[-2:] == ["void", "void"]
+    assert sent.index("counts", sent.index("counts") + 1) < len(sent) - 2, "one that counts is confirmed meanwhile"
+
+
 def test_what_failed_while_its_own_prober_had_no_processor_is_tried_again_and_unknown_in_the_end() -> None:
     kept_away = replace(TIMED_OUT, starved="its prober had no processor")
     supervisor = PretendedSupervisor(["a"], lambda agent, request, before: kept_away if before < 2 else TIMED_OUT)
@@ -585,7 +598,7 @@ def test_a_speed_that_a_wait_on_the_way_can_have_made_is_measured_again_and_unkn
 def test_a_success_that_a_box_may_have_come_too_late_for_is_none_and_unknown_in_the_end() -> None:
     def found_with(outrun: Callable[[str, float, float], str], answer: Measurement) -> Measurement:
         supervisor = PretendedSupervisor(["a"], lambda agent, request, before: answer if before > 1 else OK)
-        [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, outrun=outrun)
+        [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, outrun=lambda *try_: Race(outrun(*try_)))
         return found
 
     busy = iter(["the box had no processor", "the box had no processor"])
@@ -596,6 +609,17 @@ def test_a_success_that_a_box_may_have_come_too_late_for_is_none_and_unknown_in_
     found = found_with(lambda cell, began, ended: "the box had no processor", OK)
     assert found.outcome is Outcome.UNKNOWN
     assert found.failure == "unknown_failure: the box had no processor, so it may have come too late to block this"
+
+
+def test_a_success_against_a_box_that_tried_to_prevent_it_is_believed_once_it_comes_again() -> None:
+    """A switch that stands still for a moment may forward a server's answer before the box's, which came first."""
+    for answers, outcome, passes in (
+        ([OK, OK], Outcome.OK, 2),
+        ([OK, RESET, RESET], Outcome.BLOCKED, 3),
+    ):
+        supervisor = PretendedSupervisor(["a"], lambda agent, request, before, answers=answers: answers[before])
+        [(_, _, found)] = prober_of(supervisor).run({"a": [probe("x")]}, outrun=lambda *_: Race(ran=True))
+        assert (found.outcome, found.passes) == (outcome, passes), answers
 
 
 def test_a_success_by_chance_is_none_and_one_that_comes_again_is() -> None:

@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 import trustme
-from scapy.all import AH, GRE, IP, LLC, SNAP, TCP, UDP, VXLAN, Dot1Q, Ether, IPv6, Raw
+from scapy.all import AH, GRE, IP, LLC, SNAP, TCP, UDP, VXLAN, Dot1Q, Dot11, Ether, IPv6, Raw
 from scapy.contrib.erspan import ERSPAN_II
 from scapy.contrib.geneve import GENEVE
 from scapy.contrib.gtp import GTP_U_Header, GTPHeader
 from scapy.contrib.mpls import MPLS
+from scapy.contrib.nsh import NSH
 from scapy.layers.ppp import PPP, PPPoE
 from scapy_traffic import CLIENT, SERVER, TcpTraffic, datagram, http_request, inspected
 
 from shutdownlab.inspection.recognition import installed_recognisers
 
 pytestmark = pytest.mark.skipif(
-    not {"smtp", "gtp", "rdp"} <= set(installed_recognisers().protocols),
+    not {"smtp", "gtp", "rdp", "capwap"} <= set(installed_recognisers().protocols),
     reason="this environment was made before these recognisers were: run `make setup`",
 )
 
@@ -106,9 +107,63 @@ TUNNELS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "L2TP, version 3": ("l2tp", lambda inner: l2tp(b"\0\3\0\0\0\0\0\7", inner)),
     "L2TP, version 3, with a cookie": ("l2tp", lambda inner: l2tp(b"\0\3\0\0\0\0\0\7cookie!!", inner)),
     "L2TP over IP": ("l2tp", lambda inner: Raw(b"\0\0\0\7" + bytes(inner))),
+    "GTP, version 0": (
+        "gtp",
+        lambda inner: (
+            UDP(sport=3386, dport=3386)
+            / Raw(b"\x1e\xff" + len(inner[IP]).to_bytes(2, "big") + bytes(4) + b"\xff" * 4 + bytes(8))
+            / inner[IP]
+        ),
+    ),
+    "LISP with a frame": ("lisp", lambda inner: UDP(sport=50000, dport=4341) / Raw(b"\4\0\0\3" + bytes(4)) / inner),
+    "VXLAN-GPE with a service header": (
+        "vxlan",
+        lambda inner: (
+            UDP(sport=50000, dport=4790) / Raw(b"\x0c\0\0\4\0\0\5\0") / NSH(mdtype=2, nextproto=1) / inner[IP]
+        ),
+    ),
+    "CAPWAP": ("capwap", lambda inner: capwap(inner)),
+    "CAPWAP of radio frames": ("capwap", lambda inner: capwap(radio(inner), radio=True)),
+    "CAPWAP of radio frames, bytes swapped": (
+        "capwap",
+        lambda inner: capwap(Raw(b"\1\x08" + bytes(radio(inner))[2:]), radio=True),
+    ),
+    "IP in UDP": ("fou", lambda inner: UDP(sport=50000, dport=5555) / inner[IP]),
+    "GRE with a service header": ("gre", lambda inner: GRE(proto=0x894F) / NSH(mdtype=2, nextproto=3) / inner),
+    "GRE of a cache": ("gre", lambda inner: GRE(proto=0x883E) / inner[IP]),
+    "GRE of a cache, with its header": ("gre", lambda inner: GRE(proto=0x883E) / Raw(bytes(4)) / inner[IP]),
+    "GRE with PPP": ("gre", lambda inner: GRE(proto=0x880B) / PPP() / inner[IP]),
+    "EoIP": ("gre", lambda inner: Raw(b"\x20\1\x64\0" + len(inner).to_bytes(2, "big") + b"\7\0") / inner),
+    "IPsec that does not encrypt": ("esp", lambda inner: authenticated(inner, 12)),
+    "IPsec that does not encrypt, with a longer check": ("esp", lambda inner: authenticated(inner, 16)),
+    "a frame behind segment routing": ("ethernet", lambda inner: Raw(bytes(inner))),
 }
-OVER_IP = {"MPLS over IP": 137, "EtherIP": 97, "L2TP over IP": 115}
+OVER_IP = {
+    "MPLS over IP": 137,
+    "EtherIP": 97,
+    "L2TP over IP": 115,
+    "IPsec that does not encrypt": 50,
+    "IPsec that does not encrypt, with a longer check": 50,
+    "a frame behind segment routing": 143,
+}
 """The numbers of those that are neither over UDP nor GRE."""
+
+
+def capwap(inner: Any, *, radio: bool = False) -> Any:
+    """A data packet between an access point and its controller (RFC 5415 §4.3), two words long."""
+    return UDP(sport=5247, dport=5247) / Raw(b"\0\x10" + (b"\3" if radio else b"\2") + bytes(5)) / inner
+
+
+def radio(inner: Any) -> Any:
+    """A data frame of IEEE 802.11 from a station."""
+    return Dot11(type=2, subtype=0, FCfield=1) / LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(code=0x800) / inner[IP]
+
+
+def authenticated(inner: Any, check: int) -> Any:
+    """ESP with a null cipher: the packet, padding 1, 2 …, its length, the next header, the integrity check."""
+    data = bytes(inner[IP])
+    padding = bytes(range(1, (-len(data) - 2) % 4 + 1))
+    return Raw(b"\0\0\x10\1\0\0\0\1" + data + padding + bytes((len(padding), 4)) + b"\x5a" * check)
 
 
 def labelled(inner: Any) -> Any:
@@ -166,6 +221,20 @@ LAYERS: dict[str, Callable[[Any], Any]] = {
         Ether(type=len(f[IP]) + 8) / LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(code=0x800) / f[IP]
     ),
     "a provider's frame": lambda f: Ether(type=0x88E7) / Raw(b"\0\0\0\7") / f,
+    "a service header": lambda f: Ether(type=0x894F) / NSH(mdtype=1) / f[IP],
+    "a service header and a frame": lambda f: Ether(type=0x894F) / NSH(mdtype=2, nextproto=3) / f,
+    "MACsec that only authenticates": lambda f: (
+        Ether(type=0x88E5) / Raw(b"\0\0\0\0\0\1\x08\0") / f[IP] / Raw(b"i" * 16)
+    ),
+    "MACsec with its channel": lambda f: Ether(type=0x88E5) / Raw(b"\x20\0\0\0\0\1" + bytes(8) + b"\x08\0") / f[IP],
+    "Cisco's metadata": lambda f: Ether(type=0x8909) / Raw(b"\1\1\0\1\0\x64\x08\0") / f[IP],
+    "a VN-Tag": lambda f: Ether(type=0x8926) / Raw(bytes(4) + b"\x08\0") / f[IP],
+    "an E-Tag": lambda f: Ether(type=0x893F) / Raw(bytes(6) + b"\x08\0") / f[IP],
+    "a tag of redundant lines": lambda f: Ether(type=0x892F) / Raw(b"\0\x34\0\1\x08\0") / f[IP],
+    "a fabric's header": lambda f: Ether(type=0x8903) / Raw(b"\0\x60") / f,
+    "TRILL": lambda f: Ether(type=0x22F3) / Raw(b"\0\x3f\0\1\0\2") / f,
+    "TRILL with options": lambda f: Ether(type=0x22F3) / Raw(b"\0\x7f\0\1\0\2" + bytes(4)) / f,
+    "a mesh's header": lambda f: Ether(type=0x4305) / Raw(b"\x40\x0f\x32\0" + bytes(6)) / f,
     "labels and a frame": lambda f: Ether() / labelled(Raw(bytes(f))),
     "labels, a control word and a frame": lambda f: Ether() / labelled(Raw(bytes(4) + bytes(f))),
     "labels and a frame to an address that begins with zeros": lambda f: Ether() / labelled(Raw(b"\0" + bytes(f)[1:])),
@@ -218,7 +287,7 @@ def test_teredo_and_control_messages_are_named(tmp_path: Path) -> None:
 
 
 def test_noise_on_a_tunnels_port_is_no_tunnel(tmp_path: Path) -> None:
-    for port in (2152, 4789, 4790, 6081, 3544, 1701, 6080, 4754, 6635, 4341, 37008, 500, 4500):
+    for port in (2152, 4789, 4790, 6081, 3544, 1701, 6080, 4754, 6635, 4341, 37008, 500, 4500, 5247, 3386):
         for noise in (b"\xff" * 60, bytes(60), b"\x45" * 60):
             [record] = inspected(tmp_path, [datagram(noise, port)] * 3)
             assert record["protocol"] == "unknown"
@@ -242,6 +311,7 @@ STARTS: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "xmpp": (5222, (b"", XMPP, b"<stream:features><starttls/></stream:features>", STARTTLS, b"<proceed/>")),
     "postgresql": (5432, (b"", b"\0\0\0\x08\x04\xd2\x16\x2f", b"S")),
     "ldap": (389, (b"", LDAP, LDAP_ANSWER)),
+    "amqp": (5672, (b"", b"AMQP\2\1\0\0", b"AMQP\2\1\0\0")),
     "mysql": (3306, (b"\x4a\0\0\0\x0a8.0.36\0" + bytes(60), MYSQL)),
 }
 """What the server and the client say in turn, the server first."""
@@ -360,8 +430,8 @@ def test_tls_is_read_wherever_what_came_before_it_is_cut(tmp_path: Path, name: s
 
 
 def test_tls_in_the_packets_of_sql_server_is_read_in_whatever_segments(tmp_path: Path) -> None:
-    def packet(data: bytes, kind: int = 0x12) -> bytes:
-        return bytes((kind, 1)) + (len(data) + 8).to_bytes(2, "big") + bytes(4) + data
+    def packet(data: bytes, kind: int = 0x12, number: int = 0) -> bytes:
+        return bytes((kind, 1)) + (len(data) + 8).to_bytes(2, "big") + bytes((0, 0, number, 0)) + data
 
     before = packet(b"\0\0\x0b\0\6\1\0\x11\0\1\xff" + bytes(7))
     for hello in (packet(HELLO), packet(HELLO[:100]) + packet(HELLO[100:])):
@@ -370,6 +440,8 @@ def test_tls_in_the_packets_of_sql_server_is_read_in_whatever_segments(tmp_path:
             [record] = inspected(tmp_path, traffic.frames, BLOCKED)
             assert (record["protocol"], record["host"], record["rule"]) == ("tls", "www.blocked.example", "it")
     assert inspected(tmp_path, traffic.frames, BLOCKED, "naive")[0]["protocol"] == "tds"
+    numbered = TcpTraffic(dport=1433).says(packet(before[8:], number=1)).says(packet(bytes(20), 4), client=False)
+    assert inspected(tmp_path, numbered.says(packet(HELLO, number=2)).frames, BLOCKED)[0]["rule"] == "it"
 
 
 @pytest.mark.parametrize(

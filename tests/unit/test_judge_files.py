@@ -249,6 +249,23 @@ def test_a_file_may_be_lines_one_document_or_an_array_compressed_or_not(tmp_path
     assert inputs(tmp_path / "indented.json") == [URL]
 
 
+def test_of_an_array_it_is_told_which_element_a_verdict_or_problem_is_of(tmp_path: Path) -> None:
+    (tmp_path / "array.json").write_text(json.dumps([dropped(), measurement("ndt", "0.10.0", None, {}), {}, dropped()]))
+    table = judge("array.json", cwd=tmp_path)
+    assert table.returncode == 2
+    assert [row.split()[0] for row in table.stdout.splitlines()[1:3]] == ["1:1", "1:4"]
+    assert "array.json:1: element 2: found a measurement of 'ndt'" in table.stderr
+    assert "array.json:1: element 3: found a JSON object of another kind" in table.stderr
+    told = map(json.loads, judge("array.json", "--format", "jsonl", cwd=tmp_path).stdout.splitlines())
+    assert [(each["line"], each["element"]) for each in told] == [(1, 1), (1, 4)]
+
+    (tmp_path / "lines.jsonl").write_bytes(lines(dropped(), dropped()))
+    (tmp_path / "cut.json").write_text(json.dumps([dropped(), dropped()])[:-40])
+    assert [(found.line, found.element) for found in sl.judge(tmp_path / "lines.jsonl")] == [(1, 0), (2, 0)]
+    cut = judge("cut.json", cwd=tmp_path).stderr
+    assert "cut.json:1: found what is not JSON" in cut and "element" not in cut
+
+
 BAD = {
     "not-json": (
         b"{nonsense\n",

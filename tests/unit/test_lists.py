@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import idna
 import pytest
 import yaml
 from hypothesis import given
@@ -20,10 +21,11 @@ from shutdownlab import library
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import PipelineTable
 from shutdownlab.config.addresses import interface, plain_prefix, prefix
+from shutdownlab.config.idn import to_ascii
 from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.address_list import read_addresses
 from shutdownlab.inspection.conditions import Conditions
-from shutdownlab.inspection.name_list import read_names
+from shutdownlab.inspection.name_list import MAX_BYTES, read_names
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.model.means import Means
 from shutdownlab.model.policy import Exceptions, Targets
@@ -57,6 +59,31 @@ ROOT = Path(__file__).parents[2]
 )
 def test_lists_that_were_made_for_other_programs_are_read_as_they_are(text: str, names: tuple[str, ...]) -> None:
     assert read_names(text.encode(), "list.txt") == names
+
+
+@pytest.mark.parametrize(
+    "line", ["0.0.0.0 {}", "127.0.0.1\t{}", ":: {}", "||{}^", "address=/{}/0.0.0.0", "server=/{}/", ".{}", "{}"]
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_million_names_fit_in_every_form_and_cost_a_few_calls_each(line: str, end: str) -> None:
+    names = [f"{number:013x}.example.org" for number in range(2_000)]
+    text = b"\xef\xbb\xbf" + "".join(line.format(name) + end for name in names).encode()
+    assert 500 * len(text) <= MAX_BYTES
+    assert read_names(text, "list.txt") == tuple(names)
+    profile = cProfile.Profile()
+    profile.runcall(read_names, text, "list.txt")
+    assert sum(entry.callcount for entry in profile.getstats()) <= 12 * len(names)
+
+
+@pytest.mark.parametrize("name", ["яндекс.рф", "вѐћ-1.мкд", "ab--c.рф", "-ё.рф", "ё-.рф", "ё" * 60 + ".рф", "яю--э.рф"])
+def test_a_name_in_cyrillic_is_encoded_as_the_whole_of_idna_does(name: str) -> None:
+    try:
+        expected = ".".join(label if label.isascii() else idna.alabel(label).decode() for label in name.split("."))
+    except idna.IDNAError:
+        with pytest.raises(UnicodeError):
+            to_ascii(name)
+        return
+    assert to_ascii(name) == expected
 
 
 @pytest.mark.parametrize(

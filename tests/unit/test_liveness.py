@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from test_confirmation import OK, PretendedSupervisor, prober_of
 
+from shutdownlab.country.liveness import interrupted
 from shutdownlab.protocol.probing import ProbeJob
 from shutdownlab.servers import birdc
 from shutdownlab.system.questions import SocketQuestion, ask_all
@@ -76,6 +77,24 @@ def test_a_routers_sessions_are_read_from_a_reply_that_comes_after_its_greeting(
     with listening(tmp_path / "bird", greeting + b"\n", rest) as control:
         replies = ask_all({"bird": birdc.sessions_question(control)}, 2.0)
     assert birdc.sessions_in(replies["bird"]) == {"provider_transit_one_4"}
+
+
+def test_a_session_that_was_down_for_a_while_is_told_by_since_when_it_is_up() -> None:
+    up = BIRD.splitlines(keepends=True)
+    since = next(line for line in up if b"Established" in line).split()[4]
+    before = {"bird on border": birdc.sessions_since(BIRD), "bird on transit": {"peer": "2026-01-01 10:00:00.000"}}
+    again = birdc.sessions_since(BIRD.replace(since, b"23:59:59.999"))
+    assert list(before["bird on border"]) == list(again) == ["provider_transit_one_4"]
+    assert list(interrupted(before, before)) == []
+    assert list(interrupted(before, {"bird on border": again})) == [
+        "bird on border had lost its BGP sessions provider_transit_one_4 for a while"
+    ], "one that has not answered is told of elsewhere"
+    assert list(interrupted({"bird on border": {}}, {"bird on border": again})), "it came up only then"
+
+
+def test_dates_and_times_are_read_as_one() -> None:
+    reply = b"1002-peer  BGP  ---  up  2026-12-02 04:10:33.123  Established\n0000 \n"
+    assert birdc.sessions_since(reply) == {"peer": "2026-12-02 04:10:33.123"}
 
 
 def test_an_agent_that_does_not_answer_is_mute_and_one_that_has_ended_is_not() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -138,3 +139,27 @@ def test_a_run_whose_scenario_is_gone_has_tiles() -> None:
     run = Run.open(Path(__file__).parents[1] / "data/run-0.1")
     account = RunAccount("run", run.status, run.manifest, run.results, (), None, "it is gone")
     assert "pg-tiles" in where(account) and "<svg" not in where(account)
+
+
+def test_no_name_lies_on_a_disc_and_each_is_beside_its_own() -> None:
+    shutdown = sl.load("kashmir-2019")
+    page = where(account_of(shutdown, sl.verify(shutdown)))
+    drawing = page[page.index("<svg viewBox") : page.index("</svg>", page.index("<svg viewBox"))]
+    named = re.findall(r'<circle cx="(\d+)" cy="(\d+)" r="(\d+)"[^>]*data-title="([^"]+)"', drawing)
+    discs = {title: (int(x), int(y), int(r)) for x, y, r, title in named}
+    texts = re.findall(r'<text x="(\d+)" y="(\d+)" text-anchor="(\w+)"[^>]*>([^<]+)</text>', drawing)
+    texts = [each for each in texts if each[3] != "Delhi"]  # it has an outline that is large enough
+
+    assert len(discs) == len(texts) == 5
+    for x, baseline, anchor, text in texts:
+        length = 23 * len(text)  # at 38 px, the size on a phone
+        left = int(x) - {"start": 0.0, "middle": length / 2, "end": length}[anchor]
+        own = next(title for title in discs if title.startswith(text.removesuffix(" …")))
+        apart = {
+            title: math.hypot(
+                max(left - cx, cx - left - length, 0), max(int(baseline) - 28 - cy, cy - int(baseline) - 8, 0)
+            )
+            for title, (cx, cy, _) in discs.items()
+        }
+        assert all(apart[title] >= radius for title, (_, _, radius) in discs.items()), (text, apart)
+        assert apart[own] < 3 * discs[own][2], (text, apart)

@@ -6,6 +6,8 @@ import ast
 import asyncio
 import errno
 import json
+import os
+import resource
 import socket
 import ssl
 import subprocess
@@ -68,6 +70,7 @@ def certificate_error(code: int) -> ssl.SSLCertVerificationError:
         (certificate_error(10), "ssl_invalid_certificate"),
         (StepFailed("dns_nxdomain_error", "resolve"), "dns_nxdomain_error"),
         (ValueError("odd"), "unknown_failure: ValueError: odd"),
+        (OSError(errno.EMFILE, "Too many open files"), "unknown_failure: the prober itself: too many open files"),
     ],
 )
 def test_an_error_has_oonis_name(error: BaseException, failure: str) -> None:
@@ -240,6 +243,29 @@ def test_a_prober_that_breaks_is_an_error_not_a_block(monkeypatch: pytest.Monkey
     monkeypatch.setattr(apps, "fetch", fetch)
     found = run_app("signal", SIGNAL)
     assert found.outcome is Outcome.ERROR and "ZeroDivisionError at test_probe_verdicts.py" in (found.failure or "")
+
+
+@pytest.mark.parametrize("app", ["telegram", "whatsapp"])
+def test_a_prober_that_can_open_nothing_more_is_an_error_not_a_block(app: str) -> None:
+    """Nobody listens at these addresses; but while it has no descriptor left, it does not find that out."""
+    targets = {"telegram": TELEGRAM, "whatsapp": WHATSAPP}[app]
+    here = tuple(replace(target, addresses=("127.0.0.1",)) for target in targets)
+    request = ProbeRequest("1", app, kinds.App.runs, AppTargets(app, here), resolver="127.0.0.1")
+
+    async def scarce() -> Measurement:
+        usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, usual[1]))
+        try:
+            return await run_probe(request, Equipment())
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+
+    found = asyncio.run(scarce())
+    assert (found.outcome, found.failure) == (
+        Outcome.ERROR, "unknown_failure: the prober itself: too many open files"
+    ), found.test_keys  # fmt: skip
 
 
 # HTTP over a real socket pair.

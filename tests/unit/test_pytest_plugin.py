@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 RunPytest = Callable[..., tuple[int, str]]
 FIRST = Path(__file__).parents[2] / "scenarios/first-shutdown.yaml"
@@ -74,3 +75,45 @@ def test_a_module_gets_phases_and_subscribers_in_turn_and_says_how_where_it_has_
     status, output = run_pytest(tmp_path, "-q", "test_none.py")
     assert status == 1
     assert 'pytestmark = pytest.mark.shutdown("SCENARIO") in the module names the scenario' in output
+
+
+def test_a_phase_or_subscriber_that_is_not_there_is_an_error_before_anything_runs(
+    tmp_path: Path, run_pytest: RunPytest
+) -> None:
+    marks = {"phase": 'phases=["blackot"]', "subscriber": 'subscribers=["northnet/capitol"]', "scenario": ""}
+    for name, mark in marks.items():
+        scenario = "first-shutdown" if mark else "first-shutdwn"
+        (tmp_path / f"test_{name}.py").write_text(
+            f'import pytest\npytestmark = pytest.mark.shutdown("{scenario}", {mark})\n'
+            "def test_it(phase, subscriber): pass\n"
+        )
+    status, output = run_pytest(tmp_path, "-q")
+    assert status == 2
+    assert "phases of the mark shutdown: found unknown phase 'blackot'" in output
+    assert "subscribers of the mark shutdown: found unknown vantage point 'northnet/capitol'" in output
+    assert output.count("did you mean") == 3
+    assert "Traceback" not in output and "pytest_plugin.py" not in output
+
+
+def test_an_expectation_of_tools_or_of_no_cell_is_skipped_and_not_passed(tmp_path: Path, run_pytest: RunPytest) -> None:
+    more = "[everything-works, {tools: all, outcome: blocked, source: EXAMPLE}]"
+    text = FIRST.read_text().replace("expect: [everything-works]", f"expect: {more}", 1)
+    (tmp_path / "first.yaml").write_text(text)
+    status, output = run_pytest(tmp_path, "-q", "-rs")
+    assert status == 0, output
+    assert "17 passed, 1 skipped" in output
+    assert "it is about tools: `shutdownlab matrix` tests it" in output
+
+
+def test_a_run_that_cannot_be_is_told_of_without_a_traceback(tmp_path: Path, run_pytest: RunPytest) -> None:
+    copytree(Path(__file__).parents[2] / "examples/own-programs", tmp_path / "own")
+    status, output = run_pytest(tmp_path, "-q", "--shutdownlab=emulate", "own")
+    assert status == 1
+    assert output.count("expected nothing that starts programs, unless it is trusted") >= 3
+    assert "with pytest: --shutdownlab-trust" in output
+    assert "Traceback" not in output and "pytest_plugin.py" not in output
+    (tmp_path / "test_it.py").write_text(
+        'import pytest\npytestmark = pytest.mark.shutdown("own/board-run.yaml")\ndef test_it(country): pass\n'
+    )
+    status, output = run_pytest(tmp_path, "-q", "test_it.py")
+    assert (status, "with pytest: --shutdownlab-trust" in output, "pytest_plugin.py" in output) == (1, True, False)

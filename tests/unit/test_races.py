@@ -26,7 +26,8 @@ def lead(url: str, where: str = "southcell/coast", policy: Policy = NAMED) -> fl
     vantage = vantage_named(country().topology, where)
     assert vantage is not None
     at = Surroundings(country(), vantage, Family.IPV4)
-    return Races(country()).lead(probe("web", url=url), at, {"policy": policy})
+    found = Races(country()).rival(probe("web", url=url), at, {"policy": policy})
+    return found and found.lead
 
 
 def test_a_server_abroad_is_as_far_as_the_line_abroad_there_and_back_whatever_the_subscribers_is() -> None:
@@ -56,3 +57,19 @@ def test_a_box_that_has_nothing_to_look_for_races_nobody() -> None:
 
 def test_whoever_asks_whom_nobody_knows_may_ask_the_nearest() -> None:
     assert lead("https://192.0.2.99/") == pytest.approx(0.004)
+
+
+def test_whom_a_box_races_for_a_page_is_its_server_and_the_resolver_that_asks_abroad_for_its_name() -> None:
+    network = country()
+    vantage = vantage_named(network.topology, "southcell/coast")
+    assert vantage is not None
+    at = Surroundings(network, vantage, Family.IPV4)
+    found = Races(network).rival(probe("web", url="https://www.bbc.com/"), at, {"policy": NAMED})
+    assert found is not None
+    server, resolver = network.hosted_as("www.bbc.com"), network.resolver_of(vantage)
+    assert server is not None
+    assert {*server.texts, *map(str, resolver.addresses)} <= {*found.ends}
+    other = network.hosted_as("kaspi.kz")
+    assert other is not None and not {*other.texts} & {*found.ends}
+    unknown = Races(network).rival(probe("web", url="https://192.0.2.99/"), at, {"policy": NAMED})
+    assert unknown is not None and unknown.ends == ()

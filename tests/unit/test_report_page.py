@@ -708,3 +708,4 @@ def test_a_notebook_shows_it_in_a_frame_of_its_own(page: str, first: Path) -> No
     shown = sl.report(first)._repr_html_()
     [frame] = Parsed(shown).all("iframe")
     assert frame["srcdoc"] == page
+    assert sl.Run.open(first)._repr_html_() == shown

@@ -38,6 +38,8 @@ class DpiAction:
     """The `Verdict` keys that a policy may give with this action; `action` and `residual` are always allowed."""
     in_path_only: ClassVar[bool] = False
     """Whether it must stop or change packets, which an on-path box cannot because it only gets copies."""
+    tcp_only: ClassVar[bool] = False
+    """Whether it can only be done to TCP connections."""
     meets_answers: ClassVar[bool] = True
     """Whether it can be applied to a DNS response."""
     flow_rule: ClassVar[FlowRule | None] = None

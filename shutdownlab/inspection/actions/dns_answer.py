@@ -23,6 +23,10 @@ class DnsAnswer(DpiAction):
     )
 
     @classmethod
+    def heeds(cls, verdict: Verdict) -> frozenset[str]:
+        return cls.fields if verdict.addresses else cls.fields - {"answer_ttl"}
+
+    @classmethod
     def can_meet(cls, protocol: str) -> bool:
         return protocol == "dns"
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _HEADERS = {"Content-Type": "text/html"}
 _SEGMENT = 1400
+_BODILESS = (204, 205, 304)
+"""Final statuses whose responses have no content (RFC 9110 §15)."""
+_REDIRECTS = (300, 301, 302, 303, 307, 308)
+"""Statuses after which a client goes to the `Location` (RFC 9110 §15.4)."""
 
 
 class BlockPage(Injecting):
@@ -24,6 +28,13 @@ class BlockPage(Injecting):
     fields = frozenset(
         ("forward_trigger", "to", "flags", "ttl", "window", "ipid", "status", "body", "count", "seq_steps")
     )
+
+    @classmethod
+    def check(cls, verdict: Verdict) -> None:
+        super().check(verdict)
+        if verdict.status < 200 or verdict.status in _BODILESS:
+            expected = "a status whose response has a page, such as 200, 403 or 451"
+            raise Expected(expected, found=f"`status` {verdict.status}")
 
     @classmethod
     def can_meet(cls, protocol: str) -> bool:
@@ -85,11 +96,12 @@ class Redirect(BlockPage):
 
     @classmethod
     def check(cls, verdict: Verdict) -> None:
-        super().check(verdict)
+        Injecting.check(verdict)
         if not verdict.location:
             raise Expected("a location for the action redirect", "add location: http://…")
-        if verdict.status != type(verdict).model_fields["status"].default and not 300 <= verdict.status < 400:
-            raise Expected("300 to 399, the statuses that redirect", found=f"`status` {verdict.status}")
+        if verdict.status != type(verdict).model_fields["status"].default and verdict.status not in _REDIRECTS:
+            expected = f"300 to 399, of those that redirect: {', '.join(map(str, _REDIRECTS))}"
+            raise Expected(expected, found=f"`status` {verdict.status}")
 
     def response(self, verdict: Verdict) -> bytes:
         status = verdict.status if 300 <= verdict.status < 400 else 302

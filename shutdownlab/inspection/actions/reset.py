@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Injecting(DpiAction):
     """Base of actions that inject final packets into a connection and drop what follows; by default, resets."""
 
+    tcp_only = True
+
     @classmethod
     def check(cls, verdict: Verdict) -> None:
         steps = len(verdict.seq_steps)

@@ -90,6 +90,15 @@ class QuicInitials:
         self._size = 0
         self._datagrams = 0
 
+    def knows(self, connection: bytes) -> bool:
+        """Returns whether the client has sent to this connection ID."""
+        return connection in self._connections
+
+    @property
+    def opened(self) -> bool:
+        """Whether some of the handshake could be decrypted."""
+        return bool(self._stream or self._waiting)
+
     def feed(self, datagram: bytes, from_client: bool) -> Recognition:
         """Parses a datagram of the flow, if the client sent it; returns what is known after it."""
         result = self.result
@@ -259,6 +268,32 @@ class QuicInitials:
         self.result = result
 
 
+class QuicConnections:
+    """Parses one QUIC connection after another between the same two ports; the latest one's result counts."""
+
+    __slots__ = ("_current", "_tolerance")
+
+    def __init__(self, tolerance: Tolerance = TOLERANT) -> None:
+        self._tolerance = tolerance
+        self._current = QuicInitials(tolerance)
+
+    def feed(self, datagram: bytes, from_client: bool) -> Recognition:
+        """Parses a datagram. Once a connection's ClientHello is known, an Initial to another connection ID whose keys
+        open it begins the next one (later Initials of a connection are opened by those of its first)."""
+        current = self._current
+        result = current.result
+        if result.more or not from_client or len(datagram) < 7 or not datagram[0] & 0x80:
+            return current.feed(datagram, from_client)
+        if initial_salt(int.from_bytes(datagram[1:5], "big")) is None or current.knows(datagram[6 : 6 + datagram[5]]):
+            return result
+        following = QuicInitials(self._tolerance)
+        found = following.feed(datagram, from_client)
+        if not following.opened:
+            return result
+        self._current = following
+        return found
+
+
 def _skip_ack(data: bytes, index: int, end: int, counts: bool) -> int:
     _largest, index = varint(data, index, end)
     _delay, index = varint(data, index, end)
@@ -296,4 +331,4 @@ class Quic(UdpRecogniser):
     order = 20
 
     def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
-        return session.follow(QuicInitials(session.tolerance), payload, from_client) if is_quic(payload) else None
+        return session.follow(QuicConnections(session.tolerance), payload, from_client) if is_quic(payload) else None

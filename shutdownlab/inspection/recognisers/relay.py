@@ -1,8 +1,8 @@
 """Recognises datagrams to or from a SOCKS 5 relay (RFC 1928 §7), each with a header that names its target or source.
 
 Few bytes of that header are fixed, so a single datagram counts as a relay's only if its header has a name or its
-content is of a known protocol; otherwise a second one must have the same form. Fragments (FRAG) are not reassembled, as
-hardly any relay does.
+content is of a known protocol; otherwise a second one must have the same form. Fragments (FRAG) are joined in the order
+in which they are numbered.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ ENOUGH: Final = 2
 _MOST: Final = 64
 """The most targets tracked per relay; beyond, the oldest is dropped."""
 _NAMED: Final = 3
+_LAST: Final = 0x80
+"""The bit of FRAG that is set in the last fragment."""
 
 
 class Header(NamedTuple):
@@ -29,8 +31,10 @@ class Header(NamedTuple):
     host: str | None
     port: int
     named: bool
-    whole: bool
-    """Whether the datagram is not a fragment."""
+    fragment: int
+    """The fragment's number, from 1; 0: the datagram is whole."""
+    last: bool
+    """Whether it is the datagram's last fragment."""
     end: int
     """The offset at which the datagram itself begins."""
 
@@ -56,7 +60,7 @@ def header_of(payload: bytes, trailing_dot: bool = True) -> Header | None:
         # No datagram has an unspecified or multicast address.
         if told[0] in (0, 0xFF) or (kind == 1 and told[0] >= 224):
             return None
-    return Header(host, port, kind == _NAMED, payload[2] == 0, end + 2) if port else None
+    return Header(host, port, kind == _NAMED, payload[2] & 0x7F, payload[2] >= _LAST, end + 2) if port else None
 
 
 class Relay:
@@ -65,6 +69,7 @@ class Relay:
     def __init__(self, session: UdpSession) -> None:
         self._session = session
         self._sessions: dict[tuple[str | None, int], UdpSession] = {}
+        self._fragments: list[bytes] = []
         self._seen = 0
         self.known = False
         """Whether the flow certainly is a relay's."""
@@ -81,7 +86,8 @@ class Relay:
             return result
         self._seen += 1
         self.known = self.known or header.named or self._seen >= ENOUGH
-        inner = self._inside(payload, header, from_client) if header.whole else None
+        content = self._whole(payload, header)
+        inner = self._inside(content, header, from_client) if content else None
         self.known = self.known or (inner is not None and inner.protocol != UNKNOWN)
         if not tolerance.proxies:
             return result
@@ -95,7 +101,20 @@ class Relay:
         inner.others = (result,)
         return inner
 
-    def _inside(self, payload: bytes, header: Header, from_client: bool) -> Recognition:
+    def _whole(self, payload: bytes, header: Header) -> bytes:
+        """Returns the datagram's content, at its last fragment that of all; empty while some are missing."""
+        content = payload[header.end :]
+        if header.fragment == 0:
+            return content
+        if header.fragment == 1:
+            self._fragments = []
+        if header.fragment != len(self._fragments) + 1:
+            self._fragments = []
+            return b""
+        self._fragments.append(content)
+        return b"".join(self._fragments) if header.last else b""
+
+    def _inside(self, content: bytes, header: Header, from_client: bool) -> Recognition:
         key = (header.host, header.port)
         session = self._sessions.get(key)
         if session is None and not from_client:
@@ -105,7 +124,7 @@ class Relay:
             if len(self._sessions) >= _MOST:
                 del self._sessions[next(iter(self._sessions))]
             session = self._sessions[key] = self._session.inner()
-        return session.feed(payload[header.end :], from_client, header.port)
+        return session.feed(content, from_client, header.port)
 
 
 def recognise_relayed(payload: bytes, from_client: bool, session: UdpSession) -> Recognition | None:

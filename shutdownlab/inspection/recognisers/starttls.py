@@ -3,7 +3,8 @@
 These are proxies' requests and headers (see `proxies`), and protocols that begin in the clear and may switch to TLS:
 SMTP (RFC 3207), IMAP and POP3 (RFC 2595), FTP (RFC 4217), NNTP (RFC 4642), XMPP (RFC 6120 §5), LDAP (RFC 4511 §4.14),
 ManageSieve (RFC 5804 §2.2), IRC (IRCv3's `tls` capability), PostgreSQL and MySQL (their documentation of the protocol),
-RDP (MS-RDPBCGR §5.4.5.1) and SQL Server (MS-TDS §2.2.6.5), which carries TLS in packets of its own.
+AMQP (version 1.0 §5.2), RDP (MS-RDPBCGR §5.4.5.1) and SQL Server (MS-TDS §2.2.6.5), which carries TLS in packets of its
+own.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ _TURNS: Final = {
     "xmpp": re.compile(rb"<starttls\b[^>]*/>|<starttls\b[^>]*>\s*</starttls>"),
 }
 """By protocol: the client's last line (XMPP: element) before it switches to TLS."""
+_AMQP: Final = b"AMQP"
 _PRELOGIN: Final = b"\x12\1"
 _RDP: Final = 3389
 _LDAP_REQUESTS: Final = frozenset((0x42, 0x4A, 0x50, 0x60, 0x63, 0x66, 0x68, 0x6C, 0x6E, 0x77))
@@ -93,10 +95,13 @@ def _protocol(client: bytes, server: bytes, dport: int) -> str | None:
         return "xmpp"
     if _is_rdp(client, dport):
         return "rdp"
-    if client.startswith(_PRELOGIN) and client[4:8] == bytes(4) and client[8:10] == b"\0\0":
+    # Many clients number their packets from 1, which servers ignore (MS-TDS §2.2.3.1.5).
+    if client.startswith(_PRELOGIN) and client[4:6] == b"\0\0" and client[7:10] == bytes(3):
         return "tds"
     if client.startswith((_SSL_REQUEST, _GSS_REQUEST)) or (client[:2] == b"\0\0" and client[4:8] == b"\0\3\0\0"):
         return "postgresql"
+    if client.startswith(_AMQP):
+        return "amqp"
     if client[:1] == b"\x30" and _ldap(client) != _NONE:
         return "ldap"
     if len(client) >= 36 and client[3] == 1 and client[13:36] == bytes(23):
@@ -177,6 +182,8 @@ def _turn(protocol: str, client: bytes) -> int:
         return _ldap(client)
     if protocol in ("rdp", "tds"):
         return (client[2] << 8) | client[3]
+    if protocol == "amqp":
+        return 8 if client[4:5] == b"\2" else -1
     if protocol == "mysql":
         return 36 if client[:3] == b"\x20\0\0" and client[5] & 0x08 else -1
     found = _TURNS[protocol].search(client, 0, MAX_PREAMBLE)
@@ -185,7 +192,21 @@ def _turn(protocol: str, client: bytes) -> int:
 
 class StartTls(TcpRecogniser):
     protocols = (
-        *("ftp", "imap", "irc", "ldap", "managesieve", "mysql", "nntp", "pop3", "postgresql", "rdp", "smtp", "tds"),
+        *(
+            "amqp",
+            "ftp",
+            "imap",
+            "irc",
+            "ldap",
+            "managesieve",
+            "mysql",
+            "nntp",
+            "pop3",
+            "postgresql",
+            "rdp",
+            "smtp",
+            "tds",
+        ),
         "xmpp",
         *PROTOCOLS,
     )

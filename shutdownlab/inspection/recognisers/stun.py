@@ -5,11 +5,24 @@ from __future__ import annotations
 from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser, UdpRecogniser, UdpSession
 from shutdownlab.inspection.recognisers.result import Recognition
 from shutdownlab.inspection.recognisers.tolerance import Tolerance
+from shutdownlab.inspection.recognisers.turn import COOKIE, recognise_turn
 
-COOKIE = b"\x21\x12\xa4\x42"
 PORTS = frozenset((3478, 3479, 19302, 19305))
-_METHODS = {1: "binding", 3: "allocate", 4: "refresh", 6: "send", 7: "data", 8: "create-permission", 9: "channel-bind"}
+_METHODS = {
+    1: "binding",
+    3: "allocate",
+    4: "refresh",
+    6: "send",
+    7: "data",
+    8: "create-permission",
+    9: "channel-bind",
+    10: "connect",
+    11: "connection-bind",
+    12: "connection-attempt",
+}
 _SOFTWARE = 0x8022
+_CONNECTION_BIND = b"\x00\x0b"
+"""The type of the request that makes a connection to a TURN server one to a peer."""
 _WHATSAPP = frozenset(range(0x4000, 0x4008))
 """Attributes that only WhatsApp calls have; below, one of their methods. Source: nDPI."""
 _WHATSAPP_METHOD = 512
@@ -71,7 +84,24 @@ class StunOverTcp(TcpRecogniser):
                     return Recognition(more=True)
         if found is not None:
             found.more = False
+            if tolerance.proxies:
+                _pass_over(found, client)
         return found
+
+
+def _pass_over(found: Recognition, client: bytes) -> None:
+    """Makes a connection's messages up to its ConnectionBind the preamble of what the peer's connection carries.
+
+    After a TURN server has answered it, the connection is the peer's (RFC 6062 §4.4).
+    """
+    at = 0
+    while at + 20 <= len(client) and client[at + 4 : at + 8] == COOKIE and client[at] < 4:
+        bound = client[at : at + 2] == _CONNECTION_BIND
+        at += 20 + ((client[at + 2] << 8) | client[at + 3])
+        if bound and at <= len(client):
+            found.length, found.preamble = at, True
+            return
+    found.more = at >= len(client)
 
 
 class Stun(UdpRecogniser):
@@ -82,4 +112,6 @@ class Stun(UdpRecogniser):
     first = frozenset((0, 1, 2, 3, *_WHATSAPP_FIRST))
 
     def recognise(self, payload: bytes, from_client: bool, dport: int, session: UdpSession) -> Recognition | None:
-        return recognise_stun(payload, dport)
+        found = recognise_stun(payload, dport)
+        turn = recognise_turn(payload, from_client, session) if found is not None and found.more else None
+        return turn or found

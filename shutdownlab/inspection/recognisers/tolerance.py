@@ -53,7 +53,7 @@ class Tolerance(Record):
     """Reads TLS that begins within another protocol (STARTTLS in mail and XMPP, PostgreSQL …) as TLS."""
     proxies: bool = False
     """Reads what follows a request to a proxy (SOCKS 4, 4a and 5, HTTP's CONNECT) or a proxy's header (PROXY protocol,
-    SOCKS 5 over UDP), and the name that a SOCKS proxy is asked for."""
+    SOCKS 5 over UDP), what a TURN server relays, and the name that a SOCKS proxy is asked for."""
     quic_datagrams: Annotated[Whole, Field(ge=0, le=32)] = 32
     """How many datagrams' Initials are decrypted (Great Firewall: 1); 0: none, so QUIC has no name."""
 

@@ -18,7 +18,8 @@ _ESP: Final = "esp"
 
 class Tunnel(UdpRecogniser):
     protocols = (
-        *("esp", "geneve", "gre", "gtp", "gue", "ike", "l2tp", "lisp", "mpls", "socks", "teredo", "tzsp", "vxlan"),
+        *("capwap", "esp", "fou", "geneve", "gre", "gtp", "gue", "ike", "l2tp", "lisp", "mpls", "socks", "teredo"),
+        *("tzsp", "vxlan"),
     )
     order = 35
 

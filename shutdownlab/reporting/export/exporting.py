@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from shutdownlab.config.document import did_you_mean, one_of
-from shutdownlab.config.wording import quoted
+from shutdownlab.config.wording import quoted, with_ending
 from shutdownlab.model.lookup import refuse
 from shutdownlab.reporting.export import tables as made
 from shutdownlab.reporting.export.columnar import write_duckdb, write_parquet
@@ -46,9 +46,8 @@ def export(run: str | Path | Run, to: Format, out: str | Path | None = None) -> 
     suffix = _SUFFIXES.get(to, "")
     target = Path(out) if out is not None else Path(f"{opened.path.resolve().name}{suffix or f'-{to}'}")
     if suffix and not target.name.endswith(suffix):
-        refuse(
-            "out", quoted(str(target)), f"a name that ends in {suffix}", f"name it {target.with_suffix(suffix).name}"
-        )
+        hint = f"name it {with_ending(target, suffix, opened.path.resolve().name).name}"
+        refuse("out", quoted(str(target)), f"a name that ends in {suffix}", hint)
     if not target.parent.is_dir():
         refuse("out", f"{target}, in a folder that does not exist", "an existing folder", "name another folder")
     if target.exists():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from shutdownlab.config.document import did_you_mean, one_of
-from shutdownlab.config.wording import quoted
+from shutdownlab.config.wording import quoted, with_ending
 from shutdownlab.model.lookup import refuse
 from shutdownlab.reporting.figure.areas import areas
 from shutdownlab.reporting.figure.reach import reach
@@ -80,7 +80,7 @@ def _kind(out: str | Path) -> str:
     """Returns a file name's suffix; raises `BadInput` if it is not in `KINDS`, or the library to make it is missing."""
     kind = Path(out).suffix.lower()
     if kind not in KINDS:
-        hint = f"name it {Path(out).with_suffix('.pdf').name or 'figure.pdf'}"
+        hint = f"name it {with_ending(Path(out), '.pdf', 'figure').name}"
         refuse("out", quoted(str(out)), "a name that ends in .pdf, .svg or .png", hint)
     if kind != ".svg" and not can_make_png():
         found = f"{out}, and nothing to make it with"

@@ -269,7 +269,7 @@ MEANINGS = {
     Outcome.OK: "got through",
     Outcome.THROTTLED: "got through, but slowly",
     Outcome.BLOCKED: "blocked",
-    Outcome.DOWN: "down: not reached because of a fault of the scenario, which is not blocking",
+    Outcome.DOWN: "down: not reached because of a fault, or a cable, power or masts switched off; not blocking",
     Outcome.ERROR: "no verdict: the probe itself failed",
     Outcome.UNKNOWN: "no verdict: the testbed could not make it certain",
 }

@@ -10,7 +10,18 @@ from collections.abc import Iterator, Sequence
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.page.account import PhaseSpan, RunAccount, column_of
 from shutdownlab.reporting.page.cut_offs import CutOff, cut_offs
-from shutdownlab.reporting.page.words import counted, day, lasting, listed, number, percents, sentence, when
+from shutdownlab.reporting.page.words import (
+    counted,
+    day,
+    lasting,
+    listed,
+    number,
+    percents,
+    places,
+    sentence,
+    when,
+    within,
+)
 from shutdownlab.results.result import THE_MODEL, Result
 
 _MOST_STATES = 3
@@ -81,7 +92,7 @@ def story(account: RunAccount) -> Iterator[str]:
 def _cut_off(account: RunAccount, state: CutOff, *, first: bool) -> str:
     start = account.spans[state.places[0]]
     is_everywhere = len(state.regions) == len(account.regions)
-    where = f" in {_named(account, set(state.regions))}" if not is_everywhere else f" {_everywhere(account)}" * first
+    where = f" {_named(account, set(state.regions))}" if not is_everywhere else f" {_everywhere(account)}" * first
     long = _for(account, state.places) + _by_fault(account, state.places)
     return f"From {when(start.at)} ordinary subscribers{where} {_what_was_left(state)}{long}."
 
@@ -163,8 +174,8 @@ def _for(account: RunAccount, places: Sequence[int]) -> str:
 
 def _everywhere(account: RunAccount) -> str:
     count = len(account.regions)
-    only = next(iter(account.regions.values()), "")
-    return f"in {only}" if count == 1 else f"in {'both' if count == 2 else f'all {number(count)}'} regions"
+    only = places(list(account.regions.values())[:1])
+    return only if count == 1 else f"in {'both' if count == 2 else f'all {number(count)}'} regions"
 
 
 def _gone(account: RunAccount, column: str) -> tuple[int, ...]:
@@ -237,16 +248,16 @@ def _who_lost(account: RunAccount, span: PhaseSpan, kept: Sequence[Result]) -> s
     kind = f"{next(iter(accesses))} " if len(accesses) == 1 and len({r.access for r in measured}) > 1 else ""
     with_access = {r.operator for r in measured if r.region in regions and r.access in accesses}
     of = f" of {listed(account.operators[name] for name in sorted(operators))}" if operators != with_access else ""
-    there = "" if len(regions) == len(account.regions) else f" in {_named(account, regions)}"
+    there = "" if len(regions) == len(account.regions) else f" {_named(account, regions)}"
     return f"{'' if whole else 'some '}{kind}subscribers{of}{there} lost {listed(_few(columns))}"
 
 
 def _named(account: RunAccount, regions: set[str]) -> str:
-    """Lists regions by title; if they are all but one, names the exception."""
+    """Returns in which regions something was; if they are all but one, names the exception."""
     others = account.regions.keys() - regions
     if len(others) == 1 and len(regions) > 2:
-        return f"all regions but {account.regions[others.pop()]}"
-    return listed(_titles(account, regions))
+        return f"in all regions but {within(account.regions[others.pop()])}"
+    return places(_titles(account, regions))
 
 
 def _titles(account: RunAccount, regions: set[str]) -> list[str]:
@@ -285,8 +296,8 @@ def _by_region(account: RunAccount) -> Iterator[str]:
         return
     said = []
     for length in lengths:
-        there = listed(_titles(account, {region for region, value in known.items() if value == length}))
-        said.append(f"for {lasting(length)} in {there}" if length else f"at no time in all of {there}")
+        there = _titles(account, {region for region, value in known.items() if value == length})
+        said.append(f"for {lasting(length)} {places(there)}" if length else f"at no time {places(there, 'in all of')}")
     yield f"{sentence(columns[0])} was gone {'; '.join(said)}."
 
 
@@ -318,8 +329,8 @@ def _slowed(account: RunAccount) -> Iterator[str]:
         columns = listed(dict.fromkeys(column_of(result) for result in slow))
         accesses = {result.access for result in slow}
         who = f"{next(iter(accesses))} subscribers" if len(accesses) == 1 and all(accesses) else "subscribers"
-        there = listed(_titles(account, {result.region for result in slow}))
-        yield f"Throttling was measured in {counted(len(phases), 'phase')} ({columns}), of some {who} in {there}."
+        there = places(_titles(account, {result.region for result in slow}))
+        yield f"Throttling was measured in {counted(len(phases), 'phase')} ({columns}), of some {who} {there}."
 
 
 def _down(account: RunAccount) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 
@@ -17,8 +18,15 @@ _SMALL = 34
 _RADIUS = 15
 _LETTER = 24
 """The average width of a letter of a label, in units, on a phone, where letters are largest."""
-_LINE = 40
+_LINE = 38
 """The height of a label there, in units."""
+_BELOW = 8
+"""How much of that height is below the letters' baseline."""
+_HIDDEN, _FAR, _WRONG = 20, 5, 200
+"""What a square unit of a disc that a label covers, a unit of distance from its region and another disc that is nearer
+cost it; a square unit of another label costs 1."""
+_SWEEPS, _TRIES = 3, 6
+"""How often each name is placed among the others, and from how many orders of the names the best outcome is taken."""
 _NUMBERS = re.compile(r"-?\d+")
 
 
@@ -80,24 +88,96 @@ class CountryMap:
                 yield element("circle", title, cx=x, cy=y, r=_RADIUS, class_=f"pg-area {class_}", **where)
 
     def _labels(self) -> Iterator[Html]:
-        """Yields the regions' names within the drawing; a name is moved up if another one is in its place."""
-        taken: list[tuple[float, float, float]] = []
-        for region in (region for region in self.regions if region.is_named):
-            name = shorten(region.title, int(self.outlines.width / _LETTER), placeholder=" …")
-            half = len(name) * _LETTER / 2
-            x = min(max(region.x, half), self.outlines.width - half)
-            above = region.y - _RADIUS - 10
-            ways = [region.y + (_RADIUS + 28 if region.is_disc else 9), above, above - _LINE]
-            free = [y for y in ways if y <= self.outlines.height and not any(_overlap((x, y, half), t) for t in taken)]
-            y = (free or [above])[0]
-            taken.append((x, y, half))
-            yield element("text", name, x=round(x), y=round(y), text_anchor="middle", class_="pg-place")
+        """Yields the regions' names, each beside its region where it covers least of the other names and of discs."""
+        regions = [region for region in self.regions if region.is_named]
+        discs = {region.name: _disc(region) for region in self.regions if region.is_disc}
+        names = [shorten(each.title, int(self.outlines.width / _LETTER), placeholder=" …") for each in regions]
+        ways = [self._ways(region, len(name) * _LETTER) for region, name in zip(regions, names, strict=True)]
+        ranked = sorted(range(len(regions)), key=lambda place: len(ways[place]))  # first who has fewest ways
+        alone = [[label.cost(regions[place], discs) for label in labels] for place, labels in enumerate(ways)]
+        tried = [_placed(ways, alone, [*ranked[at:], *ranked[:at]]) for at in range(min(len(ranked), _TRIES))]
+        chosen = min(tried, key=lambda each: each[0])[1] if tried else []
+        for place, name in enumerate(names):
+            label = ways[place][chosen[place]]
+            x, y = round(label.x), round(label.y)
+            yield element("text", name, x=x, y=y, text_anchor=label.anchor, class_="pg-place")
+
+    def _ways(self, region: MappedRegion, length: float) -> list[_Label]:
+        """Returns where a region's name of that length may stand within the drawing, the best first."""
+        x, y, half = region.x, region.y, length / 2
+        middle = min(max(x, half), self.outlines.width - half)
+        rows = [y + 9 + row * _LINE for row in (0, -1, 1, -2, 2)]
+        if not region.is_disc:
+            return [_Label("middle", middle, row, length) for row in rows]
+        edge = _RADIUS + 8
+        ways = [_Label("middle", middle, row, length) for row in (y + _RADIUS + 28, y - _RADIUS - 10)]
+        for row in rows:
+            ways += [_Label("start", x + edge, row, length), _Label("end", x - edge, row, length)]
+        width, height = self.outlines.width, self.outlines.height
+        boxes = [label.box for label in ways]
+        inside = [box.left >= 0 and box.right <= width and box.top >= 0 and box.bottom <= height for box in boxes]
+        return [label for label, fits in zip(ways, inside, strict=True) if fits] or ways[:1]
 
 
-def _overlap(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
-    """Whether two one-line names overlap: each as the x of its middle, the y of its baseline, and half its width."""
-    (x, y, half), (other_x, other_y, other_half) = one, other
-    return abs(x - other_x) < half + other_half and abs(y - other_y) < _LINE
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """Where a name may stand. anchor: which part of it is at x: "start", "middle" or "end". y: of its baseline."""
+
+    anchor: str
+    x: float
+    y: float
+    length: float
+
+    @property
+    def box(self) -> _Box:
+        left = self.x - {"start": 0, "middle": self.length / 2, "end": self.length}[self.anchor]
+        return _Box(left, self.y + _BELOW - _LINE, left + self.length, self.y + _BELOW)
+
+    def cost(self, region: MappedRegion, discs: Mapping[str, _Box]) -> float:
+        """Returns how bad it is without other names: how much it covers of discs, how far it is from its region, and
+        to how many other discs it is nearer."""
+        own = self.box.distance(_disc(region))
+        nearer = sum(self.box.distance(disc) < own for name, disc in discs.items() if name != region.name)
+        covered = sum(self.box.overlap(disc) for disc in discs.values())
+        return _HIDDEN * covered + _FAR * own + _WRONG * nearer
+
+
+def _placed(ways: Sequence[Sequence[_Label]], alone: list[list[float]], order: list[int]) -> tuple[float, list[int]]:
+    """Places names one after the other, several times over, each where it is best beside the others.
+
+    alone: the cost of each way without other names. Returns the cost of all, and which of its ways each name has.
+    """
+    boxes = [[label.box for label in labels] for labels in ways]
+    chosen, costs = dict[int, int](), dict[int, float]()
+    for place in order * _SWEEPS:
+        others = [boxes[at][way] for at, way in chosen.items() if at != place]
+        both = [own + sum(box.overlap(o) for o in others) for own, box in zip(alone[place], boxes[place], strict=True)]
+        costs[place] = min(both)
+        chosen[place] = both.index(costs[place])
+    return sum(costs.values()), [chosen[place] for place in range(len(ways))]
+
+
+def _disc(region: MappedRegion) -> _Box:
+    return _Box(region.x - _RADIUS, region.y - _RADIUS, region.x + _RADIUS, region.y + _RADIUS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlap(self, other: _Box) -> float:
+        """Returns the area that both cover, in square units; 0 if they are apart."""
+        across = min(self.right, other.right) - max(self.left, other.left)
+        down = min(self.bottom, other.bottom) - max(self.top, other.top)
+        return across * down if across > 0 and down > 0 else 0
+
+    def distance(self, other: _Box) -> float:
+        """Returns how far apart they are; 0 if they touch."""
+        across = max(self.left - other.right, other.left - self.right, 0)
+        return math.hypot(across, max(self.top - other.bottom, other.top - self.bottom, 0))
 
 
 def map_of(account: RunAccount) -> CountryMap | None:

@@ -10,6 +10,7 @@
     made.append(...content.filter((each) => each != null));
     return made;
   };
+  const breakable = (text) => text.split("/").flatMap((part, at) => (at ? ["/", document.createElement("wbr"), part] : [part]));
   let data = { phases: [], rows: [], columns: [], facts: [], extracts: [], whys: [], orders: {}, cells: [], common: [], operators: {}, regions: {}, worst: 0 };
   if (packed) try {
     const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
@@ -147,7 +148,7 @@
   const show = (title, content, closed) => {
     const dialog = $("pg-dialog"), close = make("button", { type: "button", class: "pg-close" }, "Close");
     close.addEventListener("click", () => dialog.close());
-    dialog.replaceChildren(close, make("h2", { id: "pg-dialog-title" }, title), ...content);
+    dialog.replaceChildren(close, make("h2", { id: "pg-dialog-title" }, ...breakable(title)), ...content);
     dialog.onclose = closed || null;
     if (!dialog.open) dialog.showModal();
   };
@@ -406,7 +407,7 @@
   addEventListener("afterprint", () => { for (const each of folded) each.open = false; });
   // what the live page works with
   const page = {
-    choose, open, tell, show, make, vantage, phase: () => phase, data: () => data,
+    breakable, choose, open, tell, show, make, vantage, phase: () => phase, data: () => data,
     take: (found) => { data = found; ({ phases, rows, columns, facts, whys, orders } = data); fill(); },
     ask: async () => ({}),
   };

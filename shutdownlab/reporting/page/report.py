@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from pydantic import ValidationError
 
 from shutdownlab.config.problems import BadInput, Problem
-from shutdownlab.config.wording import quoted
+from shutdownlab.config.wording import quoted, with_ending
 from shutdownlab.library import Shutdown, load
 from shutdownlab.model.lookup import refuse
 from shutdownlab.reporting.page.account import RunAccount
@@ -70,9 +70,7 @@ def page_name(path: str | Path, parameter: str) -> None:
     """Raises `BadInput`, about `parameter`, if a file name does not end in .html or .htm."""
     if Path(path).suffix.lower() not in {".html", ".htm"}:
         expected = "a name that ends in .html"
-        refuse(
-            parameter, quoted(str(path)), expected, f"name it {Path(path).with_suffix('.html').name or 'report.html'}"
-        )
+        refuse(parameter, quoted(str(path)), expected, f"name it {with_ending(Path(path), '.html', 'report').name}")
 
 
 def _made(run: Run, other: Run | None) -> str:

@@ -8,6 +8,10 @@ from datetime import datetime
 _DAYS = 240
 """The number of hours from which a duration is given in days."""
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NO_NAMES = frozenset(
+    {"a", "about", "all", "an", "elsewhere", "every", "most", "other", "others", "some", "the", *_NUMBERS}
+)
+"""First words of titles that begin a title with a capital, but a name with none in a sentence."""
 
 
 def day(moment: datetime) -> str:
@@ -66,6 +70,18 @@ def percents(shares: Sequence[float]) -> str:
 
 def _percent(share: float) -> int:
     return 0 if share <= 0 else 100 if share >= 1 else min(99, max(1, round(share * 100)))
+
+
+def within(title: str) -> str:
+    """Returns a title for the middle of a sentence: `The other regions` is `the other regions`; names stay."""
+    first, gap, rest = title.partition(" ")
+    return f"{first.lower()}{gap}{rest}" if first.lower() in _NO_NAMES else title
+
+
+def places(titles: Sequence[str], preposition: str = "in") -> str:
+    """Returns where something was, for a sentence: `in Almaty and the other regions`; `elsewhere`."""
+    named = [within(title) for title in titles]
+    return "elsewhere" if named == ["elsewhere"] else f"{preposition} {listed(sorted(named, key='elsewhere'.__eq__))}"
 
 
 def sentence(text: str) -> str:

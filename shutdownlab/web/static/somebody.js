@@ -4,7 +4,7 @@
   const $ = (id) => document.getElementById(id);
   const SYMBOLS = { ok: "✓", throttled: "~", blocked: "✕", down: "▽", error: "!", unknown: "?" };
   const meet = async (vantage, from) => {
-    const { make } = page, dialog = $("pg-dialog");
+    const { breakable, make } = page, dialog = $("pg-dialog");
     let who;
     try {
       const answer = await fetch(`subscriber?${new URLSearchParams({ vantage })}`);
@@ -18,7 +18,7 @@
     tell("Who", `${who.class} subscribers of ${who.operator}, ${who.access}${who.millions ? `, ${who.millions} million` : ""}`);
     tell("Addresses", who.addresses.join(", "));
     tell("Resolver", make("code", {}, who.resolver.address), ` (${who.resolver.node})`);
-    dialog.replaceChildren(close, make("h2", { id: "pg-dialog-title" }, vantage), facts, make("h3", {}, "What its services do"), services(vantage), ...(page.steers() ? tools(vantage) : []));
+    dialog.replaceChildren(close, make("h2", { id: "pg-dialog-title" }, ...breakable(vantage)), facts, make("h3", {}, "What its services do"), services(vantage), ...(page.steers() ? tools(vantage) : []));
     dialog.onclose = () => { hangUp(); if (from && from.isConnected) from.focus(); };
     if (!dialog.open) dialog.showModal();
   };

@@ -1,11 +1,12 @@
 """Puts faults into a running scenario and counts the results that would mislead: `make chaos`, or by hand
 
-    python tests/lab/chaos.py --faults 200 --seed 1 [--jobs 1] [--scenario SCENARIO] [--out DIR]
+    python -m tests.chaos --faults 200 --seed 1 [--hours 8] [--jobs 1] [--scenario SCENARIO] [--out DIR]
 
 Each run suffers one fault: something happens to a process of the emulated country, drawn at random, or to its node,
 some time after a phase's order was confirmed: it is killed, stopped, starved, its links are cut (see `harm`). A row
 whose verdict differs from that of a run without faults is false. There must be none, and no process of a run may
-outlive it. With the same --out DIR, what has been suffered already is counted, and not suffered again.
+outlive it. With the same --out DIR, what has been suffered already is counted, and not suffered again. After --hours
+no other fault is begun.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import random
 import shutil
 import subprocess
@@ -25,6 +27,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 
+sys.path.insert(0, str(Path(__file__).with_name("lab")))
+
 import harm
 import invocation
 import outside
@@ -33,8 +37,9 @@ from shutdownlab.results.run import Run
 
 VERDICTS = {"ok", "blocked", "throttled"}
 ACTIONS = (
-    *("kill", "stop 1 s", "stop 4 s", "stop 12 s", "stop", "stutter 6 s", "cut", "starve 8 s", "freeze 4 s"),
-    *("freeze 12 s", "pause 5 s", "descriptors", "memory", "mtu", "neighbours", "flows", "hangup", "policies"),
+    *("kill", "stop 1 s", "stop 4 s", "stop 12 s", "stop", "stutter 6 s", "cut", "starve 8 s", "freeze 1.5 s"),
+    *("freeze 4 s", "freeze 12 s", "pause 5 s", "descriptors", "few 3 descriptors", "memory", "mtu", "neighbours"),
+    *("flows", "hangup", "policies"),
 )
 """What is done to a process (see `harm`)."""
 LONGEST_S = 900.0
@@ -147,6 +152,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hours", type=float, default=math.inf, help="begin no fault after so many hours")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--action", choices=ACTIONS, action="append", help="only this; again for more")
     parser.add_argument("--scenario", default="first-shutdown")
@@ -172,10 +178,12 @@ def main() -> int:
     suffered = {outcome.fault: outcome for outcome in _suffered(record)}
     lock = Lock()
 
-    def one(numbered: tuple[int, Fault]) -> Outcome:
+    ends = time.monotonic() + 3600 * options.hours
+
+    def one(numbered: tuple[int, Fault]) -> Outcome | None:
         number, fault = numbered
-        if fault in suffered:
-            return suffered[fault]
+        if fault in suffered or time.monotonic() > ends:
+            return suffered.get(fault)
         own = out / f"{options.seed}-{number}"
         shutil.rmtree(own, ignore_errors=True)
         own.mkdir()
@@ -186,7 +194,7 @@ def main() -> int:
         return outcome
 
     with ThreadPoolExecutor(options.jobs) as pool:
-        outcomes = list(pool.map(one, enumerate(faults)))
+        outcomes = [outcome for outcome in pool.map(one, enumerate(faults)) if outcome is not None]
     false = sum(len(outcome.false) for outcome in outcomes)
     silent = sum(outcome.unknown > 0 and not outcome.said for outcome in outcomes)
     left = sum(outcome.left > 0 for outcome in outcomes)

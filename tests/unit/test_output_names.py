@@ -1,0 +1,30 @@
+"""File names to write to that are folders or have another ending: refused with a name that would do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUN = str(Path(__file__).parents[1] / "data/run-0.1")
+COMMANDS = {
+    "plot": (("plot", RUN, "-o"), "hint: name it figure.pdf"),
+    "report": (("report", RUN, "-o"), "hint: name it report.html"),
+    "export": (("export", RUN, "--to", "ooni", "-o"), "hint: name it run-0.1.jsonl.gz"),
+    "check": (("check", "first-shutdown", "--graph"), "country.svg"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_folder_in_place_of_a_file_to_write_is_refused_with_a_name_that_would_do(
+    command: str, tmp_path: Path
+) -> None:
+    words, hint = COMMANDS[command]
+    for folder in (".", "/", ".."):
+        argv = [sys.executable, "-m", "shutdownlab", *words, folder]
+        done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 2, done.stderr
+        assert hint in done.stderr, done.stderr
+    assert list(tmp_path.iterdir()) == []
