@@ -263,7 +263,7 @@ def test_of_an_array_it_is_told_which_element_a_verdict_or_problem_is_of(tmp_pat
     (tmp_path / "cut.json").write_text(json.dumps([dropped(), dropped()])[:-40])
     assert [(found.line, found.element) for found in sl.judge(tmp_path / "lines.jsonl")] == [(1, 0), (2, 0)]
     cut = judge("cut.json", cwd=tmp_path).stderr
-    assert "cut.json:1: found what is not JSON" in cut and "element" not in cut
+    assert "cut.json:1: found a line that is not JSON" in cut and "element" not in cut
 
 
 BAD = {
