@@ -13,13 +13,17 @@ from shutdownlab.config.wording import because
 from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.reporting.literal import literal
 
+_STANDARD_INPUT = Path("/dev/stdin")
 _CAPTURE = "a pcap or pcapng file of IP packets, as Ethernet, Wi-Fi or Linux cooked frames and their like"
 
 
 def inspect(
     capture: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="A pcap or pcapng file, also compressed (gzip, bzip2, xz, zstd, lz4)."),
+        typer.Argument(
+            metavar="FILE",
+            help="A pcap or pcapng file, also compressed (gzip, bzip2, xz, zstd, lz4); - is standard input.",
+        ),
     ],
     policy: Annotated[Path | None, typer.Option("--policy", metavar="FILE.yaml", help="Rules of the DPI box.")] = None,
     profile: Annotated[
@@ -60,12 +64,14 @@ def inspect(
             box = shipped_profile(profile or (rules and rules.profile) or "perfect")
         inspection = OfflineInspection(rules, box, seed=seed, apps=catalogue)
         try:
-            packets = open_capture(capture)
+            packets = open_capture(_STANDARD_INPUT if str(capture) == "-" else capture)
             inspection.run(packets)
         except NotACaptureError as error:
             bad_option(str(capture), str(error), _CAPTURE)
         except OSError as error:
             bad_option(str(capture), because(error), "a capture that can be read")
+        if inspection.summary().packets == 0 and not packets.warnings:
+            inspection.warnings.append("it has no packets")
         lines = [summary_line(inspection.summary())] if summary else None
         for line in lines or (flow_lines if format_ == "jsonl" else flow_table)(inspection.records()):
             typer.echo(line)

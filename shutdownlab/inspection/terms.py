@@ -25,6 +25,7 @@ _NOT_LITERAL = re.compile(
     r"|\(\?(?:P?<[^>]*>|[a-zA-Z^-]*[:)])|\{[0-9]*,?[0-9]*\}|\\[pP](?:\{[^}]*\}|.)|\\x(?:\{[^}]*\}|..)"
 )
 _IN_NO_NAME = re.compile(r"\\([^\w.:\\\]\[-])|(?<!\\)([ /@#%&=,;~!\"'<>`])")
+_CODE_POINTS = "TLS 1.2 is 771, TLS 1.3 is 772, QUIC's first version is 1"
 _JA4 = re.compile(r"[tqd](?:1[0-3]|s[23]|d[1-3]|00)[di][0-9]{4}[0-9a-z]{2}(?:_[0-9a-f]{12}){0,2}", re.IGNORECASE)
 
 
@@ -151,7 +152,11 @@ def _ja4(value: Any) -> str:
 def _code_point(value: Any) -> Any:
     """Converts hexadecimal text such as `0x0304` to an int; leaves other values as they are."""
     text = value if isinstance(value, str) else ""
-    return int(text, 16) if re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}", text) else value
+    if re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}", text):
+        return int(text, 16)
+    if isinstance(value, float) or (text and not text.isdigit()):
+        raise Expected("a version's code point, a whole number", _CODE_POINTS)
+    return value
 
 
 def _version(value: int) -> int:
@@ -159,7 +164,7 @@ def _version(value: int) -> int:
     if value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF:
         raise Expected("a version's code point, such as 772 for TLS 1.3", "that is GREASE, which stands for no version")
     if value == 0 or 2 < value < 0x100:
-        raise Expected("a version's code point", "TLS 1.2 is 771, TLS 1.3 is 772, QUIC's first version is 1")
+        raise Expected("a version's code point", _CODE_POINTS)
     return value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from shutdownlab.config.document import Document, Path, one_of, quoted
 from shutdownlab.inspection.catalogue import shipped_apps
@@ -15,6 +15,23 @@ def profile_names() -> tuple[str, ...]:
     """Returns the names of the profiles that ship, sorted."""
     folder = files("shutdownlab.inspection") / "profiles"
     return tuple(sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml")))
+
+
+_CALLED: Final = {
+    **dict.fromkeys(("https", "ssl", "sni", "tls1.2", "tls1.3"), "tls"),
+    **dict.fromkeys(("http3", "http/3", "h3", "gquic"), "quic"),
+    **dict.fromkeys(("h2", "h2c", "http/2"), "http2"),
+    **dict.fromkeys(("ikev1", "ikev2", "isakmp"), "ike"),
+    "ipsec": "esp",
+    "torrent": "bittorrent",
+    "webrtc": "stun",
+    "turn": "stun",
+    "wg": "wireguard",
+    "pptp": "gre",
+    "shadowsocks": "fet",
+    "socks5": "socks",
+}
+"""Protocols by the names that others give them; the nearest name in letters would mislead."""
 
 
 def check_rules(
@@ -64,7 +81,8 @@ def _check_conditions(
     ):
         for place, name in _values(when.get(key), (*path, key)):
             if known is not None and name not in known:
-                document.report_unknown(place, kind, name, known)
+                called = _CALLED.get(name.lower(), "") if kind == "protocol" else ""
+                document.report_unknown(place, kind, name, known, f"here that is '{called}'" if called else "")
     asn = when.get("asn")
     for index, number in enumerate(asn if isinstance(asn, list) else [asn]):
         if isinstance(number, int) and not isinstance(number, bool) and number > 0 and number not in asns:

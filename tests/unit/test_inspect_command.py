@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from scapy_traffic import datagram, question
 from test_capture import FORMATS, pcap, wrong_checksums
 from typer.testing import CliRunner, Result
 
@@ -56,6 +59,23 @@ def test_the_end_of_a_cut_file_and_its_checksums_are_both_told(tmp_path: Path) -
     assert len(result.stdout.splitlines()) == 5
     assert result.stderr.count("warning: ") == 2
     assert "all checksums are ignored" in result.stderr
+
+
+def test_a_capture_without_packets_says_so_once(tmp_path: Path) -> None:
+    empty = pcap([])
+    for data, words in ((empty, "it has no packets"), (empty[:20], "ends within the file header; no packets")):
+        result = inspect(tmp_path, data)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr.count("warning: ") == 1
+        assert words in " ".join(result.stderr.split())
+
+
+def test_a_capture_can_come_from_another_program(tmp_path: Path) -> None:
+    (tmp_path / "file.pcap").write_bytes(pcap([(0.0, bytes(datagram(question("a.example"), 53)))]))
+    command = [sys.executable, "-m", "shutdownlab", "inspect", "-", "--format", "jsonl"]
+    with subprocess.Popen(["cat", tmp_path / "file.pcap"], stdout=subprocess.PIPE) as writer:
+        found = subprocess.run(command, stdin=writer.stdout, capture_output=True, text=True, check=True, timeout=300)
+    assert [json.loads(line)["host"] for line in found.stdout.splitlines()] == ["a.example"]
 
 
 def test_a_sound_capture_warns_of_nothing(tmp_path: Path) -> None:

@@ -316,6 +316,48 @@ def test_the_2021_throttle_gives_up_over_a_large_unknown_payload(size: int, look
     assert (decision is not None and decision.action is Action.THROTTLE) is looks_on
 
 
+@pytest.mark.parametrize(("idle", "throttled"), [(599.0, True), (601.0, False)])
+def test_the_2021_throttle_forgets_a_connection_that_is_idle_for_ten_minutes(idle: float, throttled: bool) -> None:
+    connection = Connection(engine("twitter-throttle-2021", rule("pass", address="203.0.113.0/24")))
+    connection.open()
+    connection.now = idle
+    decision = connection.data(client_hello("twitter.com")).decision
+    assert (decision is not None and decision.action is Action.THROTTLE) is throttled
+
+
+def test_the_2021_throttle_has_a_bucket_for_each_direction() -> None:
+    connection = Connection(engine("twitter-throttle-2021", rule("pass", address="203.0.113.0/24")))
+    connection.open()
+    connection.data(client_hello("twitter.com"))
+    while connection.send(connection.tcp("A", bytes(1300), back=True), back=True).forward:
+        pass
+    assert connection.send(connection.tcp("A", bytes(1300))).forward
+
+
+@pytest.mark.parametrize(("idle", "acted"), [(59.0, True), (61.0, False)])
+def test_tspu_forgets_a_syn_that_nobody_answered_after_60_s(idle: float, acted: bool) -> None:
+    """And then takes whoever speaks first for the opener: here the server."""
+    connection = Connection(engine("tspu-2022"), sport=40000, dport=50000)
+    connection.say("S")
+    connection.seq += 1
+    connection.now = idle
+    connection.answer(b"hello")
+    connection.data(client_hello())
+    assert (connection.answer(b"x").replacement is not None) is acted
+
+
+@pytest.mark.parametrize(("seconds", "stays"), [(419.0, True), (421.0, False)])
+def test_tspus_second_way_lets_six_packets_through_and_then_none_for_420_s(seconds: float, stays: bool) -> None:
+    residual = {"key": "4-tuple", "for": "420s", "refreshed": True}
+    verdict: dict[str, object] = {"action": "drop", "after_packets": 6, "residual": residual}
+    connection = Connection(engine("tspu-2022", rule(verdict, name_suffix="blocked.example")))
+    connection.open()
+    assert connection.data(client_hello("blocked.example")).forward
+    assert [connection.say("A").forward for _ in range(8)] == [True] * 6 + [False] * 2
+    connection.now = seconds
+    assert connection.say("A").forward is not stays
+
+
 # -- China -------------------------------------------------------------------------------------------------------------
 
 

@@ -54,6 +54,23 @@ def test_a_rule_whose_parts_all_have_an_effect_is_taken(when: str, verdict: str)
     assert len(load_policy(text, "policy.yaml").rules) == 1
 
 
+@pytest.mark.parametrize(
+    ("when", "hint"),
+    [
+        ("{protocol: https}", "here that is 'tls'"),
+        ("{protocol_except: [HTTP3]}", "here that is 'quic'"),
+        ("{protocol: htpp}", "did you mean 'http'?"),
+        ("{version: 1.3}", "TLS 1.3 is 772"),
+        ("{version: 'TLS 1.3'}", "TLS 1.3 is 772"),
+        ("{version: TLSv1.2}", "TLS 1.2 is 771"),
+    ],
+)
+def test_what_has_another_name_here_is_refused_with_that_name(when: str, hint: str) -> None:
+    with pytest.raises(BadInput, match=r"policy\.yaml:2") as raised:
+        load_policy(f"format: 1\nrules: [{{name: it, when: {when}, verdict: drop}}]\n", "policy.yaml")
+    assert hint in str(raised.value)
+
+
 UNHEEDED = [
     ("protocols: [tls]\nports: {http: 80}", "`http`"),
     ("protocols: [http]\nblock: {quic: drop}", "`quic`"),
