@@ -23,7 +23,7 @@ from shutdownlab.inspection.policy import Format, InspectionRule, Verdict, actio
 from shutdownlab.inspection.recognisers.tolerance import TOLERANT, Tolerance
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.inspection.terms import many
-from shutdownlab.inspection.unheeded import BLOCKED_AS, check_budget, check_ip, check_profile, check_tcp
+from shutdownlab.inspection.unused_keys import BLOCKED_AS, check_budget, check_ip, check_profile, check_tcp
 from shutdownlab.inspection.verdict import Action, End
 from shutdownlab.inspection.vocabulary import check_rules, profile_names
 

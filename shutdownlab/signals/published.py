@@ -250,7 +250,7 @@ def _row(
     text = row[value].strip()
     number = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(number) or number < 0:
-        problems.append(Problem(file, line, "", repr(row[value]), "a number that is not below 0"))
+        problems.append(Problem(file, line, "", repr(row[value]), "a number of at least 0"))
     if at is None or not math.isfinite(number):
         return None
     return at, number, line, at.utcoffset()

@@ -50,7 +50,7 @@ def test_the_certificate_of_another_site_is_told_as_that_and_not_as_an_untrusted
 
 def test_an_unknown_authority_is_told_as_that(tmp_path: Path) -> None:
     said = warning_of(*seen(tmp_path, "one.example", trusted=False))
-    assert said.endswith("of an authority that this browser does not trust.")
+    assert said.endswith("issued by an authority that this browser does not trust.")
 
 
 def test_of_a_good_certificate_nothing_is_told(tmp_path: Path) -> None:

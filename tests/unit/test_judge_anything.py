@@ -95,5 +95,5 @@ def test_a_bent_measurement_is_judged_or_refused(rules: str | None, data: st.Dat
 @settings(max_examples=100, deadline=None)
 @given(cut=st.integers(0, len(json.dumps(SITE)) - 1))
 def test_a_measurement_cut_anywhere_is_refused(cut: int) -> None:
-    with pytest.raises(NotJudged, match=r"found what is not JSON \(Input data was truncated\)"):
+    with pytest.raises(NotJudged, match=r"found a line that is not JSON \(Input data was truncated\)"):
         judge_one(json.dumps(SITE)[:cut])

@@ -263,12 +263,15 @@ def test_of_an_array_it_is_told_which_element_a_verdict_or_problem_is_of(tmp_pat
     (tmp_path / "cut.json").write_text(json.dumps([dropped(), dropped()])[:-40])
     assert [(found.line, found.element) for found in sl.judge(tmp_path / "lines.jsonl")] == [(1, 0), (2, 0)]
     cut = judge("cut.json", cwd=tmp_path).stderr
-    assert "cut.json:1: found what is not JSON" in cut and "element" not in cut
+    assert "cut.json:1: found a line that is not JSON" in cut and "element" not in cut
 
 
 BAD = {
-    "not-json": (b"{nonsense\n", "found what is not JSON (JSON is malformed: object keys must be strings (byte 1))"),
-    "truncated": (lines(dropped())[:400], "found what is not JSON (Input data was truncated)"),
+    "not-json": (
+        b"{nonsense\n",
+        "found a line that is not JSON (JSON is malformed: object keys must be strings (byte 1))",
+    ),
+    "truncated": (lines(dropped())[:400], "found a line that is not JSON (Input data was truncated)"),
     "a number": (b"12\n", "found int; expected object"),
     "no test": (b"{}\n", "found a JSON object of another kind (Object missing required field `test_name`)"),
     "another test": (lines(measurement("ndt", "0.10.0", None, {})), "found a measurement of 'ndt'; expected one of"),
@@ -289,7 +292,7 @@ BAD = {
         "found a measurement without raw observations; expected queries, tcp_connect, tls_handshakes or requests",
     ),
     "no keys": (lines(measurement("signal", "0.2.4", None, {}) | {"test_keys": None}), "found null at test_keys"),
-    "deep": (b'{"test_name": "signal", "x": ' + b"[" * 100_000 + b"\n", "found what is not JSON ("),
+    "deep": (b'{"test_name": "signal", "x": ' + b"[" * 100_000 + b"\n", "found a line that is not JSON ("),
     "not UTF-8": (b'{"test_name": "\xff"}\n', "found a line that is not UTF-8"),
 }
 
@@ -320,13 +323,15 @@ def test_of_a_file_without_a_measurement_one_message_says_so(tmp_path: Path) -> 
     done = judge("m.jsonl", cwd=tmp_path)
     assert done.returncode == 2
     problem, total = done.stderr.splitlines()
-    assert problem.startswith("m.jsonl:1: found no measurement in any of 5,000 lines; in the first, what is not JSON")
+    assert problem.startswith(
+        "m.jsonl:1: found no measurement in any of 5,000 lines; in the first, a line that is not JSON"
+    )
     assert total == "1 problem found; nothing was judged."
 
 
 def test_a_line_of_a_message_is_a_number_and_no_picture(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_bytes(lines(dropped()) + b"\n" * 98 + b"nonsense\n")
-    assert judge("m.jsonl", cwd=tmp_path).stderr.startswith("m.jsonl:100: found what is not JSON")
+    assert judge("m.jsonl", cwd=tmp_path).stderr.startswith("m.jsonl:100: found a line that is not JSON")
 
 
 def test_measurements_of_another_test_or_version_get_one_message_however_many(tmp_path: Path) -> None:

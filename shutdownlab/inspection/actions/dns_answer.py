@@ -23,7 +23,7 @@ class DnsAnswer(DpiAction):
     )
 
     @classmethod
-    def heeds(cls, verdict: Verdict) -> frozenset[str]:
+    def used_fields(cls, verdict: Verdict) -> frozenset[str]:
         return cls.fields if verdict.addresses else cls.fields - {"answer_ttl"}
 
     @classmethod

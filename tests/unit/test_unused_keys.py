@@ -85,7 +85,7 @@ UNHEEDED = [
     ("tcp: {server_rst_probability: 0.5}", "`server_rst_probability`"),
     ("tcp: {fin: ignore, fin_probability: 0.5}", "`fin_probability`"),
     ("tcp: {create: data, handshake: full}", "`handshake`"),
-    ("tcp: {create: []}", "nothing that makes the box track"),
+    ("tcp: {create: []}", "no packet that makes the box track a connection"),
     ("tcp: {roles: false}\ninspect: client", "`tcp: {roles: false}`"),
     ("ip: {fragments: ignore, overlap: last}", "`overlap`"),
     ("ip: {fragments: drop, timeout: 5s}", "`timeout`"),

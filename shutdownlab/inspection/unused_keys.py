@@ -1,4 +1,4 @@
-"""Finds keys of a profile that nothing would heed beside the others, so that the box would not be the one written."""
+"""Finds keys of a profile that would have no effect beside its other keys: the box would not be the one described."""
 
 from __future__ import annotations
 
@@ -57,18 +57,20 @@ def _check(record: Any, needs: Mapping[str, Needed]) -> None:
     for key in _changed(record):
         words, there = needs.get(key, ("", bool))
         if words and not there(record):
-            raise Expected(f"it beside {words}, or not at all", found=f"`{key}`, which has no effect", key=key)
+            raise Expected(f"it together with {words}, or left out", found=f"`{key}`, which has no effect", key=key)
 
 
 def check_tcp(tcp: TcpModel) -> None:
     """Raises `Expected` if the box would never track a connection, or ignore a key."""
     if not tcp.create:
         raise Expected(
-            "at least one of syn, syn-ack, data, any", found="nothing that makes the box track", key="create"
+            "at least one of syn, syn-ack, data, any",
+            found="no packet that makes the box track a connection",
+            key="create",
         )
     if tcp.handshake != "none" and not {"syn", "any"} & {*tcp.create}:
-        found = "`handshake` beside a `create` without SYNs, so that no payload is ever inspected"
-        raise Expected("`create: syn` or `any` beside it", found=found, key="handshake")
+        found = "`handshake` with a `create` without SYNs, so that no payload is ever inspected"
+        raise Expected("`create: syn` or `any` with `handshake`", found=found, key="handshake")
     _check(tcp, _TCP)
 
 
@@ -80,7 +82,7 @@ def check_ip(ip: IpModel) -> None:
 def check_budget(budget: Budget) -> None:
     """Raises `Expected` if one key leaves another without effect."""
     if budget.give_up_unrecognised and budget.give_up_unrecognised_over:
-        found = "`give_up_unrecognised_over` beside `give_up_unrecognised`, which gives up at any length"
+        found = "`give_up_unrecognised_over` with `give_up_unrecognised`, which gives up at any length"
         raise Expected("one of them", found=found, key="give_up_unrecognised_over")
     if 0 < budget.packets[1] < budget.least:
         found = f"{budget.least}, more than the {budget.packets[1]} `packets` that are inspected"
@@ -96,7 +98,7 @@ def check_profile(profile: Profile, on_path: Callable[[Verdict], str]) -> None:
         _check_on_path(profile, on_path)
     if profile.inspect != "both" and not profile.tcp.roles:
         raise Expected(
-            "`roles`, or `inspect: both`", found="an end to inspect beside `tcp: {roles: false}`", key="inspect"
+            "`roles`, or `inspect: both`", found="one side to inspect with `tcp: {roles: false}`", key="inspect"
         )
     if profile.protocols:
         _check_protocols(profile, profile.protocols)
@@ -110,7 +112,7 @@ def _check_on_path(profile: Profile, on_path: Callable[[Verdict], str]) -> None:
     wrong["rules"] = next(filter(None, [on_path(rule.verdict) for rule in profile.rules]), "")
     for key, found in wrong.items():
         if found:
-            raise Expected("`placement: in-path`", hint, found=f"{found} beside `placement: on-path`", key=key)
+            raise Expected("`placement: in-path`", hint, found=f"{found} with `placement: on-path`", key=key)
 
 
 def _check_protocols(profile: Profile, protocols: Collection[str]) -> None:
@@ -119,8 +121,8 @@ def _check_protocols(profile: Profile, protocols: Collection[str]) -> None:
     about += [("parse", name, names) for name, names in _parsed(profile.parse)]
     for key, name, names in about:
         if not {*names} & {*protocols}:
-            found = f"`{name}` beside `protocols: {', '.join(protocols)}`"
-            raise Expected("only what is about a protocol that the box recognises", found=found, key=key)
+            found = f"`{name}` with `protocols: {', '.join(protocols)}`"
+            raise Expected("only keys about a protocol that the box recognises", found=found, key=key)
 
 
 def _parsed(parse: Tolerance) -> Iterator[tuple[str, tuple[str, ...]]]:
