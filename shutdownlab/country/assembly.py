@@ -86,7 +86,7 @@ class Country:
     """Messages from DPI boxes that arrived while these were asked something; the next examination reads them."""
     missed: dict[str, int] = field(default_factory=dict)
     """How many frames each on-path DPI box, and how many packets the tunnels, had missed at the last check."""
-    sessions: dict[str, dict[str, str]] = field(default_factory=dict)
+    sessions: dict[str, dict[str, float]] = field(default_factory=dict)
     """Since when each router's BGP sessions were up when the phase's measurements began."""
     damage: Damage = NO_DAMAGE
     """What is broken on purpose, and so no fault of the run."""

@@ -31,6 +31,8 @@ SOON_S: Final = 3.0
 AT_LAST_S: Final = 12.0
 """Seconds before a process is given up: a busy machine can delay an answer for seconds."""
 _AGAIN_S: Final = 0.25
+_SAME_S: Final = 0.5
+"""By how much two readings of the same moment may differ; a session that is lost is up again after 1 s at least."""
 _LEAST_BYTES: Final = 32 << 20
 _LEAST_DESCRIPTORS: Final = 32
 
@@ -80,8 +82,8 @@ class Liveness:
         found |= {each.name: f"{each.name} does not answer" for each in others if counters_of(each, seconds) is None}
         return found
 
-    def sessions(self) -> dict[str, dict[str, str]]:
-        """Returns since when each BGP session is established that should be, as bird writes it, by router.
+    def sessions(self) -> dict[str, dict[str, float]]:
+        """Returns since when each BGP session is established that should be, in s since 1970, by router.
 
         Routers that do not answer within 3 s are left out.
         """
@@ -112,13 +114,14 @@ class Liveness:
             yield f"{used} of at most {most} descriptors are open"
 
 
-def interrupted(before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+def interrupted(before: Mapping[str, Mapping[str, float]], now: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
     """Yields a sentence for each router with BGP sessions that were down for a while between two calls of `sessions`.
 
     Meanwhile its routes were withdrawn, as by an order.
     """
     for title in before.keys() & now.keys():
-        names = sorted(name for name, since in now[title].items() if before[title].get(name) != since)
+        own = before[title]
+        names = sorted(name for name, since in now[title].items() if abs(since - own.get(name, 0.0)) > _SAME_S)
         if names:
             yield f"{title} had lost its BGP sessions {', '.join(names)} for a while"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,15 +72,16 @@ def sessions_question(control: Path) -> SocketQuestion:
 
 def sessions_in(reply: bytes) -> frozenset[str]:
     """Parses the reply to `sessions_question`; returns the names of the BGP sessions that are established."""
-    return frozenset(sessions_since(reply))
+    return frozenset(_established(reply.decode(errors="replace").splitlines()))
 
 
-def sessions_since(reply: bytes) -> dict[str, str]:
-    """Parses the reply to `sessions_question`; returns since when each BGP session is established, as bird writes it.
+def sessions_since(reply: bytes) -> dict[str, float]:
+    """Parses the reply to `sessions_question`; returns since when each BGP session is established, in s since 1970.
 
-    Two replies in which that differs have an interruption between them.
+    Bird computes it anew for each reply, from how long ago that was: the same moment differs by some milliseconds.
     """
-    return _established(reply.decode(errors="replace").splitlines())
+    established = _established(reply.decode(errors="replace").splitlines())
+    return {name: datetime.fromisoformat(since).timestamp() for name, since in established.items()}
 
 
 def _established(lines: Iterable[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -82,10 +83,12 @@ def test_a_routers_sessions_are_read_from_a_reply_that_comes_after_its_greeting(
 def test_a_session_that_was_down_for_a_while_is_told_by_since_when_it_is_up() -> None:
     up = BIRD.splitlines(keepends=True)
     since = next(line for line in up if b"Established" in line).split()[4]
-    before = {"bird on border": birdc.sessions_since(BIRD), "bird on transit": {"peer": "2026-01-01 10:00:00.000"}}
-    again = birdc.sessions_since(BIRD.replace(since, b"23:59:59.999"))
+    before = {"bird on border": birdc.sessions_since(BIRD), "bird on transit": {"peer": 1.0}}
+    again = birdc.sessions_since(BIRD.replace(since, b"2026-11-30"))
     assert list(before["bird on border"]) == list(again) == ["provider_transit_one_4"]
     assert list(interrupted(before, before)) == []
+    reread = {"bird on border": {name: since + 0.002 for name, since in before["bird on border"].items()}}
+    assert list(interrupted(before, reread)) == [], "bird rounds anew"
     assert list(interrupted(before, {"bird on border": again})) == [
         "bird on border had lost its BGP sessions provider_transit_one_4 for a while"
     ], "one that has not answered is told of elsewhere"
@@ -94,7 +97,7 @@ def test_a_session_that_was_down_for_a_while_is_told_by_since_when_it_is_up() ->
 
 def test_dates_and_times_are_read_as_one() -> None:
     reply = b"1002-peer  BGP  ---  up  2026-12-02 04:10:33.123  Established\n0000 \n"
-    assert birdc.sessions_since(reply) == {"peer": "2026-12-02 04:10:33.123"}
+    assert birdc.sessions_since(reply) == {"peer": datetime(2026, 12, 2, 4, 10, 33, 123000).timestamp()}
 
 
 def test_an_agent_that_does_not_answer_is_mute_and_one_that_has_ended_is_not() -> None:
