@@ -48,7 +48,8 @@ def areas(account: RunAccount, place: int, width: float) -> str:
         parts.append(text(shortened(title, wide, SMALL), x, y + 6, size=SMALL))
         parts += _panel(account, drawn, span.name, operator, (x, y + _HEAD, wide))
     bottom += -(-len(panels) // across) * (high + _GAP)
-    named = [*zip(LEVELS, LEVEL_NAMES, strict=True), (LAND, "not measured")]
+    land = drawn.land(account.regions) if drawn else "not measured"
+    named = [*zip(LEVELS, LEVEL_NAMES, strict=True), (LAND, land)]
     key, last = legend(named, 1, bottom + 5, width - 1)
     title = f"{account.title}: share of ordinary subscribers who got through in {span.name}, by region and operator"
     return sheet(width, last + 4, title, [*parts, *key])
