@@ -30,6 +30,8 @@ _GAP, _HEAD, _TILE = 8.0, 11.0, 17.0
 _NARROW = 60.0
 """The minimum width of a panel, in points."""
 _DISC = 2.6
+_HALO = 1.4
+"""The width of the white line around names, which stand on land of any colour; in points."""
 
 
 def areas(account: RunAccount, place: int, width: float) -> str:
@@ -94,7 +96,7 @@ def _panel(
             half = len(region.title) * SMALL * 0.29
             across = min(max(x + region.x * scale, x + half), x + wide - half)
             down = y + region.y * scale + (9 if region.is_disc else 2)
-            yield text(region.title, across, down, anchor="middle", size=SMALL)
+            yield text(region.title, across, down, anchor="middle", size=SMALL, halo=_HALO)
 
 
 def _shape(path: str, fill: str, stroke: str, scale: float) -> Html:
