@@ -206,7 +206,9 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
         expected, hint = f"at most {MAX_BYTES:,} bytes", "what it says often can stand there once: &name …, then *name"
         raise BadInput([Problem(name, 0, "", f"a file {why}", expected, hint)]) from None
     except NotReadable as why:
-        raise BadInput([Problem(name, 0, "", f"a file {why}", expected)]) from None
+        of_run = kind == "scenarios" and is_file((beside or Path()) / path / "manifest.json")
+        hint = "it is a run: name its scenario, which its manifest.json has" if of_run else ""
+        raise BadInput([Problem(name, 0, "", f"a file {why}", expected, hint)]) from None
 
 
 def _near(path: Path, beside: Path | None) -> str:

@@ -83,6 +83,12 @@ def test_the_map_is_of_the_worst_phase_or_of_the_one_asked_for(run: Path, tmp_pa
     assert sheet.LEVELS[5] not in coloured(worst)
 
 
+def test_the_names_on_a_map_can_be_read_on_land_of_any_colour(run: Path, tmp_path: Path) -> None:
+    names = {each.text: each for each in drawn(run, tmp_path / "map.svg", what="map").iter(f"{SVG}text")}
+    assert (names["Mangystau"].get("stroke"), names["Mangystau"].get("paint-order")) == ("#ffffff", "stroke")
+    assert names["Kcell"].get("stroke") is None, "it stands on white"
+
+
 def test_a_country_without_outlines_has_tiles(tmp_path: Path) -> None:
     sl.verify("first-shutdown").write(tmp_path / "run")
     figure = drawn(tmp_path / "run", tmp_path / "tiles.svg", what="map")

@@ -163,3 +163,13 @@ def test_no_name_lies_on_a_disc_and_each_is_beside_its_own() -> None:
         }
         assert all(apart[title] >= radius for title, (_, _, radius) in discs.items()), (text, apart)
         assert apart[own] < 3 * discs[own][2], (text, apart)
+
+
+def test_a_region_that_is_not_on_the_map_is_told_of_and_grey_land_is_not_said_to_be_unmeasured() -> None:
+    shutdown = sl.load("afghanistan-2025")
+    page = where(account_of(shutdown, sl.verify(shutdown)))
+    assert "Not on the map, as the topology names no outlines of it: About fifteen provinces; see the tiles." in page
+    assert " not measured, or not on the map</li>" in page
+    cuba = sl.load("cuba-2021")
+    whole = where(account_of(cuba, sl.verify(cuba)))
+    assert "on the map" not in whole and " not measured</li>" in whole

@@ -28,3 +28,15 @@ def test_a_folder_in_place_of_a_file_to_write_is_refused_with_a_name_that_would_
         assert done.returncode == 2, done.stderr
         assert hint in done.stderr, done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_in_place_of_a_scenario_is_told_for_what_it_is(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "shutdownlab", "detect", RUN]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "hint: it is a run: name its scenario" in done.stderr, done.stderr
+    (tmp_path / "folder").mkdir()
+    done = subprocess.run(
+        [*argv[:-1], "folder"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, "it is a run" in done.stderr) == (2, False)

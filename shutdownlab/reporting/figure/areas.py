@@ -30,6 +30,8 @@ _GAP, _HEAD, _TILE = 8.0, 11.0, 17.0
 _NARROW = 60.0
 """The minimum width of a panel, in points."""
 _DISC = 2.6
+_HALO = 1.4
+"""The width of the white line around names, which stand on land of any colour; in points."""
 
 
 def areas(account: RunAccount, place: int, width: float) -> str:
@@ -48,7 +50,8 @@ def areas(account: RunAccount, place: int, width: float) -> str:
         parts.append(text(shortened(title, wide, SMALL), x, y + 6, size=SMALL))
         parts += _panel(account, drawn, span.name, operator, (x, y + _HEAD, wide))
     bottom += -(-len(panels) // across) * (high + _GAP)
-    named = [*zip(LEVELS, LEVEL_NAMES, strict=True), (LAND, "not measured")]
+    land = drawn.land(account.regions) if drawn else "not measured"
+    named = [*zip(LEVELS, LEVEL_NAMES, strict=True), (LAND, land)]
     key, last = legend(named, 1, bottom + 5, width - 1)
     title = f"{account.title}: share of ordinary subscribers who got through in {span.name}, by region and operator"
     return sheet(width, last + 4, title, [*parts, *key])
@@ -93,7 +96,7 @@ def _panel(
             half = len(region.title) * SMALL * 0.29
             across = min(max(x + region.x * scale, x + half), x + wide - half)
             down = y + region.y * scale + (9 if region.is_disc else 2)
-            yield text(region.title, across, down, anchor="middle", size=SMALL)
+            yield text(region.title, across, down, anchor="middle", size=SMALL, halo=_HALO)
 
 
 def _shape(path: str, fill: str, stroke: str, scale: float) -> Html:

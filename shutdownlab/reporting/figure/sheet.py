@@ -46,9 +46,18 @@ def in_points(drawing: str) -> str:
     return drawing.replace('pt"', '"', 2)
 
 
-def text(words: str, x: float, y: float, *, anchor: str = "start", size: float = BODY, fill: str = INK) -> Html:
-    """Returns a line of text with its baseline at `y`."""
-    return element("text", words, x=figure(x), y=figure(y), text_anchor=anchor, font_size=size, fill=fill)
+def text(
+    words: str, x: float, y: float, *, anchor: str = "start", size: float = BODY, fill: str = INK, halo: float = 0
+) -> Html:
+    """Returns a line of text with its baseline at `y`.
+
+    halo: the width of a white line around its letters, in points; 0: none.
+    """
+    return element(
+        "text", words, x=figure(x), y=figure(y), text_anchor=anchor, font_size=size, fill=fill,
+        stroke="#ffffff" if halo else None, stroke_width=halo or None, stroke_linejoin="round" if halo else None,
+        paint_order="stroke" if halo else None,
+    )  # fmt: skip
 
 
 def rect(x: float, y: float, width: float, height: float, fill: str) -> Html:

@@ -40,11 +40,15 @@ def where(account: RunAccount) -> Html:
     panels = [_panel(account, drawn, grid, ALL, "All operators")]
     if len(account.operators) > 1:
         panels += [_panel(account, drawn, grid, name, title) for name, title in account.operators.items()]
-    parts = [element("p", chosen), phase, _scale(drawn is not None)]
+    loose = drawn.missing(account.regions) if drawn is not None else []
+    parts = [element("p", chosen), phase, _scale(drawn.land(account.regions) if drawn is not None else "")]
     if drawn is not None:
         parts.append(drawn.definitions())
     parts.append(element("div", panels, class_="pg-panels"))
-    parts.append(element("p", MAP_SOURCE if grid is None else _why_tiles(account, grid), class_="pg-soft pg-small"))
+    about = _why_tiles(account, grid) if grid is not None else MAP_SOURCE
+    if loose:
+        about += f" Not on the map, as the topology names no outlines of it: {listed(loose)}; see the tiles."
+    parts.append(element("p", about, class_="pg-soft pg-small"))
     return html(parts)
 
 
@@ -66,9 +70,9 @@ def _why_tiles(account: RunAccount, grid: TileGrid) -> str:
     return f"{why} The tiles stand as the regions lie, north up and west to the left.{rest}"
 
 
-def _scale(with_land: bool) -> Html:
-    """Returns the legend of the shares' colours."""
-    shown = [*_SCALE, ("pg-land", "not measured")] if with_land else _SCALE
+def _scale(land: str) -> Html:
+    """Returns the legend of the shares' colours. land: what land without a colour is; "" if there is no map."""
+    shown = [*_SCALE, ("pg-land", land)] if land else _SCALE
     items = (element("li", element("span", class_=f"pg-swatch {class_}"), " ", text) for class_, text in shown)
     return element("ul", items, class_="pg-legend")
 

@@ -56,6 +56,15 @@ class CountryMap:
     regions: tuple[MappedRegion, ...]
     paths: dict[str, str]
 
+    def missing(self, titles: Mapping[str, str]) -> list[str]:
+        """Returns the titles of the regions that are not on the map. titles: those of all regions, by name."""
+        there = {region.name for region in self.regions}
+        return [title for name, title in titles.items() if name not in there]
+
+    def land(self, titles: Mapping[str, str]) -> str:
+        """Returns what land without a colour is: it may be of a region that is not on the map."""
+        return "not measured, or not on the map" if self.missing(titles) else "not measured"
+
     def definitions(self) -> Html:
         """Returns the outlines as an SVG that shows nothing itself; the panels refer to them."""
         shapes = (element("path", id_=name, d=path) for name, path in self.paths.items())
