@@ -159,7 +159,7 @@ def test_names_and_mechanisms_are_whole_on_terminals_of_any_width(
     ("arguments", "said"),
     [
         ([], "SCENARIO: found none; expected scenarios, or --all"),
-        (["--all", "egypt-2011"], "--all: found egypt-2011 beside it"),
+        (["--all", "egypt-2011"], "--all: found egypt-2011 as well"),
         (["egypt"], "no such file"),
         (["egypt-2011", "--noise", "2"], "--noise: found 2; expected a percentage from 0% to 100%"),
         (["egypt-2011", "--choose", "command=direct"], "--choose"),

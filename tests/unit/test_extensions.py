@@ -74,7 +74,7 @@ def test_of_an_old_and_an_installed_description_of_one_package_the_installed_one
     [
         ("import nothing_of_that_name", "'gopher' of the package burrow, which cannot be loaded: ModuleNotFoundError"),
         ("", "which cannot be loaded: AttributeError"),
-        ("Gopher = 3", "which is no shutdownlab.model.probe.Probe"),
+        ("Gopher = 3", "which is not a shutdownlab.model.probe.Probe"),
     ],
 )
 def test_a_part_that_cannot_be_used_is_named_with_its_package(installed: Path, source: str, told: str) -> None:

@@ -111,7 +111,9 @@ def test_while_a_phase_is_measured_its_country_is_watched_all_the_time() -> None
         agents=Agents(),
         carriers={},
         keepers=frozenset(),
-        racer=lambda operator: None,
+        racers={},
+        aside=[],
+        begin_measuring=lambda: None,
         watch=SimpleNamespace(look=lambda: looked.append(True), learn=lambda: None),
     )
     measuring = Measuring(shutdown, shutdown.scenario.default_choices(), "run")
