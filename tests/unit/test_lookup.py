@@ -63,7 +63,7 @@ def test_every_host_that_a_country_serves_is_a_target() -> None:
         ),
         (
             "https://kapsi.kz/",
-            "--to: found 'kapsi.kz', which nothing in two-operators answers for; expected a host that "
+            "--to: found 'kapsi.kz', which no server in two-operators answers for; expected a host that "
             "the topology serves\n    hint: did you mean 'kaspi.kz'?",
         ),
         (
