@@ -292,7 +292,7 @@ def _load(scenario: str | Path | Mapping[str, Any], given: Mapping[str, Any]) ->
             if built.hosted_as(host) is None:
                 known = {name for hosted in built.hosted for name in hosted.names}
                 hint = document.near(host, known) or "some network's `serves` must name the app that has it"
-                found = f"{quoted(host)}, which nothing in {country.topology.name} answers for"
+                found = f"{quoted(host)}, which no server in {country.topology.name} answers for"
                 document.report((section, probe_name, key), found, "a host that the topology serves", hint)
         if beyond := _families_beyond(built, probe):
             found = f"{' and '.join(beyond)}, of which {probe.host_name} has no address"

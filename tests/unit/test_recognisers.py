@@ -201,7 +201,7 @@ def test_orders_of_a_scenario_may_name_it_too(plugin: Path) -> None:
     ("entries", "told"),
     [
         ("gopher = hole:Gopher", "found 'gopher' of the package burrow, which cannot be loaded: ModuleNotFoundError"),
-        ("gopher = burrow:Tolerance", "which is no shutdownlab.inspection.recognisers.recogniser.Recogniser"),
+        ("gopher = burrow:Tolerance", "which is not a shutdownlab.inspection.recognisers.recogniser.Recogniser"),
         ("tls = burrow:Gopher", "found 'tls', which the package burrow and the package shutdownlab both register"),
     ],
 )

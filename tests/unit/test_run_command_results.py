@@ -36,7 +36,7 @@ def test_a_run_that_did_other_than_the_model_says_ends_with_1_and_tells_for_whom
     assert otherwise.exit_code == 1
     assert "the model says → packets did: " in otherwise.output
     assert "kaspi.kz: blocked → ok" in otherwise.output
-    assert "Packets did otherwise in 1 of 454 cells." in otherwise.output
+    assert "Packets differed from the model in 1 of 454 cells." in otherwise.output
 
 
 def test_junit_has_what_was_measured_before_a_run_broke_off(
