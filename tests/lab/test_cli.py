@@ -551,7 +551,7 @@ def test_exec_runs_in_a_scenario_of_which_a_value_is_another(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("what", "options", "complaint"),
     [
-        ("first-shutdown", ("--at", "blackout", "--all-phases"), "--all-phases: found --at blackout too; expected one"),
+        ("first-shutdown", ("--at", "blackout", "--all-phases"), "--all-phases: found --at blackout as well"),
         ("first-shutdown", ("--at", "blackout", "--at", "blakout"), "--at: found unknown phase 'blakout'"),
         ("two-operators", ("--all-phases",), "--all-phases: found a topology; expected a scenario"),
     ],

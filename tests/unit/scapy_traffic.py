@@ -60,9 +60,11 @@ def http_request(host: bytes | str, path: bytes | str = b"/", more: bytes = b"")
 def inspected(
     folder: Path, frames: Iterable[Any], rules: str = "[]", profile: str = "perfect", **written: Any
 ) -> list[FlowRecord]:
-    """What `inspect` makes of a capture of these frames; `rules` as YAML."""
-    path = folder / "scapy.pcap"
-    wrpcap(str(path), list(frames), **written)
+    """What `inspect` makes of a capture of these frames, a millisecond apart from 22:13 UTC; `rules` as YAML."""
+    path, frames = folder / "scapy.pcap", list(frames)
+    for number, frame in enumerate(frames):  # scapy has them as old as they are: some are made with the module
+        frame.time = 1_700_000_000 + number / 1000
+    wrpcap(str(path), frames, **written)
     policy = load_policy(f"format: 1\nrules: {rules}\n", "policy.yaml")
     inspection = OfflineInspection(policy, shipped_profile(profile))
     inspection.run(open_capture(path))
