@@ -69,7 +69,7 @@ def test_a_drop_tells_the_packets_of_its_phase_alone_and_the_frames_that_met_it(
     assert f"its policy's rules there matched {met(off):,} packets in the phase" in text
     assert "Captured at northnet-capital-sw in its last try (pcap/northnet-capital-sw.pcapng):" in text
     assert len(text.split("\n")) <= 40, "one screen"
-    assert f"met {met(off):,} packets" in as_mermaid(off)
+    assert f"matched {met(off):,} packets" in as_mermaid(off)
 
 
 def test_what_is_spared_is_counted_where_it_is_spared(run: Path) -> None:
