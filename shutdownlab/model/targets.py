@@ -95,6 +95,10 @@ class Targets(_Listed):
 NOTHING: Final = Targets()
 
 
+SUBSCRIBER_FIELDS: Final = ("operators", "regions", "access", "subscribers")
+"""The fields of `Exceptions` that name subscribers; the others name traffic."""
+
+
 class Exceptions(_Listed):
     """The exceptions of a policy: subscribers by scope, and traffic by target."""
 
@@ -121,6 +125,11 @@ class Exceptions(_Listed):
     """Traffic with these ports at the far end passes: a port hole."""
     protocols: tuple[Protocol, ...] = ()
     """Traffic of these protocols passes: IP's own, or quic (as udp/443)."""
+
+    @property
+    def spare_traffic(self) -> bool:
+        """Whether they name traffic, and not only subscribers."""
+        return self != Exceptions(**{key: getattr(self, key) for key in SUBSCRIBER_FIELDS})
 
     def spares(self, vantage: Vantage) -> bool:
         """Returns whether a vantage point is left alone altogether: one field that names it is enough."""
