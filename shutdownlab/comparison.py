@@ -311,8 +311,8 @@ def _git(at: Path, where: str, revision: str, *arguments: str, **environment: st
         refuse(where, f"the revision {quoted(revision)}, which git has not read in {_GIT_SECONDS:.0f} s", expected)
     if done.returncode:
         _refuse_what_git_does_not_trust(where, done.stderr)
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
-        why = next((line.removeprefix("fatal: ") for line in said if line.startswith("fatal: ")), said[-1])
+        complaints = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
+        why = next((line.removeprefix("fatal: ") for line in complaints if line.startswith("fatal: ")), complaints[-1])
         if why.startswith("not a git repository"):
             place = "here" if at == Path() else f"in {at}"
             refuse(where, f"the revision {quoted(revision)}, and no git repository {place}", "a file that is here")
@@ -330,8 +330,8 @@ def _asked_git(at: Path, *arguments: str, **environment: str) -> subprocess.Comp
     return subprocess.run(("git", *arguments), cwd=at, env=env, capture_output=True, timeout=_GIT_SECONDS, check=False)
 
 
-def _refuse_what_git_does_not_trust(where: str, said: bytes) -> None:
+def _refuse_what_git_does_not_trust(where: str, stderr: bytes) -> None:
     """Refuses another user's repository, as in containers of a CI: git does not read it, and says how to allow it."""
-    if (found := re.search(rb"(git config --global --add safe\.directory .+)", said)) is not None:
+    if (found := re.search(rb"(git config --global --add safe\.directory .+)", stderr)) is not None:
         hint = os.fsdecode(found[1]).strip()
         refuse(where, "a git repository of another user, which git does not read", "one of your own", hint)

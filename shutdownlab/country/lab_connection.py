@@ -221,7 +221,7 @@ class LabConnection:
 
     def _keep(self, theirs: socket.socket) -> None:
         """Starts the sandbox, receives its messages, and waits for its end."""
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as output:
             try:
                 with theirs:
                     self._sandbox = start_sandbox(
@@ -230,8 +230,8 @@ class LabConnection:
                         keep=[*self._plan.folders, *on_path()],
                         writable=[Path.cwd()],
                         stdin=subprocess.DEVNULL,
-                        stdout=said,
-                        stderr=said,
+                        stdout=output,
+                        stderr=output,
                         pass_fds=[theirs.fileno(), *([self._offered] if self._offered >= 0 else [])],
                         own_session=True,
                     )
@@ -239,11 +239,11 @@ class LabConnection:
                     while True:
                         for message in self._link.receive():
                             self._hear(message)
-                self._over(self._buried(self._sandbox, said))
+                self._over(self._buried(self._sandbox, output))
             except BaseException as error:
                 self._over(error)
 
-    def _buried(self, sandbox: Sandbox, said: IO[bytes]) -> LabEnded:
+    def _buried(self, sandbox: Sandbox, output: IO[bytes]) -> LabEnded:
         """Waits for the sandbox to end, killing it after some seconds; returns why it ended. Raises `MachineCannot`."""
         try:
             sandbox.gate.wait(_CLOSE_S)
@@ -252,8 +252,8 @@ class LabConnection:
         status = sandbox.wait()
         if self._ending:
             return LabEnded("this lab is closed")
-        size = os.fstat(said.fileno()).st_size
-        tail = os.pread(said.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace").strip()
+        size = os.fstat(output.fileno()).st_size
+        tail = os.pread(output.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace").strip()
         how = ending(128 - status if status > 128 else status)
         return LabEnded(f"the country of {self._plan.title} {how}" + (f"\n{tail}" if tail else ""))
 

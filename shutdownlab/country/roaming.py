@@ -67,8 +67,8 @@ def lost_by(process: Forked, seconds: float, before: int) -> int:
 
     Returns 0 if the process does not answer within `seconds`, which is checked elsewhere.
     """
-    told = counters_of(process, seconds)
-    return lost_in(told.counters) - before if told is not None else 0
+    counters = counters_of(process, seconds)
+    return lost_in(counters.counters) - before if counters is not None else 0
 
 
 def lost_in(counters: Mapping[str, Any]) -> int:

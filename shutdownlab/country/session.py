@@ -78,7 +78,7 @@ class Session:
         """Whether policies or faults differ from those of a phase."""
         self._obeyed: dict[str, tuple[str, ...]] = {}
         """By operator, the policies of the last order that reached it."""
-        self.told: list[str] = []
+        self.complaints: list[str] = []
         """Complaints that did not prevent anything."""
         if breaker is None and (self.active or self.broken):
             self.put_in_force(self.phase or "", self.active)
@@ -108,7 +108,7 @@ class Session:
             otherwise={operator: self._held(operator) for operator in obey},
         )  # fmt: skip
         self.breaker.carry_out(self._held, self.plan.loaded.apps)
-        self.told += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
+        self.complaints += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
         self.country.mark(
             f"by hand: {', '.join(policies) or 'no policy'} in force{f', as in {phase}' if known else ''}"
         )
@@ -171,8 +171,8 @@ class Session:
 
     def faults(self) -> Iterator[str]:
         """Yields faults and complaints since the last call; restarts dead DPI boxes."""
-        told, self.told = self.told, []
-        yield from told
+        complaints, self.complaints = self.complaints, []
+        yield from complaints
         yield from take_faults(self.country)
 
     def measure(
@@ -222,10 +222,10 @@ class Session:
             def outrun(asked: str, began: float, ended: float) -> Race:
                 return racing.of(places[asked].id.operator, rivals.get(asked), began, ended)
 
-            told = self.country.agents.run(
+            answers = self.country.agents.run(
                 todo, hopeless, controls, excused, go_on, failed, starvation.between, starvation.held_up, outrun
             )
-            for _, request, found in told:
+            for _, request, found in answers:
                 if found.taken_away:
                     blamed = excused[request.id][found.controls[0].name]
                     outcome, failure = blamed.excuses(found.outcome, found.failure)

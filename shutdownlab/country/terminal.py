@@ -75,8 +75,8 @@ def command(payload: Mapping[str, Any]) -> int:
         for name in phases:
             _go_to(session, console, name)
             codes.append(once())
-        told = (f"{code} in {name}" for code, name in zip(codes, phases, strict=True))
-        console.print(f"ended with {', '.join(told)}", soft_wrap=True)
+        codes_by_phase = (f"{code} in {name}" for code, name in zip(codes, phases, strict=True))
+        console.print(f"ended with {', '.join(codes_by_phase)}", soft_wrap=True)
         return next(filter(None, codes), 0)
 
     return _with_session(payload, run)

@@ -290,9 +290,9 @@ def route_changes(network: Network, held: Callable[[str], Mapping[str, Policy]])
         owner = node.owner
         if owner in network.topology.by_satellite:
             continue
-        told = [policy for policy in held(owner).values() if policy.routes and policy.is_addressed_to(owner)]
-        own = every()[node.name] if told else ()
-        for policy in told:
+        orders = [policy for policy in held(owner).values() if policy.routes and policy.is_addressed_to(owner)]
+        own = every()[node.name] if orders else ()
+        for policy in orders:
             if (gone := policy.withdraw) is not None:
                 withdrawn |= {Withdrawn(owner, p, gone.from_ is WithdrawalReach.ABROAD) for p in gone.of(own)}
             if (dark := policy.null_route) is not None:

@@ -160,10 +160,10 @@ class ScenarioChecker:
         reached = {n: each for n, each in self.topology.operators.items() if n not in self.topology.by_satellite}
         meant = [operator for name, operator in reached.items() if policy.is_addressed_to(name)]
         announced = {str(prefix): prefix for operator in meant for prefix in operator.prefixes}
-        told = (
+        announcers = (
             (name for name in reached if policy.is_addressed_to(name)) if policy.withdraw or policy.null_route else ()
         )
-        announced |= {str(prefix): prefix for name in told for prefix in self._anycast.get(name, ())}
+        announced |= {str(prefix): prefix for name in announcers for prefix in self._anycast.get(name, ())}
         for verb in ("withdraw", "null_route"):
             given: Withdrawal | NullRoute | None = getattr(policy, verb)
             for index, prefix in enumerate(given.prefixes if given else ()):

@@ -71,9 +71,9 @@ class Targets(_Listed):
     @property
     def without_connections(self) -> str:
         """The targets without connections, as text; "" if all have some."""
-        told = [name for name in self.protocols if name in PROTOCOL_NUMBERS and name not in ("tcp", "udp")]
-        told += [name for name in ("voice", "sms") if getattr(self, name)]
-        return ", ".join(told)
+        names = [name for name in self.protocols if name in PROTOCOL_NUMBERS and name not in ("tcp", "udp")]
+        names += [name for name in ("voice", "sms") if getattr(self, name)]
+        return ", ".join(names)
 
     @property
     def for_boxes(self) -> Targets:
@@ -179,6 +179,6 @@ class Allowance(_Listed, Narrowing):
         return not any(getattr(self, key) for key in _TRAFFIC)
 
     def __str__(self) -> str:
-        told = [f"{key} {', '.join(map(str, getattr(self, key)))}" for key in _TRAFFIC if getattr(self, key)]
-        told += [f"{key} {', '.join(value)}" for key in _OF_SCOPES if (value := getattr(self.who, key))]
-        return " with ".join(told) or "some"
+        parts = [f"{key} {', '.join(map(str, getattr(self, key)))}" for key in _TRAFFIC if getattr(self, key)]
+        parts += [f"{key} {', '.join(value)}" for key in _OF_SCOPES if (value := getattr(self.who, key))]
+        return " with ".join(parts) or "some"

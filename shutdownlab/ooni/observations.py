@@ -63,18 +63,18 @@ def judge_observations(url: str, keys: Keys, claimed_consistency: object) -> Oon
     control = keys.control
     domain = host_of((keys.x_control_request and keys.x_control_request.http_request) or url)
     system = [query for query in keys.queries or () if query.by_system]
-    consistency, told, assumed = _consistency(keys, system, domain, claimed_consistency)
+    consistency, reason, assumed = _consistency(keys, system, domain, claimed_consistency)
     dns_failure = next((f for q in system if q.depth == 0 and not q.no_aaaa and (f := named(q.failure))), None)
     line = sorted((*_lookups(system, domain, control), *_endpoints(keys, system, control)), key=lambda each: each.rank)
     concluded, http_failure = _first_that_tells(line, control, consistency)
     why = {
-        "dns_consistency": told,
+        "dns_consistency": reason,
         "dns_experiment_failure": "of the system resolver's first lookup that failed",
         "http_experiment_failure": concluded.why,
     }
     verdict = web_verdict(concluded, consistency, dns_failure, http_failure, why)
     if assumed:
-        verdict.assumed["dns_consistency"] = told
+        verdict.assumed["dns_consistency"] = reason
     return verdict
 
 

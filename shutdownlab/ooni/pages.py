@@ -59,9 +59,9 @@ class PageMatch:
         return self.status is True and True in (self.body, self.headers, self.title)
 
     def __str__(self) -> str:
-        told = {True: "agrees", False: "differs", None: "cannot be compared"}
+        words = {True: "agrees", False: "differs", None: "cannot be compared"}
         features = (("status", self.status), ("body length", self.body), ("headers", self.headers))
-        return ", ".join(f"{name} {told[found]}" for name, found in (*features, ("title", self.title)))
+        return ", ".join(f"{name} {words[found]}" for name, found in (*features, ("title", self.title)))
 
 
 def title_of(body: bytes) -> bytes:

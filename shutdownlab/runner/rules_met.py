@@ -56,7 +56,7 @@ class RulesMet:
                 yield Notice(where=switch.name, text=f"its rules' counters are not known: {missing}")
                 continue
             if met:
-                yield RulesCounted(phase=phase, switch=switch.name, rules=tuple(_told(met)))
+                yield RulesCounted(phase=phase, switch=switch.name, rules=tuple(_rule_counts(met)))
 
     def _switches(self, country: Country) -> Iterator[LabSwitch]:
         """Yields the OpenFlow switches that are running."""
@@ -65,6 +65,6 @@ class RulesMet:
                 yield country.net.get(node.name)
 
 
-def _told(met: Counts) -> Iterator[RuleCount]:
+def _rule_counts(met: Counts) -> Iterator[RuleCount]:
     for (policy, table), (packets, octets) in sorted(met.items()):
         yield RuleCount(policy=policy, table=table, packets=packets, bytes=octets)

@@ -162,7 +162,7 @@ class Walk:
         first = scenario.timeline[0]
         unpoliced = todo[0] is first and not first.faults and not scenario.active(first.phase, options.choices)
         checked = self._self_check(country, first, keep=unpoliced)
-        clock, told = Clock(todo[0].at, options.real_time), 0
+        clock, played = Clock(todo[0].at, options.real_time), 0
         for phase, following in zip(todo, [*todo[1:], None], strict=True):
             late = clock.wait_until(phase.at, partial(self._waiting, phase))
             held = self.sampled.standing_for(phase)
@@ -171,8 +171,8 @@ class Walk:
                 self._hold(phase, held, late)
                 continue
             place = scenario.timeline.index(phase)
-            self._catch_up(country, phase, scenario.timeline[told:place])
-            told = place + 1
+            self._catch_up(country, phase, scenario.timeline[played:place])
+            played = place + 1
             if phase is not first or not unpoliced:  # otherwise the self-check is this phase's measurement
                 start, checked = time.monotonic(), []
             found = self._transact(country, clock, phase, checked, held)
@@ -181,7 +181,7 @@ class Walk:
                 raise CountryLost(following, (f"{phase.phase}: {broken}",))
         if not options.keep:
             for message in country.finish():
-                self._told(message)
+                self._report_message(message)
 
     def _hold(self, phase: Phase, held: Mapping[str, Result], late: float) -> None:
         """Reports a phase of which all cells are held. Its orders are not given, as the next phase's contain them."""
@@ -347,7 +347,7 @@ class Walk:
             phase.phase, active, mode, wall, local_time=local_time, damage=country.damage, otherwise=otherwise
         )
         for message in confirmation:
-            self._told(message)
+            self._report_message(message)
         assert self.breaker is not None, "it comes with the country"
         held = partial(shutdown.scenario.held, phase.phase, self.options.choices)
         self.breaker.carry_out(held, shutdown.apps)
@@ -371,14 +371,14 @@ class Walk:
             if isinstance(message, messages.Counters):
                 counters[message.where] = message
             else:
-                self._told(message)
+                self._report_message(message)
         met = tuple(self.rules_met.end(country, phase.phase)) if self.rules_met is not None else ()
         if self.outside is not None:
             self.outside.keep(phase, self.options.shutdown.scenario.end_of(phase), found, self.emit)
         self._close(phase, found, seconds, late)
-        for box, told in counters.items():
-            for said in self.boxes.events_of(phase.phase, box, told.counters):
-                self.emit(said)
+        for box, report in counters.items():
+            for happened in self.boxes.events_of(phase.phase, box, report.counters):
+                self.emit(happened)
         for event in met:
             self.emit(event.model_copy(update={"at": datetime.now(UTC)}))  # read earlier, reported now
 
@@ -415,7 +415,7 @@ class Walk:
             faults=tuple(self.faults),
         )  # fmt: skip
 
-    def _told(self, message: messages.Message) -> None:
+    def _report_message(self, message: messages.Message) -> None:
         """Reports a message of a controller or box as an event."""
         match message:
             case messages.Ack():

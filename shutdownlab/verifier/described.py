@@ -14,9 +14,9 @@ from shutdownlab.verifier.wire import ModelledConnection, Seen
 
 def line_text(line: LineQuality) -> str:
     """Describes a line's quality."""
-    told = [f"{1000 * line.delay:g} ms one way"] + [f"{1000 * line.jitter:g} ms of jitter"] * bool(line.jitter)
-    told += [f"{100 * line.loss:g} % lost"] * bool(line.loss)
-    return f"a line of {', '.join(told)}"
+    parts = [f"{1000 * line.delay:g} ms one way"] + [f"{1000 * line.jitter:g} ms of jitter"] * bool(line.jitter)
+    parts += [f"{100 * line.loss:g} % lost"] * bool(line.loss)
+    return f"a line of {', '.join(parts)}"
 
 
 ANSWERED = {

@@ -154,8 +154,8 @@ def raise_if_unreachable(wire: ModelledConnection, operation: str = "connect") -
 
     A router reports that the address is unreachable, a border router rejects the packets, or the address is loopback.
     """
-    if (told := wire.refusal) is not None:
-        raise StepFailed(HOST_UNREACHABLE if told is Rejection.ICMP else REFUSED, operation)
+    if (refusal := wire.refusal) is not None:
+        raise StepFailed(HOST_UNREACHABLE if refusal is Rejection.ICMP else REFUSED, operation)
     way = wire.way(True)
     if way.arrives or way.silent or any(step.fate.dropped for step in wire.steps(True)):
         return
