@@ -214,14 +214,14 @@ def _alike(one: Verified, other: Verified) -> Iterator[str]:
     # Faults, and what boxes remember, can make a phase depend on those before it.
     if not same or a.scenario.faults or b.scenario.faults or may_remember(a) or may_remember(b):
         return
-    theirs = {phase.phase: phase for phase in b.scenario.timeline}
+    by_name = {phase.phase: phase for phase in b.scenario.timeline}
     for phase in a.scenario.timeline:
-        twin = theirs.get(phase.phase)
+        twin = by_name.get(phase.phase)
         if twin is None or phase.obey or twin.obey:
             continue
-        mine = list(a.scenario.active(phase.phase, one.choices).items())  # first match wins, so order counts
+        own = list(a.scenario.active(phase.phase, one.choices).items())  # first match wins, so order counts
         its = list(b.scenario.active(twin.phase, other.choices).items())
-        if mine == its and a.scenario.local_time(phase) == b.scenario.local_time(twin):
+        if own == its and a.scenario.local_time(phase) == b.scenario.local_time(twin):
             yield phase.phase
 
 

@@ -81,7 +81,7 @@ class LabConnection:
         self.faults: list[str] = []
         self.why_ended: BaseException | None = None
         self._plan = plan
-        self._link, theirs = socket_pair()
+        self._link, keepers_end = socket_pair()
         self._owner = os.getpid()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -93,7 +93,7 @@ class LabConnection:
         self._ending = False
         self._began: tuple[float, str] = time.monotonic(), "starting its sandbox"
         """When the current step of building began, and its name."""
-        self._keeper = threading.Thread(target=self._keep, args=(theirs,), name=f"lab {plan.title}", daemon=True)
+        self._keeper = threading.Thread(target=self._keep, args=(keepers_end,), name=f"lab {plan.title}", daemon=True)
         self._keeper.start()
         try:
             self.opened = self._wait_open(opening)
@@ -219,20 +219,20 @@ class LabConnection:
 
     # --- the keeper's thread ---
 
-    def _keep(self, theirs: socket.socket) -> None:
+    def _keep(self, keepers_end: socket.socket) -> None:
         """Starts the sandbox, receives its messages, and waits for its end."""
         with tempfile.TemporaryFile() as output:
             try:
-                with theirs:
+                with keepers_end:
                     self._sandbox = start_sandbox(
                         "shutdownlab.country.lab_server:serve",
-                        {"plan": self._plan, "socket": theirs.fileno(), "offered": self._offered},
+                        {"plan": self._plan, "socket": keepers_end.fileno(), "offered": self._offered},
                         keep=[*self._plan.folders, *on_path()],
                         writable=[Path.cwd()],
                         stdin=subprocess.DEVNULL,
                         stdout=output,
                         stderr=output,
-                        pass_fds=[theirs.fileno(), *([self._offered] if self._offered >= 0 else [])],
+                        pass_fds=[keepers_end.fileno(), *([self._offered] if self._offered >= 0 else [])],
                         own_session=True,
                     )
                 with suppress(EOFError, OSError, MessageError):

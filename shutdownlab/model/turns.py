@@ -154,10 +154,10 @@ def _with_cells(placed: _Placed, scenario: Scenario, phase: str, vantages: Seque
 def _not_yet(scenario: Scenario, phase: Phase, operator: str, vantages: Sequence[Vantage]) -> Obedience:
     """Returns how an operator departs from a phase's orders before its turn: it carries out none of them."""
     own = [vantage for vantage in vantages if vantage.id.operator == operator]
-    mine = {name for name, policy in scenario.policies.items() if _is_obeyed(policy, operator, own)}
+    obeyed = {name for name, policy in scenario.policies.items() if _is_obeyed(policy, operator, own)}
     written = phase.obey.get(operator)
-    ignores = dict.fromkeys((*(written.ignores if written else ()), *(n for n in phase.start if n in mine)))
-    keeps = dict.fromkeys((*(written.keeps if written else ()), *(n for n in phase.stop if n in mine)))
+    ignores = dict.fromkeys((*(written.ignores if written else ()), *(n for n in phase.start if n in obeyed)))
+    keeps = dict.fromkeys((*(written.keeps if written else ()), *(n for n in phase.stop if n in obeyed)))
     given = {"ignores": tuple(ignores), "keeps": tuple(keeps)}
     update = {key: names for key, names in given.items() if names}
     return written.model_copy(update=update) if written else Obedience.model_construct(set(update), **update)

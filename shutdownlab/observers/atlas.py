@@ -110,9 +110,9 @@ class Atlas(Instrument):
         places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
         for signal in dict.fromkeys(host.signal for host in self._hosts):
             for scope, of in places:
-                mine = [host for host in self._hosts if host.signal == signal and _is_of(host, scope, of)]
-                if mine and unknown.isdisjoint(mine):
-                    share = sum(host.weight * connected[host] for host in mine) / sum(host.weight for host in mine)
+                hosts = [host for host in self._hosts if host.signal == signal and _is_of(host, scope, of)]
+                if hosts and unknown.isdisjoint(hosts):
+                    share = sum(host.weight * connected[host] for host in hosts) / sum(host.weight for host in hosts)
                     yield Reading(signal, phase, scope, of, "both", round(share, 9), "share", "measured")
 
     def _files(self, moment: Moment, rounds: dict[Host, Round]) -> dict[str, bytes]:

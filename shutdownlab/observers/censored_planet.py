@@ -206,10 +206,10 @@ class CensoredPlanet(Instrument):
         places: list[tuple[Scope, str]] = [("country", "")]
         places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
         for scope, of in places:
-            mine = [t for t in counted if of in ("", getattr(t.server.vantage, scope, ""))]
+            tallies = [t for t in counted if of in ("", getattr(t.server.vantage, scope, ""))]
             whole = not any(of in ("", getattr(vantage, scope, "")) for vantage in refuted)
-            if mine and whole:
-                share = sum(not trial.anomaly for trial in mine) / len(mine)
+            if tallies and whole:
+                share = sum(not trial.anomaly for trial in tallies) / len(tallies)
                 yield Reading("hyperquack", phase, scope, of, "ipv4", round(share, 9), "share", "measured")
 
     # -- CenTrace and CenFuzz -----------------------------------------------------------------------------------------

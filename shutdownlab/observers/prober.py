@@ -121,10 +121,10 @@ class ActiveProber(Instrument):
         for family in Family:
             there = [block for block in self._blocks if block.version == family.version]
             for scope, of in places:
-                mine = [block for block in there if _is_of(block, scope, of)]
-                if mine and unknown.isdisjoint(mine):
-                    weights = {block: self.abroad.blocks[block.vantage] for block in mine}
-                    share = sum(weights[block] for block in mine if block in up) / sum(weights.values())
+                blocks = [block for block in there if _is_of(block, scope, of)]
+                if blocks and unknown.isdisjoint(blocks):
+                    weights = {block: self.abroad.blocks[block.vantage] for block in blocks}
+                    share = sum(weights[block] for block in blocks if block in up) / sum(weights.values())
                     yield Reading(self.name, phase, scope, of, family.value, round(share, 9), "share", "measured")
 
     def _answer_for(self, every: Iterable[Block]) -> None:

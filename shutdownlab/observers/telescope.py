@@ -157,10 +157,10 @@ class Telescope(Instrument):
         places: list[tuple[Scope, str]] = [("country", "")]
         places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
         for scope, of in places:
-            mine = [v for v in radiating if of in ("", v.operator if scope == "operator" else v.region)]
-            if mine and unknown.isdisjoint(mine):
-                parts = {v: radiating[v] / len(self._sources[v]) for v in mine}
-                share = sum(self._weights[v] * parts[v] for v in mine) / sum(self._weights[v] for v in mine)
+            vantages = [v for v in radiating if of in ("", v.operator if scope == "operator" else v.region)]
+            if vantages and unknown.isdisjoint(vantages):
+                parts = {v: radiating[v] / len(self._sources[v]) for v in vantages}
+                share = sum(self._weights[v] * parts[v] for v in vantages) / sum(self._weights[v] for v in vantages)
                 yield Reading(self.name, phase, scope, of, "ipv4", round(share, 9), "share", "measured")
 
     def _files(self, moment: Moment, came: list[Radiation]) -> dict[str, bytes]:

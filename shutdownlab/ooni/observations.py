@@ -126,11 +126,11 @@ def _lookups(system: Iterable[QueryRecord], domain: str, control: ControlRecord 
         failure = named(query.failure)
         if failure is None and not query.addresses:
             continue
-        theirs: object = _NOT_SAID
+        control_failure: object = _NOT_SAID
         if control is not None and query.hostname == domain:
-            theirs = named(control.dns.failure)
+            control_failure = named(control.dns.failure)
         depth = -1 if query.depth is None else query.depth
-        yield _Observation(depth, Reached.LOOKUP, failure, query.transaction_id or 0, theirs, query=query)
+        yield _Observation(depth, Reached.LOOKUP, failure, query.transaction_id or 0, control_failure, query=query)
 
 
 # -- TCP, TLS, HTTP ---------------------------------------------------------------------------------------------------

@@ -131,8 +131,8 @@ def _uncommon(headers: dict[str, object] | None) -> set[str]:
 
 def _different_words(title: bytes, control: ControlPage) -> set[str]:
     """Returns the long words that are in only one of the two titles."""
-    theirs = (control.title or "").encode("utf-8", "surrogatepass")
-    return _long_words(title) ^ _long_words(theirs)
+    control_title = (control.title or "").encode("utf-8", "surrogatepass")
+    return _long_words(title) ^ _long_words(control_title)
 
 
 def _long_words(title: bytes) -> set[str]:

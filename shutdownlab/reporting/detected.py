@@ -142,8 +142,8 @@ def length(minutes: int) -> str:
 def _sums(found: Detectability) -> Iterator[_Line]:
     rows = [row for row in found.rows if row.policy != TOGETHER]
     for mechanism in sorted({row.mechanism for row in rows}):
-        mine = [row for row in rows if row.mechanism == mechanism]
-        yield _Line(Text(mechanism), Text(), [_sum(mine, signal) for signal in _SHORT])
+        detected = [row for row in rows if row.mechanism == mechanism]
+        yield _Line(Text(mechanism), Text(), [_sum(detected, signal) for signal in _SHORT])
 
 
 def _sum(rows: list[Detected], signal: str) -> Text:

@@ -137,10 +137,10 @@ class _Judge:
 
     def _is_first(self, each: SignalExpectation, series: Series) -> tuple[bool, str]:
         others = [key for key in self._series if key[1:3] == series.key[1:3] and key[0] != series.key[0]]
-        mine = self._alerts(series.key)
-        if not mine:
+        alerts = self._alerts(series.key)
+        if not alerts:
             return False, "it raises no alert"
-        raised = mine[0].raised
+        raised = alerts[0].raised
         earlier = [key for key in others if any(alert.raised < raised for alert in self._alerts(key))]
         found = f"raised {self._calendar.time(raised):%d %b %H:%M}"
         if earlier:

@@ -195,9 +195,12 @@ class Outside:
             for name in there:
                 yield _share("bgp", phase.phase, "operator", name, family, seen[name], there[name])
             for region in self._topology.regions:
-                mine = [v for v in self._watched if v.id.region == region]
+                vantages = [v for v in self._watched if v.id.region == region]
                 parts = [
-                    (self._blocks[v.id], s) for v in mine for s in self._network.subnets[v.id] if s.version == version
+                    (self._blocks[v.id], s)
+                    for v in vantages
+                    for s in self._network.subnets[v.id]
+                    if s.version == version
                 ]
                 if parts:
                     up = sum(weight for weight, subnet in parts if self._is_within(subnet, visible))
@@ -346,10 +349,10 @@ class Outside:
         places += [("operator", name) for name in self._topology.operators]
         places += [("region", name) for name in self._topology.regions]
         for scope, of in places:
-            mine = [v for v in seen.parts if _is_of(v, scope, of)]
-            value, usual = _amount(seen, mine), _amount(quiet, mine)
+            vantages = [v for v in seen.parts if _is_of(v, scope, of)]
+            value, usual = _amount(seen, vantages), _amount(quiet, vantages)
             if value is not None and usual:
-                basis: Basis = "measured" if all(v in measured for v in mine) else "modelled"
+                basis: Basis = "measured" if all(v in measured for v in vantages) else "modelled"
                 yield Reading(seen.signal, phase, scope, of, seen.family, round(value / usual, 9), "share", basis)
 
 
@@ -360,11 +363,11 @@ def blocks_of(network: Network) -> dict[VantageId, float]:
     """
     found: dict[VantageId, float] = {}
     for name, operator in network.topology.operators.items():
-        mine = [v for v in network.vantages if v.id.operator == name and not v.home]
+        vantages = [v for v in network.vantages if v.id.operator == name and not v.home]
         all_of_it = sum(2.0 ** max(0, 24 - p.prefixlen) for p in operator.prefixes if p.version == 4)
-        special = [v for v in mine if not v.weight]
-        left, weights = max(1.0, all_of_it - len(special)), sum(v.weight for v in mine)
-        found |= {v.id: 1.0 if not v.weight else left * v.weight / weights for v in mine}
+        special = [v for v in vantages if not v.weight]
+        left, weights = max(1.0, all_of_it - len(special)), sum(v.weight for v in vantages)
+        found |= {v.id: 1.0 if not v.weight else left * v.weight / weights for v in vantages}
     return found
 
 
@@ -376,9 +379,9 @@ def _is_of(vantage: VantageId, scope: ReadingScope, of: str) -> bool:
     return scope == "country" or of == (vantage.operator if scope == "operator" else vantage.region)
 
 
-def _amount(seen: _Seen, mine: Iterable[VantageId]) -> float | None:
+def _amount(seen: _Seen, vantages: Iterable[VantageId]) -> float | None:
     """Returns a signal's value for some groups; None if it would be a share of nothing, or there are no groups."""
-    groups = list(mine)
+    groups = list(vantages)
     whole = sum(seen.weights[v] * (1.0 if seen.of is None else seen.of[v]) for v in groups)
     return sum(seen.weights[v] * seen.parts[v] for v in groups) / whole if whole else None
 

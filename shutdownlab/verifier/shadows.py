@@ -34,10 +34,10 @@ def shadowed(verifier: Verifier, name: str, phases: list[Phase]) -> str:
 
 def _together(verifier: Verifier, name: str, phase: Phase, others: Mapping[str, Policy]) -> list[str]:
     """Returns a minimal set of other policies that together keep a policy from having any effect."""
-    kept, mine = dict(others), verifier.classes.active(phase)[name]
+    kept, own = dict(others), verifier.classes.active(phase)[name]
     for other in others:
         fewer = {each: policy for each, policy in kept.items() if each != other}
-        if not _differs(verifier, phase, {name: mine, **fewer}, fewer):
+        if not _differs(verifier, phase, {name: own, **fewer}, fewer):
             kept = fewer
     return list(kept)
 

@@ -69,16 +69,16 @@ class Board:
     async def changed(self, version: int, seconds: float) -> bool:
         """Waits up to `seconds` for a newer version than `version`; returns whether there is one."""
         event = asyncio.Event()
-        mine = asyncio.get_running_loop(), event
+        waiting = asyncio.get_running_loop(), event
         with self._lock:
             if self.version > version:
                 return True
-            self._waiting.add(mine)
+            self._waiting.add(waiting)
         try:
             await asyncio.wait_for(event.wait(), seconds)
         except TimeoutError:
             return False
         finally:
             with self._lock:
-                self._waiting.discard(mine)
+                self._waiting.discard(waiting)
         return True
