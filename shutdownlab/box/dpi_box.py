@@ -158,11 +158,10 @@ class DpiBox:
                 overhears = self._overheard.waits or questions.waiting
                 for descriptor, _ in poller.poll(max(0.0, wake - now)):
                     side = sides.get(descriptor)
-                    if side is not None:
-                        if self._engine.on_path:
-                            overhears = True
-                        else:
-                            self._inspect(side)
+                    if side is not None and not self._engine.on_path:
+                        self._inspect(side)
+                    elif side is not None:
+                        overhears = True
                     elif descriptor == stop_fd:
                         for channel in self._channels:
                             channel.close()
@@ -171,18 +170,23 @@ class DpiBox:
                         if not questions.hear(self._overheard):
                             poller.unregister(descriptor)
                         overhears = True
-                    elif self._interception is not None and descriptor in self._interception.descriptors:
-                        self._interception.on_readable(descriptor)
                     else:
-                        for channel in [channel for channel in self._channels if channel.fd == descriptor]:
-                            for message in channel.on_event(time.monotonic()):
-                                self._handle(message, channel)
+                        self._hear(descriptor)
                 if overhears and self._engine.on_path:
                     self._overhear()
                 if self._decided:
                     self._report()
                 if questions.waiting:
                     questions.answer(self._overheard if self._engine.on_path else None)
+
+    def _hear(self, descriptor: int) -> None:
+        """Reads what the TLS proxy or a controller has sent."""
+        if self._interception is not None and descriptor in self._interception.descriptors:
+            self._interception.on_readable(descriptor)
+            return
+        for channel in [channel for channel in self._channels if channel.fd == descriptor]:
+            for message in channel.on_event(time.monotonic()):
+                self._handle(message, channel)
 
     def counters(self) -> dict[str, Any]:
         """Returns the box's own counters, each wire's and the engine's."""
