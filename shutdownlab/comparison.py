@@ -186,10 +186,10 @@ def _side(
 
 def _verified(shutdown: Shutdown, choose: Mapping[str, str], *, known: bool, like: Verified | None = None) -> _Side:
     accounts = shutdown.scenario.accounts
-    here = {name: option for name, option in choose.items() if name in accounts}
+    known_choices = {name: option for name, option in choose.items() if name in accounts}
     if known:
-        here = {name: option for name, option in here.items() if option in accounts[name].options}
-    found = verify(shutdown, choose=here if known or here else choose)
+        known_choices = {name: option for name, option in known_choices.items() if option in accounts[name].options}
+    found = verify(shutdown, choose=known_choices if known or known_choices else choose)
     alike = set(_alike(found, like)) if like is not None else set[str]()
     if like is not None and alike:
         rows: dict[str, list[Result]] = {}
@@ -289,15 +289,15 @@ def _file_in(at: Path, where: str, revision: str, path: str, directory: Path) ->
     return file
 
 
-def _near(tree: Path, here: Path, path: str) -> str:
+def _near(tree: Path, directory: Path, path: str) -> str:
     """Returns a hint at the file that may be meant: its path from the top, as git itself has it, or a misspelt name."""
     from_top = Path(os.path.normpath(tree / path))
     if from_top.is_relative_to(tree) and from_top.is_file():
-        return f"from this directory it is {os.path.relpath(from_top, here)}"
-    folder = Path(os.path.normpath((here / path).parent))
+        return f"from this directory it is {os.path.relpath(from_top, directory)}"
+    folder = Path(os.path.normpath((directory / path).parent))
     if not folder.is_relative_to(tree) or not folder.is_dir():
         return ""
-    return did_you_mean(path, (os.path.relpath(file, here) for file in sorted(folder.iterdir()) if file.is_file()))
+    return did_you_mean(path, (os.path.relpath(file, directory) for file in sorted(folder.iterdir()) if file.is_file()))
 
 
 def _git(at: Path, where: str, revision: str, *arguments: str, **environment: str) -> str:

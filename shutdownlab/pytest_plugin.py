@@ -256,9 +256,9 @@ def _disagreements(pairs: Iterable[tuple[Result, Result]]) -> Iterator[str]:
     for verified, measured in pairs:
         decided = verified.outcome.is_measured and measured.outcome.is_measured
         if decided and (verified.outcome, verified.failure) != (measured.outcome, measured.failure):
-            which = f"{verified.vantage} {verified.target} {verified.family}"
+            cell = f"{verified.vantage} {verified.target} {verified.family}"
             seen = f"measured {measured.outcome} ({measured.failure})"
-            yield f"{which}: verified {verified.outcome} ({verified.failure}), {seen}"
+            yield f"{cell}: verified {verified.outcome} ({verified.failure}), {seen}"
 
 
 # -- fixtures ----------------------------------------------------------------------------------------------------------

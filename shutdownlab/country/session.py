@@ -161,8 +161,8 @@ class Session:
     def _break(self, faults: Mapping[str, DeclaredFault], phase: str) -> None:
         try:
             self.breaker.become(faults)
-        except BeyondMending as worn:
-            raise ControlError(f"{worn}: start another lab, --at {phase}") from worn
+        except BeyondMending as error:
+            raise ControlError(f"{error}: start another lab, --at {phase}") from error
         self.broken = faults
 
     def routes(self) -> dict[str, tuple[str, ...]]:

@@ -157,8 +157,8 @@ class Policy(Record):
     @property
     def degrades_traffic(self) -> bool:
         """Whether it slows only some of the traffic on lines, by switches and boxes, rather than whole lines."""
-        some = not self.only.everything or self.except_.spare_traffic or not all(a.is_whole for a in self.allow)
-        return self.degrade is not None and some
+        only_some = not self.only.everything or self.except_.spare_traffic or not all(a.is_whole for a in self.allow)
+        return self.degrade is not None and only_some
 
     def rate(self, *, inbound: bool) -> int | None:
         """Returns the rate that it limits a direction to, in kbit/s; None if it does not limit it."""

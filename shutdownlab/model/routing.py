@@ -297,8 +297,8 @@ def route_changes(network: Network, held: Callable[[str], Mapping[str, Policy]])
                 withdrawn |= {Withdrawn(owner, p, gone.from_ is WithdrawalReach.ABROAD) for p in gone.of(own)}
             if (dark := policy.null_route) is not None:
                 nulled |= {Nulled(owner, p, _spared(network, owner, p, dark.spare)) for p in dark.of(own)}
-            if (besides := policy.announce) is not None:
-                announced |= {Announced(owner, p, besides.to is AnnouncementReach.HOME, False) for p in besides.of(own)}
+            if (added := policy.announce) is not None:
+                announced |= {Announced(owner, p, added.to is AnnouncementReach.HOME, False) for p in added.of(own)}
             if (foreign := policy.hijack) is not None:
                 announced.add(Announced(owner, foreign.prefix, foreign.to is AnnouncementReach.HOME, True))
             if (route := policy.leak) is not None:

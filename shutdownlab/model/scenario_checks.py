@@ -338,10 +338,8 @@ class ScenarioChecker:
                     found = f"{quoted(name)}, which is {'still' if key == 'keeps' else 'not'} in force"
                     document.report(at, found, "a policy that has ended" if key == "keeps" else "one in force")
                 elif policy.breakage is not None or policy.jams or policy.at is Point.GATEWAY:
-                    whose = (
-                        "carried out by the gateway" if policy.at is Point.GATEWAY else "not carried out by operators"
-                    )
-                    document.report(at, f"{quoted(name)}, which is {whose}", "a policy that operators carry out")
+                    why = "carried out by the gateway" if policy.at is Point.GATEWAY else "not carried out by operators"
+                    document.report(at, f"{quoted(name)}, which is {why}", "a policy that operators carry out")
                 elif policy.routes and key == "spares":
                     hint = "a route is the same for all of its subscribers: use `ignores`"
                     document.report(at, f"{quoted(name)}, which is about routes", "a policy about subscribers", hint)

@@ -61,8 +61,8 @@ def _taken_apart(timeline: Sequence[Phase]) -> frozenset[str]:
     found: set[str] = set()
     for index, phase in enumerate(timeline):
         names = phase.stagger.names(phase.phase) if phase.stagger else []
-        those = timeline[index : index + len(names)]
-        if names and [each.phase for each in those] == names and all(each.stagger == phase.stagger for each in those):
+        phases = timeline[index : index + len(names)]
+        if names and [each.phase for each in phases] == names and all(each.stagger == phase.stagger for each in phases):
             found.update(names)
     return frozenset(found)
 
@@ -121,10 +121,10 @@ def _turns(
         yield phase.model_copy(update=changes), placed
 
 
-def _for(placed: _Placed, whom: Scope) -> _Placed:
+def _for(placed: _Placed, scope: Scope) -> _Placed:
     """Returns an expectation, limited to the subscribers of another scope."""
     expectation = placed.expectation
-    who = whom if expectation.who == Scope() else Scope.model_validate({"all": (expectation.who, whom)})
+    who = scope if expectation.who == Scope() else Scope.model_validate({"all": (expectation.who, scope)})
     return _Placed(expectation.model_copy(update={"who": who}), placed.path)
 
 

@@ -85,8 +85,8 @@ def sum_of(comparison: Comparison) -> str:
     kinds = {kind: sum(c.cells for c in comparison.changes if c.kind == kind) for kind in _KINDS}
     parts = [f"{count:,} {_KINDS[kind]}" for kind, count in kinds.items() if count]
     rest = [
-        f"{count:,} cells only in the {which}"
-        for count, which in ((comparison.only_old, "old"), (comparison.only_new, "new"))
+        f"{count:,} cells only in the {side}"
+        for count, side in ((comparison.only_old, "old"), (comparison.only_new, "new"))
         if count
     ]
     if not parts:

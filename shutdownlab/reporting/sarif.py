@@ -136,8 +136,8 @@ def _result(finding: _Told, rule: int) -> dict[str, Any]:
 
 def _location(place: str) -> dict[str, Any]:
     file, _, line = place.rpartition(":")
-    whole, here = Path(file).absolute(), Path.cwd()
+    whole, directory = Path(file).absolute(), Path.cwd()
     artifact = {"uri": whole.as_uri()}
-    if whole.is_relative_to(here):
-        artifact = {"uri": quote(whole.relative_to(here).as_posix()), "uriBaseId": "%SRCROOT%"}
+    if whole.is_relative_to(directory):
+        artifact = {"uri": quote(whole.relative_to(directory).as_posix()), "uriBaseId": "%SRCROOT%"}
     return {"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": int(line)}}}

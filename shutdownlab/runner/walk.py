@@ -241,12 +241,12 @@ class Walk:
         faults = self.options.shutdown.scenario.broken(phase, self.options.choices)
         try:
             self.breaker.become(faults, anew=anew)
-        except BeyondMending as worn:
-            self.emit(Notice(where=phase.phase, text=f"{worn}: the country is built anew"))
-            raise CountryWornOut from worn
-        nobodys = {name: each.title for name, each in faults.items() if not isinstance(each, OrderedBreakage)}
-        if nobodys and anew:
-            self.emit(Damaged(phase=phase.phase, faults=nobodys))
+        except BeyondMending as error:
+            self.emit(Notice(where=phase.phase, text=f"{error}: the country is built anew"))
+            raise CountryWornOut from error
+        unordered = {name: each.title for name, each in faults.items() if not isinstance(each, OrderedBreakage)}
+        if unordered and anew:
+            self.emit(Damaged(phase=phase.phase, faults=unordered))
 
     def _catch_up(self, country: Country, phase: Phase, left_out: Iterable[Phase]) -> None:
         """Gives the orders of skipped phases if a controller is cut off in this one: it keeps the last rules it got."""

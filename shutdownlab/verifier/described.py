@@ -40,8 +40,8 @@ def border_text(dropped: AtBorder) -> tuple[str, str]:
     if isinstance(dropped, Rejected):
         return "rejects it", ANSWERED[dropped.answer]
     assert isinstance(dropped, Counted), "a router rejects or counts"
-    whom = "all that its client sends" if dropped.count.then == "client" else "its client's pings"
-    return "drops it", f"{whom}, {dropped.count.text}"
+    what = "all that its client sends" if dropped.count.then == "client" else "its client's pings"
+    return "drops it", f"{what}, {dropped.count.text}"
 
 
 def recognised(seen: Seen) -> str:

@@ -221,18 +221,18 @@ class _Explainer:
             return Hop(node.name, role, line_text(line), "", self._order(line.policies[0]))
         if (changed := self._at_router(node, wire, by_client)) is not None:
             return changed
-        if did := _at_tunnel(node, wire, by_client):
-            return Hop(node.name, role, did)
+        if action := _at_tunnel(node, wire, by_client):
+            return Hop(node.name, role, action)
         if dropped is None or node.name != wire.way(by_client).nodes[1]:
             translates = node.role is Role.BORDER and node.name in wire.way(by_client).nodes[1:2] and wire.beyond
-            did = (
+            action = (
                 f"sends it with the source address {translates.client}"
                 if translates and translates != wire.stream
                 else ""
             )
-            return Hop(node.name, role, did)
-        did, detail = border_text(dropped)
-        return Hop(node.name, role, did, detail, self._order(dropped.policy), True)
+            return Hop(node.name, role, action)
+        action, detail = border_text(dropped)
+        return Hop(node.name, role, action, detail, self._order(dropped.policy), True)
 
     def _at_translator(self, hop: Translator, wire: ModelledConnection, by_client: bool) -> Hop:
         """A subscriber's translator makes outgoing packets IPv6, incoming ones IPv4; the border's does the reverse."""
@@ -259,11 +259,11 @@ class _Explainer:
             if changed is None or changed.by != node.owner or to not in changed.prefix:
                 continue
             if policy.hijack is not None and ends:
-                did = f"announces {changed.prefix}, and discards it"
-                return Hop(node.name, node.role.value, did, "", self._order(name), True)
+                action = f"announces {changed.prefix}, and discards it"
+                return Hop(node.name, node.role.value, action, "", self._order(name), True)
             if policy.leak is not None and is_on_the_way:
-                did = f"has leaked {changed.prefix}, and passes it on"
-                return Hop(node.name, node.role.value, did, "", self._order(name))
+                action = f"has leaked {changed.prefix}, and passes it on"
+                return Hop(node.name, node.role.value, action, "", self._order(name))
         return None
 
     def _ttls(self, wire: ModelledConnection) -> Iterator[tuple[str, int]]:
@@ -289,18 +289,18 @@ class _Explainer:
         if step.fate.dropped:
             order, table = self._order(rule.policy if rule else ""), int(rule.table) if rule else None
             return [Hop(node.name, role, "drops it", rule_text(rule), order, True, table)]
-        did = f"holds it to {step.fate.rate:,} kbit/s" if step.fate.rate is not None else ""
+        action = f"holds it to {step.fate.rate:,} kbit/s" if step.fate.rate is not None else ""
         if rule is not None and rule.table is PipelineTable.EXEMPT:
-            did = "spares it"
+            action = "spares it"
         if not step.box:
             return [
                 Hop(
                     node.name,
                     role,
-                    did,
-                    rule_text(rule) if did else "",
-                    self._order(rule.policy) if did and rule else None,
-                    table=int(rule.table) if did and rule else None,
+                    action,
+                    rule_text(rule) if action else "",
+                    self._order(rule.policy) if action and rule else None,
+                    table=int(rule.table) if action and rule else None,
                 )
             ]
         hops = [

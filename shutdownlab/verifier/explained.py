@@ -50,9 +50,9 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
     orders: dict[DecidingPolicy, None] = {}
     for hop in explanation.hops:
         mark = "✗" if hop.stops else "│"
-        did = f"  {hop.did}" if hop.did else ""
+        action = f"  {hop.did}" if hop.did else ""
         by = f" for {hop.order.policy}" if hop.order else ""
-        yield f"  {mark} {hop.node:<{width}}  {hop.role}{':' if did else ''}{did}{by}".rstrip()
+        yield f"  {mark} {hop.node:<{width}}  {hop.role}{':' if action else ''}{action}{by}".rstrip()
         if hop.rule:
             yield f"    {'':<{width}}  {hop.rule}"
         if hop.met is not None:

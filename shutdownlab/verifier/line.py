@@ -172,8 +172,8 @@ class ModelledLine:
         wire = ModelledConnection(self.country, stream, resolver, server.name if server else None, self.chances, 0.0)
         there = wire.send(Segment(speech.dns_query(host, version)), by_client=True)
         answer = speech.dns_answer(host, version, self.servers.addresses(host, version))
-        came = any(not arrival.at_client for arrival in there)
-        return came and any(each.at_client for each in wire.send(Segment(answer), by_client=False))
+        arrived = any(not arrival.at_client for arrival in there)
+        return arrived and any(each.at_client for each in wire.send(Segment(answer), by_client=False))
 
     def locate(self, host: str) -> str:
         """Returns a host's true address if the network has one, else the resolver's answer."""

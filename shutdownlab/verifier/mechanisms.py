@@ -12,8 +12,8 @@ def mechanism_of(policy: Policy) -> str:
     if policy.withdraw is not None:
         family = f" ({policy.withdraw.family})" if policy.withdraw.family else ""
         return f"routes withdrawn{' abroad' if policy.withdraw.from_ is WithdrawalReach.ABROAD else ''}{family}"
-    besides = {"prefix hijacked": policy.hijack, "route leaked": policy.leak, "more specifics": policy.announce}
-    if mechanism := next((name for name, order in besides.items() if order is not None), ""):
+    announcing = {"prefix hijacked": policy.hijack, "route leaked": policy.leak, "more specifics": policy.announce}
+    if mechanism := next((name for name, order in announcing.items() if order is not None), ""):
         return mechanism
     if policy.null_route is not None:
         return f"null-routed{f' ({policy.null_route.family})' if policy.null_route.family else ''}"

@@ -364,9 +364,9 @@ def blocks_of(network: Network) -> dict[VantageId, float]:
     found: dict[VantageId, float] = {}
     for name, operator in network.topology.operators.items():
         vantages = [v for v in network.vantages if v.id.operator == name and not v.home]
-        all_of_it = sum(2.0 ** max(0, 24 - p.prefixlen) for p in operator.prefixes if p.version == 4)
+        all_blocks = sum(2.0 ** max(0, 24 - p.prefixlen) for p in operator.prefixes if p.version == 4)
         special = [v for v in vantages if not v.weight]
-        left, weights = max(1.0, all_of_it - len(special)), sum(v.weight for v in vantages)
+        left, weights = max(1.0, all_blocks - len(special)), sum(v.weight for v in vantages)
         found |= {v.id: 1.0 if not v.weight else left * v.weight / weights for v in vantages}
     return found
 

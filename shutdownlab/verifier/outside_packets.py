@@ -64,16 +64,16 @@ def queries_abroad(country: ModelledCountry, vantage: Vantage) -> float:
     came_in = any(not arrival.at_client for arrival in own.send(Segment(query), by_client=True))
     if not came_in or resolver.name in country.damage.silent:
         return 0.0
-    answered = came = 0
+    answered = arrived = 0
     servers = list(country.network.by_role(Role.SERVERS))
     for server in servers:
         stream = FiveTuple(UDP, str(resolver.address(4)), str(server.address(4)), EPHEMERAL, 53)
         wire = ModelledConnection(country, stream, resolver.name, server.name, Chances())
         if any(not arrival.at_client for arrival in wire.send(Segment(query), by_client=True)):
-            came += 1
+            arrived += 1
             back = wire.send(Segment(answer), by_client=False)
             answered += any(arrival.at_client and arrival.segment.data == answer for arrival in back)
-    return (answered + TRIES * (came - answered)) / len(servers)
+    return (answered + TRIES * (arrived - answered)) / len(servers)
 
 
 def _there_and_back(wire: ModelledConnection, there: Segment, back: Segment) -> bool:

@@ -394,12 +394,12 @@ def _end(account: RunAccount) -> Iterator[str]:
 
 def _not_back(gone: Sequence[str], part: Sequence[str], *, now: bool) -> str:
     """Returns which services nobody reaches at the end, and which only some do; now: in a country still running."""
-    nobody, some = listed(_few(gone)), listed(_few(part))
+    nobody, partly = listed(_few(gone)), listed(_few(part))
     if now:
         gets, does = ("get" if len(gone) > 1 else "gets"), ("do" if len(part) > 1 else "does")
         clauses = [f"{nobody} {gets} through to nobody"] * bool(gone)
-        return f"Now {', and '.join(clauses + [f'{some} {does} not get through to everybody'] * bool(part))}."
-    clauses = [f"{nobody} got through to nobody"] * bool(gone) + [f"{some} did not get through to everybody"] * bool(
+        return f"Now {', and '.join(clauses + [f'{partly} {does} not get through to everybody'] * bool(part))}."
+    clauses = [f"{nobody} got through to nobody"] * bool(gone) + [f"{partly} did not get through to everybody"] * bool(
         part
     )
     return f"It was not over when the record ends: {', and '.join(clauses)}."
