@@ -175,7 +175,7 @@ class ScenarioChecker:
             return
         nulled = policy.null_route.of(announced.values())
         for index, spared in enumerate(policy.null_route.spare):
-            if not any(spared.version == p.version and spared.subnet_of(p) for p in nulled):  # type: ignore[arg-type]
+            if not any(is_part(spared, prefix) for prefix in nulled):
                 expected = "an address or prefix inside a null-routed prefix"
                 hint = f"such as one of {', '.join(map(str, nulled))}"
                 self.document.report((*path, "null_route", "spare", index), str(spared), expected, hint)

@@ -28,7 +28,7 @@ from shutdownlab.observers.blocks import blocks
 from shutdownlab.observers.dark import Radiation
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting
 from shutdownlab.observers.naming import stamp
-from shutdownlab.results.reading import Reading, Scope
+from shutdownlab.results.reading import Reading, places_of
 
 _SOURCES: Final = 8
 """Radiating addresses per group."""
@@ -153,15 +153,12 @@ class Telescope(Instrument):
 
     def _readings(self, phase: str, radiating: dict[VantageId, int], unknown: set[VantageId]) -> Iterator[Reading]:
         """Yields the share of sources that were seen, weighted by subscribers."""
-        topology = self.abroad.network.topology
-        places: list[tuple[Scope, str]] = [("country", "")]
-        places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
-        for scope, of in places:
-            vantages = [v for v in radiating if of in ("", v.operator if scope == "operator" else v.region)]
+        for place in places_of(self.abroad.network.topology):
+            vantages = [v for v in radiating if place.covers(v)]
             if vantages and unknown.isdisjoint(vantages):
                 parts = {v: radiating[v] / len(self._sources[v]) for v in vantages}
                 share = sum(self._weights[v] * parts[v] for v in vantages) / sum(self._weights[v] for v in vantages)
-                yield Reading(self.name, phase, scope, of, "ipv4", round(share, 9), "share", "measured")
+                yield Reading(self.name, phase, place.scope, place.of, "ipv4", round(share, 9), "share", "measured")
 
     def _files(self, moment: Moment, radiation: list[Radiation]) -> dict[str, bytes]:
         when, time_of = stamp(moment.phase.at), self.abroad.time.of

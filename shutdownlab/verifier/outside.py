@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Final, Literal, TypeAlias
 
-from shutdownlab.config.addresses import IpPrefix
+from shutdownlab.config.addresses import IpPrefix, is_part
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
@@ -34,7 +34,7 @@ from shutdownlab.model.remote_measurement import names_asked
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage, VantageId
 from shutdownlab.results.cells import Cell
-from shutdownlab.results.reading import Basis, Reading
+from shutdownlab.results.reading import Basis, Reading, places_of
 from shutdownlab.results.reading import Scope as ReadingScope
 from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.demand import GAINS, DemandName, demand
@@ -208,7 +208,7 @@ class Outside:
 
     @staticmethod
     def _is_within(subnet: IpPrefix, visible: Mapping[IpPrefix, bool]) -> bool:
-        return any(seen and _holds(prefix, subnet) for prefix, seen in visible.items())
+        return any(seen and is_part(subnet, prefix) for prefix, seen in visible.items())
 
     # -- packets ------------------------------------------------------------------------------------------------------
 
@@ -345,15 +345,14 @@ class Outside:
 
         measured: the groups whose values were measured.
         """
-        places: list[tuple[ReadingScope, str]] = [("country", "")]
-        places += [("operator", name) for name in self._topology.operators]
-        places += [("region", name) for name in self._topology.regions]
-        for scope, of in places:
-            vantages = [v for v in seen.parts if _is_of(v, scope, of)]
+        for place in places_of(self._topology):
+            vantages = [v for v in seen.parts if place.covers(v)]
             value, usual = _amount(seen, vantages), _amount(quiet, vantages)
             if value is not None and usual:
                 basis: Basis = "measured" if all(v in measured for v in vantages) else "modelled"
-                yield Reading(seen.signal, phase, scope, of, seen.family, round(value / usual, 9), "share", basis)
+                yield Reading(
+                    seen.signal, phase, place.scope, place.of, seen.family, round(value / usual, 9), "share", basis
+                )
 
 
 def blocks_of(network: Network) -> dict[VantageId, float]:
@@ -369,14 +368,6 @@ def blocks_of(network: Network) -> dict[VantageId, float]:
         left, weights = max(1.0, all_blocks - len(special)), sum(v.weight for v in vantages)
         found |= {v.id: 1.0 if not v.weight else left * v.weight / weights for v in vantages}
     return found
-
-
-def _holds(prefix: IpPrefix, inner: IpPrefix) -> bool:
-    return prefix.version == inner.version and inner.subnet_of(prefix)  # type: ignore[arg-type]
-
-
-def _is_of(vantage: VantageId, scope: ReadingScope, of: str) -> bool:
-    return scope == "country" or of == (vantage.operator if scope == "operator" else vantage.region)
 
 
 def _amount(seen: _Seen, vantages: Iterable[VantageId]) -> float | None:
