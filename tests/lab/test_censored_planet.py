@@ -90,7 +90,7 @@ def test_a_name_that_is_blocked_is_an_anomaly_and_a_blackout_fails_the_controls_
     assert found["blackout"] == {(service, True, True, False) for service in services}
 
 
-def test_an_answer_that_is_none_is_told_by_its_error(place: Path) -> None:
+def test_an_answer_that_is_none_is_reported_by_its_error(place: Path) -> None:
     errors = {
         phase: {
             each["error"].rpartition(": ")[2]

@@ -596,7 +596,7 @@ def test_exec_works_in_the_directory_it_is_called_in(tmp_path: Path) -> None:
     assert done.code == 127, "the shell's own"
 
 
-def test_exec_of_what_is_no_program_ends_as_a_shell_would(tmp_path: Path) -> None:
+def test_exec_of_a_file_that_is_not_a_program_ends_as_a_shell_would(tmp_path: Path) -> None:
     start = ("exec", tiny.written(tmp_path, "northnet"), "--from", "northnet/capital", "--")
     assert invoke(tmp_path, *start, "nosuchcommand") == Done(127, "nosuchcommand: command not found\n")
     (tmp_path / "text").write_text("no program")

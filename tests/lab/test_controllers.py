@@ -248,7 +248,7 @@ def test_after_direct_command_the_operators_are_masters_again(lab: Lab) -> None:
     until("verdicts on the switch", lambda: len(lab.verdicts("northnet-dpi")) == 1)
 
 
-def test_a_flow_mod_of_an_operator_without_command_is_refused_and_told(lab: Lab) -> None:
+def test_a_flow_mod_of_an_operator_without_command_is_refused_and_reported(lab: Lab) -> None:
     box = lab.box("northnet", 0)
     lab.heard += lab.authority.order("direct", {}, Mode.DIRECT).messages  # it may have had something to say by then
     box.decide([decision("drop")])
@@ -324,7 +324,7 @@ def test_an_order_that_needs_a_box_waits_for_it(lab: Lab) -> None:
     lab.authority.order("named", active)
 
 
-def test_killing_a_controller_leaves_its_rules_and_is_told(lab: Lab) -> None:
+def test_killing_a_controller_leaves_its_rules_and_is_reported(lab: Lab) -> None:
     active = policies(blackout=BLACKOUT)
     lab.authority.order("blackout", active)
     os.kill(lab.controllers.processes["southcell"].pid, signal.SIGKILL)

@@ -244,7 +244,7 @@ def packets_until(wire: PacketSocket, last: bytes) -> list[bytes]:
     return [data for data in found if data[12:14] == b"\x08\0"]
 
 
-def test_what_is_dropped_does_not_pass_and_the_decision_is_told(street: Street) -> None:
+def test_a_dropped_frame_does_not_pass_and_the_decision_is_reported(street: Street) -> None:
     street.controller.order(BoxPolicy(1, "perfect", (rule("drop"),)))
     send(street.inside, b"before", b"secret", b"after")
     assert read_until(street.outside, b"after") == [b"before", b"after"]
@@ -369,11 +369,11 @@ def crashed(street: Street) -> tuple[int, int]:
     return failures, message.counters["engine_failures"]
 
 
-def test_an_engine_that_keeps_raising_is_told_five_times_and_counted_always(street: Street) -> None:
+def test_an_engine_that_keeps_raising_is_reported_five_times_and_counted_always(street: Street) -> None:
     assert crashed(street) == (5, 20)
 
 
-def test_an_engine_that_raised_too_often_is_told_of_again_once_its_counters_were_asked_for(street: Street) -> None:
+def test_an_engine_that_raised_too_often_is_reported_again_once_its_counters_were_asked_for(street: Street) -> None:
     """As at each phase's end: one whose policies are those of the phase before has failures of its own."""
     assert [crashed(street) for _ in range(2)] == [(5, 20), (5, 40)]
 

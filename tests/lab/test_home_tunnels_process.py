@@ -86,7 +86,7 @@ def test_what_is_of_no_tunnel_is_neither_let_in_nor_let_out(roaming: Roaming) ->
     assert (counted["guest"]["sent"], counted["home"]["received"]) == (1, 1)
 
 
-def test_what_finds_no_room_while_the_process_has_no_turn_is_told_as_lost(roaming: Roaming) -> None:
+def test_packets_that_overflow_while_the_process_waits_for_a_processor_are_counted_as_lost(roaming: Roaming) -> None:
     assert lost_by(roaming.process, 30, 0) == 0
     os.kill(roaming.process.pid, signal.SIGSTOP)
     flood = f"[s.sendto(b'x', ('{SITE}', 9)) for _ in range(3000)]"

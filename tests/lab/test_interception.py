@@ -351,7 +351,7 @@ def test_half_a_hello_has_no_name_for_kazakhstans_box_even_if_the_name_is_in_it(
     assert (counters["intercepted"], counters["not_intercepted"]) == (0, 0)
 
 
-def test_a_proxy_that_has_no_processor_for_a_connection_is_told_though_its_first_thread_rests(
+def test_a_proxy_that_has_no_processor_for_a_connection_is_reported_though_its_first_thread_rests(
     crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
 ) -> None:
     """Whoever measures a speed through it must know: octets lie with it meanwhile, and come all at once."""
@@ -397,7 +397,7 @@ def test_a_proxy_that_can_open_nothing_more_says_so_for_what_it_does_not_interce
     assert place.visit().issuer.rfc4514_string() == QAZNET
 
 
-def test_a_proxy_that_stands_still_for_a_moment_is_told_for_no_control_passes_it(
+def test_a_proxy_that_stands_still_for_a_moment_is_reported_for_no_control_passes_it(
     crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
 ) -> None:
     place = site(crossing, authority, tmp_path)
@@ -412,7 +412,7 @@ def test_a_proxy_that_stands_still_for_a_moment_is_told_for_no_control_passes_it
     assert place.visit().issuer.rfc4514_string() == QAZNET
 
 
-def test_a_proxy_whose_link_loses_long_packets_is_told_for_its_handshakes_only_time_out(
+def test_a_proxy_whose_link_loses_long_packets_is_reported_for_its_handshakes_only_time_out(
     crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
 ) -> None:
     place = site(crossing, authority, tmp_path)
@@ -436,7 +436,7 @@ def test_a_box_that_stood_still_itself_blames_no_proxy(
     assert not [m for m in map(decode, crossing.box.receive()) if isinstance(m, Failure)]
 
 
-def test_a_server_that_answers_a_client_and_not_the_proxy_is_told_of_for_its_client_got_through(
+def test_a_server_that_answers_a_client_and_not_the_proxy_is_reported_for_its_client_got_through(
     crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
 ) -> None:
     place = site(crossing, authority, tmp_path)
@@ -450,7 +450,7 @@ def test_a_server_that_answers_a_client_and_not_the_proxy_is_told_of_for_its_cli
     assert place.visit().issuer.rfc4514_string() == QAZNET
 
 
-def test_whoever_a_server_answers_nothing_is_no_fault_of_the_proxys(
+def test_a_client_that_a_server_resets_is_no_fault_of_the_proxy(
     crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
 ) -> None:
     place = site(crossing, authority, tmp_path)

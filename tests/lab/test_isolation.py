@@ -86,7 +86,7 @@ def test_every_way_out_is_refused(user: str, place: Path, tmp_path: Path) -> Non
 
 
 @USERS
-def test_a_command_that_stops_the_sandbox_does_not_hang_it_and_is_told(user: str, tmp_path: Path) -> None:
+def test_a_command_that_stops_the_sandbox_does_not_hang_it_and_is_reported(user: str, tmp_path: Path) -> None:
     argv, env = outside.command(user, "escapes:stop", {}, tmp_path)
     begun = time.monotonic()
     done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=60, check=False)

@@ -56,7 +56,7 @@ def test_a_phase_brings_its_own_faults_and_takes_those_by_hand_away(lab: sl.Lab)
     assert outcomes(lab)[0] == "ok"
 
 
-def test_a_fault_that_is_not_there_is_told(lab: sl.Lab) -> None:
+def test_a_fault_that_is_not_there_is_reported(lab: sl.Lab) -> None:
     with pytest.raises(sl.BadInput, match="unknown fault 'fibr'"):
         lab.throw("fibr")
 
@@ -79,7 +79,7 @@ def test_a_dpi_box_tells_what_it_has_decided(lab: sl.Lab) -> None:
     assert sum(rules.values()) >= 1
 
 
-def test_a_first_try_that_fails_is_told_before_it_is_believed(lab: sl.Lab) -> None:
+def test_a_first_try_that_fails_is_reported_before_it_is_believed(lab: sl.Lab) -> None:
     lab.put_in_force(["blackout"])
     heard: list[tuple[int, str, str | None]] = []
     measuring = lab.measure(CELLS, hopeless=[0, 1, 2], tried=lambda place, *how: heard.append((place, *how)))

@@ -78,7 +78,7 @@ def test_a_program_that_takes_too_long_is_killed_with_all_it_has_started(lab: sl
     assert lab.exec(COAST, ["sh", "-c", f"pgrep -f 'sleep {marker}' | grep -vw $$"]).stdout == ""
 
 
-def test_what_is_no_program_raises_as_subprocess_does(lab: sl.Lab, tmp_path: Path) -> None:
+def test_executing_a_file_that_is_not_a_program_raises_as_subprocess_does(lab: sl.Lab, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nosuchcommand"):
         lab.exec(COAST, ["nosuchcommand"])
     with pytest.raises(PermissionError):

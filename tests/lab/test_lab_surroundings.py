@@ -167,7 +167,7 @@ def test_a_lab_whose_inside_does_not_react_is_closed_all_the_same(small_one: Pat
     lab.close()
 
 
-def test_what_is_wrong_with_the_arguments_is_told_before_anything_is_started() -> None:
+def test_wrong_arguments_of_a_lab_are_reported_before_anything_is_started() -> None:
     with pytest.raises(sl.BadInput, match="at: found unknown phase 'black-out'"):
         sl.lab("first-shutdown", at="black-out")
     with pytest.raises(sl.BadInput, match="choose: found unknown account 'comand'"):

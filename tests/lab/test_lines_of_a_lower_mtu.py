@@ -42,7 +42,7 @@ def ping(lab: sl.Lab, node: str, family: str, octets: int, address: str) -> subp
 
 
 @pytest.mark.parametrize(("family", "abroad"), [("-4", "8.8.8.8"), ("-6", "2001:4860:4860::8888")])
-def test_the_longest_packet_passes_and_a_longer_one_is_told_of(lab: sl.Lab, family: str, abroad: str) -> None:
+def test_the_longest_packet_passes_and_a_longer_one_is_reported(lab: sl.Lab, family: str, abroad: str) -> None:
     own = str(lab.node(PEOPLE).addresses[0 if family == "-4" else 1])
     assert ping(lab, PEOPLE, family, MTU, abroad).returncode == 0
     refused = ping(lab, PEOPLE, family, MTU + 1, abroad)

@@ -82,7 +82,7 @@ def test_an_answer_is_not_given_out_before_the_question_that_came_after_the_side
     assert heard == [(Side.INSIDE, 2), (Side.OUTSIDE, 3)]
 
 
-def test_what_was_read_and_not_given_out_is_said_to_wait(box: Box) -> None:
+def test_frames_that_were_read_but_not_taken_are_reported_as_waiting(box: Box) -> None:
     assert not box.overheard.waits
 
     def one_of_several() -> bool:
@@ -93,7 +93,7 @@ def test_what_was_read_and_not_given_out_is_said_to_wait(box: Box) -> None:
     until("all are given out", lambda: not box.hear() and not box.overheard.waits)
 
 
-def test_how_far_it_has_come_is_told_though_more_is_there(box: Box) -> None:
+def test_the_time_of_the_last_frame_taken_is_known_while_others_wait(box: Box) -> None:
     box.send(Side.INSIDE, 1)
     between = time.time_ns()
     box.send(Side.OUTSIDE, 2)

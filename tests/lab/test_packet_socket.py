@@ -119,7 +119,7 @@ def test_a_vlan_tag_survives_reading_and_forwarding(cables: Cables) -> None:
         wire.close()
 
 
-def test_an_unfinished_checksum_is_trusted_and_told_apart_from_a_finished_one(
+def test_an_unfinished_checksum_is_trusted_and_distinguished_from_a_finished_one(
     pair: tuple[PacketSocket, PacketSocket, Path], cables: Cables
 ) -> None:
     a, b, there = pair

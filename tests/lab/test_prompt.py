@@ -115,7 +115,7 @@ def test_a_script_with_mistakes_is_carried_out_to_its_end_and_ends_with_1(told: 
         "southcell-coast-sw s25p1:1 s25p2:2 ",
     ],
 )
-def test_what_there_is_is_told_by_the_names_of_nodes(told: Done, line: str) -> None:
+def test_the_prompt_lists_the_network_by_the_names_of_its_nodes(told: Done, line: str) -> None:
     assert line in told.output.splitlines()
 
 
@@ -252,7 +252,7 @@ def test_exec_runs_at_one_node_that_there_is(tmp_path: Path, options: list[str],
     assert complaint in done.output
 
 
-def test_a_script_that_is_not_there_is_told_before_anything_is_built(tmp_path: Path) -> None:
+def test_a_script_that_is_not_there_is_reported_before_anything_is_built(tmp_path: Path) -> None:
     done = invoke(tmp_path, "lab", "two-operators", "--script", "nowhere")
     assert done.code == 2
     assert "--script: found nowhere, which is not a file" in done.output

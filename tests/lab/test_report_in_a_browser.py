@@ -119,7 +119,7 @@ def test_a_cell_opens_with_the_keyboard_alone_on_why_it_came_out_so(browser: Bro
     assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("whatsapp ipv4 from northnet")
 
 
-def test_what_colours_tell_is_told_where_the_system_sets_the_colours(browser: Browser, file: Path) -> None:
+def test_outcomes_keep_colours_of_their_own_where_the_system_sets_the_colours(browser: Browser, file: Path) -> None:
     page = opened(browser, file, forced_colors="active")
     of = "each => getComputedStyle(each).backgroundColor"
     blocked = page.locator("#cells .pg-legend .pg-blocked").evaluate(of)

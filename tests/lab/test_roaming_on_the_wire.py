@@ -19,7 +19,7 @@ STRUCK = {"resolvers": signal.SIGKILL, "own-alone": signal.SIGSTOP}
 """What happens to the process that carries what is in the tunnels, by phase; all of them let those who roam through."""
 
 
-def test_those_who_roam_fare_as_the_model_has_it(tmp_path: Path) -> None:
+def test_roaming_subscribers_fare_as_the_model_has_it(tmp_path: Path) -> None:
     measured = run_as_foretold(scenario(), tmp_path)
     mine = [each for each in measured.results if each.vantage == GUESTS]
     assert {each.access for each in mine} == {"roaming"}

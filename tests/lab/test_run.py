@@ -255,7 +255,7 @@ def test_with_force_a_run_takes_the_place_of_another(record: Record, tmp_path: P
     assert [path.name for path in (tmp_path / "run").glob("logs*")] == ["logs"]
 
 
-def test_an_expectation_that_fails_ends_the_run_with_1_and_is_told_with_its_source(tmp_path: Path) -> None:
+def test_an_expectation_that_fails_ends_the_run_with_1_and_is_reported_with_its_source(tmp_path: Path) -> None:
     def mistake(scenario: Json) -> None:
         expect = {"who": {"regions": ["coast"]}, "probes": ["ping"], "outcome": "ok", "source": "FACT"}
         scenario["timeline"][1]["expect"].append(expect)

@@ -249,7 +249,7 @@ def test_whatever_was_struck_every_row_is_as_in_a_run_without_a_fault(struck: tu
     assert done.code == 0, done.output
 
 
-def test_what_dies_in_a_phase_is_told_and_the_phase_is_measured_in_a_country_built_anew(
+def test_a_process_that_dies_in_a_phase_is_reported_and_the_phase_measured_in_a_rebuilt_country(
     struck: tuple[Done, Record],
 ) -> None:
     done, record = struck
@@ -329,7 +329,7 @@ def test_what_is_blocked_has_a_record_of_the_controls_that_vouch_for_it(resumed:
             assert there in names[0], "the way to what it failed by"
 
 
-def test_a_server_that_does_not_start_is_told_with_its_last_words(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_is_reported_with_its_last_words(tmp_path: Path) -> None:
     programs = tmp_path / "run" / "programs"
     programs.mkdir(parents=True)
     nginx = programs / "nginx"

@@ -35,7 +35,9 @@ def limited(place: Path, limits: str, command: str, user: str = "same") -> Done:
 
 @pytest.mark.parametrize("option", ENOUGH)
 @pytest.mark.parametrize("command", ["run first-shutdown --out run", "exec two-operators --from southcell/coast true"])
-def test_a_limit_that_is_too_low_is_told_before_anything_is_started(tmp_path: Path, option: str, command: str) -> None:
+def test_a_limit_that_is_too_low_is_reported_before_anything_is_started(
+    tmp_path: Path, option: str, command: str
+) -> None:
     done = limited(tmp_path, f"ulimit {option} {ENOUGH[option] // 2}", command)
     assert done.code == 2
     problem, hint, count = done.output.splitlines()
@@ -72,7 +74,7 @@ def on_a_small_disk(place: Path, mebibytes: int, command: str) -> Done:
     return Done(done.returncode, done.stdout + done.stderr)
 
 
-def test_a_disk_without_room_for_the_record_is_told_before_anything_is_started(tmp_path: Path) -> None:
+def test_a_disk_without_room_for_the_record_is_reported_before_anything_is_started(tmp_path: Path) -> None:
     done = on_a_small_disk(tmp_path, 8, "run first-shutdown --out small/run; code=$?; ls small; exit $code")
     assert done.code == 2
     assert done.output.startswith("--out: found a disk with 8,192 KiB free; expected at least ")

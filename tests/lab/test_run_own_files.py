@@ -142,7 +142,7 @@ def test_check_needs_no_trust_and_lists_what_would_start(tmp_path: Path, program
     assert f"with --trust it starts the controller: {programs}/lenient_isp.py (own/board-run.yaml:8)" in done.output
 
 
-def test_a_server_of_ones_own_that_ends_is_told_with_its_log(tmp_path: Path, programs: Path) -> None:
+def test_a_server_of_ones_own_that_ends_is_reported_with_its_log(tmp_path: Path, programs: Path) -> None:
     (programs / "board.py").write_text("import sys\nsys.exit('no board today')\n")
     done = invoke(tmp_path, "exec", "own/country.yaml", "--from", "alpnet/valley", "--trust", "--", "true")
     assert done.code == 3
@@ -150,7 +150,7 @@ def test_a_server_of_ones_own_that_ends_is_told_with_its_log(tmp_path: Path, pro
     assert "no board today" in done.output
 
 
-def test_a_server_that_cannot_be_executed_is_told_with_what_to_do(tmp_path: Path, programs: Path) -> None:
+def test_a_server_that_cannot_be_executed_is_reported_with_what_to_do(tmp_path: Path, programs: Path) -> None:
     text = (programs / "country.yaml").read_text().replace('[python3, ./board.py, "{address}", "8080"]', "[./board.py]")
     (programs / "country.yaml").write_text(text)
     done = invoke(tmp_path, "exec", "own/country.yaml", "--from", "alpnet/valley", "--trust", "--", "true")

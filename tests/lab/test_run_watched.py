@@ -79,7 +79,7 @@ def test_what_is_seen_from_outside_is_what_the_model_says(place: Path) -> None:
     assert found == pytest.approx(expected)
 
 
-def test_what_cannot_be_seen_is_told_and_here_all_was_seen(place: Path) -> None:
+def test_signals_that_cannot_be_observed_are_reported_and_here_all_were_observed(place: Path) -> None:
     observed = Record(place / "run").events_of("observed")
     assert [event["phase"] for event in observed] == list(PHASES)
     assert [event["left_out"] for event in observed] == [{}, {}, {}]

@@ -293,7 +293,7 @@ def test_a_killed_function_ends_with_its_signal() -> None:
     assert run_in_sandbox("sandboxed:fail", {"kind": "kill"}) == 128 + signal.SIGKILL
 
 
-def test_what_the_machine_cannot_do_is_told_outside() -> None:
+def test_a_lack_of_the_machine_is_reported_outside_the_sandbox() -> None:
     with pytest.raises(MachineCannot, match=r"cannot fly: it has no wings\. How to fix it: grow some") as told:
         run_in_sandbox("sandboxed:fail", {"kind": "machine"})
     assert told.value.mend == "grow some"

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 from behind import INNER, SHARED, scenario
 
 
-def test_whoever_looks_beyond_the_border_sees_the_shared_address_as_the_model_has_it(tmp_path: Path) -> None:
+def test_observers_beyond_the_border_see_the_shared_address_as_the_model_has_it(tmp_path: Path) -> None:
     made, addresses = scenario(), {"inner": INNER, "shared": SHARED}
     for name, address in addresses.items():
         ping = ["ping", "-c", "1", "-W", "1", address]

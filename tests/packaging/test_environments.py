@@ -58,7 +58,7 @@ def said(place: Path, status: int, **settings: str) -> str:
     ],
     ids=["no index", "offline", "proxy", "no HTTPS"],
 )  # fmt: skip
-def test_an_index_out_of_reach_is_told_with_what_to_do(
+def test_an_index_out_of_reach_is_reported_with_what_to_do(
     tmp_path: Path, settings: dict[str, str], why: str, what_to_do: str
 ) -> None:
     told = said(tmp_path, 1, **settings)

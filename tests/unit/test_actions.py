@@ -264,7 +264,7 @@ def test_a_connection_freezes_after_its_bytes() -> None:
     assert not connection.say("A").forward, "frozen both ways"
 
 
-def test_interception_is_told_and_left_to_the_proxy() -> None:
+def test_interception_is_reported_and_left_to_the_proxy() -> None:
     connection = Connection(engine("kazakhstan-mitm-2019"))
     connection.open()
     outcome = connection.data(client_hello())

@@ -72,7 +72,7 @@ def test_end_points_that_nothing_tells_apart_are_followed_once(policy: dict[str,
     ],
     ids=["blocked", "by DNS", "spared", "a rule", "a part of a name", "a pattern", "a keyword"],
 )
-def test_an_end_point_that_is_meant_by_itself_is_told_apart(policy: dict[str, Any]) -> None:
+def test_an_end_point_that_is_meant_by_itself_is_distinguished(policy: dict[str, Any]) -> None:
     kinds, outcomes = kinds_and_outcomes(load(scenario(**policy)))
     assert len(kinds) > 1
     assert len(outcomes) > 1

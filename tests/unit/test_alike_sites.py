@@ -73,15 +73,15 @@ def test_sites_that_nothing_tells_apart_are_of_one_kind(policy: dict[str, Any]) 
     ],
     ids=["its name", "its domain", "a part of it", "a pattern", "a keyword", "its app", "all but it", "its address"],
 )
-def test_a_site_that_a_rule_of_boxes_is_about_is_told_apart(when: dict[str, Any]) -> None:
+def test_a_site_that_a_rule_of_boxes_is_about_is_distinguished(when: dict[str, Any]) -> None:
     assert kinds_of_the_two(outside(inspect=[{"name": "a", "when": when, "verdict": "drop"}])) == 2
 
 
-def test_a_site_whose_address_is_blocked_is_told_apart() -> None:
+def test_a_site_whose_address_is_blocked_is_distinguished() -> None:
     assert kinds_of_the_two(outside(block={"addresses": ["91.198.174.192/32"]})) == 2
 
 
-def test_a_site_that_has_servers_in_the_country_too_is_told_apart() -> None:
+def test_a_site_that_has_servers_in_the_country_too_is_distinguished() -> None:
     topology = dict(parse(dict(shipped("topologies"))["two-operators"].read_bytes(), "two-operators").data)
     north = topology["operators"]["northnet"]
     caches = {"caches": {"class": "datacentre", "access": "fixed", "anycast": ["wikipedia"]}}

@@ -70,7 +70,7 @@ def test_layers_of_several_policies_must_all_let_it_through() -> None:
     assert {who for who, target in found if target == "bbc"} == NOBODY  # people by address, businesses by name
 
 
-def test_what_is_unexpectedly_allowed_is_told_by_its_allowance() -> None:
+def test_an_unexpected_success_is_explained_by_the_allowance_that_let_it_through() -> None:
     made = scenario()
     made["timeline"][0]["expect"] = [{"outcome": "blocked", "source": "made up"}]
     verified = sl.verify(made)

@@ -42,7 +42,7 @@ def test_what_came_first_comes_out_first_whichever_socket_it_waits_in() -> None:
     assert not arrivals
 
 
-def test_what_is_read_too_late_is_still_told_before_what_came_after_it() -> None:
+def test_a_frame_that_is_read_late_is_still_reported_before_those_after_it() -> None:
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to,

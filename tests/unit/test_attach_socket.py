@@ -45,7 +45,7 @@ def test_without_a_lab_it_is_said_how_to_start_one() -> None:
     )
 
 
-def test_a_lab_that_is_not_up_yet_is_told_and_not_taken_for_a_dead_one() -> None:
+def test_a_lab_that_is_not_up_yet_is_reported_and_not_taken_for_a_dead_one() -> None:
     with offered("later"):
         for _ in range(2):
             assert f"only {os.getpid()} (later), which is still starting" in refusal()

@@ -130,7 +130,7 @@ MANY = {
 
 
 @pytest.mark.parametrize("text", MANY.values(), ids=MANY)
-def test_many_mistakes_take_little_time_and_a_hundred_are_told(text: str, tmp_path: Path) -> None:
+def test_many_mistakes_take_little_time_and_a_hundred_are_reported(text: str, tmp_path: Path) -> None:
     began = time.process_time()
     error = refusal(text, tmp_path / "many.yaml")
     assert time.process_time() - began < 5  # seconds, not minutes
@@ -223,7 +223,7 @@ def odd_files(tmp_path: Path) -> dict[str, Path]:
     return files
 
 
-def test_what_is_no_file_to_read_is_refused_at_once(odd_files: dict[str, Path]) -> None:
+def test_a_path_that_is_not_a_regular_file_is_refused_at_once(odd_files: dict[str, Path]) -> None:
     result = command("check", "", *map(str, odd_files.values()))
     assert result.returncode == 2
     lines = result.stderr.splitlines()
@@ -262,7 +262,7 @@ def test_re2_says_nothing_of_its_own(tmp_path: Path) -> None:
     assert len(result.stderr.splitlines()) == 5
 
 
-def test_a_bug_is_told_as_one_with_what_to_report(tmp_path: Path) -> None:
+def test_a_bug_is_reported_as_one_with_what_to_report(tmp_path: Path) -> None:
     broken = "import shutdownlab.library as l; l.check = lambda *_, **__: 1 / 0"
     result = command("check", "a b", code=broken, TMPDIR=str(tmp_path))
     assert result.returncode == 70

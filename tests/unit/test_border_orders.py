@@ -66,7 +66,7 @@ def test_a_null_route_of_one_family_leaves_the_other() -> None:
     assert by_family == {("ipv4", "ok"), ("ipv6", "blocked")}
 
 
-def test_what_is_rejected_is_told_so_at_once_and_the_rest_passes() -> None:
+def test_rejected_packets_are_answered_at_once_and_the_others_pass() -> None:
     cells = found(scenario(no={"block": {"addresses": ["8.8.8.8"], "ports": ["udp/443"]}, "action": "reject"}))
     assert cells["google-dns"] == cells["ping"] == cells["quic"] == {("blocked", "host_unreachable")}
     assert cells["www.bbc.com"] == cells["kaspi.kz"] == {("ok", None)}

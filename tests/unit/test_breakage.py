@@ -15,7 +15,7 @@ Traceback (most recent call last):
 KeyError: 'x'"""
 
 
-def test_of_a_traceback_only_its_end_is_told() -> None:
+def test_only_the_end_of_a_traceback_is_reported() -> None:
     assert brief(f"box: it failed:\n{TRACEBACK}\nand so on") == "box: it failed:\nKeyError: 'x'\nand so on"
 
 
@@ -30,7 +30,7 @@ def test_two_tracebacks_one_after_the_other_are_two_lines() -> None:
     )
 
 
-def test_where_in_a_file_of_the_users_own_it_came_to_that_is_told() -> None:
+def test_a_crash_in_a_file_of_the_users_own_is_reported_with_its_place_there() -> None:
     ours = f'  File "{breakage.__file__}", line 9, in load\n    run()\n'
     theirs = '  File "/home/me/my isp.py", line 26, in obey\n    nonesuch()\n'
     text = f"Traceback (most recent call last):\n{ours}{theirs}{ours}NameError: nonesuch\nand so on"

@@ -148,7 +148,7 @@ def test_a_capture_of_a_link_type_that_is_not_read_is_refused_by_its_name() -> N
         (b"\xa1", "not a capture"),
     ],
 )
-def test_what_is_no_capture_is_refused_by_what_it_is(data: bytes, told: str) -> None:
+def test_a_file_that_is_not_a_capture_is_refused_by_its_kind(data: bytes, told: str) -> None:
     with pytest.raises(NotACaptureError, match=told):
         read_capture(io.BytesIO(data), "some.file")
 
@@ -222,7 +222,7 @@ def test_inside_is_what_the_policy_says_else_who_opened() -> None:
     assert {record["verdict"] for record in inspected("inside: [192.0.2.0/24]\n" + rules)} == {"pass"}
 
 
-def test_a_connection_that_begins_with_its_syn_ack_is_told_the_right_way_round() -> None:
+def test_a_connection_that_begins_with_its_syn_ack_is_reported_the_right_way_round() -> None:
     data = pcap(FRAMES[2:6])
     inspection = OfflineInspection(None, shipped_profile("perfect"))
     inspection.run(read_capture(io.BytesIO(data), "x"))
@@ -242,7 +242,7 @@ def test_ports_used_twice_are_two_connections() -> None:
     assert [record["host"] for record in inspection.records()] == ["a.example", "b.example"]
 
 
-def test_of_many_questions_from_one_port_the_first_is_told_or_the_one_that_a_rule_matched() -> None:
+def test_of_many_questions_from_one_port_the_first_is_reported_or_the_one_that_a_rule_matched() -> None:
     recorder = Recorder()
     asking = Connection(recorder, sport=5353, dport=53)  # type: ignore[arg-type]
     for name in ("first.example", "blocked.example", "last.example"):

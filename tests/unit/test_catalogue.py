@@ -105,7 +105,7 @@ def test_own_protocol_then_address(shipped: AppCatalogue) -> None:
         ("128.31.0.34", None),
     ],
 )
-def test_an_address_alone_is_whoever_has_the_longest_prefix(
+def test_an_address_alone_belongs_to_the_app_with_the_longest_prefix(
     shipped: AppCatalogue, address: str, app: str | None
 ) -> None:
     assert shipped.of_address(packed(address), 443) == app

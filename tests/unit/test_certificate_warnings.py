@@ -44,15 +44,15 @@ def seen(tmp_path: Path, host: str, *, trusted: bool) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_the_certificate_of_another_site_is_told_as_that_and_not_as_an_untrusted_one(tmp_path: Path) -> None:
+def test_the_certificate_of_another_site_is_not_called_untrusted(tmp_path: Path) -> None:
     assert warning_of(*seen(tmp_path, "two.example", trusted=True)).endswith("the certificate belongs to another site.")
 
 
-def test_an_unknown_authority_is_told_as_that(tmp_path: Path) -> None:
+def test_a_certificate_of_an_unknown_authority_is_called_untrusted(tmp_path: Path) -> None:
     said = warning_of(*seen(tmp_path, "one.example", trusted=False))
     assert said.endswith("issued by an authority that this browser does not trust.")
 
 
-def test_of_a_good_certificate_nothing_is_told(tmp_path: Path) -> None:
+def test_a_good_certificate_gets_no_warning(tmp_path: Path) -> None:
     code, said = seen(tmp_path, "one.example", trusted=True)
     assert (code, warning_of(code, said)) == (0, "")

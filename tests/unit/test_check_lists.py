@@ -28,7 +28,7 @@ def test_a_list_is_named_with_who_takes_it(tmp_path: Path, text: str, told: str)
     assert told in done.stdout
 
 
-def test_a_mistake_in_a_list_is_told_with_its_line(tmp_path: Path) -> None:
+def test_a_mistake_in_a_list_is_reported_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("blocked.example\nhttps://blocked.example/\n")
     done = CliRunner().invoke(app, ["check", str(tmp_path / "list.txt")])
     assert done.exit_code == 2

@@ -83,7 +83,7 @@ def test_a_child_that_fails_before_it_is_ready_says_why() -> None:
         child.wait_ready()
 
 
-def test_a_child_that_is_killed_before_it_is_ready_is_told_of() -> None:
+def test_a_child_that_is_killed_before_it_is_ready_is_reported() -> None:
     def main(child: Child) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 

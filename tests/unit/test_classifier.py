@@ -125,7 +125,7 @@ def refused(place: Path, content: bytes | None, **more: object) -> str:
     return str(caught.value)
 
 
-def test_what_is_no_such_model_is_refused_with_its_line_and_what_to_do(tmp_path: Path, example: Any) -> None:
+def test_a_file_that_is_not_a_model_is_refused_with_its_line_and_what_to_do(tmp_path: Path, example: Any) -> None:
     narrow, logits = example.onnx([0.0] * 10, 0.0), example.onnx([5.0] * 24, 3.0).replace(b"Sigmoid", b"Flatten")
     whole = example.onnx([0.0] * 24, 0.0)
     for content, more, told in (

@@ -30,7 +30,7 @@ def told(*arguments: object, code: int = 2) -> str:
         (["plot", "nowhere", "-o", "a.svg", "--width", "wide"], "'--width': found no number; expected one."),
     ],
 )
-def test_a_value_of_the_wrong_kind_is_told_in_our_words(arguments: list[str], message: str) -> None:
+def test_a_value_of_the_wrong_kind_is_reported_in_our_words(arguments: list[str], message: str) -> None:
     assert message in told(*arguments)
 
 

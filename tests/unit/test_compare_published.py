@@ -43,7 +43,7 @@ def test_the_same_course_has_correlation_one_no_lag_and_no_error() -> None:
     assert (day.phase, day.published, day.emulated, day.error) == ("day-1", 1, 1, 0)
 
 
-def test_a_series_that_is_late_is_told_by_how_much() -> None:
+def test_a_series_that_is_late_is_reported_by_how_much() -> None:
     late = sl.compare("syria-exams-2019", series(lambda at: 0 if in_an_exam(at - timedelta(minutes=90)) else 1))
     early = sl.compare("syria-exams-2019", series(lambda at: 0 if in_an_exam(at + timedelta(minutes=60)) else 1))
     assert (late.lag, early.lag) == (90, -60)
@@ -274,7 +274,7 @@ def test_of_several_series_one_below_another_the_wanted_rows_are_taken() -> None
         (TOR_ALL, {"land": "kz"}, "--where: found land; expected one of date, country, users, lower, upper, frac"),
     ],
 )
-def test_several_series_of_which_none_is_named_are_told(text: bytes, where: dict[str, str], told: str) -> None:
+def test_several_series_of_which_none_is_named_are_reported(text: bytes, where: dict[str, str], told: str) -> None:
     with pytest.raises(BadInput) as raised:
         read_published(text, "a.csv", "users" if text is TOR_ALL else "high", where=where)
     assert str(raised.value).startswith(told)
@@ -348,7 +348,7 @@ GAP = b"time,bgp\n" + b"".join(b"2022-01-05T10:%dZ,1\n" % minute for minute in (
         (b"time,bgp\n2022-01-05T10:00Z,1_000\n", "a.csv:2: found '1_000'; expected a number"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_laid_over_anything_is_told_with_its_line(text: bytes, told: str) -> None:
+def test_a_series_that_cannot_be_compared_is_reported_with_its_line(text: bytes, told: str) -> None:
     with pytest.raises(BadInput) as raised:
         read_published(text, "a.csv")
     assert str(raised.value).startswith(told)
@@ -365,13 +365,13 @@ def test_what_cannot_be_laid_over_anything_is_told_with_its_line(text: bytes, to
         (b"time,cdn\n2022-01-05T10:00Z,1\n", "--column: found bgp; expected one of cdn"),
     ],
 )
-def test_a_column_that_is_not_there_or_there_twice_is_told(text: bytes, told: str) -> None:
+def test_a_column_that_is_not_there_or_there_twice_is_reported(text: bytes, told: str) -> None:
     with pytest.raises(BadInput) as raised:
         read_published(text, "a.csv", column="bgp")
     assert str(raised.value).startswith(told)
 
 
-def test_every_gap_is_told_at_once() -> None:
+def test_every_gap_is_reported_at_once() -> None:
     with pytest.raises(BadInput) as raised:
         read_published(GAP + b"2022-01-05T11:00Z,1\n", "a.csv")
     assert [problem.line for problem in raised.value.problems] == [5, 7]
@@ -405,7 +405,9 @@ def test_the_command_prints_a_row_a_phase_and_how_alike_the_two_are(tmp_path: Pa
         (("--zone", "6"), "--zone: found 6; expected an offset from UTC such as +06:00"),
     ],
 )
-def test_mistakes_in_what_it_is_asked_are_told(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
+def test_mistakes_in_the_arguments_of_compare_are_reported(
+    tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
     code, said = run(tmp_path, SEEN, *arguments)
     assert code == 2 and told in said
 

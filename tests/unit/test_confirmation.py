@@ -94,7 +94,7 @@ def test_what_succeeds_is_measured_once_and_what_fails_twice_however_it_does() -
 
 
 @pytest.mark.parametrize("second", ["generic_timeout_error", "connection_refused"])
-def test_what_the_first_try_met_is_told_though_the_second_met_what_it_had_left_behind(second: str) -> None:
+def test_the_first_tries_failure_is_reported_though_the_second_met_a_residual_block(second: str) -> None:
     left = Measurement(Outcome.BLOCKED, second, doubtful=second == "generic_timeout_error")
     supervisor = PretendedSupervisor(["a"], lambda agent, request, before: left if before else RESET)
     ((_, _, found),) = prober_of(supervisor).run({"a": [probe("web")]})

@@ -161,7 +161,7 @@ def test_the_command_prints_it_and_gives_it_to_programs(kazakhstan: sl.Cost, fla
     assert json.loads(done.output)["amounts"]["report"]["value"] == kazakhstan.amounts["report"].value
 
 
-def test_a_published_figure_that_is_the_least_it_was_is_told_as_that(kazakhstan: sl.Cost) -> None:
+def test_a_published_figure_that_is_the_least_it_was_is_reported_as_that(kazakhstan: sl.Cost) -> None:
     assert cost_sentence(kazakhstan).endswith(
         "; published figures are $410 to 460 million. The highest of them is published as a lower bound."
     )
@@ -201,7 +201,7 @@ def test_a_blackout_that_begins_later_costs_less(kazakhstan: sl.Cost) -> None:
         (["kazakhstan-2022", "--set", "users=inf"], "--set: found users=inf; expected more than 0, in million"),
     ],
 )
-def test_what_is_not_known_is_asked_for(arguments: list[str], said: str) -> None:
+def test_unknown_amounts_of_an_estimate_are_asked_for(arguments: list[str], said: str) -> None:
     done = CliRunner().invoke(app, ["cost", *arguments])
     assert done.exit_code == 2
     assert said in done.output

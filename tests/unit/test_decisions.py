@@ -21,7 +21,7 @@ def made(number: int, **more: Any) -> BoxDecision:
     return BoxDecision.model_validate(decision(number, **more))
 
 
-def test_of_many_decisions_each_rule_name_and_opener_is_told_before_any_is_told_twice() -> None:
+def test_of_many_decisions_each_rule_name_and_opener_is_reported_before_any_is_reported_twice() -> None:
     many = [made(number) for number in range(1, 50)]
     rare = [made(50, rule="vpn", host=None, app="wireguard"), made(51, src="100.64.9.9")]
 

@@ -69,7 +69,7 @@ def test_a_rate_of_one_direction_leaves_the_other() -> None:
     assert found(made, "")["download"] == {"ok"}
 
 
-def test_what_hangs_on_losses_is_said_to_be_undecided() -> None:
+def test_cells_that_depend_on_losses_are_called_undecided() -> None:
     made = scenario(slow={"degrade": {"loss": 0.2}, **MOBILE})
     verdict = next(r for r in sl.verify(made) if r.operator == "southcell")
     assert verdict.outcome.value == "unknown"

@@ -53,7 +53,7 @@ def test_a_day_has_the_mean_of_its_hours_and_quiet_days_stand_before() -> None:
     assert found["userstats-relay-country.csv"][0].keys() == {"date", "country", "users", "lower", "upper", "frac"}
 
 
-def test_bridges_are_told_apart_by_transport() -> None:
+def test_bridges_are_distinguished_by_transport() -> None:
     found = files(3.0)
     whole = {row["date"]: int(row["users"]) for row in found["userstats-bridge-country.csv"]}
     split: dict[str, int] = {}

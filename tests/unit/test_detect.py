@@ -165,7 +165,7 @@ def test_names_and_mechanisms_are_whole_on_terminals_of_any_width(
         (["egypt-2011", "--choose", "command=direct"], "--choose"),
     ],
 )
-def test_mistakes_in_its_arguments_are_told(arguments: list[str], said: str) -> None:
+def test_mistakes_in_its_arguments_are_reported(arguments: list[str], said: str) -> None:
     done = CliRunner().invoke(app, ["detect", *arguments])
     assert done.exit_code == 2
     assert said in " ".join(done.output.split())

@@ -37,7 +37,7 @@ def written(folder: Path, old: str, new: str, source: Path = FIRST, name: str = 
     return file
 
 
-def test_a_hole_that_is_closed_is_told_as_the_readme_has_it_with_the_lines_of_policies_in_force(
+def test_a_hole_that_is_closed_is_reported_as_the_readme_has_it_with_the_lines_of_policies_in_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -52,7 +52,7 @@ def test_a_hole_that_is_closed_is_told_as_the_readme_has_it_with_the_lines_of_po
     assert "`blackout-elsewhere`" not in done.output, "it is in force by another account alone"
 
 
-def test_of_many_causes_three_are_told_first_those_of_the_most_phases() -> None:
+def test_the_three_causes_of_the_most_phases_are_reported() -> None:
     def cause(name: str, *phases: str) -> Cause:
         return Cause(name, f"`{name}` has gone", "", frozenset(phases))
 
@@ -65,7 +65,7 @@ def test_of_many_causes_three_are_told_first_those_of_the_most_phases() -> None:
     assert line.endswith(": web: ok → blocked, since `d` has gone; `c` has gone; `a` has gone; and 1 more")
 
 
-def test_of_two_differences_of_a_policy_each_is_told_of_what_it_changed_alone(tmp_path: Path) -> None:
+def test_each_of_two_differences_of_a_policy_is_named_for_what_it_alone_changed(tmp_path: Path) -> None:
     before = "    except: {subscribers: [government], ports: [tcp/179]}"
     found = diff(FIRST, written(tmp_path, before, "    except: {sites: [www.bbc.com], ports: [tcp/179]}"))
     told = {(change.kind, *(cause.partition(", ")[0] for cause in change.causes)) for change in found.changes}
@@ -75,7 +75,7 @@ def test_of_two_differences_of_a_policy_each_is_told_of_what_it_changed_alone(tm
     }
 
 
-def test_exceptions_where_there_were_none_are_told_one_by_one(tmp_path: Path) -> None:
+def test_exceptions_where_there_were_none_are_reported_one_by_one(tmp_path: Path) -> None:
     left_out = written(tmp_path, "    except: {subscribers: [government], ports: [tcp/179]}\n", "")
     for old, new, told in (
         (left_out, FIRST, ("`blackout` excepts tcp/179 now", "`blackout` excepts subscribers government now")),
@@ -89,7 +89,7 @@ def test_exceptions_where_there_were_none_are_told_one_by_one(tmp_path: Path) ->
         assert said == set(told)
 
 
-def test_of_one_list_what_has_come_and_what_has_gone_are_told_each_of_its_own(tmp_path: Path) -> None:
+def test_of_one_list_what_has_come_and_what_has_gone_are_reported_each_of_its_own(tmp_path: Path) -> None:
     another = written(tmp_path, "block: {apps: [whatsapp]}", "block: {apps: [telegram]}")
     everybody = written(tmp_path, "[northnet], subscribers: [ordinary]}", "[northnet]}", another)
     found = diff(FIRST, everybody)
@@ -102,7 +102,7 @@ def test_of_one_list_what_has_come_and_what_has_gone_are_told_each_of_its_own(tm
     }
 
 
-def test_of_two_policies_that_each_suffice_both_are_told(tmp_path: Path) -> None:
+def test_of_two_policies_that_each_suffice_both_are_reported(tmp_path: Path) -> None:
     block = "title: Telegram too, block: {apps: [telegram]}, by: dpi, source: EXAMPLE"
     both = f"  one: {{{block}}}\n  two: {{{block}}}\n\nprobes:\n"
     mine = written(tmp_path, "\nprobes:\n", both)
@@ -119,7 +119,7 @@ def test_two_versions_that_come_out_alike_are_no_change(tmp_path: Path) -> None:
     assert (done.exit_code, done.output) == (0, "No change: 454 cells come out as before.\n")
 
 
-def test_phases_of_the_same_orders_are_worked_out_once_and_nothing_is_told_otherwise_for_that(
+def test_phases_of_the_same_orders_are_worked_out_once_and_nothing_is_reported_otherwise_for_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = written(tmp_path, "subscribers: [government], ports: [tcp/179]}", "subscribers: [government]}")
@@ -138,7 +138,7 @@ def test_phases_of_the_same_orders_are_worked_out_once_and_nothing_is_told_other
     assert replace(found, changes=tuple(replace(change, causes=()) for change in found.changes)) == whole
 
 
-def test_what_is_newly_allowed_and_what_fails_otherwise_are_told_apart(tmp_path: Path) -> None:
+def test_newly_allowed_cells_and_other_failures_are_distinguished(tmp_path: Path) -> None:
     mine = written(tmp_path, "    action: drop  # the app waits", "    action: reset  # the app fails")
     otherwise = diff(FIRST, mine)
     assert [(change.kind, change.cells) for change in otherwise.changes] == [("otherwise", 2)]
@@ -245,7 +245,7 @@ def test_markdown_json_and_githubs_annotations_say_the_same(tmp_path: Path) -> N
     )
 
 
-def test_a_summary_that_cannot_be_written_is_told_after_the_annotations(tmp_path: Path) -> None:
+def test_a_summary_that_cannot_be_written_is_reported_after_the_annotations(tmp_path: Path) -> None:
     mine = written(tmp_path, "ports: [tcp/179]", "ports: [tcp/180]")
     done = CliRunner().invoke(
         app, ["diff", str(FIRST), str(mine), "--format", "github"], env={"GITHUB_STEP_SUMMARY": str(tmp_path)}
@@ -269,7 +269,7 @@ def test_junit_has_a_failed_test_for_each_target_that_changed_in_a_phase(tmp_pat
     assert "bridge-179: ok → blocked, since `blackout`" in (case[0].text or "")
 
 
-def test_where_packets_did_other_than_the_model_says_it_is_told_for_whom() -> None:
+def test_where_packets_did_other_than_the_model_says_it_is_reported_for_whom() -> None:
     said = verify("first-shutdown", at="blackout").results
     did = [each.model_copy(update={"outcome": Outcome.OK}) if each.target == "ping" else each for each in said]
     lines = list(agreement_lines(compare(said, did)))
@@ -297,7 +297,7 @@ def test_a_measured_cell_without_a_verdict_is_an_error_and_one_that_is_not_as_ex
     }  # fmt: skip
 
 
-def test_vantage_points_are_told_by_what_they_have_in_common() -> None:
+def test_vantage_points_are_reported_by_what_they_have_in_common() -> None:
     def who(operator: str, region: str, access: str = "fixed") -> tuple[str, str, str, str, str]:
         return operator, region, "ordinary", access, "ordinary"
 
@@ -338,7 +338,7 @@ def refused(*arguments: str) -> str:
 
 @pytest.mark.parametrize("old", ["HEAD", "HEAD:ours.yaml"])
 @pytest.mark.usefixtures("repository")
-def test_a_repository_that_git_does_not_trust_is_told_with_what_makes_it(
+def test_a_repository_that_git_does_not_trust_is_reported_with_what_makes_it(
     old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own, as if somebody else had cloned it
@@ -348,7 +348,7 @@ def test_a_repository_that_git_does_not_trust_is_told_with_what_makes_it(
 
 
 @pytest.mark.usefixtures("repository")
-def test_a_path_from_the_top_and_a_misspelt_one_are_told_with_the_file_that_is_meant() -> None:
+def test_a_path_from_the_top_and_a_misspelt_one_are_reported_with_the_file_that_is_meant() -> None:
     assert "hint: from this directory it is ours.yaml" in refused("HEAD:policies/ours.yaml", "ours.yaml")
     assert "hint: did you mean 'ours.yaml'?" in refused("HEAD:our.yaml", "ours.yaml")
 
@@ -379,7 +379,7 @@ def test_a_revision_is_that_of_the_file_s_own_repository_wherever_it_is_asked_fr
     assert "found 'gone/none.yaml', which HEAD does not have" in said
 
 
-def test_a_revision_where_there_is_no_repository_is_told_as_that(
+def test_a_revision_where_there_is_no_repository_is_reported_as_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -84,7 +84,7 @@ def test_a_file_too_large_is_refused_before_it_is_parsed() -> None:
 @pytest.mark.parametrize(
     ("start", "step"), [("name: ", "["), ("name: ", "{a: "), ("name:\n", "- "), ("", "? ")], ids=["[", "{", "-", "?"]
 )
-def test_too_deep_is_told_in_one_way_whichever_limit_is_met_first(
+def test_too_deep_is_reported_in_one_way_whichever_limit_is_met_first(
     monkeypatch: pytest.MonkeyPatch, loader: str, depth: int, start: str, step: str
 ) -> None:
     """Ours, that of PyYAML's parser (1,000 in 6.0.4, none before), or the recursion of its composer."""

@@ -188,7 +188,7 @@ def test_a_refused_message_is_a_failure_and_no_confirmation_follows(scene: Scene
     assert scene.switches["southcell-dpi"].sent[-2:] == ["claim", "replace"]
 
 
-def test_under_another_master_one_notice_is_told_and_nothing_more_is_tried(scene: Scene) -> None:
+def test_under_another_master_one_notice_is_reported_and_nothing_more_is_tried(scene: Scene) -> None:
     scene.join()
     scene.domain.reconcile(1, {})
     scene.confirm()
@@ -298,7 +298,7 @@ def with_box(scene: Scene, policies: dict[str, Policy]) -> None:
     assert scene.obeyed() == [1]
 
 
-def test_a_box_that_comes_back_is_told_of_by_name_one_that_an_order_waits_for_is_not(scene: Scene) -> None:
+def test_a_box_that_comes_back_is_reported_by_name_one_that_an_order_waits_for_is_not(scene: Scene) -> None:
     with_box(scene, NAMED)
     assert [message for message in scene.told if isinstance(message, BoxJoined)] == []
     scene.domain.box_left()

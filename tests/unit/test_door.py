@@ -74,7 +74,7 @@ def test_a_program_may_bring_the_topology_as_a_mapping_too() -> None:
     assert sl.load(scenario).topology == sl.load("first-shutdown").topology
 
 
-def test_what_is_wrong_in_a_mapping_is_told_without_a_line() -> None:
+def test_what_is_wrong_in_a_mapping_is_reported_without_a_line() -> None:
     scenario = yaml.safe_load(library.read("scenarios", "first-shutdown")[0])
     scenario["probes"]["whatsapp"]["test"] = "ap"
     scenario["timeline"][0]["start"] = object()

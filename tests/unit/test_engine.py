@@ -67,7 +67,7 @@ def test_a_reset_reaches_both_ends_with_numbers_they_accept_and_good_checksums()
 
 
 @pytest.mark.parametrize("to", ["client", "server"])
-def test_a_reset_goes_only_where_it_is_told_to(to: str) -> None:
+def test_a_reset_goes_only_where_its_directions_say(to: str) -> None:
     connection = Connection(engine("perfect", rule({"action": "reset", "to": to}, name_suffix="blocked.example")))
     connection.open()
     outcome = connection.data(client_hello())
@@ -218,5 +218,5 @@ def test_pings_are_judged_by_address_in_the_box_and_never_reported() -> None:
     assert box.counters["protocols"] == {"icmp": 2}
 
 
-def test_what_is_not_ip_passes() -> None:
+def test_frames_that_are_not_ip_pass() -> None:
     assert Connection(engine("perfect")).send(bytes(12) + b"\x08\x06" + bytes(28)).forward

@@ -64,7 +64,7 @@ def test_answers_that_do_not_come_back_are_shown_on_their_way_back() -> None:
         ("blackout", "southcell/capital", "youtube"),  # which the scenario does not measure
     ],
 )
-def test_every_change_that_is_told_lets_the_cell_through_and_changes_as_many_cells_as_it_says(
+def test_every_change_that_is_reported_lets_the_cell_through_and_changes_as_many_cells_as_it_says(
     at: str, vantage: str, target: str
 ) -> None:
     found = explain("first-shutdown", at=at, vantage=vantage, target=target)
@@ -98,7 +98,7 @@ def test_the_changes_that_are_told_are_those_of_all_that_change_the_fewest_cells
     assert told == every[:3]
 
 
-def test_where_two_policies_block_the_change_is_told_of_both() -> None:
+def test_a_mend_names_both_policies_where_two_block() -> None:
     found = explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="signal")
     assert any(set(mend.policies) == {"blackout", "signal-nationwide"} for mend in found.mends)
 

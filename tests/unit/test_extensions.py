@@ -48,7 +48,7 @@ def test_what_a_package_registers_stands_beside_what_ships(installed: Path) -> N
     assert gopher.own_fields() == {"host": True}
 
 
-def test_two_packages_that_register_one_name_are_told_of_and_neither_wins(installed: Path) -> None:
+def test_two_packages_that_register_one_name_are_reported_and_neither_wins(installed: Path) -> None:
     install(installed, "burrow", "gopher = burrow:Gopher")
     install(installed, "warren", "gopher = warren:Gopher")
     with pytest.raises(ExtensionError, match="the package burrow and the package warren both register"):

@@ -109,7 +109,7 @@ def test_every_address_of_a_country_is_where_the_plan_puts_it() -> None:
         }
 
 
-def test_whatsapps_end_points_are_told_from_its_other_names() -> None:
+def test_whatsapps_end_points_are_distinguished_from_its_other_names() -> None:
     endpoints = library.catalogue()["whatsapp"].endpoints
     names = [name for endpoint in endpoints for name in endpoint.names]
     alike = [f"e{number}.whatsapp.net" for number in range(1, 17)]

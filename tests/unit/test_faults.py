@@ -78,7 +78,7 @@ def test_a_block_stays_a_block_where_the_fault_is_elsewhere() -> None:
     assert outcomes(made, "p1", "www.bbc.com", "northnet") == {("down", "fault: servers")}
 
 
-def test_whoever_dies_while_an_order_is_given_obeys_it_in_the_phase_after() -> None:
+def test_a_controller_that_dies_while_an_order_is_given_obeys_it_in_the_next_phase() -> None:
     made = scenario(
         {"controller": {"kill": {"controllers": ["northnet"]}}},
         {"start": ["blackout"], "faults": ["controller"]},

@@ -94,7 +94,7 @@ def test_a_header_before_ip_is_skipped(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("link", "name"), [(249, "USBPCAP"), (189, "USB_LINUX"), (147, "USER0"), (9999, "link type 9999")]
 )
-def test_what_is_not_read_ends_with_2_and_the_name_of_the_link_type(tmp_path: Path, link: int, name: str) -> None:
+def test_an_unsupported_link_type_ends_with_2_and_its_name(tmp_path: Path, link: int, name: str) -> None:
     wrpcap(str(tmp_path / "usb.pcap"), [bytes(64)], linktype=link)
     result = inspect(tmp_path / "usb.pcap")
     assert result.exit_code == 2
@@ -215,7 +215,7 @@ def test_a_compressed_capture_is_read_whole_or_as_far_as_it_goes(
     assert "found a text file, compressed by" in result.stderr
 
 
-def test_what_is_no_capture_is_told_once(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_capture_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes\n")
     result = inspect(tmp_path / "notes.txt")
     assert result.exit_code == 2

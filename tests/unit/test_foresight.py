@@ -101,7 +101,7 @@ def test_a_first_try_that_failed_is_no_verdict_and_takes_none_back(base: Shutdow
     assert ledger.contents().trying == {key_of(other)}
 
 
-def test_what_is_believed_to_be_blocked_and_fails_again_is_not_told_anew(base: Shutdown) -> None:
+def test_a_cell_believed_blocked_that_fails_again_is_not_reported_anew(base: Shutdown) -> None:
     now = moment("start")
     shutdown, (cell, *_) = steered(base, now)
     ledger = Ledger(8)

@@ -78,7 +78,7 @@ def test_without_alternative_names_there_are_no_extensions_at_all() -> None:
     assert list(forged(Forger(), true(7, names=False)).extensions) == []
 
 
-def test_what_is_no_certificate_is_refused() -> None:
+def test_bytes_that_are_not_a_certificate_are_refused() -> None:
     with pytest.raises(ValueError, match=r"."):
         Forger().forge(b"nothing of the kind")
 

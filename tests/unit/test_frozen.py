@@ -56,7 +56,7 @@ def test_what_has_no_unit_is_no_size(text: object) -> None:
 
 
 @pytest.mark.parametrize("block", [{"sites": ["bbc.com"]}, BBC, {"apps": ["bbc"]}, {"ports": [443], **BBC}])
-def test_what_is_frozen_opens_and_never_ends_whatever_it_is_told_apart_by(block: dict[str, Any]) -> None:
+def test_a_frozen_connection_opens_and_never_ends_however_it_was_recognised(block: dict[str, Any]) -> None:
     cells = found(scenario(frozen={"block": block, "freeze_after": "16KiB"}), "southcell")
     assert cells["page"] == cells["ping"] == {("ok", None)}  # a page is smaller
     assert cells["file"] == {("blocked", "generic_timeout_error")}
@@ -91,7 +91,7 @@ def test_switches_drop_nothing_that_boxes_freeze() -> None:
             assert not [rule for rule in program.rules if rule.policy and not rule.goto and not rule.outputs]
 
 
-def test_the_bytes_of_whoever_is_asked_are_counted() -> None:
+def test_the_bytes_of_the_end_that_answers_are_counted() -> None:
     made = load(scenario(frozen={"block": {"sites": ["bbc.com"]}, "freeze_after": "16KiB"}))
     rules = compile_box(made.network, made.scenario.policies, "northnet")
     counted = {rule.when.opener: rule.verdict.directions for rule in rules if rule.verdict.action == "freeze"}

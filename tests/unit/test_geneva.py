@@ -57,7 +57,7 @@ def test_other_packets_are_left_as_they_are_and_dropped_ones_are_gone() -> None:
         ("[TCP:flags:PA]-send send-|", "is too much"),
     ],
 )
-def test_what_is_no_strategy_is_told(strategy: str, told: str) -> None:
+def test_a_text_that_is_not_a_geneva_strategy_is_refused(strategy: str, told: str) -> None:
     with pytest.raises(StrategyError) as raised:
         parse_strategy(strategy)
     assert told in str(raised.value)

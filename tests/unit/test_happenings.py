@@ -49,13 +49,13 @@ def test_what_no_probe_measures_opens_on_its_host_or_address(base: Shutdown) -> 
     assert found == ["elsewhere.example", "192.0.2.1:443"]
 
 
-def test_a_connection_from_abroad_is_told_by_whom_it_is_to(base: Shutdown) -> None:
+def test_a_connection_from_abroad_is_reported_by_whom_it_is_to(base: Shutdown) -> None:
     (line,) = Happenings(base).decisions(boxes(decision(1, src="192.0.2.1", dst="100.64.4.10", app=None)), "messenger")
 
     assert line["cell"][1] == "northnet/coast/ordinary"
 
 
-def test_each_decision_is_told_once_and_of_a_box_that_was_started_anew_all(base: Shutdown) -> None:
+def test_each_decision_is_reported_once_and_of_a_box_that_was_started_anew_all(base: Shutdown) -> None:
     happenings = Happenings(base)
     first = list(happenings.decisions(boxes(decision(1), decision(2)), "messenger"))
     second = list(happenings.decisions(boxes(decision(1), decision(2), decision(5)), "messenger"))
@@ -72,7 +72,7 @@ def test_of_a_busy_box_the_latest_are_listed_and_the_others_counted(base: Shutdo
     assert lines[-1]["text"] == "northnet-box: 48 or more other decisions"
 
 
-def test_routes_are_told_as_they_go_and_come_and_not_at_the_first_look(base: Shutdown) -> None:
+def test_routes_are_reported_as_they_go_and_come_and_not_at_the_first_look(base: Shutdown) -> None:
     happenings = Happenings(base)
     there = frozenset({"100.64.0.0/16", "100.65.0.0/16", "2001:db8:64::/48"})
     looks = [{"transit-one": there}, {"transit-one": there - {"100.64.0.0/16"}}, {"transit-one": there}]

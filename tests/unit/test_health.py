@@ -31,7 +31,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_what_was_stopped_before_the_watch_goes_on_and_casts_doubt() -> None:
+def test_a_process_stopped_before_the_watch_is_resumed_and_casts_doubt() -> None:
     """Stopped between two phases, it would have been stopped all through the next."""
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
         try:
@@ -46,7 +46,7 @@ def test_what_was_stopped_before_the_watch_goes_on_and_casts_doubt() -> None:
             process.kill()
 
 
-def test_what_a_child_has_forked_is_seen_stopped_though_it_goes_on_before_the_end() -> None:
+def test_a_forked_grandchild_is_seen_stopped_though_it_was_resumed_before_the_end() -> None:
     """As a worker of nginx; of our own children the kernel remembers it, of theirs it does not."""
     forking = "import os, time; os.fork(); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", forking], start_new_session=True) as process:
@@ -65,7 +65,7 @@ def test_what_a_child_has_forked_is_seen_stopped_though_it_goes_on_before_the_en
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_what_a_child_forks_after_the_watch_began_is_watched_once_that_is_learnt() -> None:
+def test_processes_forked_after_the_watch_began_are_watched_once_they_are_learnt() -> None:
     """As a DPI box forks its TLS proxy by the order that the phase begins with."""
     forking = "import os, time; input(); os.fork(); time.sleep(60)"
     argv = [sys.executable, "-c", forking]

@@ -48,7 +48,7 @@ def test_what_is_included_is_the_scenarios_own(tmp_path: Path) -> None:
     assert shutdown.place(("policies", "slow", "title")) == f"{tmp_path}/own.yaml:8"
 
 
-def test_mistakes_in_what_is_included_are_told_where_they_are(tmp_path: Path) -> None:
+def test_mistakes_in_what_is_included_are_reported_where_they_are(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as raised:
         library.load(
             write(tmp_path, own=SCENARIO, shared=SHARED.replace("source: SHARED}\nexp", "source: SHERED}\nexp"))

@@ -452,7 +452,7 @@ def test_tls_in_the_packets_of_sql_server_is_read_in_whatever_segments(tmp_path:
         b"\x12\1\0\x14" + b"x" * 30,
     ],
 )
-def test_what_only_begins_like_another_protocol_is_none(tmp_path: Path, text: bytes) -> None:
+def test_bytes_that_only_begin_like_another_protocol_are_not_it(tmp_path: Path, text: bytes) -> None:
     [record] = inspected(tmp_path, TcpTraffic(dport=102).says(text).frames, BLOCKED)
     assert record["protocol"] not in {"ldap", "rdp", "tds"}
 

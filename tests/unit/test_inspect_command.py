@@ -45,7 +45,7 @@ def test_the_option_names_the_box_else_the_policy_does(
     assert verdicts(inspect(tmp_path, FORMATS["pcap"], *option, policy=named + RULES)) == expected
 
 
-def test_what_is_wrong_with_a_capture_as_a_whole_is_told_beside_its_flows(tmp_path: Path) -> None:
+def test_faults_of_a_capture_as_a_whole_are_reported_beside_its_flows(tmp_path: Path) -> None:
     result = inspect(tmp_path, pcap(wrong_checksums(back=False)))
     assert verdicts(result) == ["pass"] * 5
     warning = "file.pcap: the checksums of 100.64.1.2 are wrong: they are ignored\n"
@@ -53,7 +53,7 @@ def test_what_is_wrong_with_a_capture_as_a_whole_is_told_beside_its_flows(tmp_pa
     assert result.stderr.startswith("warning: ")
 
 
-def test_the_end_of_a_cut_file_and_its_checksums_are_both_told(tmp_path: Path) -> None:
+def test_the_end_of_a_cut_file_and_its_checksums_are_both_reported(tmp_path: Path) -> None:
     result = inspect(tmp_path, pcap(wrong_checksums(back=None))[:-10])
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 5

@@ -206,7 +206,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_each_mistake_is_told_with_place_and_remedy(name: str) -> None:
+def test_each_mistake_is_reported_with_place_and_remedy(name: str) -> None:
     text, place, remedy = BAD[name]
     with pytest.raises(BadInput) as caught:
         load_policy(text, "policy.yaml")

@@ -249,7 +249,7 @@ def test_a_file_may_be_lines_one_document_or_an_array_compressed_or_not(tmp_path
     assert inputs(tmp_path / "indented.json") == [URL]
 
 
-def test_of_an_array_it_is_told_which_element_a_verdict_or_problem_is_of(tmp_path: Path) -> None:
+def test_of_an_array_it_is_reported_which_element_a_verdict_or_problem_is_of(tmp_path: Path) -> None:
     (tmp_path / "array.json").write_text(json.dumps([dropped(), measurement("ndt", "0.10.0", None, {}), {}, dropped()]))
     table = judge("array.json", cwd=tmp_path)
     assert table.returncode == 2
@@ -310,7 +310,7 @@ def test_what_cannot_be_judged_gets_one_message_and_all_else_is_judged(tmp_path:
     assert total == "1 problem found; all others were judged."
 
 
-def test_of_very_many_problems_the_first_hundred_are_told_and_all_are_counted(tmp_path: Path) -> None:
+def test_of_very_many_problems_the_first_hundred_are_reported_and_all_are_counted(tmp_path: Path) -> None:
     (tmp_path / "m.jsonl").write_bytes(lines(dropped()) + b"nonsense\n" * 5000)
     done = judge("m.jsonl", cwd=tmp_path)
     assert done.returncode == 2
@@ -370,7 +370,7 @@ def test_other_tests_of_a_run_here_are_counted_and_are_no_problem(tmp_path: Path
         ),
     ],
 )
-def test_a_file_with_nothing_in_it_or_cut_off_is_told(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_with_nothing_in_it_or_cut_off_is_reported(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "m").write_bytes(content)
     done = judge("m", cwd=tmp_path)
     assert done.returncode == 2
@@ -385,7 +385,7 @@ def test_a_file_with_nothing_in_it_or_cut_off_is_told(tmp_path: Path, content: b
         (b"m.jsonl".ljust(257, b"\0") + b"ustar\x0000" + lines(dropped()), "found a tar archive; expected a file of"),
     ],
 )
-def test_of_a_file_of_another_kind_that_alone_is_told(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_of_another_kind_gets_that_message_alone(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "m").write_bytes(content)
     done = judge("m", cwd=tmp_path)
     assert done.returncode == 2
@@ -394,7 +394,7 @@ def test_of_a_file_of_another_kind_that_alone_is_told(tmp_path: Path, content: b
     assert total in {"1 problem found; the command stopped.", "1 problem found; nothing was judged."}
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     done = judge("nothing.jsonl", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("nothing.jsonl: found no such file or directory; expected a file of OONI")

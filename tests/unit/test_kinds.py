@@ -49,13 +49,13 @@ def told(folder: Path, text: str) -> str:
     return str(raised.value)
 
 
-def test_a_misspelt_name_in_a_variation_is_told_with_the_one_that_is_meant(tmp_path: Path) -> None:
+def test_a_misspelt_name_in_a_variation_is_reported_with_the_one_that_is_meant(tmp_path: Path) -> None:
     said = told(tmp_path, "extends: first-shutdown\nname: mine\npolicies: {blackot: {except: {ports: []}}}\n")
     assert "policies.blackot: found no 'title'" in said
     assert "hint: add it, or did you mean 'blackout'?" in said
 
 
-def test_what_is_no_scenario_is_not_extended(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_scenario_is_not_extended(tmp_path: Path) -> None:
     (tmp_path / "land.yaml").write_bytes(library.read("topologies", "two-operators")[0])
     said = told(tmp_path, "extends: land.yaml\nname: mine\n")
     assert "mine.yaml:1: extends: found 'land.yaml', a topology; expected the name or path of a scenario" in said
@@ -69,13 +69,13 @@ def test_a_chain_of_files_that_is_too_long_is_not_called_a_circle(tmp_path: Path
     assert "in a chain of files; expected at most 8 files" in told(tmp_path, "extends: v9.yaml\nname: mine\n")
 
 
-def test_nothing_in_place_of_what_the_other_file_does_not_have_is_told_with_what_it_has(tmp_path: Path) -> None:
+def test_a_removal_of_a_key_that_the_other_file_lacks_is_reported_with_its_keys(tmp_path: Path) -> None:
     said = told(tmp_path, "extends: first-shutdown\nname: mine\nprobes: {pign: null}\n")
     assert "probes.pign: found nothing; expected a value, or the name of something in the other file" in said
     assert "hint: did you mean 'ping'?" in said
 
 
-def test_an_alias_without_its_anchor_is_told_by_its_name(tmp_path: Path) -> None:
+def test_an_alias_without_its_anchor_is_reported_by_its_name(tmp_path: Path) -> None:
     said = told(tmp_path, "name: mine\npolicies:\n  dark: {<<: *everybody, title: x}\n")
     assert (
         "mine.yaml:3: found '*everybody', an alias without an anchor; expected the anchor '&everybody' before it"

@@ -31,7 +31,7 @@ def test_choices_decide_who_commands_and_what_a_phase_has_in_force() -> None:
     assert lab_plan("first-shutdown", None, {"command": "direct"}, "auto").mode is Mode.DIRECT
 
 
-def test_mistakes_are_told_of_what_they_were_given_as() -> None:
+def test_mistakes_name_the_argument_that_was_given() -> None:
     for option, start in ((lambda name: f"--{name}", "--at: "), (lambda name: name, "at: ")):
         with pytest.raises(sl.BadInput) as refused:
             lab_plan("first-shutdown", "black-out", {}, "auto", option)

@@ -30,7 +30,7 @@ LOW = {
 
 
 @pytest.mark.parametrize("limit", LOW)
-def test_a_limit_that_is_too_low_is_told_with_what_there_is_what_is_needed_and_how_to_raise_it(limit: str) -> None:
+def test_a_limit_that_is_too_low_is_reported_with_what_there_is_what_is_needed_and_how_to_raise_it(limit: str) -> None:
     told, there = LOW[limit]
     with pytest.raises(BadInput) as refused:
         check_room(NETWORK, replace(PLENTY, **{limit: there}), cells=1)
@@ -39,14 +39,14 @@ def test_a_limit_that_is_too_low_is_told_with_what_there_is_what_is_needed_and_h
     assert problem.hint
 
 
-def test_all_limits_are_told_at_once_and_exactly_enough_is_enough() -> None:
+def test_all_limits_are_reported_at_once_and_exactly_enough_is_enough() -> None:
     with pytest.raises(BadInput) as refused:
         check_room(NETWORK, Room(0, 0, 0, 0, 0, 0))
     assert len(refused.value.problems) == len(fields(Room)) == len(LOW)
     check_room(NETWORK, needed(NETWORK))
 
 
-def test_more_operators_than_a_bridge_has_ports_for_are_told_with_how_many_can_be_run() -> None:
+def test_more_operators_than_a_bridge_has_ports_for_are_reported_with_how_many_can_be_run() -> None:
     network = country([(["t0"], True)] * 512)
     with pytest.raises(BadInput, match=r"operators: found 512 operators; expected at most 511 in a run"):
         check_room(network, PLENTY)

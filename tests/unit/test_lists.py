@@ -114,7 +114,7 @@ def test_addresses_prefixes_and_ranges_are_read_with_comments_and_what_is_inside
     )
 
 
-def test_what_is_no_address_is_refused_line_by_line_and_the_rest_counted() -> None:
+def test_lines_that_are_not_addresses_are_refused_one_by_one_and_the_rest_counted() -> None:
     lines = [
         "10.0.0.1/8",
         "10.0.0.9-10.0.0.1",
@@ -214,7 +214,7 @@ def test_a_rule_has_the_addresses_of_its_files_beside_its_own(tmp_path: Path) ->
     assert rule.when.address_file == ()
 
 
-def test_a_list_that_is_not_there_or_wrong_is_told_with_what_names_it(tmp_path: Path) -> None:
+def test_a_list_that_is_not_there_or_wrong_is_reported_with_what_names_it(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text("192.0.2.0/25\nexample.org\n")
     text = "rules:\n  - name: r\n    when: {address_file: [none.txt, bad.txt]}\n    verdict: drop\n"
     with pytest.raises(BadInput) as raised:
@@ -281,7 +281,7 @@ def test_a_policy_blocks_and_spares_the_sites_of_its_files_beside_those_it_names
     assert (policy.except_.sites, policy.block.site_file) == (("kaspi.kz",), ())
 
 
-def test_a_list_of_sites_that_is_wrong_is_told_with_its_lines_and_its_place(tmp_path: Path) -> None:
+def test_a_list_of_sites_that_is_wrong_is_reported_with_its_lines_and_its_place(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_text("kaspi.kz\nno_such name\n")
     with pytest.raises(BadInput) as raised:
         library.load(scenario(tmp_path, {"site_file": ["none.txt", "bad.txt"]}, {}))

@@ -80,7 +80,7 @@ def test_a_routers_sessions_are_read_from_a_reply_that_comes_after_its_greeting(
     assert birdc.sessions_in(replies["bird"]) == {"provider_transit_one_4"}
 
 
-def test_a_session_that_was_down_for_a_while_is_told_by_since_when_it_is_up() -> None:
+def test_a_session_that_was_down_for_a_while_is_reported_by_since_when_it_is_up() -> None:
     up = BIRD.splitlines(keepends=True)
     since = next(line for line in up if b"Established" in line).split()[4]
     before = {"bird on border": birdc.sessions_since(BIRD), "bird on transit": {"peer": 1.0}}

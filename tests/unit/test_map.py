@@ -165,7 +165,7 @@ def test_no_name_lies_on_a_disc_and_each_is_beside_its_own() -> None:
         assert apart[own] < 3 * discs[own][2], (text, apart)
 
 
-def test_a_region_that_is_not_on_the_map_is_told_of_and_grey_land_is_not_said_to_be_unmeasured() -> None:
+def test_a_region_that_is_not_on_the_map_is_reported_and_grey_land_is_not_said_to_be_unmeasured() -> None:
     shutdown = sl.load("afghanistan-2025")
     page = where(account_of(shutdown, sl.verify(shutdown)))
     assert "Not on the map, as the topology names no outlines of it: About fifteen provinces; see the tiles." in page

@@ -138,7 +138,7 @@ def test_a_line_that_is_no_message_says_why(line: bytes, complaint: str) -> None
         decode(line)
 
 
-def test_a_decision_is_the_engines_own_at_both_ends_and_told_in_words() -> None:
+def test_a_decision_is_the_engines_own_at_both_ends_and_reported_in_words() -> None:
     decision = Decision(
         "10.0.0.1", 40000, "1.2.3.4", 443, 6, Side.OUTSIDE, Action.THROTTLE, "r", "tls", "whatsapp", "web.whatsapp.com",
         Residual("3-tuple", 60.0, True, "client"), 130, 150, 16384, "server", "meter", 9000,
@@ -159,7 +159,7 @@ def test_a_decision_is_the_engines_own_at_both_ends_and_told_in_words() -> None:
     assert (told.decisions[0].opener, told.decisions[0].action) == (Side.OUTSIDE, Action.THROTTLE)
 
 
-def test_policies_are_told_as_a_person_writes_them_in_their_order() -> None:
+def test_policies_are_reported_as_a_person_writes_them_in_their_order() -> None:
     slow = Policy.model_validate(
         {"title": "Slow", "throttle": "1.5mbit", "only": {"ports": ["tcp/443"]}, "except": {"sites": ["kaspi.kz"]},
          "source": "s"}

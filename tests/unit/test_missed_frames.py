@@ -10,7 +10,7 @@ def counted(box: str, inside: int, outside: int) -> Counters:
     return Counters(box, {"inside": {"dropped": inside}, "outside": {"dropped": outside}})
 
 
-def test_a_box_that_has_missed_frames_since_it_was_asked_last_is_told_once() -> None:
+def test_a_box_that_has_missed_frames_since_it_was_asked_last_is_reported_once() -> None:
     before: dict[str, int] = {}
     racers = {"north-box", "south-box"}
     first = [

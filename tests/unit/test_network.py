@@ -118,6 +118,6 @@ def test_ordinary_subscribers_are_named_by_operator_and_region_alone() -> None:
     assert network.subscriber(VantageId("northnet", "capital", "government")).name == "northnet-capital-government"
 
 
-def test_an_unknown_purpose_is_told_with_the_nodes_name() -> None:
+def test_an_unknown_purpose_is_reported_with_the_nodes_name() -> None:
     with pytest.raises(KeyError, match="gateway has no port for nobody"):
         country("two-operators").nodes["gateway"].port_for("nobody")

@@ -104,7 +104,7 @@ def test_foreigners_phones_are_a_group_that_a_new_country_says_how_to_add() -> N
         (("policy", "mine", "--country", "two-operators"), "--country: found `new policy`"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_made_is_told_and_nothing_is_written(arguments: tuple[str, ...], told: str) -> None:
+def test_a_file_that_cannot_be_made_is_reported_and_nothing_is_written(arguments: tuple[str, ...], told: str) -> None:
     done = new(*arguments)
     assert done.exit_code == 2
     assert told in done.stderr
@@ -268,7 +268,7 @@ def test_ripestats_answers_alone_make_a_country_by_its_addresses() -> None:
         (answer("whois", resource="1").encode(), "RIPEstat's answer to whois"),
     ],
 )
-def test_what_is_no_routing_data_is_refused_with_what_is(content: bytes, told: str) -> None:
+def test_a_file_that_is_not_routing_data_is_refused_with_the_kinds_that_are(content: bytes, told: str) -> None:
     Path("data").write_bytes(content)
     done = new("country", "mine", "--operator", "mpt:9988", "--from-ripe", "data")
     assert done.exit_code == 2
@@ -276,7 +276,7 @@ def test_what_is_no_routing_data_is_refused_with_what_is(content: bytes, told: s
     assert "TABLE_DUMP_V2" in done.stderr
 
 
-def test_of_a_table_of_all_the_world_it_must_be_said_whose_are_the_countrys() -> None:
+def test_a_table_of_the_whole_world_needs_the_operators_that_are_the_countrys() -> None:
     Path("bview").write_bytes(table(ROUTES))
     done = new("country", "mine", "--from-ripe", "bview")
     assert done.exit_code == 2
@@ -298,7 +298,7 @@ def test_a_file_that_a_program_of_windows_saved_is_read() -> None:
     assert new("country", "other", "--from-ripe", "bom.json.gz").exit_code == 0
 
 
-def test_files_without_a_network_to_take_are_told_as_that_and_nobody_is_asked() -> None:
+def test_files_without_a_network_to_take_are_reported_as_that_and_nobody_is_asked() -> None:
     neighbours = {"data_call_name": "asn-neighbours", "data": {"resource": "9198", "neighbours": []}}
     Path("n.json").write_text(json.dumps(neighbours))
     done = new("country", "land", "--from-ripe", "n.json")
@@ -306,7 +306,7 @@ def test_files_without_a_network_to_take_are_told_as_that_and_nobody_is_asked() 
     assert "--from-ripe: found no network with prefixes in n.json, and no --operator" in done.stderr
 
 
-def test_what_is_no_table_is_not_called_one_for_want_of_an_operator() -> None:
+def test_a_file_that_is_not_a_table_is_not_taken_for_one_without_the_operator() -> None:
     Path("notes.txt").write_text("Northnet buys transit from One and from Two\n")
     done = new("country", "land", "--from-ripe", "notes.txt")
     assert done.exit_code == 2

@@ -55,13 +55,13 @@ def reached(made: dict[str, Any], phase: str, target: str = "ping") -> set[str]:
     }
 
 
-def test_whoever_ignores_a_blackout_has_its_subscribers_online_and_obeys_again_in_the_next_phase() -> None:
+def test_an_operator_that_ignores_a_blackout_keeps_its_subscribers_online_and_obeys_in_the_next_phase() -> None:
     made = scenario(one={"ignores": ["blackout"]})
     assert reached(made, "one") == {"southcell/capital", "southcell/coast"}
     assert reached(made, "two") == set()
 
 
-def test_whoever_obeys_halfway_spares_whom_it_says() -> None:
+def test_an_operator_that_obeys_in_part_spares_whom_the_scenario_names() -> None:
     made = scenario(one={"spares": {"blackout": {"regions": ["coast"]}}})
     assert reached(made, "one") == {"southcell/coast"}
 
@@ -75,14 +75,14 @@ def test_an_operator_that_spares_others_in_each_phase_is_followed_in_each() -> N
     assert reached(made, "two") == {"southcell/capital"}
 
 
-def test_whoever_comes_back_late_is_dark_while_the_others_are_online() -> None:
+def test_an_operator_that_returns_late_is_dark_while_the_others_are_online() -> None:
     made = scenario(three={"keeps": ["blackout", "gone"]})
     assert reached(made, "three") >= {"northnet/capital", "northnet/coast"}
     assert not {where for where in reached(made, "three") if where.startswith("southcell")}
     assert reached(made, "three", "routes") == {"northnet"}
 
 
-def test_whoever_ignores_a_withdrawal_stays_in_the_worlds_tables() -> None:
+def test_an_operator_that_ignores_a_withdrawal_stays_in_the_worlds_routing_tables() -> None:
     made = scenario(two={"ignores": ["gone"]})
     assert reached(made, "two", "routes") == {"southcell"}
 

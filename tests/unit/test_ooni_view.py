@@ -69,7 +69,7 @@ def told(found: Json, outcome: Outcome, step: str | None = None, beside: tuple[R
         (APP_LOST, Outcome.BLOCKED, "resolve"),
     ],
 )
-def test_what_oonis_tests_say_rightly_is_not_told(found: Json, outcome: Outcome, step: str | None) -> None:
+def test_a_right_conclusion_of_oonis_tests_is_not_reported(found: Json, outcome: Outcome, step: str | None) -> None:
     assert told(found, outcome, step) == ["Of 1 measurement by OONI's tests, 0 would mislead."]
 
 
@@ -85,7 +85,9 @@ def test_what_oonis_tests_say_rightly_is_not_told(found: Json, outcome: Outcome,
         (GENUINE, Outcome.THROTTLED, None, "accessible, though the line is throttled"),
     ],
 )
-def test_what_oonis_tests_say_wrongly_is_told(found: Json, outcome: Outcome, step: str | None, what: str) -> None:
+def test_a_wrong_conclusion_of_oonis_tests_is_reported(
+    found: Json, outcome: Outcome, step: str | None, what: str
+) -> None:
     assert told(found, outcome, step) == [f"one: it (1): {what}", "Of 1 measurement by OONI's tests, 1 would mislead."]
 
 

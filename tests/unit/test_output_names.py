@@ -30,7 +30,7 @@ def test_a_folder_in_place_of_a_file_to_write_is_refused_with_a_name_that_would_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_in_place_of_a_scenario_is_told_for_what_it_is(tmp_path: Path) -> None:
+def test_a_run_in_place_of_a_scenario_is_reported_for_what_it_is(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "shutdownlab", "detect", RUN]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2

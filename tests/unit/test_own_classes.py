@@ -74,7 +74,7 @@ def test_a_class_says_how_many_of_an_operators_subscribers_are_of_it() -> None:
     assert shares_of(groups, own) == pytest.approx({"a": 0.25, "b": 0.75})
 
 
-def test_those_who_are_of_no_such_class_are_what_is_left() -> None:
+def test_subscribers_of_no_other_class_are_the_ordinary_ones() -> None:
     assert shares_of({"a": group("postpaid"), "b": group("ordinary")}, {"postpaid": POSTPAID}) == pytest.approx(
         {"a": 0.25, "b": 0.75}
     )

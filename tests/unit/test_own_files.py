@@ -144,7 +144,7 @@ def test_names_in_a_list_are_spelt_as_people_do_and_brought_to_one_spelling() ->
     assert names == ("kaspi.kz", "example.org", "xn--80a1acny.xn--80ao21a")
 
 
-def test_of_a_list_of_anything_else_the_first_mistakes_are_told_and_the_rest_counted() -> None:
+def test_the_first_mistakes_of_a_list_are_reported_and_the_rest_counted() -> None:
     with pytest.raises(BadInput) as raised:
         read_names(b"no name at all\n" * 5000, "list.txt")
     assert [problem.line for problem in raised.value.problems] == list(range(21))
@@ -268,7 +268,7 @@ def test_a_path_that_no_file_can_have_is_a_mistake_like_any_other(name: str) -> 
         library.load({**scenario, "profile": name.replace(".py", ".yaml")})
 
 
-def test_a_controller_that_python_cannot_read_is_told_with_its_line_before_anything_runs(tmp_path: Path) -> None:
+def test_a_controller_that_python_cannot_read_is_reported_with_its_line_before_anything_runs(tmp_path: Path) -> None:
     scenario = yaml.safe_load((Path(__file__).parents[2] / "scenarios/first-shutdown.yaml").read_text())
     (tmp_path / "isp.py").write_text("import os\ndef obey(:\n    pass\n")
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(scenario | {"controllers": {"northnet": "isp.py"}}))

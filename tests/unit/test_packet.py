@@ -94,7 +94,7 @@ def test_a_capture_that_was_cut_still_knows_the_length_on_the_wire() -> None:
         MACS + b"\x88\x47" + bytes(40),
     ],
 )
-def test_what_cannot_be_read_says_so(frame: bytes) -> None:
+def test_a_packet_that_cannot_be_read_says_so(frame: bytes) -> None:
     assert decode(frame).problem is not None
 
 
@@ -121,7 +121,7 @@ def test_the_sum_is_the_internet_checksum_of_rfc_1071(data: bytes) -> None:
     assert ones_sum(data) ^ 0xFFFF == header_checksum(data)
 
 
-def test_unfinished_checksums_are_told_from_wrong_ones() -> None:
+def test_unfinished_checksums_are_distinguished_from_wrong_ones() -> None:
     good = bytearray(udp_body(SUBSCRIBER, FOREIGN, 1, 2, b"payload"))
     pseudo = header_checksum(SUBSCRIBER + FOREIGN + b"\0\x11" + packed(len(good), 2)) ^ 0xFFFF
     for field, believed in [(bytes(good[6:8]), True), (packed(pseudo, 2), True), (b"\0\0", True), (b"\1\1", False)]:

@@ -42,7 +42,7 @@ def test_our_own_inspection_reads_past_secrets_and_comments_without_a_warning() 
     assert capture.warnings == []
 
 
-def test_packets_that_were_lost_while_it_was_captured_are_told() -> None:
+def test_packets_that_were_lost_while_it_was_captured_are_reported() -> None:
     told = a_capture() + lost(0, AT_NS + 4, 40) + lost(1, AT_NS + 4, 2)
     capture = read_capture(BytesIO(told), "x")
     assert [frame for _, _, frame in capture] == FRAMES

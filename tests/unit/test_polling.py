@@ -22,7 +22,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-def test_what_can_be_read_is_told_from_what_can_be_written(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_readable_descriptors_are_distinguished_from_writable_ones(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     assert polling.wait([ours], seconds=0) == set()
     assert polling.wait([ours], [theirs], 5) == {theirs.fileno()}

@@ -309,7 +309,7 @@ def test_a_long_body_is_cut_and_said_to_be() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", "eof_error"),
     ],
 )
-def test_what_is_no_response_fails_the_round_trip(answer: bytes, failure: str) -> None:
+def test_bytes_that_are_not_a_response_fail_the_round_trip(answer: bytes, failure: str) -> None:
     with pytest.raises(StepFailed, match=failure) as failed:
         over_a_pair(answer, get)
     assert failed.value.operation == "http_round_trip"

@@ -72,7 +72,7 @@ def test_every_switch_is_shown() -> None:
     ) - OFF_BY_DEFAULT
 
 
-def test_every_mistake_is_told_with_its_line() -> None:
+def test_every_mistake_is_reported_with_its_line() -> None:
     text = HEAD + "parse:\n  tls_record: false\n  quic_datagrams: 33\n  http_port: maybe\n"
     with pytest.raises(BadInput) as caught:
         load_profile(text, "box.yaml")

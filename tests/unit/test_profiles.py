@@ -58,7 +58,7 @@ def test_an_unknown_profile_is_refused_with_the_nearest_name() -> None:
         shipped_profile("gfw-htp")
 
 
-def test_every_mistake_of_a_profile_is_told_with_its_line() -> None:
+def test_every_mistake_of_a_profile_is_reported_with_its_line() -> None:
     text = "format: 1\nname: x\ntitle: y\nsources: [z]\nplacement: beside\nprotocols: [tlss]\ntcp: {reasembly: none}\n"
     with pytest.raises(BadInput) as caught:
         load_profile(text, "box.yaml")

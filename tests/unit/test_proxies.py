@@ -205,7 +205,7 @@ def test_a_proxy_that_wants_another_proof_of_the_client_is_named(tmp_path: Path)
         b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x04" + bytes(12),
     ],
 )
-def test_what_only_begins_like_a_proxys_request_is_none(tmp_path: Path, data: bytes) -> None:
+def test_bytes_that_only_begin_like_a_proxys_request_are_not_one(tmp_path: Path, data: bytes) -> None:
     [record] = inspected(tmp_path, TcpTraffic(dport=1080).says(data).frames)
     assert record["protocol"] not in {"socks", "proxy-protocol"}
 

@@ -105,7 +105,7 @@ def test_an_expectation_of_tools_or_of_no_cell_is_skipped_and_not_passed(tmp_pat
     assert "it is about tools: `shutdownlab matrix` tests it" in output
 
 
-def test_a_run_that_cannot_be_is_told_of_without_a_traceback(tmp_path: Path, run_pytest: RunPytest) -> None:
+def test_a_run_that_cannot_be_is_reported_without_a_traceback(tmp_path: Path, run_pytest: RunPytest) -> None:
     copytree(Path(__file__).parents[2] / "examples/own-programs", tmp_path / "own")
     status, output = run_pytest(tmp_path, "-q", "--shutdownlab=emulate", "own")
     assert status == 1

@@ -29,7 +29,7 @@ def injects(clock: SimpleNamespace, log: RaceLog, took: float, ends: tuple[bytes
     log.note(int((clock.wall - took) * 1e9), ends)
 
 
-def test_the_slowest_since_a_moment_is_told(clock: SimpleNamespace) -> None:
+def test_the_slowest_since_a_moment_is_reported(clock: SimpleNamespace) -> None:
     log = RaceLog()
     assert log.since(0.0) == (0, 0.0)
     for took in (0.5, 0.001, 0.25, 0.125):

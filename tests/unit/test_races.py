@@ -55,7 +55,7 @@ def test_a_box_that_has_nothing_to_look_for_races_nobody() -> None:
     assert lead("https://www.bbc.com/", policy=elsewhere) is None
 
 
-def test_whoever_asks_whom_nobody_knows_may_ask_the_nearest() -> None:
+def test_the_lead_over_an_unknown_address_is_that_over_the_nearest_server() -> None:
     assert lead("https://192.0.2.99/") == pytest.approx(0.004)
 
 

@@ -37,7 +37,7 @@ def test_a_run_that_did_not_observe_has_no_readings(tmp_path: Path) -> None:
     assert read_readings(tmp_path) == []
 
 
-def test_every_row_that_is_no_reading_is_told_with_its_line(tmp_path: Path) -> None:
+def test_every_row_that_is_no_reading_is_reported_with_its_line(tmp_path: Path) -> None:
     write_readings(tmp_path, [BGP, PROBING])
     file = tmp_path / READINGS
     file.write_text(file.read_text().replace("operator", "village").replace("12", "-12"))
@@ -53,7 +53,7 @@ def test_every_row_that_is_no_reading_is_told_with_its_line(tmp_path: Path) -> N
     assert (second.line, second.where, second.expected) == (3, "value", "a number of at least 0")
 
 
-def test_a_file_without_a_column_is_told(tmp_path: Path) -> None:
+def test_a_file_without_a_column_is_reported(tmp_path: Path) -> None:
     (tmp_path / READINGS).write_text("signal,phase\nbgp,blackout\n")
     with pytest.raises(BadInput, match="no column scope, of, family, value, unit, basis"):
         read_readings(tmp_path)

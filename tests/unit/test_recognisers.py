@@ -205,6 +205,6 @@ def test_orders_of_a_scenario_may_name_it_too(plugin: Path) -> None:
         ("tls = burrow:Gopher", "found 'tls', which the package burrow and the package shutdownlab both register"),
     ],
 )
-def test_a_plug_in_that_cannot_be_used_is_told_by_its_name(plugin: Path, entries: str, told: str) -> None:
+def test_a_plug_in_that_cannot_be_used_is_reported_by_its_name(plugin: Path, entries: str, told: str) -> None:
     register(plugin, entries)
     assert told in run(plugin, POLICY % "gopher").stderr

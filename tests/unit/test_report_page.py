@@ -189,7 +189,7 @@ def test_where_everything_got_through_it_says_so() -> None:
         ),
     ],
 )
-def test_what_was_gone_outside_the_cuts_is_told_in_a_sentence_or_two(services: str, told: list[str]) -> None:
+def test_losses_outside_the_cut_offs_are_told_in_a_sentence_or_two(services: str, told: list[str]) -> None:
     gone = {"a": {0}, "b": {0, 1}, "c": {1, 4}}
     found = [
         cell(n, c, "blocked" if n == 3 or (c in services and n in gone[c]) else "ok")
@@ -233,7 +233,7 @@ def test_services_that_were_gone_for_equally_long_are_named_together() -> None:
     assert "Chat and web were gone for 6 h in every region." in list(story(account(found)))
 
 
-def test_seconds_in_which_nobody_got_through_are_told_as_seconds() -> None:
+def test_seconds_in_which_nobody_got_through_are_reported_as_seconds() -> None:
     back = cell(1, "web", "ok").model_copy(update={"time": BEGIN + timedelta(seconds=13)})
     told = account([cell(0, "web", "blocked"), back])
     assert "<td>13 s</td>" in document(told, (), Whys(), {}, "", "")
@@ -247,7 +247,7 @@ def test_at_the_end_it_says_what_nobody_reaches_and_what_some_do() -> None:
     assert f"It was not over when the record ends: {gone}." in list(story(account(found)))
 
 
-def test_a_fault_is_told_from_a_block() -> None:
+def test_a_fault_is_distinguished_from_a_block() -> None:
     found = [cell(0, "web", "ok"), cell(1, "web", "down", failure="fault: cable"), cell(2, "web", "ok")]
     assert headline(account(found)).endswith("for 6 h; it was a fault, which is not blocking.")
     assert "One measurement did not get through for faults, which are no block: cable." in list(story(account(found)))
@@ -339,14 +339,14 @@ def test_what_is_said_of_shutdowns_that_ship(scenario: str, said: str, never: st
     assert never not in told.partition("Throttling")[0]
 
 
-def test_names_that_are_lists_are_told_apart() -> None:
+def test_names_that_are_lists_are_distinguished() -> None:
     assert listed(["Kupwara and Bandipora", "Doda, Kishtwar", "Delhi"]) == (
         "Kupwara and Bandipora; Doda, Kishtwar; and Delhi"
     )
     assert listed(["north", "south", "east"]) == "north, south and east"
 
 
-def test_what_has_no_verdict_counts_neither_way_and_is_said() -> None:
+def test_cells_without_a_verdict_count_neither_way_and_are_mentioned() -> None:
     found = [cell(0, "web", "unknown"), cell(0, "dns", "ok")]
     assert headline(account(found)) == "Everything that has a verdict got through."
     assert list(story(account(found)))[-1] == "One cell of 2 has no verdict."
@@ -526,7 +526,7 @@ def test_nothing_of_a_users_file_becomes_markup(tmp_path: Path) -> None:
     assert not any(name.startswith("on") for _, attributes in parsed.elements for name in attributes)
 
 
-def test_faults_of_the_scenario_stand_beside_the_orders_and_are_told_from_them(tmp_path: Path) -> None:
+def test_faults_of_the_scenario_stand_beside_the_orders_and_are_distinguished_from_them(tmp_path: Path) -> None:
     sl.verify(ROOT / "examples/breakdowns.yaml").write(tmp_path / "run")
     page = sl.report(tmp_path / "run").html
     [orders] = re.findall(r'<table class="pg-orders">.*?</table>', page)

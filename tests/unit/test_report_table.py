@@ -57,7 +57,7 @@ def seventeen_columns() -> Table:
     return Table(PHASES, SERVICES, shares)
 
 
-def test_a_table_of_many_blocks_is_told_in_words_what_is_alike_together() -> None:
+def test_a_table_of_many_blocks_is_put_in_words_with_equal_shares_together() -> None:
     output = StringIO()
     console = Console(file=output, width=80)
     parts = legible(seventeen_columns(), 80)
@@ -113,7 +113,7 @@ def test_where_two_blocks_hold_it_the_table_is_in_columns() -> None:
     assert len(legible(seventeen_columns(), 200)) == 1
 
 
-def test_what_the_signs_mean_is_told_within_the_width_and_no_sign_is_broken() -> None:
+def test_what_the_signs_mean_is_reported_within_the_width_and_no_sign_is_broken() -> None:
     signs = ("~ some of it throttled", "! an expectation is not met", "? some undecided", "· not measured")
     assert legend(signs, 110) == "   ".join(signs)
     assert legend(signs, 80).splitlines() == ["   ".join(signs[:3]), signs[3]]

@@ -149,7 +149,7 @@ def test_boxes_call_a_tunnel_by_its_name_and_find_what_is_in_it() -> None:
 
 
 @pytest.mark.parametrize("packet", [b"", b"\x45" + bytes(18), b"\x60" + bytes(38), b"\x20" + bytes(60)])
-def test_what_is_no_ip_packet_has_no_address(packet: bytes) -> None:
+def test_a_frame_that_is_not_an_ip_packet_has_no_address(packet: bytes) -> None:
     assert address_in(packet, target=True) is None
 
 

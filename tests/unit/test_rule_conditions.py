@@ -232,7 +232,7 @@ def test_what_drops_all_but_some_answers_leaves_questions_alone() -> None:
     assert Connection(box, dport=443).udp(b"\x40" + bytes(60)).forward, "it is about answers alone"
 
 
-def test_mistakes_in_these_conditions_are_told_with_what_is_expected() -> None:
+def test_mistakes_in_these_conditions_are_reported_with_what_is_expected() -> None:
     lines = {
         "asn: 64500": "unknown autonomous system 64500; expected one of 64501",
         "asn: 0": "found 0; expected at least 1",

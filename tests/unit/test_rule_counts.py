@@ -18,7 +18,7 @@ def test_of_rules_that_were_put_anew_in_between_all_counts() -> None:
     assert since({("cut", 2): (10, 1000)}, {("cut", 2): (4, 400)}) == {("cut", 2): (4, 400)}
 
 
-def test_nobody_is_asked_about_no_policies_and_a_switch_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_nobody_is_asked_about_no_policies_and_a_switch_that_is_gone_is_reported(tmp_path: Path) -> None:
     assert rule_counts(tmp_path / "gone.mgmt", ()) == {}
     with pytest.raises(CountsMissing, match=r"gone\.mgmt: .*No such file"):
         rule_counts(tmp_path / "gone.mgmt", ("cut",))

@@ -190,7 +190,7 @@ def test_inspect_of_a_runs_capture_says_what_the_box_did(profile: str) -> None:
     assert acted >= 30, "random traffic does not reach this box"
 
 
-def test_a_syn_ack_first_is_told_as_the_box_took_it() -> None:
+def test_a_flow_that_begins_with_a_syn_ack_is_reported_as_the_box_took_it() -> None:
     """It made a connection for the record which the box did not have, and the SYN then had it the wrong way round."""
     for profile in profile_names():
         switch = Switch(engine(profile))

@@ -86,7 +86,7 @@ def test_a_process_that_a_signal_killed_is_said_to_be(status: int, said: str) ->
         (OSError(28, "No space left on device", "run/x"), ["No space left on device: run/x"]),
     ],
 )  # fmt: skip
-def test_what_breaks_is_told_without_a_traceback_and_ends_with_3(
+def test_a_run_that_breaks_off_is_reported_without_a_traceback_and_ends_with_3(
     error: Exception,
     told: list[str],
     payload: dict[str, Any],
@@ -122,7 +122,7 @@ def test_an_interrupt_is_recorded_and_goes_on(
     )
 
 
-def test_what_is_noticed_of_every_phase_and_of_a_country_built_anew_is_told_once() -> None:
+def test_a_notice_of_every_phase_and_of_a_rebuilt_country_is_printed_once() -> None:
     output = StringIO()
     progress = Progress(Path("run"), Console(file=output, width=200))
     names, at = ("one", "two", "three"), datetime(2030, 5, 1, tzinfo=UTC)
@@ -181,7 +181,7 @@ def test_a_run_whose_listener_raises_is_interrupted_and_the_listeners_error_kept
     assert recorded(payload) == ("interrupted", ["begun", "interrupted", "finished"])
 
 
-def test_what_the_machine_cannot_is_recorded_and_told_outside(
+def test_a_lack_of_the_machine_is_recorded_and_reported_outside_the_sandbox(
     payload: dict[str, Any], breaking: Callable[[BaseException], None]
 ) -> None:
     breaking(MachineCannot("start nginx", "it is not installed", "install it"))
@@ -210,7 +210,7 @@ def test_a_directory_with_a_run_in_it_is_left_alone(
     assert [path.name for path in payload["directory"].iterdir()] == ["manifest.json"]
 
 
-def test_a_directory_that_cannot_be_written_is_told(
+def test_a_directory_that_cannot_be_written_is_reported(
     payload: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(*_: object, **__: object) -> None:
@@ -222,7 +222,7 @@ def test_a_directory_that_cannot_be_written_is_told(
     assert "    No space left on device" in capsys.readouterr().out.splitlines()
 
 
-def test_what_was_measured_at_nearly_the_same_time_is_told_together_and_a_phases_end_at_once(
+def test_measurements_of_nearly_the_same_time_are_sent_together_and_a_phases_end_at_once(
     payload: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutdown = payload["shutdown"]

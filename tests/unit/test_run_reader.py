@@ -181,7 +181,7 @@ def test_a_manifest_that_is_cut_is_refused_with_its_name(cut: int) -> None:
         ("events.jsonl", 10, "\udcff\n", "not UTF-8 text"),
     ],
 )
-def test_what_is_no_record_of_a_run_is_told_with_its_line(
+def test_a_line_that_is_not_a_record_of_a_run_is_reported_with_its_number(
     tmp_path: Path, name: str, line: int, content: str, found: str
 ) -> None:
     shutil.copytree(VERSION_0_1, tmp_path / "run")

@@ -116,7 +116,7 @@ def test_a_change_stands_at_the_line_that_makes_it(mine: Path) -> None:
     assert {at(result) for result in found} == {("my%20policies/mine.yaml", line)}
 
 
-def test_what_is_not_as_expected_stands_at_the_exception_that_lets_it_through(mine: Path) -> None:
+def test_an_unexpected_outcome_stands_at_the_exception_that_lets_it_through(mine: Path) -> None:
     line = (
         mine.read_text()
         .split("\n")
@@ -136,7 +136,7 @@ def test_a_result_is_known_again_when_lines_above_it_are_added(mine: Path) -> No
     assert [at(result)[1] - 1 for result in after] == [at(result)[1] for result in before]
 
 
-def test_warnings_are_told_at_their_lines_and_a_file_elsewhere_by_its_whole_path(
+def test_warnings_are_reported_at_their_lines_and_a_file_elsewhere_by_its_whole_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

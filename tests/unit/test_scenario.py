@@ -141,7 +141,7 @@ def test_any_one_exception_spares_a_subscriber() -> None:
     ]  # fmt: skip
 
 
-def test_unknown_keys_and_unknown_names_are_told_together() -> None:
+def test_unknown_keys_and_unknown_names_are_reported_together() -> None:
     text = LESSON.replace("title: All off", "title: All off\n    colour: red").replace("[blackout]", "[blckout]")
     with pytest.raises(BadInput) as raised:
         scenario(text)

@@ -89,7 +89,7 @@ def test_a_policy_for_all_but_some_cuts_off_those_and_no_others() -> None:
         ({"any": {"access": ["mobile"]}}, "policies.dark.where.any: found a mapping; expected a list"),
     ],
 )
-def test_mistakes_are_told_where_they_are(where: dict[str, Any], told: str) -> None:
+def test_mistakes_are_reported_where_they_are(where: dict[str, Any], told: str) -> None:
     with pytest.raises(BadInput) as raised:
         sl.load(made(where))
     assert told in str(raised.value)

@@ -84,7 +84,7 @@ def test_the_as_path_of_a_route_is_read(bird: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["5.5.5.5", "6.6.6.6"])
-def test_a_missing_route_and_a_refused_command_are_told_apart(bird: Path, missing: str) -> None:
+def test_a_missing_route_and_a_refused_command_are_distinguished(bird: Path, missing: str) -> None:
     with pytest.raises(LookupError, match="no route to"):
         birdc.as_path(bird, missing)
     with pytest.raises(birdc.BirdRefused, match="syntax error"):

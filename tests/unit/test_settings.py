@@ -86,11 +86,11 @@ def test_what_is_set_changes_what_the_model_finds_and_nothing_else() -> None:
         ("faults.power.title", "x", "found 'faults.power.title', which does not exist; expected faults.NAME.KEY"),
     ],
 )  # fmt: skip
-def test_a_wrong_path_or_value_is_told_with_what_can_be_set(path: str, value: str, message: str) -> None:
+def test_a_wrong_path_or_value_is_reported_with_what_can_be_set(path: str, value: str, message: str) -> None:
     assert message in told({path: value})
 
 
-def test_a_value_that_is_no_yaml_is_told_with_the_option() -> None:
+def test_a_value_that_is_no_yaml_is_reported_with_the_option() -> None:
     assert told({"slow.throttle": "[1"}).startswith(
         "--set slow.throttle: found '[1', which is incomplete; expected a YAML value"
     )
@@ -126,7 +126,7 @@ def test_a_parameter_may_be_one_of_some_values_and_leave_what_stands_there_alone
         ({"sets": []}, "parameters.rate.sets: found an empty list"),
     ],
 )
-def test_a_parameters_own_mistakes_are_told_where_they_are(changed: dict[str, Any], message: str) -> None:
+def test_a_parameters_own_mistakes_are_reported_where_they_are(changed: dict[str, Any], message: str) -> None:
     assert message in told({}, parameters={"rate": RATE | changed})
 
 

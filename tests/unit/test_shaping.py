@@ -18,7 +18,7 @@ def test_a_bandwidth_is_bits_a_second_in_powers_of_ten(text: str, rate: int) -> 
 
 
 @pytest.mark.parametrize("text", ["", "fast", "30", "-1mbit", "0mbit", "30mb", "30 mbit/s", "1e3kbit", "nanbit"])
-def test_what_is_no_bandwidth_is_refused_with_an_example(text: str) -> None:
+def test_a_value_that_is_not_a_bandwidth_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="such as 30mbit"):
         parse_rate(text)
 

@@ -85,7 +85,7 @@ def test_operators_can_obey_together_and_those_not_named_obey_at_once() -> None:
     assert not second.obey
 
 
-def test_a_phase_that_is_made_is_told_of_with_the_line_of_the_one_that_is_written() -> None:
+def test_a_phase_that_is_made_is_reported_with_the_line_of_the_one_that_is_written() -> None:
     text = sl.load("egypt-2011")
     names = [phase.phase for phase in text.scenario.timeline]
     lines = {name: text.place(("timeline", place)) for place, name in enumerate(names)}

@@ -76,7 +76,7 @@ def radiation(source: str, at: float) -> tuple[float, str, dark.Radiation]:
     return at, "2026-11-30T15:00:00.000+00:00", found
 
 
-def test_forged_sources_are_told_apart_from_the_country_s_own() -> None:
+def test_forged_sources_are_distinguished_from_the_country_s_own() -> None:
     network = small_country()
     text = dark.flow_tuples(network, [radiation("100.65.1.200", 60.5), radiation("192.0.2.9", 61.0)]).decode()
     rows = list(csv.DictReader(io.StringIO(text)))

@@ -281,11 +281,11 @@ FELT = [
 
 
 @pytest.mark.parametrize("reason", IDLE)
-def test_a_policy_that_can_have_no_effect_is_told_with_the_reason(reason: str) -> None:
+def test_a_policy_that_can_have_no_effect_is_reported_with_the_reason(reason: str) -> None:
     assert [reason in each for each in idle_of(IDLE[reason])] == [True]
 
 
-def test_policies_of_a_scenario_that_is_varied_and_that_no_phase_starts_any_more_are_told_in_one_line(
+def test_policies_of_a_scenario_that_is_varied_and_that_no_phase_starts_any_more_are_reported_in_one_line(
     tmp_path: Path,
 ) -> None:
     base = {"title": "t", "source": "EXAMPLE", "block": {"sites": ["bbc.com"]}}

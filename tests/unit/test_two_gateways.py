@@ -85,7 +85,7 @@ def test_an_expectation_may_be_about_who_is_at_a_gateway() -> None:
     assert {result.operator for result in verify(made).unmet} == {"two", "three"}
 
 
-def test_a_gateway_that_is_not_there_is_told_with_those_that_are() -> None:
+def test_a_gateway_that_is_not_there_is_reported_with_those_that_are() -> None:
     made = two_gateways.scenario()
     made["policies"]["at-the-other"]["where"] = {"gateways": ["reserch"]}
     with pytest.raises(BadInput, match="unknown gateway 'reserch'; expected one of gateway, research"):

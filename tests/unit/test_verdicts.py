@@ -151,7 +151,7 @@ def test_residual_times_fit_openflow_s_sixteen_bits() -> None:
     assert timeouts(shortest) == {(PipelineTable.RESIDUAL, 0, 1)}
 
 
-def test_connections_are_told_apart_only_where_some_are_inspected() -> None:
+def test_connections_are_distinguished_only_where_some_are_inspected() -> None:
     assert not any(rule.moves for rule in compile_switch(NETWORK, library.catalogue(), {}, NODE.name).rules)
     ports = {rule.match[0] for rule in PROGRAM.rules if rule.moves}
     assert {"border-intl", "border-ix", "gateway", "exchange"} == {
@@ -197,7 +197,7 @@ def test_throttled_connections_do_not_share_meters_until_all_are_given_away() ->
     assert {meter.id for meter in again.meters} == set(given_away[:2])
 
 
-def test_ipv6_and_udp_are_told_apart_from_ipv4_and_tcp() -> None:
+def test_ipv6_and_udp_are_distinguished_from_ipv4_and_tcp() -> None:
     ends = ("2001:db8:64::a", 40000, "2001:db8:71::a", 443)
     passed = decided(Action.PASS, src=ends[0], dst=ends[2], proto=17)
     assert fates(passed, ends, proto=17) == ("passed", "passed")
@@ -205,7 +205,7 @@ def test_ipv6_and_udp_are_told_apart_from_ipv4_and_tcp() -> None:
     assert fates(passed, (*ends[:2], "2001:db8:71::b", 443), proto=17) == NEITHER
 
 
-def test_protocols_without_ports_are_told_apart_by_addresses() -> None:
+def test_protocols_without_ports_are_distinguished_by_addresses() -> None:
     passed = decided(Action.PASS, proto=47, sport=0, dport=0)
     assert fates(passed, proto=47) == ("passed", "passed")
     assert fates(passed, OTHER_SUBSCRIBER, proto=47) == NEITHER

@@ -96,6 +96,6 @@ def test_lines_of_a_script_count_as_the_command_does(installed: Path) -> None:
     assert (set(found.keep), found.lost) == ({installed, installed / "bin/tool"}, ("/var/tmp/x.pcap",))
 
 
-def test_whoever_stands_in_tmp_is_told_that_all_of_it_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_whose_directory_is_in_tmp_is_told_that_its_files_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/tmp")
     assert Needs().note().endswith("and so is everything written to /tmp; to keep files, start in another directory")

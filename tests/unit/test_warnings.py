@@ -30,7 +30,7 @@ def texts(file: Path) -> list[str]:
     return [warned.text for warned in verify(file).warnings]
 
 
-def test_what_is_spared_to_no_effect_and_what_gets_out_all_the_same_is_told_with_its_line() -> None:
+def test_exceptions_without_effect_and_leaks_are_reported_with_their_lines() -> None:
     text = FIRST.read_text().split("\n")
     inbound, line = text.index("    direction: inbound") + 1, text.index("      apps: [kaspi, tengrinews]") + 1
     assert [str(warned) for warned in verify(FIRST).warnings] == [
@@ -40,12 +40,12 @@ def test_what_is_spared_to_no_effect_and_what_gets_out_all_the_same_is_told_with
     ]
 
 
-def test_a_policy_that_changes_nothing_is_told_and_so_is_its_phase(tmp_path: Path) -> None:
+def test_a_policy_that_changes_nothing_is_reported_and_so_is_its_phase(tmp_path: Path) -> None:
     mine = written(tmp_path, ("    throttle: 512kbit", "    throttle: 900mbit"), ("outcome: throttled", "outcome: ok"))
     assert texts(mine)[0] == "`mobile-throttled` changes nothing that is measured"
 
 
-def test_who_decides_before_a_policy_that_changes_nothing_is_told_with_its_line(tmp_path: Path) -> None:
+def test_the_policies_that_decide_before_an_idle_one_are_reported_with_their_lines(tmp_path: Path) -> None:
     shadow = (
         "  all-of-it:\n    title: All\n    block: {protocols: [tcp, udp]}\n    source: EXAMPLE\n  mobile-throttled:\n"
     )
@@ -72,7 +72,7 @@ def test_what_falls_with_an_apps_addresses_is_collateral_damage(tmp_path: Path) 
     assert found == ["`whatsapp-reset` also blocks what it does not name: whatsapp"]
 
 
-def test_a_rule_behind_one_that_takes_all_is_told(tmp_path: Path) -> None:
+def test_a_rule_behind_one_that_takes_all_is_reported(tmp_path: Path) -> None:
     rules = (
         "    inspect:\n"
         "      - {name: all-tls, when: {protocol: tls}, verdict: drop}\n"
@@ -101,7 +101,7 @@ def test_warnings_are_printed_only_where_they_are_asked_for() -> None:
     ]
 
 
-def test_an_exception_that_lets_through_what_it_does_not_name_is_told(tmp_path: Path) -> None:
+def test_an_exception_that_lets_through_what_it_does_not_name_is_reported(tmp_path: Path) -> None:
     """A site is spared by its address, whatever else is there: pings."""
     spared = "    except: {sites: [dns.google], ports: [udp/53]}"
     mine = written(tmp_path, ("    except: {subscribers: [government], ports: [tcp/179]}", spared))
@@ -112,7 +112,7 @@ def test_an_exception_that_lets_through_what_it_does_not_name_is_told(tmp_path: 
     ]
 
 
-def test_a_spared_site_that_nobody_can_resolve_is_told(tmp_path: Path) -> None:
+def test_a_spared_site_that_nobody_can_resolve_is_reported(tmp_path: Path) -> None:
     lies = (
         "  blackout:\n    title: Everything off but the government and one forgotten port",
         "  lies:\n    title: No names\n    block: {sites: [kaspi.kz]}\n    by: dns\n    source: EXAMPLE\n"
@@ -125,14 +125,14 @@ def test_a_spared_site_that_nobody_can_resolve_is_told(tmp_path: Path) -> None:
     assert found == ["`allowlist` spares kaspi.kz, but their name resolution is blocked"]
 
 
-def test_a_block_that_forgets_an_address_family_is_told(tmp_path: Path) -> None:
+def test_a_block_that_forgets_an_address_family_is_reported(tmp_path: Path) -> None:
     old = "    block: {apps: [whatsapp]}\n    by: dpi\n    action: reset"
     mine = written(tmp_path, (old, '    block: {addresses: ["0.0.0.0/0"]}\n    by: address'))
     found = [warned.text for warned in verify(mine).warnings if "only over ipv4" in warned.text]
     assert found == ["`whatsapp-reset` blocks www.bbc.com only over ipv4: over ipv6 it gets through"]
 
 
-def test_an_expectation_that_later_ones_cover_is_told_with_its_line(tmp_path: Path) -> None:
+def test_an_expectation_that_later_ones_cover_is_reported_with_its_line(tmp_path: Path) -> None:
     text = FIRST.read_text().split("\n")
     index = next(i for i, each in enumerate(text) if "expect:" in each)
     mine = tmp_path / "mine.yaml"
@@ -144,7 +144,7 @@ def test_an_expectation_that_later_ones_cover_is_told_with_its_line(tmp_path: Pa
     assert found == [f"{mine}:{index + 1}: {expected}"]
 
 
-def test_of_what_the_program_has_made_no_expectation_is_told() -> None:
+def test_no_warning_is_about_an_expectation_that_the_program_made() -> None:
     """Phases of operators that obey one after another take over what was expected before."""
     found = verify("egypt-2011")
     assert list(idle_expectations(found.verifier, found.timeline)) == []
@@ -189,7 +189,7 @@ def test_only_those_are_named_that_decide_before_a_policy_together(tmp_path: Pat
     assert f"`mobile` changes nothing that is measured: {north}, {south} decide first" in texts(mine)
 
 
-def test_a_spared_site_that_another_blackout_takes_away_is_not_told_of_as_unresolved(tmp_path: Path) -> None:
+def test_a_spared_site_that_another_blackout_takes_away_is_not_reported_as_unresolved(tmp_path: Path) -> None:
     """Where all is dark, the names are too; the allowlist has nothing to do with it."""
     dark = "  dark:\n    title: Dark\n    block: everything\n    where: {regions: [capital]}\n    source: EXAMPLE\n"
     start = next(line for line in FIRST.read_text().split("\n") if "start: [allowlist" in line)

@@ -32,7 +32,7 @@ def test_what_has_not_changed_makes_no_new_version() -> None:
     assert board.version == 1
 
 
-def test_what_is_taken_down_is_told_to_those_who_have_it() -> None:
+def test_a_removed_part_is_reported_to_the_viewers_that_have_it() -> None:
     board = Board()
     board.post({"view/1": 1, "view/2": 2, "state": 0})
     version, _ = board.since(0)
@@ -51,7 +51,7 @@ def test_ten_hours_of_changes_leave_no_more_than_the_newest() -> None:
     assert len(board.since(0)[1]) < 200
 
 
-def test_whoever_waits_is_woken_by_a_change_in_another_thread() -> None:
+def test_a_waiting_viewer_is_woken_by_a_change_in_another_thread() -> None:
     board = Board()
 
     async def wait() -> bool:

@@ -47,7 +47,7 @@ def test_a_run_is_in_no_phase_that_can_be_asked_for(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_each_mistake_is_told_as_one_in_its_option(arguments: tuple[str, ...], said: str) -> None:
+def test_each_mistake_is_reported_as_one_in_its_option(arguments: tuple[str, ...], said: str) -> None:
     code, output = refused(*arguments)
 
     assert code == 2

@@ -133,7 +133,7 @@ def test_a_follower_and_another_site_get_no_terminal(site: Site) -> None:
         assert refused.value.response.status_code == 403
 
 
-def test_what_takes_too_long_is_told_and_no_failure_of_the_server() -> None:
+def test_a_request_that_takes_too_long_is_reported_as_that_and_not_as_a_failure_of_the_server() -> None:
     def too_long() -> None:
         raise subprocess.TimeoutExpired(["curl"], 33.0)
 
@@ -244,7 +244,7 @@ def test_a_place_that_is_none_is_refused_before_anything_is_built(given: tuple[s
     assert said in str(refused.value)
 
 
-def test_a_port_that_is_taken_is_told(run: Run, site: Site) -> None:
+def test_a_port_that_is_taken_is_reported(run: Run, site: Site) -> None:
     taken = int(site.host.partition(":")[2])
     with pytest.raises(BadInput, match="where no server can listen"):
         PageServer(FinishedRun(run), Place(port=taken), ())

@@ -190,7 +190,7 @@ def test_of_a_run_that_is_over_each_phase_has_its_own_lines(run: Run, shutdown: 
     assert cell[2] == "elsewhere.example"
 
 
-def test_without_its_scenario_decisions_are_told_and_open_nothing(run: Run) -> None:
+def test_without_its_scenario_decisions_are_reported_and_open_nothing(run: Run) -> None:
     source = RunSource("x", None, "it is gone")
     for event in (begun(run), *measured(run, "messenger"), DECIDED, REROUTED):
         source(event)
