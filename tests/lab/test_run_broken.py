@@ -106,6 +106,7 @@ def is_of(pid: int, program: str, owner: str) -> bool:
     return outside.names(pid) == program and f"/{owner}/" in Path(f"/proc/{pid}/cmdline").read_text()
 
 
+@pytest.mark.thorough
 def test_a_switch_that_has_lost_the_rules_of_a_policy_makes_its_phase_void_and_is_not_believed_again(
     tmp_path: Path,
 ) -> None:
@@ -240,6 +241,7 @@ def struck(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Record]:
     return done, record
 
 
+@pytest.mark.thorough
 def test_whatever_was_struck_every_row_is_as_in_a_run_without_a_fault(struck: tuple[Done, Record]) -> None:
     done, record = struck
     assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
@@ -279,6 +281,7 @@ def test_a_dpi_box_that_dies_is_replaced_and_the_phase_measured_again(struck: tu
     assert [event["anew"] for event in record.events_of("voided") if event["phase"] == IN_PLACE] == [False]
 
 
+@pytest.mark.thorough
 def test_what_dies_again_and_again_leaves_rows_that_are_unknown_with_the_reason(tmp_path: Path) -> None:
     with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
         for attempt in range(3):
@@ -295,6 +298,7 @@ def test_what_dies_again_and_again_leaves_rows_that_are_unknown_with_the_reason(
     assert all(failure.startswith("unknown_failure: ") and "bird" in failure for failure in failures), failures
 
 
+@pytest.mark.thorough
 def test_a_link_that_no_policy_cut_blocks_nothing_its_cells_are_unknown_and_the_next_phase_has_a_country_built_anew(
     tmp_path: Path,
 ) -> None:
