@@ -186,10 +186,10 @@ def _side(
 
 def _verified(shutdown: Shutdown, choose: Mapping[str, str], *, known: bool, like: Verified | None = None) -> _Side:
     accounts = shutdown.scenario.accounts
-    here = {name: option for name, option in choose.items() if name in accounts}
+    known_choices = {name: option for name, option in choose.items() if name in accounts}
     if known:
-        here = {name: option for name, option in here.items() if option in accounts[name].options}
-    found = verify(shutdown, choose=here if known or here else choose)
+        known_choices = {name: option for name, option in known_choices.items() if option in accounts[name].options}
+    found = verify(shutdown, choose=known_choices if known or known_choices else choose)
     alike = set(_alike(found, like)) if like is not None else set[str]()
     if like is not None and alike:
         rows: dict[str, list[Result]] = {}
@@ -214,14 +214,14 @@ def _alike(one: Verified, other: Verified) -> Iterator[str]:
     # Faults, and what boxes remember, can make a phase depend on those before it.
     if not same or a.scenario.faults or b.scenario.faults or may_remember(a) or may_remember(b):
         return
-    theirs = {phase.phase: phase for phase in b.scenario.timeline}
+    by_name = {phase.phase: phase for phase in b.scenario.timeline}
     for phase in a.scenario.timeline:
-        twin = theirs.get(phase.phase)
+        twin = by_name.get(phase.phase)
         if twin is None or phase.obey or twin.obey:
             continue
-        mine = list(a.scenario.active(phase.phase, one.choices).items())  # first match wins, so order counts
+        own = list(a.scenario.active(phase.phase, one.choices).items())  # first match wins, so order counts
         its = list(b.scenario.active(twin.phase, other.choices).items())
-        if mine == its and a.scenario.local_time(phase) == b.scenario.local_time(twin):
+        if own == its and a.scenario.local_time(phase) == b.scenario.local_time(twin):
             yield phase.phase
 
 
@@ -289,15 +289,15 @@ def _file_in(at: Path, where: str, revision: str, path: str, directory: Path) ->
     return file
 
 
-def _near(tree: Path, here: Path, path: str) -> str:
+def _near(tree: Path, directory: Path, path: str) -> str:
     """Returns a hint at the file that may be meant: its path from the top, as git itself has it, or a misspelt name."""
     from_top = Path(os.path.normpath(tree / path))
     if from_top.is_relative_to(tree) and from_top.is_file():
-        return f"from this directory it is {os.path.relpath(from_top, here)}"
-    folder = Path(os.path.normpath((here / path).parent))
+        return f"from this directory it is {os.path.relpath(from_top, directory)}"
+    folder = Path(os.path.normpath((directory / path).parent))
     if not folder.is_relative_to(tree) or not folder.is_dir():
         return ""
-    return did_you_mean(path, (os.path.relpath(file, here) for file in sorted(folder.iterdir()) if file.is_file()))
+    return did_you_mean(path, (os.path.relpath(file, directory) for file in sorted(folder.iterdir()) if file.is_file()))
 
 
 def _git(at: Path, where: str, revision: str, *arguments: str, **environment: str) -> str:
@@ -311,8 +311,8 @@ def _git(at: Path, where: str, revision: str, *arguments: str, **environment: st
         refuse(where, f"the revision {quoted(revision)}, which git has not read in {_GIT_SECONDS:.0f} s", expected)
     if done.returncode:
         _refuse_what_git_does_not_trust(where, done.stderr)
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
-        why = next((line.removeprefix("fatal: ") for line in said if line.startswith("fatal: ")), said[-1])
+        complaints = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
+        why = next((line.removeprefix("fatal: ") for line in complaints if line.startswith("fatal: ")), complaints[-1])
         if why.startswith("not a git repository"):
             place = "here" if at == Path() else f"in {at}"
             refuse(where, f"the revision {quoted(revision)}, and no git repository {place}", "a file that is here")
@@ -330,8 +330,8 @@ def _asked_git(at: Path, *arguments: str, **environment: str) -> subprocess.Comp
     return subprocess.run(("git", *arguments), cwd=at, env=env, capture_output=True, timeout=_GIT_SECONDS, check=False)
 
 
-def _refuse_what_git_does_not_trust(where: str, said: bytes) -> None:
+def _refuse_what_git_does_not_trust(where: str, stderr: bytes) -> None:
     """Refuses another user's repository, as in containers of a CI: git does not read it, and says how to allow it."""
-    if (found := re.search(rb"(git config --global --add safe\.directory .+)", said)) is not None:
+    if (found := re.search(rb"(git config --global --add safe\.directory .+)", stderr)) is not None:
         hint = os.fsdecode(found[1]).strip()
         refuse(where, "a git repository of another user, which git does not read", "one of your own", hint)

@@ -133,7 +133,7 @@ class ScenarioFile(pytest.File):
         factory: pytest.TempPathFactory = self.config._tmp_path_factory  # type: ignore[attr-defined]
         directory = factory.mktemp("shutdownlab") / self.path.stem  # pytest keeps the directories of its last few runs
         try:
-            with _told():
+            with _failing_plainly():
                 found: Run = run(self.shutdown, directory, trust=self.config.getoption("--shutdownlab-trust"))
         except pytest.fail.Exception as failed:
             return str(failed.msg)
@@ -187,7 +187,7 @@ class ExpectationItem(pytest.Item):
         places = self.parent.cells.get((self.phase.phase, id(self.about)), [])
         if not places:
             pytest.skip(_OF_TOOLS if self.about.tools else _OF_NO_CELL)
-        told: list[str] = []
+        report: list[str] = []
         for way, chosen in (("verify", "verified"), ("emulate", "measured")):
             if how in {way, "both"}:
                 of_all = getattr(self.parent, chosen)
@@ -200,16 +200,16 @@ class ExpectationItem(pytest.Item):
                     result for result in results if not result.met and (way == "emulate" or result.outcome.is_measured)
                 ]
                 because = self.parent.model.because if way == "verify" else lambda _: ""
-                told += [f"{chosen}: {line}" if how == "both" else line for line in unmet_lines(unmet, because)]
-                told += [
+                report += [f"{chosen}: {line}" if how == "both" else line for line in unmet_lines(unmet, because)]
+                report += [
                     f"    [{code}] {source}" for code, source in cited(self.parent.shutdown.scenario.sources, unmet)
                 ]
         if how == "both":
             measured = self.parent.measured
             assert not isinstance(measured, str)
-            told += _disagreements((self.parent.verified[place], measured[place]) for place in places)
-        if told:
-            raise NotAsExpected("\n".join(told))
+            report += _disagreements((self.parent.verified[place], measured[place]) for place in places)
+        if report:
+            raise NotAsExpected("\n".join(report))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Returns the failure for the terminal: an unmet expectation without a traceback, other errors with one."""
@@ -256,16 +256,16 @@ def _disagreements(pairs: Iterable[tuple[Result, Result]]) -> Iterator[str]:
     for verified, measured in pairs:
         decided = verified.outcome.is_measured and measured.outcome.is_measured
         if decided and (verified.outcome, verified.failure) != (measured.outcome, measured.failure):
-            which = f"{verified.vantage} {verified.target} {verified.family}"
+            cell = f"{verified.vantage} {verified.target} {verified.family}"
             seen = f"measured {measured.outcome} ({measured.failure})"
-            yield f"{which}: verified {verified.outcome} ({verified.failure}), {seen}"
+            yield f"{cell}: verified {verified.outcome} ({verified.failure}), {seen}"
 
 
 # -- fixtures ----------------------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _failing_plainly() -> Iterator[None]:
     """Fails the test with the message alone for what is wrong with the input, the machine or the run."""
     from shutdownlab.config.problems import BadInput
     from shutdownlab.runner.launch import RunFailed
@@ -322,7 +322,7 @@ def country(request: pytest.FixtureRequest) -> Iterator[Lab]:
     from shutdownlab.country.lab import lab
 
     with ExitStack() as ending:
-        with _told():
+        with _failing_plainly():
             running = ending.enter_context(
                 lab(_mark(request.node).args[0], trust=request.config.getoption("--shutdownlab-trust"))
             )
@@ -349,6 +349,6 @@ def shutdown_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     """A whole run of the module's scenario, an `sl.Run`."""
     from shutdownlab.runner.launch import run
 
-    with _told():
+    with _failing_plainly():
         trust = request.config.getoption("--shutdownlab-trust")
         return run(_mark(request.node).args[0], tmp_path_factory.mktemp("shutdown") / "run", trust=trust)

@@ -98,22 +98,22 @@ class Channel:
                 self._lose(os.strerror(code), now)
                 return []
             self._lines = self._greet(self._socket)
-        said: list[Message] = []
+        messages: list[Message] = []
         try:
             for line in self._lines.receive():
-                said.append(decode(line))  # noqa: PERF401 - keeps those before a bad one
+                messages.append(decode(line))  # noqa: PERF401 - keeps those before a bad one
         except MessageError as error:
             self._lose("it sent an invalid message", now)
             failure = Failure(self._where, f"its controller sent an invalid message: {error}")
             self._tell(failure)
             self.send(failure)
-            return said
+            return messages
         self._lines.flush()
         if self._lines.ended is not None:
             self._lose(self._lines.ended, now)
         else:
             self._watch()
-        return said
+        return messages
 
     def close(self) -> None:
         """Sends what the socket buffer takes, and closes the connection."""

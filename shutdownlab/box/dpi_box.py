@@ -29,6 +29,7 @@ from shutdownlab.box.inspector import MakeInspector, engine_maker, inspection_po
 from shutdownlab.box.interception import Interception
 from shutdownlab.box.overheard import Overheard
 from shutdownlab.box.race_log import RaceLog
+from shutdownlab.box.race_questions import RaceQuestions
 from shutdownlab.box.replacement import replaced
 from shutdownlab.config.numbers import ETHER_IPV4
 from shutdownlab.inspection.policy import InspectionPolicy, load_policy
@@ -42,9 +43,6 @@ from shutdownlab.protocol.messages import (
     Failure,
     Hello,
     Message,
-    RacesRequest,
-    RacesRun,
-    decode,
     encode,
 )
 from shutdownlab.system.child_process import Child, Forked, ForkedError, fork, stop_descriptor
@@ -120,9 +118,6 @@ class DpiBox:
             raise
         self._overheard = Overheard(self._wires)
         self._races = RaceLog()
-        self._asked: list[RacesRequest] = []
-        self._asked_ns = 0
-        """When the last of them was heard, in ns since 1970: earlier frames are inspected before the answer."""
         self._interception: Interception | None = None
         self._poller: select.epoll | None = None
         self._batch = Batch(_BATCH, stamped=True)
@@ -137,9 +132,9 @@ class DpiBox:
     def serve(self, stop_fd: int, parent: Child | None = None) -> None:
         """Inspects until `stop_fd` is readable. parent: whose questions about races it answers."""
         sides = {wire.fd: side for side, wire in zip(Side, self._wires, strict=True)}
-        parents_fd = parent.lines.fileno() if parent is not None else -1
+        questions = RaceQuestions(parent, self._races)
         with select.epoll() as poller:
-            for descriptor in (stop_fd, *sides, *([parents_fd] if parent is not None else [])):
+            for descriptor in (stop_fd, *sides, *([questions.descriptor] if parent is not None else [])):
                 poller.register(descriptor, select.EPOLLIN)
             self._poller = poller
             self._prepare()
@@ -154,55 +149,44 @@ class DpiBox:
                 if now >= expire_at:
                     self._expire(now)
                     expire_at = now + _EXPIRE_S
-                wake = now if self._overheard.waits or self._asked else expire_at
+                wake = now if self._overheard.waits or questions.waiting else expire_at
                 for channel in self._channels:
                     channel.turn(now)
                     wake = min(wake, channel.next_turn)
                 if self._interception is not None:
                     wake = min(wake, self._interception.turn(now))
-                overhears = self._overheard.waits or bool(self._asked)
+                overhears = self._overheard.waits or questions.waiting
                 for descriptor, _ in poller.poll(max(0.0, wake - now)):
                     side = sides.get(descriptor)
-                    if side is not None:
-                        if self._engine.on_path:
-                            overhears = True
-                        else:
-                            self._inspect(side)
+                    if side is not None and not self._engine.on_path:
+                        self._inspect(side)
+                    elif side is not None:
+                        overhears = True
                     elif descriptor == stop_fd:
                         for channel in self._channels:
                             channel.close()
                         return
-                    elif parent is not None and descriptor == parents_fd:
-                        self._hear(parent, poller)
+                    elif descriptor == questions.descriptor:
+                        if not questions.hear(self._overheard):
+                            poller.unregister(descriptor)
                         overhears = True
-                    elif self._interception is not None and descriptor in self._interception.descriptors:
-                        self._interception.on_readable(descriptor)
                     else:
-                        for channel in [channel for channel in self._channels if channel.fd == descriptor]:
-                            for message in channel.on_event(time.monotonic()):
-                                self._handle(message, channel)
+                        self._hear(descriptor)
                 if overhears and self._engine.on_path:
                     self._overhear()
                 if self._decided:
                     self._report()
-                if self._asked and parent is not None and self._has_seen_all():
-                    for asked in self._asked:
-                        parent.send(encode(RacesRun(asked.number, *self._races.since(asked.since, asked.ends))))
-                    self._asked.clear()
+                if questions.waiting:
+                    questions.answer(self._overheard if self._engine.on_path else None)
 
-    def _hear(self, parent: Child, poller: select.epoll) -> None:
-        """Hears the parent's questions, which are answered once all frames that have come by now are inspected."""
-        self._overheard.drained = False
-        for message in map(decode, parent.receive()):
-            if isinstance(message, RacesRequest):
-                self._asked.append(message)
-        self._asked_ns = time.time_ns()
-        if parent.lines.ended is not None:
-            poller.unregister(parent.lines.fileno())
-
-    def _has_seen_all(self) -> bool:
-        """Whether every frame has been inspected that had come when the parent's last question was heard."""
-        return not self._engine.on_path or self._overheard.drained or self._overheard.latest_ns > self._asked_ns
+    def _hear(self, descriptor: int) -> None:
+        """Reads what the TLS proxy or a controller has sent."""
+        if self._interception is not None and descriptor in self._interception.descriptors:
+            self._interception.on_readable(descriptor)
+            return
+        for channel in [channel for channel in self._channels if channel.fd == descriptor]:
+            for message in channel.on_event(time.monotonic()):
+                self._handle(message, channel)
 
     def counters(self) -> dict[str, Any]:
         """Returns the box's own counters, each wire's and the engine's."""

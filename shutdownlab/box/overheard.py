@@ -54,10 +54,10 @@ class Overheard:
             if not self._has(side) and self._read_at[side] < self._read_at[side.other]:
                 self._read(side)
         waiting = [side for side in Side if self._has(side)]
-        came = {side: self._batches[side].came_ns(self._next[side]) for side in waiting}
-        oldest = min(came, key=came.__getitem__, default=None)
+        arrivals = {side: self._batches[side].came_ns(self._next[side]) for side in waiting}
+        oldest = min(arrivals, key=arrivals.__getitem__, default=None)
         if oldest is not None:
-            self.latest_ns = came[oldest]
+            self.latest_ns = arrivals[oldest]
         return oldest
 
     def _has(self, side: Side) -> bool:

@@ -36,7 +36,7 @@ class ProxyWatch:
         self._echo = macs + ETHER_IPV4.to_bytes(2, "big") + _echo(address)
         self._asked: float | None = None
         self._sent: float | None = None
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self.next_turn = 0.0
         """When to ask again."""
 
@@ -53,14 +53,14 @@ class ProxyWatch:
     def answered(self) -> None:
         """Its process has answered."""
         self._asked = None
-        self._told.discard(_PROCESS)
+        self._reported.discard(_PROCESS)
 
     def is_echo(self, packet: Packet) -> bool:
         """Whether a packet that came over the link is an answer to an echo of ours, which is then noted."""
         if packet.proto != ICMP or (packet.src, packet.dst) != (self._address, _OWN):
             return False
         self._sent = None
-        self._told.discard(_LINK)
+        self._reported.discard(_LINK)
         return True
 
     def missing(self, now: float) -> list[str]:
@@ -68,8 +68,8 @@ class ProxyWatch:
         waited = {
             text: now - since for text, since in ((_PROCESS, self._asked), (_LINK, self._sent)) if since is not None
         }
-        late = [text for text, seconds in waited.items() if seconds >= _STALL_S and text not in self._told]
-        self._told.update(late)
+        late = [text for text, seconds in waited.items() if seconds >= _STALL_S and text not in self._reported]
+        self._reported.update(late)
         return [f"{text} for {waited[text]:.1f} s" for text in late]
 
 

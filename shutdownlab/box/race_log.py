@@ -26,8 +26,8 @@ class RaceLog:
 
     def note(self, came_ns: int, ends: _Ends) -> None:
         """Notes an injection that has just been sent. came_ns: when the kernel got its cause, in ns since 1970."""
-        took = abs(time.time_ns() - came_ns) / 1e9  # negative if the clock was set back meanwhile: nothing is known
-        self._run.append((time.monotonic(), took, ends))
+        seconds = abs(time.time_ns() - came_ns) / 1e9  # negative if the clock was set back meanwhile: nothing is known
+        self._run.append((time.monotonic(), seconds, ends))
 
     def since(self, moment: float, ends: Collection[str] = ()) -> tuple[int, float]:
         """Returns how many injections were sent since a moment (by `time.monotonic`), and the seconds the slowest took.
@@ -36,11 +36,11 @@ class RaceLog:
         """
         wanted = frozenset(ip_address(end).packed for end in ends)
         count, slowest = 0, 0.0
-        for sent, took, between in reversed(self._run):
+        for sent, seconds, between in reversed(self._run):
             if sent < moment:
                 return count, slowest
             if not wanted or not wanted.isdisjoint(between):
-                count, slowest = count + 1, max(slowest, took)
+                count, slowest = count + 1, max(slowest, seconds)
         if len(self._run) == _KEPT:  # earlier ones are forgotten
             return count + 1, max(slowest, time.monotonic() - moment)
         return count, slowest

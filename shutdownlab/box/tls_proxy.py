@@ -186,15 +186,15 @@ def start_proxy(
 def _plug_in(box: Path | None) -> None:
     """Links this namespace with the box's, and adds routes by which every address is local for incoming packets, and
     behind the link for outgoing ones."""
-    here = Namespace.current("proxy")
+    own_namespace = Namespace.current("proxy")
     with inside(box), IPRoute() as netlink:
-        there = {"ifname": LINK, "net_ns_fd": here.descriptor()}
+        there = {"ifname": LINK, "net_ns_fd": own_namespace.descriptor()}
         netlink.link("add", ifname=LINK, kind="veth", state="up", peer=there)
     scopes = ("all", "default", LINK)
     settings: dict[str, object] = {f"net/ipv6/conf/{scope}/{name}": 0 for scope in scopes for name in _QUIET_IPV6}
     settings |= {f"net/ipv4/conf/{scope}/rp_filter": 0 for scope in ("all", LINK)}
-    here.set_sysctls(settings | {"net/ipv4/ip_local_port_range": _PORTS})
-    with here.netlink() as netlink:
+    own_namespace.set_sysctls(settings | {"net/ipv4/ip_local_port_range": _PORTS})
+    with own_namespace.netlink() as netlink:
         (link,) = netlink.link_lookup(ifname=LINK)
         netlink.link("set", index=LOOPBACK, state="up")
         netlink.link("set", index=link, address=ADDRESS.hex(":"), arp=False)

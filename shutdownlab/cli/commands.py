@@ -157,9 +157,9 @@ class Deferred(TyperCommand):
         entry = self._entry
         module, function = entry.place.split(":")
         carried_out_by = getattr(import_module(f"shutdownlab.cli.{module}"), function)
-        told = "\n\n".join(filter(None, (entry.summary, carried_out_by.__doc__)))
+        text = "\n\n".join(filter(None, (entry.summary, carried_out_by.__doc__)))
         alone = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-        alone.command(name=entry.name, cls=entry.kind, help=told)(carried_out_by)
+        alone.command(name=entry.name, cls=entry.kind, help=text)(carried_out_by)
         return typer.main.get_command(alone)
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:

@@ -65,10 +65,10 @@ def matrix(
         typer.echo(shown.as_json(found) if form == "json" else shown.as_markdown(found))
     if verify:
         for result, model in found.differing:
-            told = (
+            notice = (
                 f"{result.phase} {result.vantage} {result.target}: measured {result.outcome}, verified {model.outcome}"
             )
-            typer.echo(told, err=True)
+            typer.echo(notice, err=True)
         count = len(found.differing)
         typer.echo(f"Of {len(found.results):,} uses, {count or 'none'} differed from what was verified.", err=True)
     raise typer.Exit(found.exit_code or (1 if verify and found.differing else 0))

@@ -115,12 +115,6 @@ def chosen(scenario: Scenario, given: list[str] | None) -> dict[str, str]:
     return lookup.choices_of(scenario, as_mapping(given), "--choose")
 
 
-def known_phase(option: str, scenario: Scenario, name: str) -> None:
-    from shutdownlab.model import lookup
-
-    lookup.phase_named(scenario, name, option)
-
-
 def read_bytes(path: Path) -> bytes:
     try:
         return read_file(path)

@@ -45,12 +45,12 @@ class Judgement:
     @property
     def verdict(self) -> BoxVerdict:
         rates = {"rate_up": self.rate_up, "rate_down": self.rate_down}
-        told: dict[str, str | int] = {key: rate_text(rate) for key, rate in rates.items() if rate is not None}
-        if told:  # the same burst as a switch's meter has at this rate
-            told["burst"] = min(max(2000, round(max(self.rate_up or 0, self.rate_down or 0) * _BURST)), 1 << 24)
+        limits: dict[str, str | int] = {key: rate_text(rate) for key, rate in rates.items() if rate is not None}
+        if limits:  # the same burst as a switch's meter has at this rate
+            limits["burst"] = min(max(2000, round(max(self.rate_up or 0, self.rate_down or 0) * _BURST)), 1 << 24)
         if self.cap is not None:
-            told["cap_bytes"] = self.cap
-        given: dict[str, Any] = {"action": self.action, "directions": self.directions, **told}
+            limits["cap_bytes"] = self.cap
+        given: dict[str, Any] = {"action": self.action, "directions": self.directions, **limits}
         return BoxVerdict.model_validate(given | ({"residual": self.residual} if self.residual else {}))
 
     def and_then(self, other: Judgement) -> Judgement:

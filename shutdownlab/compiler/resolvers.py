@@ -36,8 +36,8 @@ def lie_about(host: str, lies: Lies) -> tuple[Lie | Later, str] | None:
 
 def lateness(host: str, lies: Lies) -> float:
     """Returns for how many seconds the resolver delays queries for a host name."""
-    told = lie_about(host, lies)
-    return told[0].seconds if told is not None and isinstance(told[0], Later) else 0.0
+    answer = lie_about(host, lies)
+    return answer[0].seconds if answer is not None and isinstance(answer[0], Later) else 0.0
 
 
 def held_names(lies: Lies) -> dict[str, float]:
@@ -45,7 +45,7 @@ def held_names(lies: Lies) -> dict[str, float]:
 
     Empty if no query is delayed; otherwise it also contains the domains about which the resolver lies, with 0.
     """
-    held = {domain: said.seconds if isinstance(said, Later) else 0.0 for domain, (said, _) in lies.items()}
+    held = {domain: answer.seconds if isinstance(answer, Later) else 0.0 for domain, (answer, _) in lies.items()}
     return held if any(held.values()) else {}
 
 

@@ -178,12 +178,12 @@ def parse(text: bytes | Mapping[str, Any], file: str) -> Document:
     return Document(file, *read_yaml(text, file))
 
 
-def _without(data: Any, paths: set[Path], here: Path = ()) -> Any:
+def _without(data: Any, paths: set[Path], at: Path = ()) -> Any:
     """Returns a copy of plain data without the values at some paths."""
     if isinstance(data, dict):
-        return {k: _without(v, paths, (*here, k)) for k, v in data.items() if (*here, k) not in paths}
+        return {k: _without(v, paths, (*at, k)) for k, v in data.items() if (*at, k) not in paths}
     if isinstance(data, list):
-        return [_without(item, paths, (*here, index)) for index, item in enumerate(data)]
+        return [_without(item, paths, (*at, index)) for index, item in enumerate(data)]
     return data
 
 

@@ -66,21 +66,21 @@ class Mistakes:
 
     def first(self, most: int, line: Callable[[Path], int]) -> Iterator[Mistake]:
         """Yields the first `most` mistakes, in the file's order."""
-        told: dict[tuple[Path, str], Mistake] = {}
+        reported: dict[tuple[Path, str], Mistake] = {}
         beyond: set[Path] = set()
         for path, detail in sorted(self._placed, key=lambda placed: line(placed[0])):
-            if len(told) >= most:
+            if len(reported) >= most:
                 beyond.add(path)
                 continue
             if self._is_echo(path, detail):
                 continue
             mistake = _mistake(self._kind, self._data, path, detail)
             key = mistake.path, mistake.found
-            if key in told and mistake.expected not in told[key].expected:  # the branches of a union
-                mistake = mistake._replace(expected=f"{told[key].expected}, or {mistake.expected}")
-            told[key] = mistake
+            if key in reported and mistake.expected not in reported[key].expected:  # the branches of a union
+                mistake = mistake._replace(expected=f"{reported[key].expected}, or {mistake.expected}")
+            reported[key] = mistake
         self.more = len(beyond)
-        yield from told.values()
+        yield from reported.values()
 
     def _is_echo(self, path: Path, detail: ErrorDetails) -> bool:
         """Returns whether another error describes the mistake better: a deeper one, or a missing key's misspelling."""

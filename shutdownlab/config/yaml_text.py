@@ -122,8 +122,8 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str
     """Converts a YAML parser's error: returns the line, what was found, what was expected, and a hint."""
     mark = error.problem_mark or error.context_mark
     line = mark.line if mark else 0
-    stands = next(islice(text.splitlines(), line, None), "")
-    if "\t" in stands[: len(stands) - len(stands.lstrip())]:
+    line_text = next(islice(text.splitlines(), line, None), "")
+    if "\t" in line_text[: len(line_text) - len(line_text.lstrip())]:
         return line + 1, "a tab", "spaces", "YAML is indented only with spaces"
     missed = re.fullmatch(r"did not find expected (.+)", error.problem or "")
     opened = error.context_mark.line + 1 if error.context_mark else line + 1
@@ -132,13 +132,13 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str
         wanted = missed[1].replace("<", "the ").replace(">", "").replace("hexdecimal number", _HEXADECIMAL)
         return (
             line + 1,
-            quoted(stands.strip()),
+            quoted(line_text.strip()),
             wanted if wanted[0] in "',[]" or wanted == _HEXADECIMAL else f"{wanted} (is the indentation right?)",
             hint,
         )
     problem = str(error.problem or error.context).removeprefix("found ")
     if problem.startswith("undefined alias") and mark is not None:
-        name = re.split(r"[\s,\[\]{}]", stands[mark.column :].removeprefix("*"), maxsplit=1)[0]
+        name = re.split(r"[\s,\[\]{}]", line_text[mark.column :].removeprefix("*"), maxsplit=1)[0]
         return (
             line + 1,
             f"{quoted(f'*{name}')}, an alias without an anchor",
@@ -146,7 +146,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str
             hint,
         )
     if missed := re.fullmatch(r"expected escape sequence of .*", problem):  # PyYAML's own scanner
-        return line + 1, quoted(stands.strip()), _HEXADECIMAL, hint
+        return line + 1, quoted(line_text.strip()), _HEXADECIMAL, hint
     return line + 1, problem, "valid YAML", hint
 
 

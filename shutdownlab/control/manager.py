@@ -39,10 +39,10 @@ def serve(path: Path, settings: ControllerSettings, stop_fd: int, ready: Callabl
     ignored = ignore_alone()
     run_app(str(path), settings)
     ready()
-    told: set[int] = set()
-    while told <= ignored:
+    signals: set[int] = set()
+    while signals <= ignored:
         polling.wait([stop_fd])
-        told = set(os.read(stop_fd, 64))
+        signals = set(os.read(stop_fd, 64))
 
 
 def main() -> None:

@@ -120,15 +120,15 @@ def start_controllers(
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """An order carried out everywhere, `seconds` after it was given. `told`: the messages received meanwhile."""
+    """An order carried out everywhere, `seconds` after it was given. `messages`: those received meanwhile."""
 
     serial: int
     phase: str
     seconds: float
-    told: tuple[Message, ...]
+    messages: tuple[Message, ...]
 
     def __iter__(self) -> Iterator[Message]:
-        return iter(self.told)
+        return iter(self.messages)
 
 
 _Latest = tuple[str, Mapping[str, Policy], Mode, float | None, Mapping[str, Mapping[str, Policy]] | None]
@@ -175,8 +175,8 @@ class AuthorityClient:
         local_time: the country's local time (seconds since 1970), for rules that depend on the hour. damage: it does
         not wait for controllers and boxes that cannot confirm because of it; if only the box cannot, it waits for the
         switches. otherwise: the policies of operators that do not do as ordered. A `Failure` that does not prevent the
-        confirmation is in `told`. Raises `ControlError` if one does, if the authority's controller is gone, and at the
-        deadline.
+        confirmation is in its `messages`. Raises `ControlError` if one does, if the authority's controller is gone, and
+        at the deadline.
         """
         self._serial += 1
         if AUTHORITY in damage.leaderless:
@@ -192,17 +192,17 @@ class AuthorityClient:
         waiting = {*topology.all_gateways, *topology.operators} - damage.switchless
         waiting -= damage.leaderless if mode is Mode.OPERATORS else frozenset()
         without_box = self._switches_beside(damage.mute_boxes)
-        told: list[Message] = []
+        messages: list[Message] = []
         failures: list[Failure] = []
         while waiting:
             left = end - time.monotonic()
             if left <= 0:
-                raise ControlError(self._complaint(order, waiting, told, time.monotonic() - begin))
+                raise ControlError(self._complaint(order, waiting, messages, time.monotonic() - begin))
             for message in self.events(left):
                 if isinstance(message, Progress):
                     end = end if failures else max(end, time.monotonic() + deadline_s)
                     continue
-                told.append(message)
+                messages.append(message)
                 if isinstance(message, Ack | Obeyed) and message.serial == order.serial:
                     end = end if failures else max(end, time.monotonic() + deadline_s)
                     if isinstance(message, Obeyed):
@@ -214,7 +214,7 @@ class AuthorityClient:
                 elif isinstance(message, Failure) and not failures:
                     failures.append(message)
                     end = min(end, time.monotonic() + _GRACE_S)
-        return Confirmation(order.serial, phase, round(time.monotonic() - begin, 6), tuple(told))
+        return Confirmation(order.serial, phase, round(time.monotonic() - begin, 6), tuple(messages))
 
     def order_again(self, damage: Damage) -> None:
         """Repeats the latest order, for controllers that were down when it was given. Raises `ControlError`."""
@@ -237,13 +237,13 @@ class AuthorityClient:
         boxes = set(of)
         self._send(CountersRequest(recent))
         end = time.monotonic() + deadline_s
-        told: list[Message] = []
+        messages: list[Message] = []
         while boxes and (left := end - time.monotonic()) > 0:
             for message in self.events(left):
-                told.append(message)
+                messages.append(message)
                 if isinstance(message, Counters):
                     boxes.discard(message.where)
-        return told
+        return messages
 
     def events(self, wait_s: float = 0.0) -> list[Message]:
         """Returns the messages received since the last call, waiting up to `wait_s` seconds for the first.
@@ -276,16 +276,16 @@ class AuthorityClient:
             return ControlError(f"the authority's controller has ended; {_KEPT}")
         return ControlError(f"lost the authority's controller: {why}; {_KEPT}")
 
-    def _complaint(self, order: Order, owners: set[str], told: list[Message], waited_s: float) -> str:
+    def _complaint(self, order: Order, owners: set[str], messages: list[Message], waited_s: float) -> str:
         """Describes who has not confirmed (with the switches), the failures reported, and dead controllers."""
-        acked = {message.switch for message in told if isinstance(message, Ack) and message.serial == order.serial}
+        acked = {message.switch for message in messages if isinstance(message, Ack) and message.serial == order.serial}
         silent = []
         for owner in sorted(owners):
             nodes = [n for n in self._controllers.network.nodes.values() if n.owner == owner and n.role.is_openflow]
             missing = [node.name for node in nodes if node.name not in acked]
             silent.append(f"{owner} ({', '.join(missing) or 'its DPI box'})")
         lines = [f"phase {order.phase}: not confirmed by {', '.join(silent)} within {waited_s:.1f} s"]
-        lines += [f"{m.where}: {m.text}" for m in told if isinstance(m, Failure | Notice)]
+        lines += [f"{m.where}: {m.text}" for m in messages if isinstance(m, Failure | Notice)]
         return "\n".join([*lines, *self._controllers.died()])
 
 

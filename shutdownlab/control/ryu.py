@@ -93,8 +93,8 @@ def ryu_python(given: str | Path | None) -> RyuPython:
 
 def _environment() -> dict[str, str]:
     """Returns our environment without the variables that point Python to our packages."""
-    ours = {"PYTHONPATH", "PYTHONHOME"}
-    return {k: v for k, v in os.environ.items() if k not in ours} | {"SHUTDOWNLAB_OPENFLOW": "ryu"}
+    kept_out = {"PYTHONPATH", "PYTHONHOME"}
+    return {k: v for k, v in os.environ.items() if k not in kept_out} | {"SHUTDOWNLAB_OPENFLOW": "ryu"}
 
 
 __all__ = ["RyuPython", "ryu_python"]

@@ -50,20 +50,20 @@ def attach(lab: RunningLab, node: str | None = None, argv: Sequence[str] = ()) -
     link = MessageSocket(connected)
     has_terminal = os.isatty(0) and os.isatty(1)
     variables = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    told = _messages(link)
+    messages = _messages(link)
     files = () if has_terminal else (0, 1, 2)
     sys.stdout.flush()
     try:
         link.send(Attach(node, tuple(argv), variables, len(files)), files)
-        return _at_a_terminal(link, told) if has_terminal else _status(next(told, None))
+        return _at_a_terminal(link, messages) if has_terminal else _status(next(messages, None))
     except BrokenPipeError:
         return None
     finally:
         link.close()
 
 
-def _at_a_terminal(link: MessageSocket, told: Iterator[Message]) -> int | None:
-    made = next(told, None)
+def _at_a_terminal(link: MessageSocket, messages: Iterator[Message]) -> int | None:
+    made = next(messages, None)
     if not isinstance(made, TerminalMade):
         return _status(made)
     (terminal,) = link.take_files(made.files)
@@ -71,7 +71,7 @@ def _at_a_terminal(link: MessageSocket, told: Iterator[Message]) -> int | None:
         _copy_size(terminal)
         with _raw(), _size_followed(terminal):
             _relay(link, terminal)
-            status = _status(next(told, None))
+            status = _status(next(messages, None))
             while polling.wait([terminal], seconds=0) and _passed(terminal, 1):  # its last output
                 pass
             return status

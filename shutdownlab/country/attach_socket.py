@@ -149,8 +149,8 @@ def connect(lab: RunningLab) -> socket.socket:
 
 def peer_user(connected: socket.socket) -> int:
     """Returns the user id of the process at the other end, as seen in this process's user namespace."""
-    told = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return int(_CREDENTIALS.unpack(told)[1])
+    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(credentials)[1])
 
 
 @contextmanager

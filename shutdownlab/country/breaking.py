@@ -24,8 +24,8 @@ from shutdownlab.compiler.rejections import rejections
 from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.config.addresses import IpPrefix, is_address
 from shutdownlab.config.numbers import TCP
-from shutdownlab.country.assembly import Country
 from shutdownlab.country.borders import Borders
+from shutdownlab.country.country import Country
 from shutdownlab.country.late_resolvers import LateResolvers
 from shutdownlab.country.lines import Lines
 from shutdownlab.inspection.apps import App
@@ -64,7 +64,7 @@ class Breaker:
     _faults: dict[str, DeclaredFault] = field(default_factory=dict)
     _ports: set[tuple[str, str]] = field(default_factory=set)
     """The ports that are down, as (switch, port)."""
-    _told: Damage = NO_DAMAGE
+    _rerouted: Damage = NO_DAMAGE
     """The routing changes now in force in BGP."""
     _once_contested: frozenset[IpPrefix] = frozenset()
     """Prefixes that have ever been hijacked, leaked or announced in parts."""
@@ -98,7 +98,7 @@ class Breaker:
         if gone:
             self._mend(gone, staying, coming)
         self._faults = dict(faults)
-        damage = damage_of(self.network, faults.values()) | self._told
+        damage = damage_of(self.network, faults.values()) | self._rerouted
         self.country.expect(damage)
         for fault in faults.values():
             self._break(fault)
@@ -117,9 +117,9 @@ class Breaker:
         `MachineCannot`.
         """
         wanted = routing.route_changes(self.network, held)
-        told = {v.id: lies_to(v, apps, held(v.id.operator)) for v in self.network.vantages}
+        lies_by_vantage = {v.id: lies_to(v, apps, held(v.id.operator)) for v in self.network.vantages}
         changed = wanted.withdrawn or wanted.announced or wanted.leaked
-        if changed or any(is_address(str(lie)) for lies in told.values() for lie, _ in lies.values()):
+        if changed or any(is_address(str(lie)) for lies in lies_by_vantage.values() for lie, _ in lies.values()):
             self.borders.tell()
         self.reroute(wanted)
         self.borders.discard(wanted)
@@ -128,8 +128,8 @@ class Breaker:
             self.borders.count(operator, counts(self.network, apps, held(operator), operator))
         vantages, links = self.network.vantages, self.network.topology.links
         self.lines.become({v.id: line_of(links.get(v.access.value), v, held(v.id.operator)) for v in vantages})
-        self.lie(told)
-        self.late.become(told, self.country.damage)
+        self.lie(lies_by_vantage)
+        self.late.become(lies_by_vantage, self.country.damage)
 
     def reroute(self, wanted: Damage) -> None:
         """Makes operators announce and pass on exactly what is wanted, and waits until all routers have converged.
@@ -137,11 +137,13 @@ class Breaker:
         Raises what waiting does.
         """
         wanted = wanted.seen_by_bgp
-        if wanted == self._told:
+        if wanted == self._rerouted:
             return
-        changes = [getattr(wanted, name) ^ getattr(self._told, name) for name in ("withdrawn", "announced", "leaked")]
+        changes = [
+            getattr(wanted, name) ^ getattr(self._rerouted, name) for name in ("withdrawn", "announced", "leaked")
+        ]
         changed = {each.operator for change in changes for each in change}
-        self._told = wanted
+        self._rerouted = wanted
         self._once_contested |= wanted.contested
         self._once_contested |= {prefix for own in routing.anycast(self.network).values() for prefix in own}
         damage = damage_of(self.network, self._faults.values()) | wanted
@@ -213,7 +215,7 @@ class Breaker:
                     assert daemon.control is not None, "every bird has one"
                     birdc.ask(daemon.control, "configure")
         still = damage_of(self.network, gone) & damage_of(self.network, coming)
-        damage = damage_of(self.network, staying) | still | self._told
+        damage = damage_of(self.network, staying) | still | self._rerouted
         self.country.expect(damage)
         self._set_ports(damage)
         if back:

@@ -212,8 +212,8 @@ class Lab:
         except LabEnded:
             raise
         except LabError as error:
-            said = server.output.strip()[-_TAIL:]
-            raise LabError(f"{server.node}: {error}" + (f"\n{said}" if said else "")) from None
+            output = server.output.strip()[-_TAIL:]
+            raise LabError(f"{server.node}: {error}" + (f"\n{output}" if output else "")) from None
         return server
 
     # --- policies ---

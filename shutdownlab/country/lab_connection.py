@@ -81,7 +81,7 @@ class LabConnection:
         self.faults: list[str] = []
         self.why_ended: BaseException | None = None
         self._plan = plan
-        self._link, theirs = socket_pair()
+        self._link, keepers_end = socket_pair()
         self._owner = os.getpid()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -93,7 +93,7 @@ class LabConnection:
         self._ending = False
         self._began: tuple[float, str] = time.monotonic(), "starting its sandbox"
         """When the current step of building began, and its name."""
-        self._keeper = threading.Thread(target=self._keep, args=(theirs,), name=f"lab {plan.title}", daemon=True)
+        self._keeper = threading.Thread(target=self._keep, args=(keepers_end,), name=f"lab {plan.title}", daemon=True)
         self._keeper.start()
         try:
             self.opened = self._wait_open(opening)
@@ -219,31 +219,31 @@ class LabConnection:
 
     # --- the keeper's thread ---
 
-    def _keep(self, theirs: socket.socket) -> None:
+    def _keep(self, keepers_end: socket.socket) -> None:
         """Starts the sandbox, receives its messages, and waits for its end."""
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as output:
             try:
-                with theirs:
+                with keepers_end:
                     self._sandbox = start_sandbox(
                         "shutdownlab.country.lab_server:serve",
-                        {"plan": self._plan, "socket": theirs.fileno(), "offered": self._offered},
+                        {"plan": self._plan, "socket": keepers_end.fileno(), "offered": self._offered},
                         keep=[*self._plan.folders, *on_path()],
                         writable=[Path.cwd()],
                         stdin=subprocess.DEVNULL,
-                        stdout=said,
-                        stderr=said,
-                        pass_fds=[theirs.fileno(), *([self._offered] if self._offered >= 0 else [])],
+                        stdout=output,
+                        stderr=output,
+                        pass_fds=[keepers_end.fileno(), *([self._offered] if self._offered >= 0 else [])],
                         own_session=True,
                     )
                 with suppress(EOFError, OSError, MessageError):
                     while True:
                         for message in self._link.receive():
                             self._hear(message)
-                self._over(self._buried(self._sandbox, said))
+                self._over(self._buried(self._sandbox, output))
             except BaseException as error:
                 self._over(error)
 
-    def _buried(self, sandbox: Sandbox, said: IO[bytes]) -> LabEnded:
+    def _buried(self, sandbox: Sandbox, output: IO[bytes]) -> LabEnded:
         """Waits for the sandbox to end, killing it after some seconds; returns why it ended. Raises `MachineCannot`."""
         try:
             sandbox.gate.wait(_CLOSE_S)
@@ -252,8 +252,8 @@ class LabConnection:
         status = sandbox.wait()
         if self._ending:
             return LabEnded("this lab is closed")
-        size = os.fstat(said.fileno()).st_size
-        tail = os.pread(said.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace").strip()
+        size = os.fstat(output.fileno()).st_size
+        tail = os.pread(output.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace").strip()
         how = ending(128 - status if status > 128 else status)
         return LabEnded(f"the country of {self._plan.title} {how}" + (f"\n{tail}" if tail else ""))
 

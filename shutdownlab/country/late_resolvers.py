@@ -24,7 +24,7 @@ class LateResolvers:
     net: EmulatedNetwork
     network: Network
     processes: Mapping[str, Forked]
-    _told: dict[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
+    _configured: dict[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     """By operator: the seconds by which each name is delayed, by client subnet."""
     _led: dict[str, str] = field(default_factory=dict)
     """By operator: the rules that redirect queries."""
@@ -45,9 +45,9 @@ class LateResolvers:
                 v: held for _, v in self.network.vantages_of(operator) if (held := held_names(wanted.get(v.id, {})))
             }
             names = {str(subnet): held for v, held in holding.items() for subnet in self.network.subnets[v.id]}
-            if names != self._told.get(operator, {}):
+            if names != self._configured.get(operator, {}):
                 self._tell(process, names)
-                self._told[operator] = names
+                self._configured[operator] = names
             clients = [subnet for v in holding for subnet in self.network.subnets[v.id]]
             rules = ruleset(node.addresses, () if node.name in damage.closed else clients)
             if rules != self._led.get(operator, ruleset(node.addresses, ())):

@@ -21,7 +21,7 @@ class Lines:
     network: Network
     relay: Forked | None
     delay_lines: list[DelayLine]
-    _told: dict[str, LineSetting] = field(default_factory=dict)
+    _configured: dict[str, LineSetting] = field(default_factory=dict)
     _serial: int = 0
 
     def become(self, wanted: Mapping[VantageId, LineQuality]) -> None:
@@ -33,15 +33,17 @@ class Lines:
             if node in by_node:
                 line = by_node[node]
                 settings[line.if_a] = _setting(quality)
-        changed = {name: setting for name, setting in settings.items() if self._told.get(name, setting) != setting}
-        changed |= {n: s for n, s in settings.items() if n not in self._told and s != self._built(n)}
+        changed = {
+            name: setting for name, setting in settings.items() if self._configured.get(name, setting) != setting
+        }
+        changed |= {n: s for n, s in settings.items() if n not in self._configured and s != self._built(n)}
         if not changed:
             return
         assert self.relay is not None, "it serves these lines"
         self._serial += 1
         self.relay.send(encode(Retune(self._serial, changed)))
         wait_until_applied(self.relay, self._serial)
-        self._told |= settings
+        self._configured |= settings
 
     def _built(self, name: str) -> LineSetting:
         """Returns the setting with which a line was built."""

@@ -50,5 +50,5 @@ class MessageSocket:
 
 def socket_pair() -> tuple[MessageSocket, socket.socket]:
     """Returns two connected ends; the second is for another process, by its file descriptor."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    return MessageSocket(ours), theirs
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    return MessageSocket(near), far

@@ -426,13 +426,13 @@ def _throughput(client: Any, server: Any, options: list[str]) -> str:
                 asking.kill()
                 asking.communicate()
                 return f"nothing within {_IPERF_LIMIT_S:g} s"
-            told = json.loads(printed or b"{}")
-            why = told.get("error", "")
+            report = json.loads(printed or b"{}")
+            why = report.get("error", "")
             if "refused" in why and listening.poll() is None and time.monotonic() < end:
                 time.sleep(0.05)  # the server does not listen yet
                 continue
             break
-        sums = told.get("end", {})
+        sums = report.get("end", {})
         received = sums.get("sum_received") or sums.get("sum") or {}
         return why or f"{received.get('bits_per_second', 0.0) / 1e6:.1f} Mbit/s"
     finally:

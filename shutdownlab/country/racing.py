@@ -49,13 +49,13 @@ class Racing:
         racer = self.racers.get(operator)
         if racer is None or rival is None:
             return NO_RACE
-        told = self._ask(operator, racer.box, began, rival.ends)
-        if told is None:
+        run = self._ask(operator, racer.box, began, rival.ends)
+        if run is None:
             return Race(f"{racer.box.name} has not said within {_TURN_S:g} s what it did")
-        if not told.injected:
+        if not run.injected:
             return NO_RACE
-        if told.slowest >= OF_LEAD * rival.lead:
-            return Race(f"{racer.box.name} answered a packet {told.slowest * 1000:.1f} ms after it came")
+        if run.slowest >= OF_LEAD * rival.lead:
+            return Race(f"{racer.box.name} answered a packet {run.slowest * 1000:.1f} ms after it came")
         return Race(self.starvation.came_late(racer.switch, rival.lead, began, ended), ran=True)
 
     def _ask(self, operator: str, box: Forked, since: float, ends: Collection[str]) -> RacesRun | None:
@@ -65,10 +65,10 @@ class Racing:
             del self._owing[operator]
         self._number += 1
         box.send(encode(RacesRequest(self._number, since, tuple(ends))))
-        told = self._answer(box, self._number, _TURN_S)
-        if told is None:
+        reply = self._answer(box, self._number, _TURN_S)
+        if reply is None:
             self._owing[operator] = self._number
-        return told
+        return reply
 
     def _answer(self, box: Forked, number: int, seconds: float) -> RacesRun | None:
         def fits(message: Message) -> bool:

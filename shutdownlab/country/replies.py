@@ -35,9 +35,9 @@ def reply_of(process: Forked, seconds: float, fits: Callable[[Message], bool], a
     end = time.monotonic() + seconds
     while True:
         process.flush(max(0.0, end - time.monotonic()))
-        came = [decode(line) for line in process.receive()]
-        found = next(filter(fits, came), None)
-        aside += [message for message in came if message is not found]
+        messages = [decode(line) for line in process.receive()]
+        found = next(filter(fits, messages), None)
+        aside += [message for message in messages if message is not found]
         left = end - time.monotonic()
         if found is not None or process.hung_up or left <= 0:
             return found

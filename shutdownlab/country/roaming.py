@@ -52,13 +52,13 @@ def begin_tunnels(net: EmulatedNetwork, network: Network) -> Forked | None:
         _join_guest(net.get(node.name).namespace, vantage, node, network.tunnel_mtu)
         ends[node.name] = _end(net, node, [vantage], at_home=False)
     for home in network.topology.homes:
-        router, mine = router_of(network, home), [vantage for vantage in guests if vantage.home == home]
-        routes = [str(ip_network(a)) for vantage in mine for bearer in vantage.bearers for a in bearer.inner]
+        router, roaming = router_of(network, home), [vantage for vantage in guests if vantage.home == home]
+        routes = [str(ip_network(a)) for vantage in roaming for bearer in vantage.bearers for a in bearer.inner]
         namespace: Namespace = net.get(router.name).namespace
         _make(namespace, network.tunnel_mtu, [], routes)
         # Packets queued for unresolved neighbours must not fill the tunnels' socket, which other packets use too.
         namespace.set_sysctls({f"net/ipv4/neigh/{port}/unres_qlen_bytes": _KEPT for port in router.ports})
-        ends[router.name] = _end(net, router, mine, at_home=True)
+        ends[router.name] = _end(net, router, roaming, at_home=True)
     return start_tunnels(ends)
 
 
@@ -67,8 +67,8 @@ def lost_by(process: Forked, seconds: float, before: int) -> int:
 
     Returns 0 if the process does not answer within `seconds`, which is checked elsewhere.
     """
-    told = counters_of(process, seconds)
-    return lost_in(told.counters) - before if told is not None else 0
+    counters = counters_of(process, seconds)
+    return lost_in(counters.counters) - before if counters is not None else 0
 
 
 def lost_in(counters: Mapping[str, Any]) -> int:

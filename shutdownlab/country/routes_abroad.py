@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 
-from shutdownlab.config.addresses import IpPrefix
+from shutdownlab.config.addresses import is_part
 from shutdownlab.model.network import Network, Role
 from shutdownlab.servers import birdc
 from shutdownlab.servers.start import Services
@@ -26,12 +26,6 @@ def routes_abroad(
         control = services.find("bird", node.name).control
         assert control is not None, "every bird has a control socket"
         table = [ip_network(each) for version in (4, 6) for each in birdc.kernel_routes(control, version)]
-        within = (each for each in table if any(_is_within(each, prefix) for prefix in own))
+        within = (each for each in table if any(is_part(each, prefix) for prefix in own))
         found[node.name] = tuple(str(each) for each in within)
     return found
-
-
-def _is_within(inner: IpPrefix, outer: IpPrefix) -> bool:
-    if isinstance(inner, IPv4Network):
-        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
-    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)

@@ -15,9 +15,11 @@ from typing import Any
 from shutdownlab.compiler.races import Races, Rival
 from shutdownlab.compiler.resolvers import operators_late
 from shutdownlab.control.processes import ControlError
-from shutdownlab.country.assembly import Country, build
+from shutdownlab.country.assembly import build
 from shutdownlab.country.breakage import brief
 from shutdownlab.country.breaking import BeyondMending, Breaker
+from shutdownlab.country.country import Country
+from shutdownlab.country.examination import take_faults
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.country.plan import Plan
 from shutdownlab.country.racing import Racing
@@ -76,7 +78,7 @@ class Session:
         """Whether policies or faults differ from those of a phase."""
         self._obeyed: dict[str, tuple[str, ...]] = {}
         """By operator, the policies of the last order that reached it."""
-        self.told: list[str] = []
+        self.complaints: list[str] = []
         """Complaints that did not prevent anything."""
         if breaker is None and (self.active or self.broken):
             self.put_in_force(self.phase or "", self.active)
@@ -106,7 +108,7 @@ class Session:
             otherwise={operator: self._held(operator) for operator in obey},
         )  # fmt: skip
         self.breaker.carry_out(self._held, self.plan.loaded.apps)
-        self.told += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
+        self.complaints += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
         self.country.mark(
             f"by hand: {', '.join(policies) or 'no policy'} in force{f', as in {phase}' if known else ''}"
         )
@@ -159,8 +161,8 @@ class Session:
     def _break(self, faults: Mapping[str, DeclaredFault], phase: str) -> None:
         try:
             self.breaker.become(faults)
-        except BeyondMending as worn:
-            raise ControlError(f"{worn}: start another lab, --at {phase}") from worn
+        except BeyondMending as error:
+            raise ControlError(f"{error}: start another lab, --at {phase}") from error
         self.broken = faults
 
     def routes(self) -> dict[str, tuple[str, ...]]:
@@ -169,9 +171,9 @@ class Session:
 
     def faults(self) -> Iterator[str]:
         """Yields faults and complaints since the last call; restarts dead DPI boxes."""
-        told, self.told = self.told, []
-        yield from told
-        yield from self.country.faults()
+        complaints, self.complaints = self.complaints, []
+        yield from complaints
+        yield from take_faults(self.country)
 
     def measure(
         self,
@@ -220,10 +222,10 @@ class Session:
             def outrun(asked: str, began: float, ended: float) -> Race:
                 return racing.of(places[asked].id.operator, rivals.get(asked), began, ended)
 
-            told = self.country.agents.run(
+            answers = self.country.agents.run(
                 todo, hopeless, controls, excused, go_on, failed, starvation.between, starvation.held_up, outrun
             )
-            for _, request, found in told:
+            for _, request, found in answers:
                 if found.taken_away:
                     blamed = excused[request.id][found.controls[0].name]
                     outcome, failure = blamed.excuses(found.outcome, found.failure)

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from shutdownlab.config.problems import BadInput
 from shutdownlab.control.processes import ControlError
-from shutdownlab.country.assembly import Country
 from shutdownlab.country.breakage import brief
+from shutdownlab.country.country import Country
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.country.message_socket import MessageSocket
 from shutdownlab.country.session import Session
@@ -164,8 +164,8 @@ class DistantSession:
 
     def faults(self) -> Iterator[str]:
         """Like `Session.faults`."""
-        told: Complaints = self._ask(AskComplaints(next(self._numbers)))
-        return iter(told.texts)
+        complaints: Complaints = self._ask(AskComplaints(next(self._numbers)))
+        return iter(complaints.texts)
 
     def measure(self, asked: Sequence[Measure]) -> Iterator[ProbeAnswer]:
         """Like `Session.measure`; an unknown name raises `ControlError`, which suggests what was meant."""
@@ -173,8 +173,8 @@ class DistantSession:
             yield self._ask(Measure(next(self._numbers), each.vantage, each.target, each.family))
 
     def _in_force(self) -> InForce:
-        told: InForce = self._ask(AskInForce(next(self._numbers)))
-        return told
+        reply: InForce = self._ask(AskInForce(next(self._numbers)))
+        return reply
 
     def _ask(self, request: PutInForce | Measure | AskInForce | AskComplaints) -> Any:
         with suppress(EOFError, BrokenPipeError):

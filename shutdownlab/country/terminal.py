@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from shutdownlab.country.assembly import Country
 from shutdownlab.country.attach_socket import Offered, listen
 from shutdownlab.country.breakage import BREAKAGES, lines_of
 from shutdownlab.country.breaking import Breaker
+from shutdownlab.country.country import Country
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.country.porter import start_porter
 from shutdownlab.country.prompt import Prompt
@@ -75,8 +75,8 @@ def command(payload: Mapping[str, Any]) -> int:
         for name in phases:
             _go_to(session, console, name)
             codes.append(once())
-        told = (f"{code} in {name}" for code, name in zip(codes, phases, strict=True))
-        console.print(f"ended with {', '.join(told)}", soft_wrap=True)
+        codes_by_phase = (f"{code} in {name}" for code, name in zip(codes, phases, strict=True))
+        console.print(f"ended with {', '.join(codes_by_phase)}", soft_wrap=True)
         return next(filter(None, codes), 0)
 
     return _with_session(payload, run)

@@ -63,17 +63,17 @@ def _hijack(path: Path, given: Hijack, held: Mapping[IpPrefix, str], document: D
 
 def _leak(path: Path, given: Leak, network: Network, held: Mapping[IpPrefix, str], document: Document) -> None:
     there = sessions(network, router_of(network, given.by))
-    told = dict.fromkeys(s.owner for s in there if s.relation in {Relation.PROVIDER, Relation.EXCHANGE})
+    upstreams = dict.fromkeys(s.owner for s in there if s.relation in {Relation.PROVIDER, Relation.EXCHANGE})
     holder = held.get(given.prefix)
-    if given.to not in told:
-        document.report_unknown((*path, "leak", "to"), f"neighbour of {given.by}", given.to, told)
+    if given.to not in upstreams:
+        document.report_unknown((*path, "leak", "to"), f"neighbour of {given.by}", given.to, upstreams)
     elif holder is None or holder == given.by:
         found = f"{given.prefix}, which is {given.by}'s own" if holder else str(given.prefix)
         hint = f"such as {_listed(_others(held, given.by))}"
         document.report((*path, "leak", "prefix"), found, "exactly a prefix that another network announces", hint)
     elif holder == given.to:
         found = f"{quoted(given.to)}, the network that the prefix belongs to"
-        others = ", ".join(name for name in told if name != holder)
+        others = ", ".join(name for name in upstreams if name != holder)
         document.report((*path, "leak", "to"), found, "another neighbour", f"such as {others}")
     elif holder in _customers(network, given.by):
         found = f"{given.prefix}, which belongs to its customer {holder}"

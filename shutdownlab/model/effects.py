@@ -203,11 +203,11 @@ def _asks_abroad(scenario: Scenario, vantages: list[Vantage]) -> bool:
 
 def _nobody(network: Network, when: Conditions, vantages: list[Vantage]) -> Iterator[str]:
     classes = when.subscriber_class
-    those = [vantage for vantage in vantages if not classes or vantage.is_of(classes)]
-    if not those:
+    chosen = [vantage for vantage in vantages if not classes or vantage.is_of(classes)]
+    if not chosen:
         yield f"no subscriber that the policy covers is of the class {', '.join(classes)}"
         return
-    subnets = [subnet for vantage in those for subnet in network.subnets[vantage.id]]
+    subnets = [subnet for vantage in chosen for subnet in network.subnets[vantage.id]]
     if when.subscriber and not any(overlap(subnet, given) for subnet in subnets for given in when.subscriber):
         yield f"no subscriber that the policy covers has an address in {', '.join(map(str, when.subscriber))}"
 

@@ -117,9 +117,9 @@ class _Builder:
         """Adds the resolver of a transit's own customers, which those roaming in the country use."""
         transit, router = self.topology.transits[name], self.network.one(Role.TRANSIT, name)
         host = self.node(Role.RESOLVER, (name,), name, f"{transit.title} {Role.RESOLVER}")
-        ours, theirs = plan.home_resolver(plan.guests(next(plan.subnets(transit.prefixes))))
-        self.link((router, Role.RESOLVER.value, theirs), (host, "eth0", ours))
-        host.routes += [Route(everywhere(a.version), a.ip, "eth0") for a in theirs]
+        host_address, router_address = plan.home_resolver(plan.guests(next(plan.subnets(transit.prefixes))))
+        self.link((router, Role.RESOLVER.value, router_address), (host, "eth0", host_address))
+        host.routes += [Route(everywhere(a.version), a.ip, "eth0") for a in router_address]
 
     def _backbone(self) -> None:
         """Joins each pair of transits by a link abroad."""
@@ -183,9 +183,9 @@ class _Builder:
         """Adds a host to an operator's infrastructure, beside its border router."""
         operator, border = self.topology.operators[name], self.network.one(Role.BORDER, name)
         host = self.node(role, (name,), name, f"{operator.title} {role}")
-        ours, theirs = plan.point_to_point(next(plan.subnets(operator.prefixes)), place)
-        self.link((border, role.value, theirs), (host, "eth0", ours))
-        host.routes += [Route(everywhere(a.version), a.ip, "eth0") for a in theirs]
+        host_address, router_address = plan.point_to_point(next(plan.subnets(operator.prefixes)), place)
+        self.link((border, role.value, router_address), (host, "eth0", host_address))
+        host.routes += [Route(everywhere(a.version), a.ip, "eth0") for a in router_address]
 
     def _host(
         self, node: Node, serves: tuple[str | ServerProgram, ...], fresh: Iterator[list[Address]], *, domestic: bool

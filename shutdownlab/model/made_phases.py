@@ -60,11 +60,11 @@ def make_phases(document: Document) -> None:
         return
     if not isinstance(timeline, list) or not all(isinstance(item, dict) for item in timeline):
         return
-    told = document.problems.in_all
+    problems_before = document.problems.in_all
     span = _span(document.data)
     read = {name: repeat for name in repeats if (repeat := _read(repeats[name])) is not None}
     made = list(_made(document, read, *span)) if span is not None and len(read) == len(repeats) else None
-    if made is None or document.problems.in_all > told:
+    if made is None or document.problems.in_all > problems_before:
         recurring = {kind for name, repeat in read.items() for kind in repeat.phases_of(name)} | set(repeats)
         kept = [index for index, item in enumerate(timeline) if "at" in item or _kind(item) not in recurring]
         replace_timeline(document, [Woven(timeline[index], ("timeline", index), {}) for index in kept])

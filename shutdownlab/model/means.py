@@ -1,8 +1,16 @@
-"""The direction, means, action and place of a policy. Pure."""
+"""The verb, direction, means, action and place of a policy. Pure."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+ROUTING: Final = ("withdraw", "null_route", "announce", "hijack", "leak")
+"""The verbs about routes, which border routers and BGP carry out."""
+BREAKING: Final = ("cut", "power_off", "switch_off")
+"""The verbs that take equipment out of service."""
+VERBS: Final = ("block", "throttle", "degrade", "inspect", *ROUTING, *BREAKING)
+"""The verbs of a policy; each policy has exactly one."""
 
 
 class Direction(StrEnum):

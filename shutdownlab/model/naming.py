@@ -53,7 +53,7 @@ def _keys(topology: Topology) -> Iterator[Key]:
     yield from ((Role.RESOLVER, (name,)) for name in topology.homes)
 
 
-def _told(key: Key) -> tuple[str, ...]:
+def _parts_named(key: Key) -> tuple[str, ...]:
     role, parts = key
     return parts[:2] if role is Role.SUBSCRIBER and parts[2] == ORDINARY else parts
 
@@ -62,9 +62,9 @@ def _usual(key: Key) -> str:
     role, parts = key
     if role in _ALONE:
         return "-".join((*parts, _ALONE[role]))
-    return "-".join((*_told(key), _SUFFIXES[role]) if role in _SUFFIXES else _told(key))
+    return "-".join((*_parts_named(key), _SUFFIXES[role]) if role in _SUFFIXES else _parts_named(key))
 
 
 def _formal(key: Key) -> str:
     role, _ = key
-    return ".".join(_told(key) or ("country",)) + ("" if role is Role.SUBSCRIBER else f"_{role}")
+    return ".".join(_parts_named(key) or ("country",)) + ("" if role is Role.SUBSCRIBER else f"_{role}")

@@ -74,14 +74,14 @@ def observed(network: Network) -> Network:
     for place, transit in enumerate(network.topology.transits):
         router = found.one(Role.TRANSIT, transit)
         own = End(router.name, f"eth{len(router.ports)}")
-        theirs = End(NAME, f"eth{place}")
+        far_end = End(NAME, f"eth{place}")
         # A subnet for each session: bird does not allow two sessions with the same address.
         at_home = [next(subnets) for peer in peers(network.topology) if transit in peer.homes]
-        ours = [each for subnet in at_home for each in hosts(subnet, _TRANSIT)]
-        router.ports[own.port] = _port(own, next(macs), ours, len(router.ports) + 1, theirs)
+        addresses = [each for subnet in at_home for each in hosts(subnet, _TRANSIT)]
+        router.ports[own.port] = _port(own, next(macs), addresses, len(router.ports) + 1, far_end)
         interfaces = [each for subnet in at_home for each in hosts(subnet, _PEER)]
-        there.ports[theirs.port] = _port(theirs, next(macs), interfaces, place + 1, own)
-        found.links.append(Link(own, theirs, PLAIN))
+        there.ports[far_end.port] = _port(far_end, next(macs), interfaces, place + 1, own)
+        found.links.append(Link(own, far_end, PLAIN))
     return found
 
 
@@ -93,19 +93,19 @@ def observatory(network: Network) -> Node | None:
 def feeds(network: Network, transit: Node) -> list[BgpSession]:
     """Returns a transit's sessions with the collector's peers, which are its customers."""
     return [
-        BgpSession(f"peer_{peer.number}_{own.version}", Relation.CUSTOMER, own.ip, theirs, peer.asn)
+        BgpSession(f"peer_{peer.number}_{own.version}", Relation.CUSTOMER, own.ip, peer_ip, peer.asn)
         for peer in peers(network.topology)
-        for own, theirs in _sessions(network, transit, peer)
+        for own, peer_ip in _sessions(network, transit, peer)
     ]
 
 
 def homes_of(network: Network, peer: Peer) -> list[BgpSession]:
     """Returns a peer's sessions with the transits that it buys from."""
     return [
-        BgpSession(f"home_{peer.number}_{place}_{own.version}", Relation.PROVIDER, theirs, own.ip, transit.asn)
+        BgpSession(f"home_{peer.number}_{place}_{own.version}", Relation.PROVIDER, home_ip, own.ip, transit.asn)
         for place, name in enumerate(peer.homes)
         for transit in [network.topology.transits[name]]
-        for own, theirs in _sessions(network, network.one(Role.TRANSIT, name), peer)
+        for own, home_ip in _sessions(network, network.one(Role.TRANSIT, name), peer)
     ]
 
 

@@ -8,26 +8,24 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record
-from shutdownlab.config.scalars import Kbit, OrElse, Seconds, Size, duration_text
+from shutdownlab.config.scalars import Kbit, OrElse, Seconds, Size
 from shutdownlab.inspection.policy import InspectionRule, ResidualSpec
-from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.model.announcements import Announcement, Hijack, Leak, NullRoute, Withdrawal
-from shutdownlab.model.answers import LATEST_S, Later, Lie, Rejection
+from shutdownlab.model.answers import Later, Lie, Rejection
 from shutdownlab.model.counting import BlockAfter
 from shutdownlab.model.degradation import Degradation
 from shutdownlab.model.faults import Cut, OrderedBreakage, Powerless
+from shutdownlab.model.means import BREAKING, ROUTING
 from shutdownlab.model.means import BlockAction as BlockAction
 from shutdownlab.model.means import Direction as Direction
 from shutdownlab.model.means import Means as Means
 from shutdownlab.model.means import Point as Point
-from shutdownlab.model.protocols import WITHOUT_A_BOX
+from shutdownlab.model.policy_checks import check_policy
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.targets import NOTHING, Allowance
 from shutdownlab.model.targets import Exceptions as Exceptions
 from shutdownlab.model.targets import Targets as Targets
 from shutdownlab.model.topology import Access, Vantage
-
-_SUBSCRIBER_FIELDS = ("operators", "regions", "access", "subscribers")
 
 
 def _targets(value: Any) -> Any:
@@ -50,10 +48,6 @@ def _rules(value: Any) -> Any:
 _Rules = Annotated[tuple[InspectionRule, ...], BeforeValidator(_rules), OrElse({"type": "string"})]
 
 
-ROUTING: Final = ("withdraw", "null_route", "announce", "hijack", "leak")
-BREAKING: Final = ("cut", "power_off", "switch_off")
-VERBS: Final = ("block", "throttle", "degrade", "inspect", *ROUTING, *BREAKING)
-"""The verbs of a policy; each policy has exactly one."""
 _ALL_BUT_PINGS: Final = frozenset({"tcp", "udp"})
 
 
@@ -131,235 +125,8 @@ class Policy(Record):
 
     @model_validator(mode="after")
     def _sound(self) -> Policy:
-        self._one_verb()
-        if self.inspect is not None:
-            self._inspects()
-        for verb in ROUTING:
-            if getattr(self, verb) is not None:
-                self._routes(verb)
-        for verb in BREAKING:
-            if getattr(self, verb) is not None:
-                self._breaks(verb)
-        if self.by is Means.DNS:
-            self._lies()
-        for key in ("answer", "slow") if self.by is not Means.DNS else ():
-            if key in self.model_fields_set:
-                raise Expected("`by: dns` as well", "only resolvers answer like that", found=f"`{key}`", key=key)
-        if self.block is not None and self.block == NOTHING:
-            hint = "`block: everything`, or `block: {apps: [whatsapp]}`"
-            raise Expected("something to block", hint, found="nothing", key="block")
-        if self.slows and self.only == NOTHING:
-            hint = "leave `only` out to throttle everything"
-            raise Expected("something to throttle", hint, found="nothing", key="only")
-        if self.block is not None and "only" in self.model_fields_set:
-            raise Expected(
-                "`only` with `throttle` or `degrade`",
-                "`block` names its targets itself",
-                found="`only` with `block`",
-                key="only",
-            )
-        if self.slows and (self.only.voice or self.only.sms):
-            hint = "voice and sms can only be blocked"
-            raise Expected("targets of the Internet", hint, found="voice or sms", key="only")
-        self._degrades()
-        self._freezes()
-        self._counts()
-        self._stays_blocked()
-        self._within_its_means()
-        self._rejects()
+        check_policy(self)
         return self
-
-    def _one_verb(self) -> None:
-        verbs = [verb for verb in VERBS if getattr(self, verb) is not None]
-        if len(verbs) > 1:
-            found = " and ".join(f"`{verb}`" for verb in verbs)
-            hint = "write a policy for each"
-            raise Expected("one of them", hint, found=f"both {found}" if len(verbs) == 2 else found, key=verbs[-1])
-        if not verbs:
-            hint = "`block: everything`, `throttle: 512kbit`, `withdraw: {}`, or `inspect:` with rules"
-            raise Expected("one of them", hint, found="none of " + ", ".join(f"`{verb}`" for verb in VERBS))
-
-    def _lies(self) -> None:
-        """Checks `by: dns`: resolvers see only names, and treat all queries alike."""
-        if self.block is None or self.block != Targets(apps=self.block.apps, sites=self.block.sites):
-            hint = "such as `block: {apps: [facebook], sites: [twitter.com]}`"
-            raise Expected("only apps or sites under `block`", hint, found="`by: dns`", key="by")
-        for key in ("at", "action", "direction", "allow"):
-            if key in self.model_fields_set:
-                hint = "a resolver sees only names: use `except` to spare subscribers"
-                hint = hint if key == "allow" else "`answer` or `slow` says what the resolver does"
-                raise Expected("`by: dns` without it", hint, found=f"`{key}`", key=key)
-        if self.slow is not None and "answer" in self.model_fields_set:
-            hint = "`slow` delays true answers: write a policy for each"
-            raise Expected("one of them", hint, found="both `answer` and `slow`", key="slow")
-        if self.slow is not None and not 0 < self.slow <= LATEST_S:
-            hint = "clients give up after 10 s; for no answer at all write `answer: none`"
-            expected = f"more than 0s and at most {duration_text(LATEST_S)}"
-            raise Expected(expected, hint, found=duration_text(self.slow), key="slow")
-        subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
-        if self.except_ != subscribers:
-            raise Expected(
-                "only subscribers", "to spare names, leave them out of `block`", found="traffic", key="except"
-            )
-
-    def _routes(self, verb: str) -> None:
-        """Checks a verb about routes: a route is an operator's, so keys about switches and boxes do not fit."""
-        hint = "BGP carries it out" if verb == "withdraw" else "border routers carry it out"
-        self._alone(verb, hint)
-        if verb in ("hijack", "leak"):
-            self._names_whom(verb, "its own `by` says which operator does it")
-            return
-        if not self.where.is_of_operators:
-            hint = "a prefix is one route, for everybody with an address in it"
-            raise Expected("only `operators`", hint, found="a scope of some of an operator's subscribers", key="where")
-        if self.except_ != Exceptions(operators=self.except_.operators):
-            raise Expected("only `operators`", found="other keys", key="except")
-
-    def _breaks(self, verb: str) -> None:
-        """Checks a verb that breaks something: it names its place itself."""
-        self._alone(verb, "the owners of the equipment carry it out")
-        self._names_whom(
-            verb, "its own value names the links" if verb == "cut" else "its own value names the regions and operators"
-        )
-
-    def _names_whom(self, verb: str, hint: str) -> None:
-        for key in ("where", "except"):
-            if key in self.model_fields_set or (key == "except" and "except_" in self.model_fields_set):
-                raise Expected(f"`{verb}` without it", hint, found=f"`{key}` with `{verb}`", key=key)
-
-    def _alone(self, verb: str, hint: str) -> None:
-        for key in ("by", "at", "only", "action", "direction", "allow"):
-            if key in self.model_fields_set:
-                raise Expected(f"`{verb}` without it", hint, found=f"`{key}` with `{verb}`", key=key)
-
-    def _inspects(self) -> None:
-        """Checks `inspect`: what the rules say themselves must not be given beside them."""
-        beside = {
-            "by": "" if self.by is Means.DPI else "only DPI boxes inspect",
-            "at": "" if self.at is Point.ACCESS else "DPI boxes stand at the operators",
-            "only": "each rule's `when` says what it matches",
-            "action": "each rule's `verdict` says what happens",
-            "allow": "to spare traffic, put a rule with `verdict: pass` before the others",
-            "direction": "rules have `opener` and `direction` conditions, and verdicts `directions`",
-        }
-        for key, hint in beside.items():
-            if hint and key in self.model_fields_set:
-                raise Expected("`inspect` without it", hint, found=f"`{key}` with `inspect`", key=key)
-        subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
-        if self.except_ != subscribers:
-            hint = "to spare traffic, put a rule with `verdict: pass` before the others"
-            found = "traffic"
-            raise Expected("only subscribers: " + ", ".join(_SUBSCRIBER_FIELDS), hint, found=found, key="except")
-
-    def _freezes(self) -> None:
-        """Checks `freeze_after`: only DPI boxes count what a connection has carried."""
-        if self.freeze_after is None:
-            return
-        if self.block is None or self.by is not Means.DPI or self.at is Point.GATEWAY:
-            hint = "operators' DPI boxes count the bytes of what `block` names: leave `by` and `at` out"
-            raise Expected(
-                "`freeze_after` with `block` and `by: dpi`", hint, found="`freeze_after`", key="freeze_after"
-            )
-        if "action" in self.model_fields_set:
-            hint = "`freeze_after` is itself the action"
-            raise Expected("`freeze_after` without it", hint, found="`action`", key="action")
-        if beyond := self.block.without_connections:
-            hint = "only TCP and UDP connections are counted"
-            raise Expected("targets that have connections", hint, found=beyond, key="block")
-
-    def _counts(self) -> None:
-        """Checks `block_after`: border routers count echo requests, which they recognise by headers."""
-        if self.block_after is None:
-            return
-        protocols = self.block.protocols if self.block is not None else ()
-        if not protocols or self.block != Targets(protocols=protocols) or not {*protocols} <= {"icmp", "icmp6"}:
-            hint = "border routers count only echo requests (pings)"
-            expected = "`block_after` with only `block: {protocols: [icmp]}`"
-            raise Expected(expected, hint, found="`block_after`", key="block_after")
-        for key in ("by", "at", "action", "direction"):
-            if key in self.model_fields_set:
-                hint = "an operator's border router counts what its subscribers send, and drops it"
-                raise Expected("`block_after` without it", hint, found=f"`{key}`", key=key)
-
-    def _stays_blocked(self) -> None:
-        """Checks `residual`: it needs a DPI box that recognises one packet of a flow and goes on blocking after it."""
-        if self.residual is None:
-            return
-        boxes = self.block is not None and self.block == self.block.for_boxes
-        if not boxes or self.by is not Means.DPI or self.at is Point.GATEWAY:
-            hint = "only a DPI box remembers connections; what is matched by headers stays blocked anyway"
-            expected = "`residual` with `by: dpi`, and apps, sites or protocols that boxes recognise"
-            raise Expected(expected, hint, found="`residual`", key="residual")
-        if self.direction is not Direction.BOTH or self.freezes:
-            key = "freeze_after" if self.freezes else "direction"
-            hint = "`residual: {directions: client}` says whose packets stay blocked"
-            raise Expected("`residual` without it", "" if self.freezes else hint, found=f"`{key}`", key=key)
-
-    def _within_its_means(self) -> None:
-        """Checks that the means fit the targets: some only DPI boxes can block."""
-        targets = self.targets
-        resets = self.action is BlockAction.RESET
-        if resets and not (self.by is Means.DPI and self.block and self.block == self.block.for_boxes):
-            hint = "only a DPI box sends resets, and only for apps and sites"
-            raise Expected(
-                "`action: reset` with `by: dpi` and only apps or sites", hint, found="`action: reset`", key="action"
-            )
-        beyond = [name for name in targets.recognised if name not in installed_recognisers().over_tcp]
-        if resets and beyond:
-            hint = "only TCP has connections to reset; block the others in another policy with `action: drop`"
-            found = f"`action: reset` for {', '.join(beyond)}"
-            raise Expected("only protocols over TCP", hint, found=found, key="action")
-        if resets and self.direction is not Direction.BOTH:
-            hint = "a reset ends the whole connection"
-            raise Expected("`direction: both` with `action: reset`", hint, found=f"`{self.direction}`", key="direction")
-        if self.at is Point.GATEWAY and (targets.voice or targets.sms):
-            hint = "the telephone service never crosses the gateway"
-            raise Expected("voice and sms blocked `at: access`", hint, found="`at: gateway`", key="at")
-        if self.at is Point.GATEWAY and self.by is Means.DPI and (targets.apps or targets.sites):
-            hint = "the gateway has no DPI box: only operators have"
-            raise Expected("`by: address` for apps and sites there", hint, found="`at: gateway`", key="at")
-        hidden = next((name for name in targets.protocols if name not in WITHOUT_A_BOX), None)
-        if hidden and (self.at is Point.GATEWAY or self.by is not Means.DPI):
-            key, found = ("at", "`at: gateway`") if self.at is Point.GATEWAY else ("by", f"`by: {self.by}`")
-            hint = f"only a DPI box recognises {hidden}"
-            raise Expected(f"`by: dpi` and `at: access` for the protocol {hidden}", hint, found=found, key=key)
-
-    def _degrades(self) -> None:
-        """Checks `degrade`: delay and loss affect everything on a line; only a rate can apply to some traffic."""
-        if self.degrade is None:
-            return
-        keys = ("action", "direction") if self.degrades_traffic else ("action", "direction", "by", "at")
-        for key in keys:
-            if key in self.model_fields_set:
-                hint = "`rate` gives each direction its own value"
-                raise Expected("`degrade` without it", hint, found=f"`{key}` with `degrade`", key=key)
-        beside = [key for key in self.degrade.model_fields_set if key != "rate"]
-        if self.degrades_traffic and beside:
-            found = f"`{beside[0]}` for only a part of a line's traffic"
-            hint = "delay, loss and generation apply to a whole line: leave out `only`, and traffic under `except`"
-            raise Expected("only `rate`", hint, found=found, key="degrade")
-
-    def _rejects(self) -> None:
-        """Checks `action: reject`: border routers distinguish packets by headers, and see only what subscribers
-        send."""
-        if self.action is not BlockAction.REJECT:
-            if "reject_with" in self.model_fields_set:
-                raise Expected(
-                    "`reject_with` with `action: reject`",
-                    found=f"`reject_with` with `action: {self.action}`",
-                    key="reject_with",
-                )
-            return
-        if self.needs_boxes:
-            hint = "border routers see no names: use `by: address`"
-            raise Expected("targets that can be matched by headers", hint, found="`action: reject`", key="action")
-        if self.at is Point.GATEWAY or self.direction is Direction.INBOUND:
-            key = "at" if self.at is Point.GATEWAY else "direction"
-            hint = "an operator's border router rejects only what its subscribers send"
-            raise Expected("`action: reject` without it", hint, found=f"`{key}: {getattr(self, key)}`", key=key)
-        if self.targets.voice or self.targets.sms:
-            hint = "routers do not carry the telephone service: leave `action` out"
-            raise Expected("targets of the Internet", hint, found="voice or sms rejected", key="action")
 
     @property
     def names_what_it_blocks(self) -> bool:
@@ -390,9 +157,8 @@ class Policy(Record):
     @property
     def degrades_traffic(self) -> bool:
         """Whether it slows only some of the traffic on lines, by switches and boxes, rather than whole lines."""
-        subscribers = Exceptions(**{key: getattr(self.except_, key) for key in _SUBSCRIBER_FIELDS})
-        some = not self.only.everything or self.except_ != subscribers or not all(a.is_whole for a in self.allow)
-        return self.degrade is not None and some
+        only_some = not self.only.everything or self.except_.spare_traffic or not all(a.is_whole for a in self.allow)
+        return self.degrade is not None and only_some
 
     def rate(self, *, inbound: bool) -> int | None:
         """Returns the rate that it limits a direction to, in kbit/s; None if it does not limit it."""

@@ -118,9 +118,9 @@ def narrower(network: Network, node: Node) -> dict[Address, int]:
     own = [(port.mtu, each) for port in node.ports.values() for each in port.addresses]
     for other in routers(network):
         for port in other.ports.values() if other is not node else ():
-            for theirs in port.addresses:
-                if any(port.mtu < mtu and theirs.ip in mine.network for mtu, mine in own):
-                    found[theirs.ip] = port.mtu
+            for address in port.addresses:
+                if any(port.mtu < mtu and address.ip in interface.network for mtu, interface in own):
+                    found[address.ip] = port.mtu
     return found
 
 
@@ -237,11 +237,11 @@ def _served_routes(network: Network, node: Node, served: Iterable[Hosted]) -> li
 def _pair(
     network: Network, relation: Relation, node: Node, port: str, other: Node, other_port: str
 ) -> Iterator[BgpSession]:
-    theirs = {a.version: a.ip for a in other.ports[other_port].addresses}
+    peers = {a.version: a.ip for a in other.ports[other_port].addresses}
     for own in node.ports[port].addresses:
-        if own.version in theirs:
+        if own.version in peers:
             name = f"{relation.name.lower()}_{other.name.translate(_SYMBOL)}_{own.version}"
-            yield BgpSession(name, relation, own.ip, theirs[own.version], asn(network, other), other.owner)
+            yield BgpSession(name, relation, own.ip, peers[own.version], asn(network, other), other.owner)
 
 
 def _holder(network: Network, node: Node) -> Operator | Transit:
@@ -290,15 +290,15 @@ def route_changes(network: Network, held: Callable[[str], Mapping[str, Policy]])
         owner = node.owner
         if owner in network.topology.by_satellite:
             continue
-        told = [policy for policy in held(owner).values() if policy.routes and policy.is_addressed_to(owner)]
-        own = every()[node.name] if told else ()
-        for policy in told:
+        orders = [policy for policy in held(owner).values() if policy.routes and policy.is_addressed_to(owner)]
+        own = every()[node.name] if orders else ()
+        for policy in orders:
             if (gone := policy.withdraw) is not None:
                 withdrawn |= {Withdrawn(owner, p, gone.from_ is WithdrawalReach.ABROAD) for p in gone.of(own)}
             if (dark := policy.null_route) is not None:
                 nulled |= {Nulled(owner, p, _spared(network, owner, p, dark.spare)) for p in dark.of(own)}
-            if (besides := policy.announce) is not None:
-                announced |= {Announced(owner, p, besides.to is AnnouncementReach.HOME, False) for p in besides.of(own)}
+            if (added := policy.announce) is not None:
+                announced |= {Announced(owner, p, added.to is AnnouncementReach.HOME, False) for p in added.of(own)}
             if (foreign := policy.hijack) is not None:
                 announced.add(Announced(owner, foreign.prefix, foreign.to is AnnouncementReach.HOME, True))
             if (route := policy.leak) is not None:
@@ -311,8 +311,8 @@ def route_changes(network: Network, held: Callable[[str], Mapping[str, Policy]])
 
 def _spared(network: Network, owner: str, prefix: IpPrefix, spare: Iterable[IpPrefix]) -> tuple[IpPrefix, ...]:
     """Returns the spared prefixes, and the owner's subscribers' control addresses, that lie within a prefix."""
-    mine = (v.id for v in network.vantages if v.id.operator == owner)
-    controls = (ipaddress.ip_network(a) for each in mine for a in network.control_addresses(each))
+    vantages = (v.id for v in network.vantages if v.id.operator == owner)
+    controls = (ipaddress.ip_network(a) for each in vantages for a in network.control_addresses(each))
     return tuple(sorted((p for p in (*spare, *controls) if is_part(p, prefix)), key=str))
 
 

@@ -234,11 +234,11 @@ class Scenario(Record):
         if not self.faults:
             return self.carried_out(self.phase(phase_name), choices, owner, self.active(phase_name, choices))
         commander = self._commander(owner, choices)
-        last = told = ""
+        last = commanded = ""
         for phase in self.timeline:
             lone = self.lone_controllers(phase, choices)
-            told = phase.phase if AUTHORITY not in lone else told
-            last = told if commander not in lone else last
+            commanded = phase.phase if AUTHORITY not in lone else commanded
+            last = commanded if commander not in lone else last
             if phase.phase == phase_name:
                 break
         return self.carried_out(self.phase(last), choices, owner, self.active(last, choices)) if last else {}

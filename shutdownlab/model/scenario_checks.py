@@ -160,10 +160,10 @@ class ScenarioChecker:
         reached = {n: each for n, each in self.topology.operators.items() if n not in self.topology.by_satellite}
         meant = [operator for name, operator in reached.items() if policy.is_addressed_to(name)]
         announced = {str(prefix): prefix for operator in meant for prefix in operator.prefixes}
-        told = (
+        announcers = (
             (name for name in reached if policy.is_addressed_to(name)) if policy.withdraw or policy.null_route else ()
         )
-        announced |= {str(prefix): prefix for name in told for prefix in self._anycast.get(name, ())}
+        announced |= {str(prefix): prefix for name in announcers for prefix in self._anycast.get(name, ())}
         for verb in ("withdraw", "null_route"):
             given: Withdrawal | NullRoute | None = getattr(policy, verb)
             for index, prefix in enumerate(given.prefixes if given else ()):
@@ -175,7 +175,7 @@ class ScenarioChecker:
             return
         nulled = policy.null_route.of(announced.values())
         for index, spared in enumerate(policy.null_route.spare):
-            if not any(spared.version == p.version and spared.subnet_of(p) for p in nulled):  # type: ignore[arg-type]
+            if not any(is_part(spared, prefix) for prefix in nulled):
                 expected = "an address or prefix inside a null-routed prefix"
                 hint = f"such as one of {', '.join(map(str, nulled))}"
                 self.document.report((*path, "null_route", "spare", index), str(spared), expected, hint)
@@ -338,10 +338,8 @@ class ScenarioChecker:
                     found = f"{quoted(name)}, which is {'still' if key == 'keeps' else 'not'} in force"
                     document.report(at, found, "a policy that has ended" if key == "keeps" else "one in force")
                 elif policy.breakage is not None or policy.jams or policy.at is Point.GATEWAY:
-                    whose = (
-                        "carried out by the gateway" if policy.at is Point.GATEWAY else "not carried out by operators"
-                    )
-                    document.report(at, f"{quoted(name)}, which is {whose}", "a policy that operators carry out")
+                    why = "carried out by the gateway" if policy.at is Point.GATEWAY else "not carried out by operators"
+                    document.report(at, f"{quoted(name)}, which is {why}", "a policy that operators carry out")
                 elif policy.routes and key == "spares":
                     hint = "a route is the same for all of its subscribers: use `ignores`"
                     document.report(at, f"{quoted(name)}, which is about routes", "a policy about subscribers", hint)

@@ -103,7 +103,7 @@ def settle(document: Document, given: Mapping[str, Any]) -> None:
 
     `given`: values by path. Mistakes are reported to the document, those of `--set` under its name.
     """
-    told = Document(OPTION, {}, {}, problems=document.problems)
+    options = Document(OPTION, {}, {}, problems=document.problems)
     raw = document.data.get("parameters")
     parameters = dict(_parameters(raw if isinstance(raw, dict) else {}))
     for name, parameter in parameters.items():
@@ -112,7 +112,7 @@ def settle(document: Document, given: Mapping[str, Any]) -> None:
         if name in given:
             value, where = given[name], (Document(OPTION, {name: given[name]}, {}), (name,))
             if why := parameter.refuses(value):
-                told.report((name,), quoted(value), why, parameter.title)
+                options.report((name,), quoted(value), why, parameter.title)
                 continue
         for index, path in enumerate(parameter.sets):
             place = _place(document, path, document, ("parameters", name, "sets", index))
@@ -120,7 +120,7 @@ def settle(document: Document, given: Mapping[str, Any]) -> None:
                 _put(document, place, *where)
     for path, value in given.items():
         if path not in parameters:
-            place = _place(document, path, told, (), parameters)
+            place = _place(document, path, options, (), parameters)
             if place is not None:
                 _put(document, place, Document(OPTION, {path: value}, {}), (path,))
 
@@ -133,43 +133,43 @@ def _parameters(raw: Mapping[str, Any]) -> Iterator[tuple[str, Parameter]]:
 
 
 def _place(
-    document: Document, path: str, told: Document, at: Path, parameters: Mapping[str, Parameter] | None = None
+    document: Document, path: str, written_in: Document, at: Path, parameters: Mapping[str, Parameter] | None = None
 ) -> Path | None:
-    """Returns the place to which a path leads; None if there is none, which is reported to `told`."""
+    """Returns the place to which a path leads; None if there is none, which is reported to `written_in`."""
     data, (first, *rest) = document.data, path.split(".")
     phases = {str(each.get("phase")): index for index, each in enumerate(_phases(data)) if isinstance(each, dict)}
     if first in _FIXED:
-        told.report(at, f"{quoted(first)}, which decides how the file is read", "another key", "change the file")
+        written_in.report(at, f"{quoted(first)}, which decides how the file is read", "another key", "change the file")
         return None
     if first in NAMED or first == _PHASES:
         names = phases if first == _PHASES else _named(data, first)
         if not rest or rest[0] not in names:
             found = f"{quoted('.'.join([first, *rest]))}, which does not exist" if rest else f"all of {quoted(first)}"
             expected = f"{first}.NAME.KEY, NAME {one_of(names)}"
-            told.report(at, found, expected, did_you_mean(rest[0], names) if rest else "")
+            written_in.report(at, found, expected, did_you_mean(rest[0], names) if rest else "")
             return None
         name: str | int = phases[rest[0]] if first == _PHASES else rest[0]
-        return _inside(document, (first, name), rest[1:], path, told, at)
+        return _inside(document, (first, name), rest[1:], path, written_in, at)
     sections = [section for section in NAMED if first in _named(data, section)]
     if rest and rest[-1] in _ORDERS and len(rest) == 1 and first in _named(data, "policies"):
-        return _order(document, first, rest[0], path, told, at)
+        return _order(document, first, rest[0], path, written_in, at)
     if rest and len(sections) == 1 and first not in phases:
-        return _inside(document, (sections[0], first), rest, path, told, at)
+        return _inside(document, (sections[0], first), rest, path, written_in, at)
     if rest and not sections and first in phases:
-        return _inside(document, (_PHASES, phases[first]), rest, path, told, at)
+        return _inside(document, (_PHASES, phases[first]), rest, path, written_in, at)
     if rest and (sections or first in phases):
         kinds = [*sections, *([_PHASES] if first in phases else [])]
         expected = " or ".join(f"{kind}.{path}" for kind in kinds)
         order = did_you_mean(rest[0], _ORDERS) if first in _named(data, "policies") else ""
         hint = f"or {quoted(f'{first}.{order.split(chr(39))[1]}')}" if order else ""
-        told.report(at, f"{quoted(path)}: {quoted(first)} is in {' and in '.join(kinds)}", expected, hint)
+        written_in.report(at, f"{quoted(path)}: {quoted(first)} is in {' and in '.join(kinds)}", expected, hint)
         return None
     if first in data or (not rest and not sections):
-        return _inside(document, (), [first, *rest], path, told, at)
+        return _inside(document, (), [first, *rest], path, written_in, at)
     known = [*(parameters or {}), *(name for section in NAMED for name in _named(data, section)), *phases]
     expected = "a parameter, a key of the file, or NAME.KEY of a policy, phase, probe and so on"
     hint = did_you_mean(path, known) or did_you_mean(first, known) or f"names: {', '.join(dict.fromkeys(known))}"
-    told.report(at, f"{quoted(path)}, which is not in the scenario", expected, hint)
+    written_in.report(at, f"{quoted(path)}, which is not in the scenario", expected, hint)
     return None
 
 
@@ -184,22 +184,22 @@ def _phases(data: Mapping[str, Any]) -> list[Any]:
     return timeline if isinstance(timeline, list) else []
 
 
-def _order(document: Document, policy: str, order: str, path: str, told: Document, at: Path) -> Path | None:
+def _order(document: Document, policy: str, order: str, path: str, written_in: Document, at: Path) -> Path | None:
     """Returns the place of the time of the first phase that starts or stops a policy."""
     for index, phase in enumerate(_phases(document.data)):
         ordered = phase.get(order) if isinstance(phase, dict) else None
         if isinstance(ordered, list) and policy in ordered and "at" in phase:
             return _PHASES, index, "at"
-    told.report(
+    written_in.report(
         at, f"{quoted(path)}, but no phase of the timeline {order}s {quoted(policy)}", "a policy that a phase {order}s"
     )
     return None
 
 
-def _inside(document: Document, start: Path, rest: list[str], path: str, told: Document, at: Path) -> Path | None:
+def _inside(document: Document, start: Path, rest: list[str], path: str, written_in: Document, at: Path) -> Path | None:
     """Follows the rest of a path from an existing place: mappings by key, lists by index."""
     if not rest:
-        told.report(at, f"{quoted(path)}, a whole section", f"{path}.KEY")
+        written_in.report(at, f"{quoted(path)}, a whole section", f"{path}.KEY")
         return None
     place, value = start, document.data
     for step in start:
@@ -208,14 +208,16 @@ def _inside(document: Document, start: Path, rest: list[str], path: str, told: D
         if isinstance(value, list):
             if not step.isdecimal() or int(step) >= len(value):
                 found = f"{quoted(path)}: {quoted(step)} of a list of {len(value)}"
-                told.report(at, found, f"a number from 0 to {len(value) - 1}", "or the whole list as [a, b]")
+                written_in.report(at, found, f"a number from 0 to {len(value) - 1}", "or the whole list as [a, b]")
                 return None
             place, value = (*place, int(step)), value[int(step)]
         elif isinstance(value, dict) or value is None:
             place, value = (*place, step), (value or {}).get(step)
         else:
             found = f"{quoted(path)}: no {quoted(step)} in {quoted(value)}"
-            told.report(at, found, f"a path to {'.'.join(map(str, place[len(start) - 1 :]))}, or to a key that exists")
+            written_in.report(
+                at, found, f"a path to {'.'.join(map(str, place[len(start) - 1 :]))}, or to a key that exists"
+            )
             return None
     return place
 

@@ -71,9 +71,9 @@ class Targets(_Listed):
     @property
     def without_connections(self) -> str:
         """The targets without connections, as text; "" if all have some."""
-        told = [name for name in self.protocols if name in PROTOCOL_NUMBERS and name not in ("tcp", "udp")]
-        told += [name for name in ("voice", "sms") if getattr(self, name)]
-        return ", ".join(told)
+        names = [name for name in self.protocols if name in PROTOCOL_NUMBERS and name not in ("tcp", "udp")]
+        names += [name for name in ("voice", "sms") if getattr(self, name)]
+        return ", ".join(names)
 
     @property
     def for_boxes(self) -> Targets:
@@ -93,6 +93,10 @@ class Targets(_Listed):
 
 
 NOTHING: Final = Targets()
+
+
+SUBSCRIBER_FIELDS: Final = ("operators", "regions", "access", "subscribers")
+"""The fields of `Exceptions` that name subscribers; the others name traffic."""
 
 
 class Exceptions(_Listed):
@@ -121,6 +125,11 @@ class Exceptions(_Listed):
     """Traffic with these ports at the far end passes: a port hole."""
     protocols: tuple[Protocol, ...] = ()
     """Traffic of these protocols passes: IP's own, or quic (as udp/443)."""
+
+    @property
+    def spare_traffic(self) -> bool:
+        """Whether they name traffic, and not only subscribers."""
+        return self != Exceptions(**{key: getattr(self, key) for key in SUBSCRIBER_FIELDS})
 
     def spares(self, vantage: Vantage) -> bool:
         """Returns whether a vantage point is left alone altogether: one field that names it is enough."""
@@ -170,6 +179,6 @@ class Allowance(_Listed, Narrowing):
         return not any(getattr(self, key) for key in _TRAFFIC)
 
     def __str__(self) -> str:
-        told = [f"{key} {', '.join(map(str, getattr(self, key)))}" for key in _TRAFFIC if getattr(self, key)]
-        told += [f"{key} {', '.join(value)}" for key in _OF_SCOPES if (value := getattr(self.who, key))]
-        return " with ".join(told) or "some"
+        parts = [f"{key} {', '.join(map(str, getattr(self, key)))}" for key in _TRAFFIC if getattr(self, key)]
+        parts += [f"{key} {', '.join(value)}" for key in _OF_SCOPES if (value := getattr(self.who, key))]
+        return " with ".join(parts) or "some"

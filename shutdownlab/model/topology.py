@@ -328,9 +328,9 @@ class Topology(Record):
             standing = address_plan.standing_for_ipv4(next(pools, ()))  # the infrastructure
             of, place = sum(map(len, operator.regions.values())), 0
             for region, groups in operator.regions.items():
-                mine = operator.subscribers * self.regions[region].weight / present if shares[region] else 0.0
+                in_region = operator.subscribers * self.regions[region].weight / present if shares[region] else 0.0
                 for name, group in groups.items():
-                    weight = mine * shares[region].get(name, 0.0)
+                    weight = in_region * shares[region].get(name, 0.0)
                     identity = VantageId(operator_name, region, name)
                     kind, subnets = kind_of(group.class_, self.classes), next(pools, ())
                     nat64 = standing if group.access in operator.nat64 else None

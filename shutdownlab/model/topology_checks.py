@@ -381,8 +381,8 @@ def _beside(app: str, others: Iterable[str], apps: Mapping[str, App]) -> str | N
     around = {address.supernet(new_prefix=COVER[address.version]) for address in own}
     around |= {block for block in apps[app].prefixes if any(is_part(address, block) for address in own)}
     for other in others:
-        theirs = (address for endpoint in apps[other].endpoints for address in endpoint.addresses)
-        if any(is_part(address, prefix) for address in theirs for prefix in around):
+        addresses = (address for endpoint in apps[other].endpoints for address in endpoint.addresses)
+        if any(is_part(address, prefix) for address in addresses for prefix in around):
             return other
     return None
 

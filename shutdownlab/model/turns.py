@@ -61,8 +61,8 @@ def _taken_apart(timeline: Sequence[Phase]) -> frozenset[str]:
     found: set[str] = set()
     for index, phase in enumerate(timeline):
         names = phase.stagger.names(phase.phase) if phase.stagger else []
-        those = timeline[index : index + len(names)]
-        if names and [each.phase for each in those] == names and all(each.stagger == phase.stagger for each in those):
+        phases = timeline[index : index + len(names)]
+        if names and [each.phase for each in phases] == names and all(each.stagger == phase.stagger for each in phases):
             found.update(names)
     return frozenset(found)
 
@@ -121,10 +121,10 @@ def _turns(
         yield phase.model_copy(update=changes), placed
 
 
-def _for(placed: _Placed, whom: Scope) -> _Placed:
+def _for(placed: _Placed, scope: Scope) -> _Placed:
     """Returns an expectation, limited to the subscribers of another scope."""
     expectation = placed.expectation
-    who = whom if expectation.who == Scope() else Scope.model_validate({"all": (expectation.who, whom)})
+    who = scope if expectation.who == Scope() else Scope.model_validate({"all": (expectation.who, scope)})
     return _Placed(expectation.model_copy(update={"who": who}), placed.path)
 
 
@@ -154,10 +154,10 @@ def _with_cells(placed: _Placed, scenario: Scenario, phase: str, vantages: Seque
 def _not_yet(scenario: Scenario, phase: Phase, operator: str, vantages: Sequence[Vantage]) -> Obedience:
     """Returns how an operator departs from a phase's orders before its turn: it carries out none of them."""
     own = [vantage for vantage in vantages if vantage.id.operator == operator]
-    mine = {name for name, policy in scenario.policies.items() if _is_obeyed(policy, operator, own)}
+    obeyed = {name for name, policy in scenario.policies.items() if _is_obeyed(policy, operator, own)}
     written = phase.obey.get(operator)
-    ignores = dict.fromkeys((*(written.ignores if written else ()), *(n for n in phase.start if n in mine)))
-    keeps = dict.fromkeys((*(written.keeps if written else ()), *(n for n in phase.stop if n in mine)))
+    ignores = dict.fromkeys((*(written.ignores if written else ()), *(n for n in phase.start if n in obeyed)))
+    keeps = dict.fromkeys((*(written.keeps if written else ()), *(n for n in phase.stop if n in obeyed)))
     given = {"ignores": tuple(ignores), "keeps": tuple(keeps)}
     update = {key: names for key, names in given.items() if names}
     return written.model_copy(update=update) if written else Obedience.model_construct(set(update), **update)

@@ -45,11 +45,11 @@ class Arrivals(Generic[Tag]):
         at_ns = 0
         while at_ns <= until:
             try:
-                frame, told, _, _ = opened.recvmsg(LONGEST_FRAME, socket.CMSG_SPACE(_TIMESPEC.size))
+                frame, ancillary, _, _ = opened.recvmsg(LONGEST_FRAME, socket.CMSG_SPACE(_TIMESPEC.size))
             except (BlockingIOError, OSError):
                 return
             at_ns = time.time_ns()
-            for level, kind, value in told:
+            for level, kind, value in ancillary:
                 if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(value) >= _TIMESPEC.size:
                     seconds, rest = _TIMESPEC.unpack_from(value)
                     at_ns = seconds * 1_000_000_000 + rest

@@ -195,8 +195,8 @@ class Relay:
             while True:
                 wait = max(0.0, heap[0][0] - time.monotonic()) if heap else None
                 # epoll's timeout is in milliseconds; select, on the epoll descriptor, has microseconds.
-                came = [] if wait != 0 and not select.select([poller], [], [], wait)[0] else poller.poll(0)
-                for descriptor, _ in came:
+                events = [] if wait != 0 and not select.select([poller], [], [], wait)[0] else poller.poll(0)
+                for descriptor, _ in events:
                     if descriptor == stop_fd:
                         return
                     if descriptor == asked:

@@ -157,8 +157,8 @@ class _End:
     def counters(self) -> Mapping[str, int]:
         """Packets counted since the start; `dropped`: lost to full queues, here and in the kernel."""
         kernel = _lost_in_queues(self.end.netns, self.end.interface)
-        told = {"sent": self.sent, "received": self.received, "unsent": self.unsent, "foreign": self.foreign}
-        return told | {"dropped": self._lost + kernel}
+        counts = {"sent": self.sent, "received": self.received, "unsent": self.unsent, "foreign": self.foreign}
+        return counts | {"dropped": self._lost + kernel}
 
 
 def _lost_in_queues(netns: Path, interface: str) -> int:

@@ -68,9 +68,9 @@ class _Capture:
         self.file.write(self.start)
 
     def add(self, port: int, at_ns: int, frame: bytes) -> None:
-        said = [text for when, text in self.untold if when <= at_ns]
-        del self.untold[: len(said)]
-        self.file.write(packet(port, at_ns, frame, said))
+        comments = [text for when, text in self.untold if when <= at_ns]
+        del self.untold[: len(comments)]
+        self.file.write(packet(port, at_ns, frame, comments))
 
     def tell_lost(self, port: int, packets: int) -> None:
         """Writes how many packets of a port the kernel dropped, if any."""
@@ -165,9 +165,9 @@ def _record(
 
 def _hear(child: Child, captures: Mapping[str, _Capture]) -> None:
     for line in child.receive():
-        said = json.loads(line)
-        for capture in [captures[said["switch"]]] if said["switch"] else captures.values():
-            capture.untold.append((said["at_ns"], said["text"]))
+        command = json.loads(line)
+        for capture in [captures[command["switch"]]] if command["switch"] else captures.values():
+            capture.untold.append((command["at_ns"], command["text"]))
 
 
 def _dropped(opened: socket.socket) -> int:

@@ -46,8 +46,8 @@ class CountryTopo(Topo):  # type: ignore[misc]
             return str(self.addSwitch(node.name, bridge=True, dpid="ffff"))
         if node.role.is_openflow:
             name = node.name if len(node.name) <= _STOCK_NAME_LIMIT or not stock else f"s{node.dpid}"
-            ours: dict[str, Any] = {} if stock else {"instance": node.owner, "targets": targets}
-            return str(self.addSwitch(name, dpid=f"{node.dpid:x}", failMode="secure", **ours))
+            settings: dict[str, Any] = {} if stock else {"instance": node.owner, "targets": targets}
+            return str(self.addSwitch(name, dpid=f"{node.dpid:x}", failMode="secure", **settings))
         addresses = [(port.name, str(address)) for port in node.ports.values() for address in port.addresses]
         hosted = [("eth0", str(address)) for address in network.hosted_on(node.name)]
         if node.vantage is None:

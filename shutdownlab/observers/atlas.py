@@ -25,7 +25,7 @@ from shutdownlab.observers.atlas_probe import Round, play
 from shutdownlab.observers.echo import Ask, EchoResult, Site
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting
 from shutdownlab.observers.naming import stamp
-from shutdownlab.results.reading import Reading, Scope
+from shutdownlab.results.reading import Reading, places_of
 
 _PATIENCE_S: Final = 1.5
 """Seconds for a connection: more than one retransmission of a SYN."""
@@ -105,15 +105,13 @@ class Atlas(Instrument):
         return {host for host, ask in asks.items() if ask.result is EchoResult.NOTHING}
 
     def _readings(self, phase: str, connected: dict[Host, bool], unknown: set[Host]) -> Iterator[Reading]:
-        topology = self.abroad.network.topology
-        places: list[tuple[Scope, str]] = [("country", "")]
-        places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
+        places = places_of(self.abroad.network.topology)
         for signal in dict.fromkeys(host.signal for host in self._hosts):
-            for scope, of in places:
-                mine = [host for host in self._hosts if host.signal == signal and _is_of(host, scope, of)]
-                if mine and unknown.isdisjoint(mine):
-                    share = sum(host.weight * connected[host] for host in mine) / sum(host.weight for host in mine)
-                    yield Reading(signal, phase, scope, of, "both", round(share, 9), "share", "measured")
+            for place in places:
+                hosts = [host for host in self._hosts if host.signal == signal and place.covers(host.vantage.id)]
+                if hosts and unknown.isdisjoint(hosts):
+                    share = sum(host.weight * connected[host] for host in hosts) / sum(host.weight for host in hosts)
+                    yield Reading(signal, phase, place.scope, place.of, "both", round(share, 9), "share", "measured")
 
     def _files(self, moment: Moment, rounds: dict[Host, Round]) -> dict[str, bytes]:
         network, results, listed = self.abroad.network, [], []
@@ -152,8 +150,3 @@ def hosts(vantages: tuple[Vantage, ...]) -> Iterator[Host]:
     lines = [(v, "atlas-datacentre", 1.0) for v in datacentres] + [(v, "atlas-home", v.weight) for v in fixed]
     for number, (vantage, signal, weight) in enumerate(lines, 1):
         yield Host(number, vantage, signal, weight)
-
-
-def _is_of(host: Host, scope: Scope, of: str) -> bool:
-    identity = host.vantage.id
-    return scope == "country" or of == (identity.operator if scope == "operator" else identity.region)

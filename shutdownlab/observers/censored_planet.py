@@ -31,7 +31,7 @@ from shutdownlab.observers.exchanges import Exchange, client_hello, play
 from shutdownlab.observers.hyperquack import Trial
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting
 from shutdownlab.observers.naming import stamp
-from shutdownlab.results.reading import Reading, Scope
+from shutdownlab.results.reading import Reading, places_of
 from shutdownlab.system.namespace import LOOPBACK
 
 _CONTROL: Final = "control.example.com"
@@ -202,15 +202,11 @@ class CensoredPlanet(Instrument):
 
     def _readings(self, phase: str, counted: Sequence[Trial], refuted: set[VantageId]) -> Iterator[Reading]:
         """Yields the share of trials that matched the template; none for a scope with a line that was not tested."""
-        topology = self.abroad.network.topology
-        places: list[tuple[Scope, str]] = [("country", "")]
-        places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
-        for scope, of in places:
-            mine = [t for t in counted if of in ("", getattr(t.server.vantage, scope, ""))]
-            whole = not any(of in ("", getattr(vantage, scope, "")) for vantage in refuted)
-            if mine and whole:
-                share = sum(not trial.anomaly for trial in mine) / len(mine)
-                yield Reading("hyperquack", phase, scope, of, "ipv4", round(share, 9), "share", "measured")
+        for place in places_of(self.abroad.network.topology):
+            tallies = [trial for trial in counted if place.covers(trial.server.vantage)]
+            if tallies and not any(map(place.covers, refuted)):
+                share = sum(not trial.anomaly for trial in tallies) / len(tallies)
+                yield Reading("hyperquack", phase, place.scope, place.of, "ipv4", round(share, 9), "share", "measured")
 
     # -- CenTrace and CenFuzz -----------------------------------------------------------------------------------------
 

@@ -32,8 +32,8 @@ def demand_files(
     readings: Iterable[Reading], topology: Topology, calendar: Calendar, until: datetime
 ) -> dict[str, bytes]:
     """Returns files by name, from the quiet days before the scenario to the day of `until`, if there are readings."""
-    mine = (each for each in readings if each.signal in GAINS and each.scope == "country")
-    by_name = {key[0]: series for key, series in series_of(mine, calendar).items()}
+    demanded = (each for each in readings if each.signal in GAINS and each.scope == "country")
+    by_name = {key[0]: series for key, series in series_of(demanded, calendar).items()}
     days = list(_days(calendar, until))
     country, people = topology.country.lower(), sum(each.subscribers for each in topology.operators.values())
     found = {}

@@ -32,11 +32,11 @@ def peers_config(network: Network) -> str:
             channel = f"table peer{peer.number}v{session.version}; import all; export none;"
             lines += _bgp(session, peer.asn, f"direct; {PATIENCE}", channel)
         for version in _VERSIONS:
-            own, theirs = observatory.feed_address(peer, version), observatory.collector_address(peer, version)
+            own, collectors = observatory.feed_address(peer, version), observatory.collector_address(peer, version)
             lines += [
                 f"protocol bgp {feed_name(peer, version)} {{",
                 f"  local {own} as {peer.asn};",
-                f"  neighbor {theirs} port {_PORT} as {collector};",
+                f"  neighbor {collectors} port {_PORT} as {collector};",
                 f"  multihop; {PATIENCE}",
                 f"  ipv{version} {{ table peer{peer.number}v{version}; import none; export all; }};",
                 "}",

@@ -28,7 +28,7 @@ from shutdownlab.observers.echo import Ask, EchoResult, Site
 from shutdownlab.observers.instrument import Abroad, Instrument, Moment, Sighting
 from shutdownlab.observers.naming import stamp
 from shutdownlab.observers.watched_block import WatchedBlock
-from shutdownlab.results.reading import Reading, Scope
+from shutdownlab.results.reading import Reading, places_of
 from shutdownlab.signals import trinocular
 from shutdownlab.system.namespace import LOOPBACK
 
@@ -115,17 +115,17 @@ class ActiveProber(Instrument):
 
     def _readings(self, phase: str, up: set[Block], unknown: set[Block]) -> Iterator[Reading]:
         """Yields the share of blocks that are up, weighted by /24s; none for a scope with an unknown block."""
-        topology = self.abroad.network.topology
-        places: list[tuple[Scope, str]] = [("country", "")]
-        places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
+        places = places_of(self.abroad.network.topology)
         for family in Family:
             there = [block for block in self._blocks if block.version == family.version]
-            for scope, of in places:
-                mine = [block for block in there if _is_of(block, scope, of)]
-                if mine and unknown.isdisjoint(mine):
-                    weights = {block: self.abroad.blocks[block.vantage] for block in mine}
-                    share = sum(weights[block] for block in mine if block in up) / sum(weights.values())
-                    yield Reading(self.name, phase, scope, of, family.value, round(share, 9), "share", "measured")
+            for place in places:
+                blocks = [block for block in there if place.covers(block.vantage)]
+                if blocks and unknown.isdisjoint(blocks):
+                    weights = {block: self.abroad.blocks[block.vantage] for block in blocks}
+                    share = sum(weights[block] for block in blocks if block in up) / sum(weights.values())
+                    yield Reading(
+                        self.name, phase, place.scope, place.of, family.value, round(share, 9), "share", "measured"
+                    )
 
     def _answer_for(self, every: Iterable[Block]) -> None:
         """Makes each group's node answer for its block's addresses, and adds routes to them at its border router."""
@@ -150,10 +150,6 @@ def _copy(watched: Mapping[str, list[WatchedBlock]]) -> dict[str, list[WatchedBl
         site: [replace(each, belief=copy(each.belief), results=deque()) for each in all_]
         for site, all_ in watched.items()
     }
-
-
-def _is_of(block: Block, scope: Scope, of: str) -> bool:
-    return scope == "country" or of == (block.vantage.operator if scope == "operator" else block.vantage.region)
 
 
 def _row(each: WatchedBlock, at: datetime) -> Row:

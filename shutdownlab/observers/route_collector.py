@@ -69,14 +69,14 @@ class RouteCollector(Instrument):
         files = {f"rib.{when}.mrt": self._in_scenario_time(tables)}
         files |= {f"updates.{when}.mrt": self._in_scenario_time(messages)} if messages else {}
         files[f"times.{when}.csv"] = self._times({f"rib.{when}.mrt": tables[:1], f"updates.{when}.mrt": messages})
-        told = {version: birdc.announced_routes(self._control("collector"), version) for version in (4, 6)}
-        return Sighting(tuple(self._readings(moment.phase.phase, told)), files, tuple(left_out))
+        routes = {version: birdc.announced_routes(self._control("collector"), version) for version in (4, 6)}
+        return Sighting(tuple(self._readings(moment.phase.phase, routes)), files, tuple(left_out))
 
-    def _readings(self, phase: str, told: Mapping[int, Mapping[str, set[str]]]) -> Iterator[Reading]:
+    def _readings(self, phase: str, routes: Mapping[int, Mapping[str, set[str]]]) -> Iterator[Reading]:
         """Yields the share of operators' prefixes to which more than half of the peers have a route."""
         visible = {
             version: {prefix for prefix, tellers in by_prefix.items() if self._is_visible(tellers)}
-            for version, by_prefix in told.items()
+            for version, by_prefix in routes.items()
         }
         return visibility(self.abroad.network, self.abroad.blocks, phase, visible)
 

@@ -28,7 +28,7 @@ from shutdownlab.observers.blocks import blocks
 from shutdownlab.observers.dark import Radiation
 from shutdownlab.observers.instrument import Abroad, CannotSee, Instrument, Moment, Sighting
 from shutdownlab.observers.naming import stamp
-from shutdownlab.results.reading import Reading, Scope
+from shutdownlab.results.reading import Reading, places_of
 
 _SOURCES: Final = 8
 """Radiating addresses per group."""
@@ -83,14 +83,14 @@ class Telescope(Instrument):
             if vantage in self._weights:
                 for number, source in enumerate(sources):
                     self._send(vantage, IPv4Address(source), number, token)
-        came, unknown = self._wait(moment, token)
+        radiation, unknown = self._wait(moment, token)
         radiating = {
-            vantage: len({each.source for each in came} & set(self._sources[vantage])) for vantage in self._weights
+            vantage: len({each.source for each in radiation} & set(self._sources[vantage])) for vantage in self._weights
         }
         left_out = [f"{len(unknown)} groups of subscribers: their controls failed"] if unknown else []
         readings = self._readings(moment.phase.phase, radiating, unknown)
         controls = {self._control(vantage) for vantage in self._weights}
-        seen = [each for each in came if each.source not in controls]
+        seen = [each for each in radiation if each.source not in controls]
         return Sighting(tuple(readings), self._files(moment, seen), tuple(left_out))
 
     def _control(self, vantage: VantageId) -> IPv4Address:
@@ -104,7 +104,7 @@ class Telescope(Instrument):
 
     def _wait(self, moment: Moment, token: int) -> tuple[list[Radiation], set[VantageId]]:
         """Returns the packets that arrive until every group's control has, and the groups whose control is lost."""
-        network, came = self.abroad.network, list[Radiation]()
+        network, radiation = self.abroad.network, list[Radiation]()
         open_ = {self._control(vantage): vantage for vantage in self._weights}
         for control, vantage in open_.items():
             self._send(vantage, control, _SOURCES, token)
@@ -126,10 +126,10 @@ class Telescope(Instrument):
             until = again if open_ and now >= done else done
             self._ready(until - now)
             for each in (each for each in self._caught() if each.sequence == token):
-                came.append(each)
+                radiation.append(each)
                 if open_.pop(each.source, None) is not None:
                     done = max(done, time.monotonic() + _BEHIND_S)
-        return came, unknown
+        return radiation, unknown
 
     @property
     def _servers(self) -> str:
@@ -153,20 +153,17 @@ class Telescope(Instrument):
 
     def _readings(self, phase: str, radiating: dict[VantageId, int], unknown: set[VantageId]) -> Iterator[Reading]:
         """Yields the share of sources that were seen, weighted by subscribers."""
-        topology = self.abroad.network.topology
-        places: list[tuple[Scope, str]] = [("country", "")]
-        places += [("operator", name) for name in topology.operators] + [("region", name) for name in topology.regions]
-        for scope, of in places:
-            mine = [v for v in radiating if of in ("", v.operator if scope == "operator" else v.region)]
-            if mine and unknown.isdisjoint(mine):
-                parts = {v: radiating[v] / len(self._sources[v]) for v in mine}
-                share = sum(self._weights[v] * parts[v] for v in mine) / sum(self._weights[v] for v in mine)
-                yield Reading(self.name, phase, scope, of, "ipv4", round(share, 9), "share", "measured")
+        for place in places_of(self.abroad.network.topology):
+            vantages = [v for v in radiating if place.covers(v)]
+            if vantages and unknown.isdisjoint(vantages):
+                parts = {v: radiating[v] / len(self._sources[v]) for v in vantages}
+                share = sum(self._weights[v] * parts[v] for v in vantages) / sum(self._weights[v] for v in vantages)
+                yield Reading(self.name, phase, place.scope, place.of, "ipv4", round(share, 9), "share", "measured")
 
-    def _files(self, moment: Moment, came: list[Radiation]) -> dict[str, bytes]:
+    def _files(self, moment: Moment, radiation: list[Radiation]) -> dict[str, bytes]:
         when, time_of = stamp(moment.phase.at), self.abroad.time.of
-        timed = [(time_of(each.at), each) for each in came]
-        walls = [datetime.fromtimestamp(each.at, UTC).isoformat(timespec="milliseconds") for each in came]
+        timed = [(time_of(each.at), each) for each in radiation]
+        walls = [datetime.fromtimestamp(each.at, UTC).isoformat(timespec="milliseconds") for each in radiation]
         about = f"dark prefix {self._prefix}, in the scenario's time"
         capture = pcapng.section([(self._router, "dark prefix")], about, "shutdownlab")
         for (at, each), wall in zip(timed, walls, strict=True):

@@ -103,10 +103,10 @@ class KnownNetworks:
         known = self._known.get(address)
         return 0 if known is None and is_bogon(address) else known
 
-    def common(self, ours: Iterable[str], theirs: Iterable[str]) -> bool | None:
-        """Whether `ours` and `theirs` have an AS in common; None if the file doesn't give enough of them to tell."""
-        seen = {asn for address in ours if (asn := self.asn(address))}
-        control = {self.asn(address) for address in theirs}
+    def common(self, seen_addresses: Iterable[str], controls: Iterable[str]) -> bool | None:
+        """Whether both have an AS in common; None if the file doesn't give enough of them to tell."""
+        seen = {asn for address in seen_addresses if (asn := self.asn(address))}
+        control = {self.asn(address) for address in controls}
         if seen & control:
             return True
         return None if seen and None in control else False

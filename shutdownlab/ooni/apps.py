@@ -87,10 +87,10 @@ def judge_signal(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
     Of several failures, the probe records an arbitrary one; all are accepted.
     """
     failures = {host: failure for host in _hosts(keys) if (failure := _failure_of(keys, host))}
-    told = list(failures.values())[-1] if failures else None
+    last = list(failures.values())[-1] if failures else None
     why = ", ".join(f"{host}: {failure}" for host, failure in failures.items()) or "every server answered"
     return OoniVerdict(
-        {"signal_backend_failure": told, "signal_backend_status": _status(failures)},
+        {"signal_backend_failure": last, "signal_backend_status": _status(failures)},
         dict.fromkeys(("signal_backend_failure", "signal_backend_status"), why),
         either={"signal_backend_failure": frozenset(failures.values())},
     )
@@ -116,17 +116,20 @@ def judge_facebook_messenger(keys: Keys, claims: Mapping[str, object]) -> OoniVe
         found = addresses[name]
         strange = next((address for address in found if asns.get(address) != _FACEBOOK_AS), None)
         consistent: object = bool(found) and strange is None
-        told = (
+        reason = (
             f"{name}: {f'{strange} is not in AS{_FACEBOOK_AS}' if strange else f'all answers are in AS{_FACEBOOK_AS}'}"
         )
         if not found:
-            told = f"{name}: the lookup failed"
+            reason = f"{name}: the lookup failed"
         elif not known and isinstance(claims.get(consistent_key), bool):
-            consistent, told = claims[consistent_key], "the file gives no AS of any answer"
-            verdict.assumed[consistent_key] = told
+            consistent, reason = claims[consistent_key], "the file gives no AS of any answer"
+            verdict.assumed[consistent_key] = reason
         reached = None if key == "stun" or consistent is False else not open_.isdisjoint(found)
         verdict.fields |= {consistent_key: consistent, reachable_key: reached}
-        verdict.why |= {consistent_key: told, reachable_key: f"{name}: {'some' if reached else 'no'} connect succeeded"}
+        verdict.why |= {
+            consistent_key: reason,
+            reachable_key: f"{name}: {'some' if reached else 'no'} connect succeeded",
+        }
     fields = verdict.fields
     verdict.fields |= {
         "facebook_dns_blocking": any(fields[f"facebook_{key}_dns_consistent"] is False for key in _FACEBOOK_NAMES),

@@ -110,7 +110,7 @@ def _strange(keys: Keys, domain: str, own: list[QueryRecord], control: ControlRe
 
     False if there is none; None if the file lacks the AS numbers that decide.
     """
-    theirs = set(control.addresses)
+    control_addresses = set(control.addresses)
     confirmed = {
         (handshake.address or "").rpartition(":")[0].strip("[]")
         for handshake in keys.tls_handshakes or ()
@@ -121,10 +121,10 @@ def _strange(keys: Keys, domain: str, own: list[QueryRecord], control: ControlRe
         address
         for query in own
         for address in query.addresses
-        if not (address in theirs or address in confirmed or address in unreachable or is_bogon(address))
+        if not (address in control_addresses or address in confirmed or address in unreachable or is_bogon(address))
     ]
     networks = KnownNetworks(keys.queries or (), control)
-    control_asns = {networks.asn(address) for address in theirs}
+    control_asns = {networks.asn(address) for address in control_addresses}
     strange = [address for address in others if networks.asn(address) not in control_asns]
     if not strange:
         return False
@@ -135,18 +135,18 @@ def _strange(keys: Keys, domain: str, own: list[QueryRecord], control: ControlRe
 
 
 def _tcp_flag(keys: Keys, control: ControlRecord | None) -> str | None:
-    theirs = (control and control.tcp_connect) or {}
+    control_results = (control and control.tcp_connect) or {}
     for connect in keys.tcp_connect or ():
-        found = theirs.get(connect.endpoint)
+        found = control_results.get(connect.endpoint)
         if connect.broken and not connect.without_ipv6 and found is not None and not named(found.failure):
             return f"the connect to {connect.endpoint} failed by {connect.broken}, the test helper's did not"
     return None
 
 
 def _tls_flag(keys: Keys, control: ControlRecord | None) -> str | None:
-    theirs = (control and control.tls_handshake) or {}
+    control_results = (control and control.tls_handshake) or {}
     for handshake in keys.tls_handshakes or ():
-        found, failure = theirs.get(handshake.address or ""), named(handshake.failure)
+        found, failure = control_results.get(handshake.address or ""), named(handshake.failure)
         if failure and found is not None and not named(found.failure):
             return f"the TLS handshake with {handshake.address} failed by {failure}, the test helper's did not"
     return None
@@ -227,19 +227,19 @@ def _no_addresses(keys: Keys, control: ControlRecord) -> bool:
 
 def _all_connects_failed(keys: Keys, control: ControlRecord) -> bool:
     """Whether all connects failed on both sides (https://github.com/ooni/probe/issues/2299)."""
-    theirs = control.tcp_connect or {}
+    control_results = control.tcp_connect or {}
     return bool(keys.tcp_connect) and all(
-        connect.broken and (found := theirs.get(connect.endpoint)) is not None and named(found.failure)
+        connect.broken and (found := control_results.get(connect.endpoint)) is not None and named(found.failure)
         for connect in keys.tcp_connect or ()
     )
 
 
 def _all_handshakes_failed(keys: Keys, control: ControlRecord) -> bool:
     """Whether all TLS handshakes failed in the same way on both sides (https://github.com/ooni/probe/issues/2300)."""
-    theirs = control.tls_handshake or {}
+    control_results = control.tls_handshake or {}
     return bool(keys.tls_handshakes) and all(
         named(each.failure)
-        and (found := theirs.get(each.address or "")) is not None
+        and (found := control_results.get(each.address or "")) is not None
         and named(found.failure) == named(each.failure)
         for each in keys.tls_handshakes or ()
     )

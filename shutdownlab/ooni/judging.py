@@ -123,24 +123,24 @@ def _judge_web(
         chosen = BY_NAME["v0.5"]
     if not measured.input or not host_of(measured.input):
         raise NotJudged(f"the input {measured.input!r}", "the URL of the website")
-    return chosen.name, chosen.judge(measured.input, keys, _said(raw, "dns_consistency"))
+    return chosen.name, chosen.judge(measured.input, keys, _claimed(raw, "dns_consistency"))
 
 
 def _differences(verdict: OoniVerdict, raw: Mapping[str, msgspec.Raw]) -> Iterator[Difference]:
     for field, judged in verdict.fields.items():
-        said = _said(raw, field)
-        if isinstance(said, list):
-            said = sorted(map(str, said))
-        agrees = said == judged and type(said) is type(judged)
-        if not agrees and not (isinstance(said, str) and said in verdict.either.get(field, ())):
-            yield Difference(field, said, judged, verdict.why.get(field, ""))
+        claimed = _claimed(raw, field)
+        if isinstance(claimed, list):
+            claimed = sorted(map(str, claimed))
+        agrees = claimed == judged and type(claimed) is type(judged)
+        if not agrees and not (isinstance(claimed, str) and claimed in verdict.either.get(field, ())):
+            yield Difference(field, claimed, judged, verdict.why.get(field, ""))
 
 
-def _said(raw: Mapping[str, msgspec.Raw], field: str) -> Any:
+def _claimed(raw: Mapping[str, msgspec.Raw], field: str) -> Any:
     """Returns a field's value in the file; None if it is missing, or is "" for one of `WEB_FIELDS`."""
     value = raw.get(field)
-    said = None if value is None else _VALUE.decode(value)
-    return None if said == "" and field in WEB_FIELDS else said
+    decoded = None if value is None else _VALUE.decode(value)
+    return None if decoded == "" and field in WEB_FIELDS else decoded
 
 
 def _decoded(decoder: Any, data: Any, where: str) -> Any:

@@ -63,18 +63,18 @@ def judge_observations(url: str, keys: Keys, claimed_consistency: object) -> Oon
     control = keys.control
     domain = host_of((keys.x_control_request and keys.x_control_request.http_request) or url)
     system = [query for query in keys.queries or () if query.by_system]
-    consistency, told, assumed = _consistency(keys, system, domain, claimed_consistency)
+    consistency, reason, assumed = _consistency(keys, system, domain, claimed_consistency)
     dns_failure = next((f for q in system if q.depth == 0 and not q.no_aaaa and (f := named(q.failure))), None)
     line = sorted((*_lookups(system, domain, control), *_endpoints(keys, system, control)), key=lambda each: each.rank)
     concluded, http_failure = _first_that_tells(line, control, consistency)
     why = {
-        "dns_consistency": told,
+        "dns_consistency": reason,
         "dns_experiment_failure": "of the system resolver's first lookup that failed",
         "http_experiment_failure": concluded.why,
     }
     verdict = web_verdict(concluded, consistency, dns_failure, http_failure, why)
     if assumed:
-        verdict.assumed["dns_consistency"] = told
+        verdict.assumed["dns_consistency"] = reason
     return verdict
 
 
@@ -126,11 +126,11 @@ def _lookups(system: Iterable[QueryRecord], domain: str, control: ControlRecord 
         failure = named(query.failure)
         if failure is None and not query.addresses:
             continue
-        theirs: object = _NOT_SAID
+        control_failure: object = _NOT_SAID
         if control is not None and query.hostname == domain:
-            theirs = named(control.dns.failure)
+            control_failure = named(control.dns.failure)
         depth = -1 if query.depth is None else query.depth
-        yield _Observation(depth, Reached.LOOKUP, failure, query.transaction_id or 0, theirs, query=query)
+        yield _Observation(depth, Reached.LOOKUP, failure, query.transaction_id or 0, control_failure, query=query)
 
 
 # -- TCP, TLS, HTTP ---------------------------------------------------------------------------------------------------

@@ -59,9 +59,9 @@ class PageMatch:
         return self.status is True and True in (self.body, self.headers, self.title)
 
     def __str__(self) -> str:
-        told = {True: "agrees", False: "differs", None: "cannot be compared"}
+        words = {True: "agrees", False: "differs", None: "cannot be compared"}
         features = (("status", self.status), ("body length", self.body), ("headers", self.headers))
-        return ", ".join(f"{name} {told[found]}" for name, found in (*features, ("title", self.title)))
+        return ", ".join(f"{name} {words[found]}" for name, found in (*features, ("title", self.title)))
 
 
 def title_of(body: bytes) -> bytes:
@@ -131,8 +131,8 @@ def _uncommon(headers: dict[str, object] | None) -> set[str]:
 
 def _different_words(title: bytes, control: ControlPage) -> set[str]:
     """Returns the long words that are in only one of the two titles."""
-    theirs = (control.title or "").encode("utf-8", "surrogatepass")
-    return _long_words(title) ^ _long_words(theirs)
+    control_title = (control.title or "").encode("utf-8", "surrogatepass")
+    return _long_words(title) ^ _long_words(control_title)
 
 
 def _long_words(title: bytes) -> set[str]:

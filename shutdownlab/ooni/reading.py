@@ -86,11 +86,11 @@ class Judgements:
 
     def _sum_up(self) -> None:
         """Replaces the problems by a single one if no line is a measurement: the file is of another kind."""
-        told = BadInput(self.problems) if len(self.problems) > 1 else None
-        if told is None or self.judged or self.passed_over or self._kinds or not isinstance(self._source, Path):
+        problems = BadInput(self.problems) if len(self.problems) > 1 else None
+        if problems is None or self.judged or self.passed_over or self._kinds or not isinstance(self._source, Path):
             return
         first = self.problems[0]
-        found = f"no measurement in any of {told.count:,} lines; in the first, {first.found}"
+        found = f"no measurement in any of {problems.count:,} lines; in the first, {first.found}"
         self.problems = Problems()
         self.problems.append(Problem(str(self._source), first.line, "", found, _EXPECTED))
 

@@ -71,12 +71,12 @@ def _consistency(
         if theirs_failed == "dns_name_error" and dns_failure in _NO_SUCH_NAME:
             return CONSISTENT, "the test helper found no such name either", False
         return INCONSISTENT, f"the lookup failed otherwise than the test helper's ({theirs_failed})", False
-    ours = {address for query in queries for address in query.addresses}
+    addresses = {address for query in queries for address in query.addresses}
     networks = KnownNetworks(queries, control)
-    common = networks.common(ours, control.addresses)
+    common = networks.common(addresses, control.addresses)
     if common:
         return CONSISTENT, "an answer is in an AS of the test helper's answers", False
-    if ours & set(control.addresses):
+    if addresses & set(control.addresses):
         return CONSISTENT, "an answer is one of the test helper's answers", False
     if common is None and claimed in (CONSISTENT, INCONSISTENT):
         return (

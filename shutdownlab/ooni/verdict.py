@@ -43,5 +43,5 @@ def web_verdict(
 ) -> OoniVerdict:
     """Builds a website's `OoniVerdict`, with the fields of `WEB_FIELDS` in their order."""
     found = (concluded.blocking, concluded.accessible, consistency, dns_failure, http_failure)
-    told = {"blocking": concluded.why, "accessible": concluded.why}
-    return OoniVerdict(dict(zip(WEB_FIELDS, found, strict=True)), told | why)
+    reasons = {"blocking": concluded.why, "accessible": concluded.why}
+    return OoniVerdict(dict(zip(WEB_FIELDS, found, strict=True)), reasons | why)

@@ -70,8 +70,8 @@ def _conclusion(ask: Execution, status: int, line: str, error_line: str) -> Conc
         failure = line
     else:
         how = f"exit status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
-        said = (line if outcome is not Outcome.ERROR else error_line) or line or error_line
-        failure = f"unknown_failure: {how}{f': {said}' if said else ''}"
+        printed = (line if outcome is not Outcome.ERROR else error_line) or line or error_line
+        failure = f"unknown_failure: {how}{f': {printed}' if printed else ''}"
     return Conclusion(outcome, failure, doubtful=outcome is not Outcome.ERROR, value=value, unit=unit)
 
 
@@ -80,5 +80,5 @@ def _environment(session: ProbeSession, ask: Execution) -> dict[str, str]:
     request = session.request
     address = request.addresses[0] if request.addresses else ""
     own = {"PROBE": request.name, "FAMILY": request.family.value, "RESOLVER": request.resolver, "ADDRESS": address}
-    told = {**ask.variables, **own, "TIMEOUT": f"{ask.timeout:g}"}
-    return {**os.environ, **{f"SHUTDOWNLAB_{name}": value for name, value in told.items()}}
+    variables = {**ask.variables, **own, "TIMEOUT": f"{ask.timeout:g}"}
+    return {**os.environ, **{f"SHUTDOWNLAB_{name}": value for name, value in variables.items()}}

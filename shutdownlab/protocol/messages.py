@@ -184,8 +184,8 @@ class Order:
         left_out = [name for name in self.policies if name not in self.obeyed]
         kept = [name for name in self.obeyed if name not in self.policies]
         partly = [n for n, policy in self.obeyed.items() if n in self.policies and policy != self.policies[n]]
-        told = [f"ignores {', '.join(left_out)}"] * bool(left_out) + [f"keeps {', '.join(kept)}"] * bool(kept)
-        return "; ".join(told + [f"carries {', '.join(partly)} out in part"] * bool(partly))
+        parts = [f"ignores {', '.join(left_out)}"] * bool(left_out) + [f"keeps {', '.join(kept)}"] * bool(kept)
+        return "; ".join(parts + [f"carries {', '.join(partly)} out in part"] * bool(partly))
 
 
 @with_config(_STRICT)

@@ -29,14 +29,14 @@ def line_of(change: CellChange, phases: Sequence[str]) -> str:
     targets = list(change.targets[:_MOST_TARGETS])
     targets += [f"{len(change.targets) - _MOST_TARGETS} more"] if len(change.targets) > _MOST_TARGETS else []
     family = f" over {change.families[0]}" if len(change.families) == 1 and change.families[0] != "ipv4" else ""
-    what = f"{', '.join(targets)}{family}: {_told(change.old, change.new)} → {_told(change.new, change.old)}"
+    what = f"{', '.join(targets)}{family}: {_shown(change.old, change.new)} → {_shown(change.new, change.old)}"
     causes = list(change.causes[:_MOST_CAUSES])
     causes += [f"and {len(change.causes) - _MOST_CAUSES} more"] if len(change.causes) > _MOST_CAUSES else []
     since = f", since {'; '.join(causes)}" if causes else ""
     return f"{who_text(change.who, change.asked)}, {phases_text(change.phases, phases)}: {what}{since}"
 
 
-def _told(seen: Seen, other: Seen) -> str:
+def _shown(seen: Seen, other: Seen) -> str:
     outcome, failure = seen
     return f"{outcome} ({failure})" if failure and outcome is other[0] else outcome.value
 
@@ -46,17 +46,17 @@ def who_text(who: Sequence[Who], asked: Sequence[Who]) -> str:
     chosen, values = set(who), {part: {each[part] for each in who} for part in _DIMENSIONS}
     if chosen == set(asked):
         return "everybody"
-    left, told = set(asked), list[str]()
+    left, parts = set(asked), list[str]()
     for part in _DIMENSIONS:
         alike = {each for each in left if each[part] in values[part]}
         if alike != left:
             named = ", ".join(sorted(values[part]))
-            told += [named] if named not in told else []  # a group is often named after its class
+            parts += [named] if named not in parts else []  # a group is often named after its class
         elif part == 0:
-            told.append("all operators")
+            parts.append("all operators")
         left = alike
     if left == chosen:
-        return ", ".join(told)
+        return ", ".join(parts)
     names = ["/".join(part for part in each[:3] if part) for each in who]
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"{', '.join(names[:_MOST_NAMED])}{more}"
@@ -83,15 +83,15 @@ def phases_text(phases: Sequence[str], timeline: Sequence[str]) -> str:
 def sum_of(comparison: Comparison) -> str:
     """Returns how many cells came out differently, in one sentence."""
     kinds = {kind: sum(c.cells for c in comparison.changes if c.kind == kind) for kind in _KINDS}
-    told = [f"{count:,} {_KINDS[kind]}" for kind, count in kinds.items() if count]
+    parts = [f"{count:,} {_KINDS[kind]}" for kind, count in kinds.items() if count]
     rest = [
-        f"{count:,} cells only in the {which}"
-        for count, which in ((comparison.only_old, "old"), (comparison.only_new, "new"))
+        f"{count:,} cells only in the {side}"
+        for count, side in ((comparison.only_old, "old"), (comparison.only_new, "new"))
         if count
     ]
-    if not told:
+    if not parts:
         return "; ".join([f"No change: {comparison.compared:,} cells come out as before", *rest]) + "."
-    return "; ".join([f"Of {comparison.compared:,} cells, {', '.join(told)}", *rest]) + "."
+    return "; ".join([f"Of {comparison.compared:,} cells, {', '.join(parts)}", *rest]) + "."
 
 
 _KINDS = {
@@ -126,8 +126,8 @@ def as_json(comparison: Comparison) -> str:
     for change in changes:
         change["who"] = ["/".join(part for part in who[:3] if part) for who in change["who"]]
         del change["asked"]
-    told = {"compared": comparison.compared, "changed": comparison.changed, "changes": changes}
-    return json.dumps(told | {"only_old": comparison.only_old, "only_new": comparison.only_new}, indent=2)
+    data = {"compared": comparison.compared, "changed": comparison.changed, "changes": changes}
+    return json.dumps(data | {"only_old": comparison.only_old, "only_new": comparison.only_new}, indent=2)
 
 
 def as_markdown(comparison: Comparison) -> str:

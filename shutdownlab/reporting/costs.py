@@ -75,13 +75,13 @@ def worked_out(
     missing = [key for key in ("gdp", "internet_share") if getattr(economy, key) is None]
     if missing:
         found = f"no {' and no '.join(missing)} in {shutdown.scenario.name}, nor in its topology"
-        said = ", ".join(f"--set {key}=NUMBER ({UNITS[key]})" for key in missing)
+        options = ", ".join(f"--set {key}=NUMBER ({UNITS[key]})" for key in missing)
         example = f"cost: {{{', '.join(f'{key}: {{value: …, source: …}}' for key in missing)}}}"
         refuse(
             "scenario",
             found,
             f"{'both' if len(missing) > 1 else 'it'}, under `cost:` in one of them",
-            f"such as {example}; or {said}",
+            f"such as {example}; or {options}",
         )
     published: tuple[Published, ...] = shutdown.scenario.cost.published if shutdown.scenario.cost else ()
     losses = losses_of(shutdown.scenario, results)
@@ -161,8 +161,8 @@ def lines_of(cost: Cost, operators: Mapping[str, str], regions: Mapping[str, str
     if cost.person_hours is not None:
         yield "Person-hours without, where and when it was measured:"
         for service, hours in sorted(cost.person_hours.items(), key=lambda each: -each[1]):
-            said = f"{hours / 1e6:,.0f} million" if hours >= 1e6 else f"{hours:,.0f}"
-            yield f"  {service:<40} {said:<14}{share_text(cost.measured[service])}".rstrip()
+            shown = f"{hours / 1e6:,.0f} million" if hours >= 1e6 else f"{hours:,.0f}"
+            yield f"  {service:<40} {shown:<14}{share_text(cost.measured[service])}".rstrip()
     yield "From:"
     for key in PARAMETERS:
         estimate = getattr(cost.economy, key)
@@ -192,5 +192,5 @@ def as_json(cost: Cost) -> str:
     published = [found.model_dump(mode="json") for found in cost.published]
     economy = cost.economy.model_dump(mode="json")
     people = {"person_hours": cost.person_hours, "measured": cost.measured}
-    told = {"title": cost.title, "amounts": amounts, **parts, **people, "published": published, "economy": economy}
-    return json.dumps(told | {"seed": cost.seed}, indent=2, default=dict)
+    data = {"title": cost.title, "amounts": amounts, **parts, **people, "published": published, "economy": economy}
+    return json.dumps(data | {"seed": cost.seed}, indent=2, default=dict)

@@ -61,11 +61,11 @@ def print_detected(found: Detectability, console: Console) -> None:
 def false_alarm_line(found: Detectability) -> str:
     """Returns how many alerts were raised without cause, in one sentence."""
     raised = {name: count for name, count in found.false_alarms.items() if count}
-    told = ", ".join(f"{(_SHORT | _REMOTE | _TOOLS)[name]} {count}" for name, count in raised.items()) or "none"
+    counts = ", ".join(f"{(_SHORT | _REMOTE | _TOOLS)[name]} {count}" for name, count in raised.items()) or "none"
     noise = f"a noise of {100 * found.noise:g} % (seed {found.seed})" if found.noise else "no noise"
     if found.noise is None and found.unsteady:
         noise = "the scenario's own noise"
-    return f"False alarms in {QUIET_WEEKS} quiet weeks with {noise}: {told}."
+    return f"False alarms in {QUIET_WEEKS} quiet weeks with {noise}: {counts}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,8 @@ def length(minutes: int) -> str:
 def _sums(found: Detectability) -> Iterator[_Line]:
     rows = [row for row in found.rows if row.policy != TOGETHER]
     for mechanism in sorted({row.mechanism for row in rows}):
-        mine = [row for row in rows if row.mechanism == mechanism]
-        yield _Line(Text(mechanism), Text(), [_sum(mine, signal) for signal in _SHORT])
+        detected = [row for row in rows if row.mechanism == mechanism]
+        yield _Line(Text(mechanism), Text(), [_sum(detected, signal) for signal in _SHORT])
 
 
 def _sum(rows: list[Detected], signal: str) -> Text:
@@ -156,7 +156,7 @@ def _sum(rows: list[Detected], signal: str) -> Text:
 
 def as_json(found: Detectability) -> str:
     """Serialises the rows, each with what every signal's detector found, and the false alarms."""
-    rows = [{**_told(row), "score": row.score, "signals": [_sight(s) for s in row.sights]} for row in found.rows]
+    rows = [{**_row_cells(row), "score": row.score, "signals": [_sight(s) for s in row.sights]} for row in found.rows]
     whole = {"rows": rows, "false_alarms": dict(found.false_alarms), "noise": found.noise, "seed": found.seed}
     return json.dumps(whole, indent=2)
 
@@ -167,11 +167,11 @@ def as_csv(found: Detectability) -> str:
     columns = ["scenario", "policy", "mechanism", "whom", "since", *(field.name for field in fields(Sight))]
     writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**_told(row), **_sight(sight)} for row in found.rows for sight in row.sights)
+    writer.writerows({**_row_cells(row), **_sight(sight)} for row in found.rows for sight in row.sights)
     return out.getvalue()
 
 
-def _told(row: Detected) -> dict[str, Any]:
+def _row_cells(row: Detected) -> dict[str, Any]:
     return {
         "scenario": row.scenario,
         "policy": row.policy,

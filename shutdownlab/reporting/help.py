@@ -76,8 +76,8 @@ class PlainCommand(_Plain, TyperCommand):
         try:
             return list(super().parse_args(ctx, args))
         except typer.BadParameter as error:
-            for theirs, ours in _AS_WE_SAY:
-                error.message = theirs.sub(ours, error.message)
+            for clicks, wording in _AS_WE_SAY:
+                error.message = clicks.sub(wording, error.message)
             raise
 
 
@@ -106,8 +106,8 @@ class CommandWithin(PlainCommand):
                 if positional == 2:
                     break
             place += 1
-        ours, theirs = f"{ctx.command_path} {shlex.join(args[:place])}", shlex.join(args[place:])
-        return f"{ours} -- {theirs or 'COMMAND'}"
+        before, after = f"{ctx.command_path} {shlex.join(args[:place])}", shlex.join(args[place:])
+        return f"{before} -- {after or 'COMMAND'}"
 
 
 class PlainGroup(_Plain, TyperGroup):

@@ -20,10 +20,10 @@ def judgement_lines(judgements: Iterable[Judged]) -> Iterator[str]:
     encode = msgspec.json.Encoder().encode
     for each in judgements:
         differs = [difference._asdict() for difference in each.differs]
-        told: dict[str, Any] = {"input": each.input, **each.fields, "differs": differs}
-        told |= {"test_name": each.test_name, "test_version": each.test_version, "rules": each.rules}
+        judged: dict[str, Any] = {"input": each.input, **each.fields, "differs": differs}
+        judged |= {"test_name": each.test_name, "test_version": each.test_version, "rules": each.rules}
         yield encode(
-            told | {"why": each.why, "assumed": each.assumed, "line": each.line, "element": each.element}
+            judged | {"why": each.why, "assumed": each.assumed, "line": each.line, "element": each.element}
         ).decode()
 
 
@@ -63,8 +63,8 @@ def _text(value: Any) -> str:
 def summary_of(judgements: Judgements) -> str:
     """Returns how many measurements were judged, and on how many of them the file differs."""
     count, differing, others = judgements.judged, judgements.differing, judgements.passed_over
-    told = f"{count:,} measurement{'' if count == 1 else 's'} judged"
-    told += (
+    text = f"{count:,} measurement{'' if count == 1 else 's'} judged"
+    text += (
         f"; of {differing:,} the file says something else" if differing else ", all as the file says" if count else ""
     )
-    return f"{told}; {others:,} of other tests skipped" if others else told
+    return f"{text}; {others:,} of other tests skipped" if others else text

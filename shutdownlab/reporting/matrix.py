@@ -60,12 +60,12 @@ def sum_of(matrix: Matrix) -> str:
     results = matrix.results
     expected = [result for result in results if result.expected is not None]
     unknown = sum(not result.outcome.is_measured for result in results)
-    said = f"{len(results):,} uses of {len(matrix.tools)} tool{'s' if len(matrix.tools) != 1 else ''}"
+    text = f"{len(results):,} uses of {len(matrix.tools)} tool{'s' if len(matrix.tools) != 1 else ''}"
     if unknown:
-        return f"{said}, {unknown:,} without a verdict; {len(matrix.unmet):,} not as expected."
+        return f"{text}, {unknown:,} without a verdict; {len(matrix.unmet):,} not as expected."
     if matrix.unmet:
-        return f"{said}, {len(matrix.unmet):,} not as expected."
-    return f"{said}; all {len(expected):,} expectations met." if expected else f"{said}; no expectations."
+        return f"{text}, {len(matrix.unmet):,} not as expected."
+    return f"{text}; all {len(expected):,} expectations met." if expected else f"{text}; no expectations."
 
 
 def as_json(matrix: Matrix) -> str:

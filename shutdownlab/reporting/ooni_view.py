@@ -116,16 +116,16 @@ def said(judged: Judged) -> str:
 def misleading(views: Iterable[OoniView]) -> Iterator[str]:
     """Yields where OONI would mislead: a line per phase and kind of error, with the columns, most frequent first; then
     the number of misleading conclusions."""
-    told: dict[tuple[str, str], Counter[str]] = {}
+    counts: dict[tuple[str, str], Counter[str]] = {}
     count = 0
     for view in views:
         count += 1
         if what := view.misleads:
-            told.setdefault((view.result.phase, what), Counter())[_column(view.result)] += 1
-    for (phase, what), columns in told.items():
+            counts.setdefault((view.result.phase, what), Counter())[_column(view.result)] += 1
+    for (phase, what), columns in counts.items():
         names = ", ".join(f"{name} ({number:,})" for name, number in columns.most_common())
         yield f"{phase}: {names}: {what}"
-    wrong = sum(sum(columns.values()) for columns in told.values())
+    wrong = sum(sum(columns.values()) for columns in counts.values())
     measurements = "measurement" if count == 1 else "measurements"
     yield f"Of {count:,} {measurements} by OONI's tests, {wrong:,} would mislead."
 

@@ -101,32 +101,32 @@ def _places(text: str) -> Iterator[str]:
     yield from dict.fromkeys(end for end in ends if _PLACE.fullmatch(end))
 
 
-def _document(told: Sequence[_Told]) -> str:
-    rules = list(dict.fromkeys(each.rule for each in told))
+def _document(findings: Sequence[_Told]) -> str:
+    rules = list(dict.fromkeys(each.rule for each in findings))
     driver = {
         "name": "shutdownlab",
         "version": version("shutdownlab"),
         "rules": [{"id": rule, "shortDescription": {"text": _RULES[rule]}} for rule in rules],
     }
-    results = [_result(each, rules.index(each.rule)) for each in told]
+    results = [_result(each, rules.index(each.rule)) for each in findings]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False)
 
 
-def _result(told: _Told, rule: int) -> dict[str, Any]:
+def _result(finding: _Told, rule: int) -> dict[str, Any]:
     """Returns one result. Its fingerprint leaves out places, so that edits above a line do not make it a new result."""
-    text = told.text
-    for place in told.places:
+    text = finding.text
+    for place in finding.places:
         text = text.replace(place, "")
-    known = hashlib.sha256(f"{told.rule} {text}".encode()).hexdigest()
+    known = hashlib.sha256(f"{finding.rule} {text}".encode()).hexdigest()
     found: dict[str, Any] = {
-        "ruleId": told.rule,
+        "ruleId": finding.rule,
         "ruleIndex": rule,
-        "level": told.level,
-        "message": {"text": told.text},
+        "level": finding.level,
+        "message": {"text": finding.text},
         "partialFingerprints": {"shutdownlab/v1": known},
     }
-    locations = [_location(place) for place in told.places if place.rpartition(":")[2].isdecimal()]  # not `--set`
+    locations = [_location(place) for place in finding.places if place.rpartition(":")[2].isdecimal()]  # not `--set`
     if locations:
         found["locations"] = locations[:1]
     if locations[1:]:
@@ -136,8 +136,8 @@ def _result(told: _Told, rule: int) -> dict[str, Any]:
 
 def _location(place: str) -> dict[str, Any]:
     file, _, line = place.rpartition(":")
-    whole, here = Path(file).absolute(), Path.cwd()
+    whole, directory = Path(file).absolute(), Path.cwd()
     artifact = {"uri": whole.as_uri()}
-    if whole.is_relative_to(here):
-        artifact = {"uri": quote(whole.relative_to(here).as_posix()), "uriBaseId": "%SRCROOT%"}
+    if whole.is_relative_to(directory):
+        artifact = {"uri": quote(whole.relative_to(directory).as_posix()), "uriBaseId": "%SRCROOT%"}
     return {"physicalLocation": {"artifactLocation": artifact, "region": {"startLine": int(line)}}}

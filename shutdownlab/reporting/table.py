@@ -74,11 +74,11 @@ def _in_words(table: Table, width: int) -> RichTable:
     heading = f"percent who got through (a column each: in a terminal of {_whole_width(table)})"
     part.add_column(heading, ratio=1)
     for name, at in table.phases:
-        part.add_row(f"{at:%d %b %H:%M}", Text(on_one_line(name)), _said(table, name))
+        part.add_row(f"{at:%d %b %H:%M}", Text(on_one_line(name)), _shares_line(table, name))
     return part
 
 
-def _said(table: Table, phase: str) -> Text:
+def _shares_line(table: Table, phase: str) -> Text:
     """Returns the columns of a phase grouped by share: highest first, but the share that most columns have last."""
     alike: dict[str, list[str]] = {}
     for column in table.columns:
@@ -87,15 +87,15 @@ def _said(table: Table, phase: str) -> Text:
             alike.setdefault(str(share), []).append(column)
     order = sorted(alike, key=lambda shown: -(table[phase, alike[shown][0]].fraction or 0.0))
     most = max(order, key=lambda shown: len(alike[shown]), default="")
-    said = Text()
+    line = Text()
     for shown in [*(each for each in order if each != most), *([most] if most else [])]:
         rest = "all" if len(alike) == 1 else "all else"
         names = rest if shown == most and len(alike[most]) > 2 else ", ".join(map(on_one_line, alike[shown]))
-        said.append(f"{names} ")
-        said.append_text(_text(table[phase, alike[shown][0]]))
-        said.append("; ")
-    said.right_crop(2)
-    return said
+        line.append(f"{names} ")
+        line.append_text(_text(table[phase, alike[shown][0]]))
+        line.append("; ")
+    line.right_crop(2)
+    return line
 
 
 def _whole_width(table: Table) -> int:
@@ -123,9 +123,9 @@ def _part(table: Table, widths: Mapping[str, int], phase: int, *, with_times: bo
     for column, width in widths.items():
         heading = Text("\n".join(_heading(table, column, short=short)))
         part.add_column(heading, justify="right", no_wrap=True, min_width=width)
-    told = [f"{table.short[column]}: {on_one_line(column)}" for column in columns if column in table.short and short]
+    legend = [f"{table.short[column]}: {on_one_line(column)}" for column in columns if column in table.short and short]
     whole = phase + 1 + sum(width + 1 for width in widths.values()) + (_TIME + 1 if with_times else 0)
-    part.caption = Text("\n".join(_lines(told, whole)), style="dim", overflow="fold") if told else None
+    part.caption = Text("\n".join(_lines(legend, whole)), style="dim", overflow="fold") if legend else None
     for name, at in table.phases:
         time = [f"{at:%d %b %H:%M}"] if with_times else []
         part.add_row(*time, Text(on_one_line(name)), *(_text(table[name, column]) for column in columns))

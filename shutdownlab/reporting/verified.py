@@ -44,8 +44,8 @@ def print_record(run: Run, console: Console) -> None:
     lines += [f"[yellow]undecided:[/yellow] {literal(line)}" for line in undecided_lines(undecided)]
     lines += list(signal_lines(run.signals))
     bad = run.unmet or any(signal.met is False for signal in run.signals)
-    told = f"{sum_of_results(run.results)} {sum_of_signals(run.signals)}".strip()
-    lines.append(f"[{'red' if bad else 'green'}]{literal(told)}[/]")
+    summary = f"{sum_of_results(run.results)} {sum_of_signals(run.signals)}".strip()
+    lines.append(f"[{'red' if bad else 'green'}]{literal(summary)}[/]")
     _print(console, run.table, lines, sampled=any(result.held for result in run.results))
     console.print("Nothing was run: this is what `verify` says a run would find.", soft_wrap=True)
 
@@ -111,7 +111,7 @@ def as_json(verified: Verified, *, warn: bool = False) -> str:
 
     warn: includes the warnings about the policies.
     """
-    told = [result.model_dump(mode="json", by_alias=True) for result in verified.unmet]
+    unmet = [result.model_dump(mode="json", by_alias=True) for result in verified.unmet]
     table = [{**row, "time": f"{row['time']:%Y-%m-%dT%H:%MZ}"} for row in verified.table.rows()]
     found: dict[str, object] = {
         "scenario": verified.shutdown.scenario.name,
@@ -120,7 +120,7 @@ def as_json(verified: Verified, *, warn: bool = False) -> str:
         "cells": verified.cells,
         "choices": dict(verified.choices),
         "table": table,
-        "unmet": told,
+        "unmet": unmet,
         "undecided": [result.model_dump(mode="json", by_alias=True) for result in verified.undecided],
         "signals": signals_as_data(verified.signals),
     }

@@ -94,8 +94,8 @@ class RunDirectory:
                 self._events.flush()
         match event:
             case Begun():
-                told = _entries(event, but={"version"})
-                self._describe(shutdownlab=event.version, began=event.at, **told)
+                entries = _entries(event, but={"version"})
+                self._describe(shutdownlab=event.version, began=event.at, **entries)
             case Built():
                 self._describe(emulation=event.emulation)
             case SelfChecked() if event.broken:

@@ -27,9 +27,11 @@ def new_directory(scenario: Scenario) -> Path:
                 (RUNS / each).mkdir()
                 return RUNS / each
     except OSError as error:
-        here = "in which no file can be created" if RUNS.is_dir() else "which cannot be created"  # e.g. another user's
+        reason = (
+            "in which no file can be created" if RUNS.is_dir() else "which cannot be created"
+        )  # e.g. another user's
         hint = f"without --out, results go to {RUNS} here: give --out, or change to another directory"
-        lookup.refuse("out", f"{RUNS}, {_why(here, error)}", "a directory that can be written", hint)
+        lookup.refuse("out", f"{RUNS}, {_why(reason, error)}", "a directory that can be written", hint)
     raise AssertionError("there is always another number")
 
 

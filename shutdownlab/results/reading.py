@@ -15,6 +15,7 @@ from typing import Final, Literal, get_args, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from shutdownlab.config.problems import BadInput, Problem, Problems
+from shutdownlab.model.topology import Topology, VantageId
 
 Scope = Literal["country", "operator", "region"]
 """The scope of a reading."""
@@ -24,6 +25,24 @@ behaviour (a curve over the day). `held`: the previous value still stands."""
 Unit = Literal["share", "count"]
 
 READINGS: Final = "readings.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reading is of: the whole country, an operator or a region; `of`: its name, empty for the country."""
+
+    scope: Scope
+    of: str
+
+    def covers(self, vantage: VantageId) -> bool:
+        """Returns whether a vantage point belongs to it."""
+        return self.scope == "country" or self.of == (vantage.operator if self.scope == "operator" else vantage.region)
+
+
+def places_of(topology: Topology) -> tuple[Place, ...]:
+    """Returns the places that readings are of: the country, then each operator, then each region."""
+    operators = (Place("operator", name) for name in topology.operators)
+    return (Place("country", ""), *operators, *(Place("region", name) for name in topology.regions))
 
 
 @dataclass(frozen=True, slots=True)

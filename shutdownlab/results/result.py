@@ -98,8 +98,8 @@ class Result(BaseModel):
 
     def held_in(self, later: Result) -> Result:
         """Returns the result that stands for `later`, which cannot differ from this one and was not measured."""
-        told = {"outcome": self.outcome, "failure": self.failure, "held": self.phase}
-        return later.model_copy(update=told | {"tries": 0, "certainty": "held", "value": None, "unit": ""})
+        copied = {"outcome": self.outcome, "failure": self.failure, "held": self.phase}
+        return later.model_copy(update=copied | {"tries": 0, "certainty": "held", "value": None, "unit": ""})
 
     @property
     def met(self) -> bool:

@@ -29,10 +29,10 @@ class Ended:
         """A one-line summary."""
         results = self.run.results
         expected = sum(result.expected is not None for result in results)
-        said = f"{len(results):,} cells, {expected - len(self.run.unmet):,} of {expected:,} expectations met"
+        summary = f"{len(results):,} cells, {expected - len(self.run.unmet):,} of {expected:,} expectations met"
         held = sum(bool(result.held) for result in results)
-        said += f", {held:,} held" if held else ""
-        return said if self.failed is None else f"{self.run.status}: {said}"
+        summary += f", {held:,} held" if held else ""
+        return summary if self.failed is None else f"{self.run.status}: {summary}"
 
 
 def run_every(scenarios: Sequence[str], out: Path | None, jobs: int, **options: Any) -> Iterator[Ended]:

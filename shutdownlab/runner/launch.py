@@ -279,10 +279,10 @@ def _in_sandbox(payload: dict[str, Any], directory: Path, keep: tuple[Path, ...]
         fds: tuple[int, ...] = ()
         ear = None
         if on_event is not None:
-            ours, theirs = (stack.enter_context(end) for end in socket.socketpair())
-            payload["events_fd"] = theirs.fileno()
-            fds = (theirs.fileno(),)
-            ear = EventReader(ours, on_event)
+            near, far = (stack.enter_context(end) for end in socket.socketpair())
+            payload["events_fd"] = far.fileno()
+            fds = (far.fileno(),)
+            ear = EventReader(near, on_event)
             ear.start()
         holding = hold(directory)
         try:
@@ -290,7 +290,7 @@ def _in_sandbox(payload: dict[str, Any], directory: Path, keep: tuple[Path, ...]
         finally:
             holding.close()
             if ear is not None:
-                theirs.close()
+                far.close()
                 ear.join()
         if ear is not None and ear.raised is not None:
             raise ear.raised

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shutdownlab.compiler.races import Races
-from shutdownlab.country.assembly import Country
+from shutdownlab.country.country import Country
 from shutdownlab.country.racing import Racing
 from shutdownlab.country.starvation import Starvation
 from shutdownlab.library import Shutdown
@@ -108,11 +108,11 @@ class Measuring:
             def outrun(cell_id: str, began: float, ended: float) -> Race:
                 return racing.of(cells[cell_id][1].operator, rivals.get(cell_id), began, ended)
 
-            told = country.agents.run(
+            answers = country.agents.run(
                 todo, likely, vouching, excused, go_on,
                 starved=starvation.between, held_up=starvation.held_up, outrun=outrun,
             )  # fmt: skip
-            for _, asked, measurement in told:
+            for _, asked, measurement in answers:
                 if measurement.taken_away:
                     blamed = excused[asked.id][measurement.controls[0].name]
                     outcome, failure = blamed.excuses(measurement.outcome, measurement.failure)

@@ -12,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from shutdownlab.config.extensions import ExtensionError
-from shutdownlab.country.assembly import Country
+from shutdownlab.country.country import Country
 from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Phase
 from shutdownlab.observers.demand import demand_files
@@ -85,9 +85,9 @@ class Outside:
         self.seen = {name: Sighting(left_out=(why,)) for name, why in self._absent.items()}
         moment = Moment(phase, ends, self.country.damage, self._ways(phase))
         with ThreadPoolExecutor(max(1, len(self._there)), "observer") as pool:
-            looks = {name: pool.submit(instrument.look, moment) for name, instrument in self._there.items()}
+            pending = {name: pool.submit(instrument.look, moment) for name, instrument in self._there.items()}
             yield
-        self.seen |= {name: _seen(look) for name, look in looks.items()}
+        self.seen |= {name: _seen(look) for name, look in pending.items()}
 
     def void(self, reasons: Sequence[str]) -> None:
         """Discards the sightings, as the country was not intact."""

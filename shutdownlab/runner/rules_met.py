@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from shutdownlab.country.assembly import Country
+from shutdownlab.country.country import Country
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.network.ovs import LabSwitch
@@ -56,7 +56,7 @@ class RulesMet:
                 yield Notice(where=switch.name, text=f"its rules' counters are not known: {missing}")
                 continue
             if met:
-                yield RulesCounted(phase=phase, switch=switch.name, rules=tuple(_told(met)))
+                yield RulesCounted(phase=phase, switch=switch.name, rules=tuple(_rule_counts(met)))
 
     def _switches(self, country: Country) -> Iterator[LabSwitch]:
         """Yields the OpenFlow switches that are running."""
@@ -65,6 +65,6 @@ class RulesMet:
                 yield country.net.get(node.name)
 
 
-def _told(met: Counts) -> Iterator[RuleCount]:
+def _rule_counts(met: Counts) -> Iterator[RuleCount]:
     for (policy, table), (packets, octets) in sorted(met.items()):
         yield RuleCount(policy=policy, table=table, packets=packets, bytes=octets)

@@ -16,9 +16,11 @@ from typing import Final
 
 from shutdownlab.compiler.resolvers import operators_late
 from shutdownlab.config.beside import from_home
-from shutdownlab.country.assembly import Country, build
+from shutdownlab.country.assembly import build
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
+from shutdownlab.country.country import Country
+from shutdownlab.country.examination import examine, examine_answering, take_faults
 from shutdownlab.country.plan import Plan
 from shutdownlab.model.faults import OrderedBreakage
 from shutdownlab.model.observatory import observed
@@ -160,7 +162,7 @@ class Walk:
         first = scenario.timeline[0]
         unpoliced = todo[0] is first and not first.faults and not scenario.active(first.phase, options.choices)
         checked = self._self_check(country, first, keep=unpoliced)
-        clock, told = Clock(todo[0].at, options.real_time), 0
+        clock, played = Clock(todo[0].at, options.real_time), 0
         for phase, following in zip(todo, [*todo[1:], None], strict=True):
             late = clock.wait_until(phase.at, partial(self._waiting, phase))
             held = self.sampled.standing_for(phase)
@@ -169,8 +171,8 @@ class Walk:
                 self._hold(phase, held, late)
                 continue
             place = scenario.timeline.index(phase)
-            self._catch_up(country, phase, scenario.timeline[told:place])
-            told = place + 1
+            self._catch_up(country, phase, scenario.timeline[played:place])
+            played = place + 1
             if phase is not first or not unpoliced:  # otherwise the self-check is this phase's measurement
                 start, checked = time.monotonic(), []
             found = self._transact(country, clock, phase, checked, held)
@@ -179,7 +181,7 @@ class Walk:
                 raise CountryLost(following, (f"{phase.phase}: {broken}",))
         if not options.keep:
             for message in country.finish():
-                self._told(message)
+                self._report_message(message)
 
     def _hold(self, phase: Phase, held: Mapping[str, Result], late: float) -> None:
         """Reports a phase of which all cells are held. Its orders are not given, as the next phase's contain them."""
@@ -207,8 +209,8 @@ class Walk:
                     self._begin(phase)
                     found = self._measure(country, phase, active, self.emit, began, held)
                 except BREAKAGES as broken:
-                    raise CountryLost(phase, [*country.examine().found, *lines_of(broken)]) from broken
-            examination = country.examine_answering()
+                    raise CountryLost(phase, [*examine(country).found, *lines_of(broken)]) from broken
+            examination = examine_answering(country)
             if examination.lost:
                 raise CountryLost(phase, examination.found)
             unconfirmed = unconfirmed_of(found)
@@ -239,12 +241,12 @@ class Walk:
         faults = self.options.shutdown.scenario.broken(phase, self.options.choices)
         try:
             self.breaker.become(faults, anew=anew)
-        except BeyondMending as worn:
-            self.emit(Notice(where=phase.phase, text=f"{worn}: the country is built anew"))
-            raise CountryWornOut from worn
-        nobodys = {name: each.title for name, each in faults.items() if not isinstance(each, OrderedBreakage)}
-        if nobodys and anew:
-            self.emit(Damaged(phase=phase.phase, faults=nobodys))
+        except BeyondMending as error:
+            self.emit(Notice(where=phase.phase, text=f"{error}: the country is built anew"))
+            raise CountryWornOut from error
+        unordered = {name: each.title for name, each in faults.items() if not isinstance(each, OrderedBreakage)}
+        if unordered and anew:
+            self.emit(Damaged(phase=phase.phase, faults=unordered))
 
     def _catch_up(self, country: Country, phase: Phase, left_out: Iterable[Phase]) -> None:
         """Gives the orders of skipped phases if a controller is cut off in this one: it keeps the last rules it got."""
@@ -319,7 +321,7 @@ class Walk:
             else:
                 found = self.measuring.measure(country, first, {}, lambda _: None, left)
             broken = tuple(each for each in found if each.outcome is not Outcome.OK and not each.held)
-            if broken and (reasons := country.examine_answering().found):
+            if broken and (reasons := examine_answering(country).found):
                 raise CountryLost(self.options.phases[0], reasons)
             if not any(result.outcome is Outcome.UNKNOWN for result in broken):
                 break  # otherwise the machine is busy
@@ -345,7 +347,7 @@ class Walk:
             phase.phase, active, mode, wall, local_time=local_time, damage=country.damage, otherwise=otherwise
         )
         for message in confirmation:
-            self._told(message)
+            self._report_message(message)
         assert self.breaker is not None, "it comes with the country"
         held = partial(shutdown.scenario.held, phase.phase, self.options.choices)
         self.breaker.carry_out(held, shutdown.apps)
@@ -369,14 +371,14 @@ class Walk:
             if isinstance(message, messages.Counters):
                 counters[message.where] = message
             else:
-                self._told(message)
+                self._report_message(message)
         met = tuple(self.rules_met.end(country, phase.phase)) if self.rules_met is not None else ()
         if self.outside is not None:
             self.outside.keep(phase, self.options.shutdown.scenario.end_of(phase), found, self.emit)
         self._close(phase, found, seconds, late)
-        for box, told in counters.items():
-            for said in self.boxes.events_of(phase.phase, box, told.counters):
-                self.emit(said)
+        for box, report in counters.items():
+            for happened in self.boxes.events_of(phase.phase, box, report.counters):
+                self.emit(happened)
         for event in met:
             self.emit(event.model_copy(update={"at": datetime.now(UTC)}))  # read earlier, reported now
 
@@ -400,7 +402,7 @@ class Walk:
             with suppress(OSError):  # the disk itself may have failed
                 logs.mkdir(exist_ok=True)
                 (logs / "run.log").write_text("".join(traceback.format_exception(error)))
-        for fault in self.country.faults() if self.country else ():
+        for fault in take_faults(self.country) if self.country else ():
             if fault not in str(error):
                 self._fault(fault)
 
@@ -413,7 +415,7 @@ class Walk:
             faults=tuple(self.faults),
         )  # fmt: skip
 
-    def _told(self, message: messages.Message) -> None:
+    def _report_message(self, message: messages.Message) -> None:
         """Reports a message of a controller or box as an event."""
         match message:
             case messages.Ack():

@@ -86,9 +86,9 @@ def _described(type_: Any, mode: Any) -> dict[str, Any]:
         part = schema if model is type_ else definitions.get(model.__name__, {})
         _describe(part, model, reads=mode == "validation")
         if is_dataclass(model) and "properties" in part and "description" not in part:  # by pydantic 2.9
-            told = dict(part)
+            own = dict(part)
             part.clear()
-            part |= {"description": model.__doc__, **told}
+            part |= {"description": model.__doc__, **own}
     return _same_in_all_versions(schema)  # type: ignore[no-any-return]
 
 

@@ -38,8 +38,8 @@ def rendered() -> str:
 
 def _row(scenario: Scenario) -> str:
     choices = scenario.default_choices()
-    told = [phase for phase in scenario.timeline if not _is_again(scenario, phase.phase)]
-    facts = sum(1 for phase in told for _ in scenario.expectations_of(phase, choices))
+    phases = [phase for phase in scenario.timeline if not _is_again(scenario, phase.phase)]
+    facts = sum(1 for phase in phases for _ in scenario.expectations_of(phase, choices))
     facts += len(scenario.signals_given(choices))
     name = f"[{scenario.name}](../scenarios/{scenario.name}.yaml)"
     counts = (len(scenario.timeline), facts, len(scenario.sources), len(scenario.left_out))

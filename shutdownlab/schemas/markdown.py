@@ -26,13 +26,13 @@ def table(
     required = schema.get("required", ())
     lines = [f"| key | type | {'default' if reads else 'there'} | meaning | example |", "|---|---|---|---|---|"]
     for key, field in schema.get("properties", {}).items():
-        said = field.get("description", "")
+        description = field.get("description", "")
         if reads:
             default = "**needed**" if key in required else _default(field)
-            meaning = " ".join(filter(None, (said, _meanings(field, definitions))))
+            meaning = " ".join(filter(None, (description, _meanings(field, definitions))))
         else:
             default = "always" if key in required else "where it applies"
-            meaning = said or _meanings(field, definitions)
+            meaning = description or _meanings(field, definitions)
         example = code(shown(examples[name, key])) if (name, key) in examples else ""
         cells = (code(key), type_text(field, definitions, link), default, meaning, example)
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
@@ -147,8 +147,8 @@ def _figure(number: float) -> str:
 
 def _meanings(field: Schema, definitions: Schema) -> str:
     """Returns the descriptions of the enumerations that a field refers to."""
-    said = (definitions[name].get("description", "") for name in _named(field) if "enum" in definitions[name])
-    return " ".join(dict.fromkeys(filter(None, said)))
+    descriptions = (definitions[name].get("description", "") for name in _named(field) if "enum" in definitions[name])
+    return " ".join(dict.fromkeys(filter(None, descriptions)))
 
 
 def _named(field: Schema) -> Iterator[str]:

@@ -405,8 +405,8 @@ def _docstring(module: str) -> str:
 
 def _protocols() -> Iterator[str]:
     kinds = Extensions(GROUP, Recogniser)
-    ours = (kinds[name] for name in kinds if kinds[name].__module__.startswith("shutdownlab."))
-    names = {protocol for kind in ours for protocol in kind.protocols} | {UNKNOWN}
+    shipped = (kinds[name] for name in kinds if kinds[name].__module__.startswith("shutdownlab."))
+    names = {protocol for kind in shipped for protocol in kind.protocols} | {UNKNOWN}
     yield "## Protocols: `protocol`, `protocol_except`, and `protocols` of profiles\n"
     yield ", ".join(map(code, sorted(names))) + "; and those that packages add.\n"
 

@@ -118,11 +118,11 @@ def best_routes(control: Path, version: int) -> dict[str, BestRoute]:
 def announced_routes(control: Path, version: int) -> dict[str, set[str]]:
     """Returns every prefix with any route in a table, best or not, usable or not, and the protocols it came from."""
     found: dict[str, set[str]] = {}
-    told: set[str] = set()
+    prefixes: set[str] = set()
     for line in ask(control, f"show route table master{version}"):
         if match := _TOLD.match(line):
-            told = found.setdefault(match[1], set()) if match[1] else told
-            told.add(match[2])
+            prefixes = found.setdefault(match[1], set()) if match[1] else prefixes
+            prefixes.add(match[2])
     return found
 
 

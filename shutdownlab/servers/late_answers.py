@@ -203,7 +203,7 @@ def start_doorkeeper(node: str, addresses: Sequence[Address], enter: Callable[[]
         def counters() -> bytes:
             return encode(Counters(child.name, {"questions": held.questions, "held": held.held}))
 
-        def told() -> None:
+        def answer() -> None:
             for line in child.receive():
                 message = decode(line)
                 if isinstance(message, Hold):
@@ -216,7 +216,7 @@ def start_doorkeeper(node: str, addresses: Sequence[Address], enter: Callable[[]
 
         await doorkeeper.open()
         loop.add_reader(child.stop_fd, ended.set)
-        loop.add_reader(child.lines.fileno(), told)
+        loop.add_reader(child.lines.fileno(), answer)
         child.ready()
         await ended.wait()
         child.send(counters())

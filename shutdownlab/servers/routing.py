@@ -46,12 +46,12 @@ def bird_config(
     server = node.role is Role.ROUTE_SERVER
     announced = originated(network, node) if announced is None else announced
     announced = [prefix for prefix in announced if own.get(prefix, True)]
-    besides = [each for each in damage.announced if each.operator == node.owner]
-    announced += [each.prefix for each in besides if each.foreign and each.prefix not in announced]
-    parts = sorted({each.prefix for each in besides if not each.foreign}, key=str)
-    to_all = {each.prefix for each in besides if not each.home}
+    added = [each for each in damage.announced if each.operator == node.owner]
+    announced += [each.prefix for each in added if each.foreign and each.prefix not in announced]
+    parts = sorted({each.prefix for each in added if not each.foreign}, key=str)
+    to_all = {each.prefix for each in added if not each.home}
     at_home = [prefix for prefix, abroad in own.items() if abroad]
-    at_home += [each.prefix for each in besides if each.prefix not in to_all]
+    at_home += [each.prefix for each in added if each.prefix not in to_all]
     at_home += [prefix for prefix in anycast(network).get(node.name, ()) if prefix not in at_home]
     leaks = [each for each in damage.leaked if each.operator == node.owner]
     statics = [] if server else [*served_routes(network, node), *authority_routes(network, node)]

@@ -115,18 +115,18 @@ class _Judge:
         alerts = self._alerts(series.key)
         if each.alert == "none":
             touching = [a for a in alerts if not each.during or any(self._touches(a, phase) for phase in each.during)]
-            return not touching, _some([self._told(alert) for alert in touching]) if touching else "none"
+            return not touching, _some([self._alert_text(alert) for alert in touching]) if touching else "none"
         enough = [a for a in alerts if LEVELS.index(a.level) >= LEVELS.index(each.alert or "warning")]
         without = [phase for phase in each.during if not any(self._touches(a, phase) for a in enough)]
         if without:
             return False, f"none in {_some(without)}"
         meant = [a for a in enough if not each.during or any(self._touches(a, phase) for phase in each.during)]
-        return bool(meant), _some([self._told(alert) for alert in meant]) if meant else "none"
+        return bool(meant), _some([self._alert_text(alert) for alert in meant]) if meant else "none"
 
     def _touches(self, alert: Alert, phase: str) -> bool:
         return alert.raised < self._calendar.end(phase) and alert.ends > self._calendar.start(phase)
 
-    def _told(self, alert: Alert) -> str:
+    def _alert_text(self, alert: Alert) -> str:
         stages = [("warning", alert.raised)] if alert.critical != alert.raised else []
         stages += [("critical", alert.critical)] if alert.critical is not None else []
         return ", ".join(f"{level} from {self._moment(minute)}" for level, minute in stages)
@@ -137,10 +137,10 @@ class _Judge:
 
     def _is_first(self, each: SignalExpectation, series: Series) -> tuple[bool, str]:
         others = [key for key in self._series if key[1:3] == series.key[1:3] and key[0] != series.key[0]]
-        mine = self._alerts(series.key)
-        if not mine:
+        alerts = self._alerts(series.key)
+        if not alerts:
             return False, "it raises no alert"
-        raised = mine[0].raised
+        raised = alerts[0].raised
         earlier = [key for key in others if any(alert.raised < raised for alert in self._alerts(key))]
         found = f"raised {self._calendar.time(raised):%d %b %H:%M}"
         if earlier:

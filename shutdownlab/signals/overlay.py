@@ -77,15 +77,15 @@ def overlay(series: Series, published: Published, file: str, quiet_until: int) -
         )
     each = max(1, int(published.step.total_seconds()) // 60)
     own = median(_value(series, calendar.minute(t), each) for t, _ in before) or 1.0
-    theirs = [v / level for _, v in inside]
+    reported = [v / level for _, v in inside]
     minutes = [calendar.minute(t) for t, _ in inside]
-    ours = [_value(series, minute, each) / own for minute in minutes]
-    lags = _lags(series, minutes, theirs, own, each)
+    emulated = [_value(series, minute, each) / own for minute in minutes]
+    lags = _lags(series, minutes, reported, own, each)
     best = max(lags, key=lambda each: (round(each[1], 9), -abs(each[0])), default=None)
-    errors = [abs(a - b) for a, b in zip(theirs, ours, strict=True)]
+    errors = [abs(a - b) for a, b in zip(reported, emulated, strict=True)]
     return Overlay(
-        series, published.column, len(inside), _correlation(theirs, ours), best[0] if best else None,
-        best[1] if best else None, sum(errors) / len(errors), tuple(_phases(series, minutes, theirs, ours)),
+        series, published.column, len(inside), _correlation(reported, emulated), best[0] if best else None,
+        best[1] if best else None, sum(errors) / len(errors), tuple(_phases(series, minutes, reported, emulated)),
     )  # fmt: skip
 
 
@@ -98,15 +98,15 @@ def _value(series: Series, minute: int, each: int) -> float:
 
 
 def _lags(
-    series: Series, minutes: Sequence[int], theirs: Sequence[float], own: float, each: int
+    series: Series, minutes: Sequence[int], reported: Sequence[float], own: float, each: int
 ) -> list[tuple[int, float]]:
     """Returns the lags in minutes, up to `MOST_LAG` either way in steps of `each`, with the correlation at each."""
     most = int(MOST_LAG.total_seconds()) // 60 // each
     wider = range(minutes[0] - most * each, minutes[-1] + most * each + 1, each)
-    ours = [_value(series, minute, each) / own for minute in wider]
+    emulated = [_value(series, minute, each) / own for minute in wider]
     found = []
     for lag in range(-most, most + 1):
-        correlation = _correlation(theirs, ours[most - lag : most - lag + len(theirs)])
+        correlation = _correlation(reported, emulated[most - lag : most - lag + len(reported)])
         if correlation is not None:
             found.append((lag * each, correlation))
     return found
@@ -125,15 +125,21 @@ def _correlation(one: Sequence[float], other: Sequence[float]) -> float | None:
     return max(-1.0, min(1.0, found))
 
 
-def _phases(series: Series, minutes: Sequence[int], theirs: Sequence[float], ours: Sequence[float]) -> list[PhaseError]:
+def _phases(
+    series: Series, minutes: Sequence[int], reported: Sequence[float], emulated: Sequence[float]
+) -> list[PhaseError]:
     calendar, found = series.calendar, []
     for phase, start in calendar.starts:
         end = calendar.end(phase)
-        mine = [(a, b) for minute, a, b in zip(minutes, theirs, ours, strict=True) if start <= minute < end]
-        count = len(mine)
+        pairs = [(a, b) for minute, a, b in zip(minutes, reported, emulated, strict=True) if start <= minute < end]
+        count = len(pairs)
         means = (
-            (sum(a for a, _ in mine) / count, sum(b for _, b in mine) / count, sum(abs(a - b) for a, b in mine) / count)
-            if mine
+            (
+                sum(a for a, _ in pairs) / count,
+                sum(b for _, b in pairs) / count,
+                sum(abs(a - b) for a, b in pairs) / count,
+            )
+            if pairs
             else (None, None, None)
         )
         found.append(PhaseError(phase, calendar.time(start), count, *means))

@@ -93,7 +93,7 @@ def read_published(
     head = _head(numbered)
     numbered = _chosen(head, numbered, file, where or {})
     time, value = _columns(head, numbered[0][1] if numbered else (), file, column, signal)
-    if any(_IN_UTC.search(told) for told in (head[time], *(",".join(row) for _, row in comments))):
+    if any(_IN_UTC.search(cell) for cell in (head[time], *(",".join(row) for _, row in comments))):
         zone = zone or timedelta()
     _one_series(head, numbered, time, value, file)
     problems = Problems()
@@ -102,8 +102,8 @@ def read_published(
     zones.pop(None, None)
     if len(zones) > 1:
         (first, line), (second, other) = sorted(zones.items(), key=lambda each: each[1])[:2]
-        told = f"two time zones: {_offset(first)} in line {line}, {_offset(second)} in line {other}"
-        problems.append(Problem(file, other, head[time], told, "one time zone throughout", "write all times in UTC"))
+        cell = f"two time zones: {_offset(first)} in line {line}, {_offset(second)} in line {other}"
+        problems.append(Problem(file, other, head[time], cell, "one time zone throughout", "write all times in UTC"))
     if zone is None and (naive := next((each for each in found if each[3] is None), None)) is not None:
         hint = 'say which with `--zone "+00:00"`'
         problems.append(Problem(file, naive[2], head[time], "a time without its zone", "ISO 8601 with a zone", hint))
@@ -164,11 +164,11 @@ def _columns(
     dates = [place for place in holding if not first[place].strip().isdigit()]
     times = [place for place in called if place in holding] or called or dates
     names = [name[:_LONG_NAME] + "…" * (len(name) > _LONG_NAME) or "(no name)" for name in head]
-    told = ", ".join(names[:_MOST_NAMES]) + ", …" * (len(names) > _MOST_NAMES) or "none"
+    columns = ", ".join(names[:_MOST_NAMES]) + ", …" * (len(names) > _MOST_NAMES) or "none"
     others = [place for place in range(len(head)) if place not in times]
     alike = [place for place in others if signal is not None and _is_called(head[place], signal)]
     if not times or (len(times) > 1 and not others):
-        found = f"the columns {told}" if head else "an empty file"
+        found = f"the columns {columns}" if head else "an empty file"
         expected = "one column of times, called `time`, `timestamp` or `date`"
         separated = next((sign for sign in ";\t|" if any(sign in name for name in head)), "")
         hint = f"a comma between columns, not {separated!r}" if separated else "the first line names the columns"
@@ -177,7 +177,7 @@ def _columns(
         named = [place for place in others if head[place] == wanted]
         if not named:
             known = ", ".join(head[place] for place in others)
-            expected = f"one of {known}" if known else f"another column than {told}: the file has no other"
+            expected = f"one of {known}" if known else f"another column than {columns}: the file has no other"
             raise BadInput([Problem("--column", 0, "", wanted, expected)])
         if len(named) > 1:
             raise BadInput([Problem(file, 1, "", f"{len(named)} columns called {wanted!r}", "one column of that name")])
@@ -186,7 +186,7 @@ def _columns(
         value = (alike or others)[0]
     else:
         hint = "say which with `--column NAME`" if others else ""
-        raise BadInput([Problem(file, 1, "", f"the columns {told}", "one column of values", hint)])
+        raise BadInput([Problem(file, 1, "", f"the columns {columns}", "one column of values", hint)])
     return max((place for place in times if place < value), default=times[0]), value
 
 

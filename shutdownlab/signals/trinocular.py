@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 ROUND_S: Final = 600
-TIMEOUT_S: Final = 3
 MOST_PROBES: Final = 14
 """Maximum number of probes per block and round."""
 ADDRESSES: Final = 256

@@ -80,17 +80,17 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
     for number, operator in enumerate(plan.operators):
         found = data.systems.get(operator.asn, Autonomous())
         prefixes, made_up = _prefixes(found, taken, number)
-        said = [f"the largest of {len(found.prefixes)} (ROUTES)"] if len(made_up) < len(_ROOM) else []
-        said += [f"IPv{version} ASSUMED" for version in made_up]
+        notes = [f"the largest of {len(found.prefixes)} (ROUTES)"] if len(made_up) < len(_ROOM) else []
+        notes += [f"IPv{version} ASSUMED" for version in made_up]
         taken += prefixes
-        carriers, told = _carriers(operator, data, plan.operators, own, transits)
+        carriers, known = _carriers(operator, data, plan.operators, own, transits)
         lines += [
             f"  {operator.name}:",
             f"    title: {_text(found.title or operator.name)}",
             f"    asn: {operator.asn}",
-            f"    subscribers: {shares[operator.name] * plan.millions:.4g}  # in millions{_said(operator, plan)}",
-            f"    prefixes: [{', '.join(_prefix(each) for each in prefixes)}]  # {'; '.join(said)}",
-            f"    transit: [{', '.join(carriers)}]{'' if told or not plan.files else '  # ASSUMED'}",
+            f"    subscribers: {shares[operator.name] * plan.millions:.4g}  # in millions{_share_note(operator, plan)}",
+            f"    prefixes: [{', '.join(_prefix(each) for each in prefixes)}]  # {'; '.join(notes)}",
+            f"    transit: [{', '.join(carriers)}]{'' if known or not plan.files else '  # ASSUMED'}",
             *(["    exchange: false  # its gateway is abroad, at its transit"] if operator.asn in above else []),
             f"    source: {source}",
             "    regions:",
@@ -138,7 +138,7 @@ def _shares(operators: Sequence[OperatorPlan], data: RoutingData) -> dict[str, f
     return {name: max(share, 0.0001) for name, share in found.items()}
 
 
-def _said(operator: OperatorPlan, plan: CountryPlan) -> str:
+def _share_note(operator: OperatorPlan, plan: CountryPlan) -> str:
     if operator.share is not None:
         return ""
     return ", ASSUMED: by its share of the addresses" if plan.files else ", ASSUMED"

@@ -44,8 +44,8 @@ class Autonomous:
     @property
     def addresses(self) -> int:
         """How many IPv4 addresses it announces; overlapping prefixes are counted once."""
-        ours = [prefix for prefix in self.prefixes if isinstance(prefix, ipaddress.IPv4Network)]
-        return sum(prefix.num_addresses for prefix in ipaddress.collapse_addresses(ours))
+        ipv4 = [prefix for prefix in self.prefixes if isinstance(prefix, ipaddress.IPv4Network)]
+        return sum(prefix.num_addresses for prefix in ipaddress.collapse_addresses(ipv4))
 
 
 class RoutingData:

@@ -213,21 +213,21 @@ def fork(
     aside: whether the child gets its own session. Linux shares CPU time between sessions (autogroup, sched(7)), so
         the child then competes as a daemon would instead of sharing this session's time.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     parent = os.getpid()
     flush_standard_streams()
     pid = os.fork()
     if pid == 0:
-        _run_child(name, main, enter, theirs, parent, aside)
-    theirs.close()
-    return Forked(name, pid, LineSocket(ours))
+        _run_child(name, main, enter, far, parent, aside)
+    far.close()
+    return Forked(name, pid, LineSocket(near))
 
 
 def _run_child(
     name: str,
     main: Callable[[Child], None],
     enter: Callable[[], None] | None,
-    theirs: socket.socket,
+    far: socket.socket,
     parent: int,
     aside: bool,
 ) -> NoReturn:
@@ -244,12 +244,12 @@ def _run_child(
         def prepared(child: Child) -> None:
             if enter is not None:
                 enter()
-            _own_streams(theirs.fileno())
+            _own_streams(far.fileno())
             gc.freeze()  # imported objects are never garbage; not scanning them keeps their pages shared
             child.stop_fd = stop_descriptor()
             main(child)
 
-        status = _at_work(Child(name, -1, LineSocket(theirs)), prepared)
+        status = _at_work(Child(name, -1, LineSocket(far)), prepared)
     finally:
         os._exit(status)
 

@@ -61,8 +61,8 @@ def limit_reached(error: BaseException) -> str:
     return f"`ulimit {option}` is {most // unit:,} {what}" if most < _NO_LIMIT else ""
 
 
-def _limit(which: int, *, hard: bool = False) -> int:
-    most = resource.getrlimit(which)[hard]
+def _limit(number: int, *, hard: bool = False) -> int:
+    most = resource.getrlimit(number)[hard]
     return _NO_LIMIT if most == resource.RLIM_INFINITY else most
 
 

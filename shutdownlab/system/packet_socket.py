@@ -226,8 +226,8 @@ class Batch:
         self._memory = mmap.mmap(-1, size * SLOT)
         anchor = (ctypes.c_char * (size * SLOT)).from_buffer(self._memory)
         stamp = _STAMP if stamped else 0
-        told = stamp + _AUXDATA  # bytes of control data per frame
-        control = (ctypes.c_char * (size * told))()
+        ancillary = stamp + _AUXDATA  # bytes of control data per frame
+        control = (ctypes.c_char * (size * ancillary))()
         iov_in, iov_out = (_Iovec * size)(), (_Iovec * size)()
         messages_in, messages_out = (_Message * size)(), (_Message * size)()
         for i in range(size):
@@ -236,15 +236,15 @@ class Batch:
                 iov[i].length = SLOT
                 messages[i].iov = ctypes.addressof(iov[i])
                 messages[i].iov_length = 1
-            messages_in[i].control = ctypes.addressof(control) + i * told
-            messages_in[i].control_length = told
+            messages_in[i].control = ctypes.addressof(control) + i * ancillary
+            messages_in[i].control_length = ancillary
         self._keep = (anchor, control, iov_in, iov_out, messages_in, messages_out)
         self._messages_in = ctypes.addressof(messages_in)
         self._messages_out = ctypes.addressof(messages_out)
         words = memoryview(messages_in).cast("B").cast("I")
         self._received = words[_Message.received.offset // 4 :: _MESSAGE // 4]
         self._out_lengths = memoryview(iov_out).cast("B").cast("Q")[1::2]  # size_t of a 64-bit machine
-        self._control = memoryview(control).cast("B").cast("I")[(stamp + _TAG_AT) // 4 :: told // 4]
+        self._control = memoryview(control).cast("B").cast("I")[(stamp + _TAG_AT) // 4 :: ancillary // 4]
         self._stamps = memoryview(control).cast("B").cast("q")[_STAMP_AT // 8 :] if stamped else None
         self._lengths: list[int] = []
         self._tags: list[int] = []

@@ -151,14 +151,14 @@ def carry_out(requests: Sequence[Request]) -> None:
     refused: NetlinkError | None = None
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
         for start in range(0, len(requests), _AT_ONCE):
-            some = requests[start : start + _AT_ONCE]
-            kernel.send(b"".join(_message(number, each) for number, each in enumerate(some)))
+            batch = requests[start : start + _AT_ONCE]
+            kernel.send(b"".join(_message(number, each) for number, each in enumerate(batch)))
             answered = 0
-            while answered < len(some):
+            while answered < len(batch):
                 for number, error in _answers(kernel.recv(1 << 16)):
                     answered += 1
                     if error and refused is None:
-                        refused = NetlinkError(error, f"the kernel refuses {some[number].what}: {os.strerror(error)}")
+                        refused = NetlinkError(error, f"the kernel refuses {batch[number].what}: {os.strerror(error)}")
     if refused is not None:
         raise refused
 

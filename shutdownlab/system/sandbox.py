@@ -315,16 +315,16 @@ def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
         os.close(gate_alive)
         syscalls.name_process("lab-init")
         owners = prepare_mounts(order.writable, order.keep)
-        ours, theirs = socket.socketpair()
+        near, far = socket.socketpair()
         worker = os.fork()
         if worker == 0:
-            ours.close()
-            _be_worker(order, report_fd, theirs)
-        theirs.close()
-        with ours:
-            if ours.recv(1):  # the worker is in its user namespace; no byte if it failed and ended
+            near.close()
+            _be_worker(order, report_fd, far)
+        far.close()
+        with near:
+            if near.recv(1):  # the worker is in its user namespace; no byte if it failed and ended
                 owners.map_into(worker)
-                ours.send(b".")
+                near.send(b".")
         os.close(report_fd)
         status = _wait_for(worker, lambda: _reap(worker))
     except MachineCannot as problem:

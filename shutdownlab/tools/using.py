@@ -130,8 +130,8 @@ async def through(session: ProbeSession, use: ToolUse, client: Client) -> Conclu
         raise StepFailed(failed.failure, f"x_{record['stage']}", doubtful=True) from failed
     except ProgramEnded as ended:
         record["said"] = ended.said
-        said = ended.said.lower()
-        known = (name for words, name in _SAID if words in said)
+        output = ended.said.lower()
+        known = (name for words, name in _SAID if words in output)
         raise StepFailed(next(known, f"unknown_failure: {ended}"), f"x_{record['stage']}", doubtful=True) from ended
     except (TimeoutError, EOFError, ConnectionError) as error:
         raise StepFailed(failure_of(error), f"x_{record['stage']}", doubtful=True) from error

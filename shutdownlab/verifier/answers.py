@@ -25,9 +25,9 @@ class HttpAnswer:
         return 200 <= self.code < 400
 
 
-def response_of(said: bytes) -> HttpAnswer:
+def response_of(data: bytes) -> HttpAnswer:
     """Parses an HTTP response; raises `StepFailed` if it is malformed."""
-    head, _, body = said.partition(b"\r\n\r\n")
+    head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     words = first.split(" ", 2)
     if not first.startswith("HTTP/1.") or len(words) < 2 or not words[1].isdecimal():

@@ -20,13 +20,13 @@ def because(verifier: Verifier, phase: Phase, cell: Cell) -> str:
     if cell.vantage is None:
         return ""
     if verifier.verdict(phase, cell).outcome.got_through:
-        told = list(_spared(verifier, phase, cell))
+        reasons = list(_spared(verifier, phase, cell))
     else:
         explanation = explain_cell(verifier, phase, cell)
         orders = [*explanation.elsewhere, *(hop.order for hop in explanation.hops if hop.order is not None)]
-        told = [f"{fault.fault}{_at(fault.place)}" for fault in explanation.faults]
-        told += [f"`{order.policy}`{_at(order.place)}" for order in orders]
-    return "; ".join(dict.fromkeys(told))
+        reasons = [f"{fault.fault}{_at(fault.place)}" for fault in explanation.faults]
+        reasons += [f"`{order.policy}`{_at(order.place)}" for order in orders]
+    return "; ".join(dict.fromkeys(reasons))
 
 
 def _spared(verifier: Verifier, phase: Phase, cell: Cell) -> Iterator[str]:

@@ -37,8 +37,8 @@ def black_holes(verifier: Verifier, name: str, phases: list[Phase]) -> Iterator[
                 text = f"{link} carries at most {cable.octets:,} octets: longer packets {way}"
                 found.setdefault(text, {})[cell.target] = None
     for text, targets in found.items():
-        told = f"`{name}` drops the ICMP errors that tell senders that {text} {some(list(targets))} never arrive"
-        yield ("policies", name), f"{told}; verdicts do not consider this"
+        warning = f"`{name}` drops the ICMP errors that tell senders that {text} {some(list(targets))} never arrive"
+        yield ("policies", name), f"{warning}; verdicts do not consider this"
 
 
 def _untold(verifier: Verifier, phase: Phase, cell: Cell) -> Iterator[tuple[tuple[str, bool], Narrowest]]:

@@ -43,7 +43,7 @@ class Classes:
         self._network = shutdown.network
         self._index: dict[VantageId, int] = {v.id: place for place, v in enumerate(self._network.vantages)}
         named = PrefixTable(prefixes_named(shutdown))
-        self._told_apart = _within_operators(shutdown, named)
+        self._distinguished = _within_operators(shutdown, named)
         self._endpoints = Endpoints(shutdown, named, apart=by_name)
         self._numbers: dict[object, int] = {}
         self._situations: dict[str, list[int]] = {}
@@ -282,7 +282,7 @@ class Classes:
                     tuple(name for name in self._classes_named if vantage.is_of((name,))),
                     operator if operator in self.shutdown.controllers else "",
                     tuple(
-                        p for p in self._told_apart if any(p.version == s.version and p.overlaps(s) for s in subnets)
+                        p for p in self._distinguished if any(p.version == s.version and p.overlaps(s) for s in subnets)
                     ),
                 )
             )

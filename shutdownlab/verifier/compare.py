@@ -125,8 +125,8 @@ def _by_phases(
         for who, where in alike.items():
             families = sorted({family for phase in where for each in who for family in phases[phase][each]})
             cells = sum(len(phases[phase][each]) for phase in where for each in who)
-            everybody = dict.fromkeys(each for family in families for each in asked[target, family])
-            yield CellChange(was, now, (target,), tuple(where), who, tuple(everybody), tuple(families), cells)
+            all_asked = dict.fromkeys(each for family in families for each in asked[target, family])
+            yield CellChange(was, now, (target,), tuple(where), who, tuple(all_asked), tuple(families), cells)
 
 
 def _merged(changes: Sequence[CellChange]) -> list[CellChange]:

@@ -14,9 +14,9 @@ from shutdownlab.verifier.wire import ModelledConnection, Seen
 
 def line_text(line: LineQuality) -> str:
     """Describes a line's quality."""
-    told = [f"{1000 * line.delay:g} ms one way"] + [f"{1000 * line.jitter:g} ms of jitter"] * bool(line.jitter)
-    told += [f"{100 * line.loss:g} % lost"] * bool(line.loss)
-    return f"a line of {', '.join(told)}"
+    parts = [f"{1000 * line.delay:g} ms one way"] + [f"{1000 * line.jitter:g} ms of jitter"] * bool(line.jitter)
+    parts += [f"{100 * line.loss:g} % lost"] * bool(line.loss)
+    return f"a line of {', '.join(parts)}"
 
 
 ANSWERED = {
@@ -40,8 +40,8 @@ def border_text(dropped: AtBorder) -> tuple[str, str]:
     if isinstance(dropped, Rejected):
         return "rejects it", ANSWERED[dropped.answer]
     assert isinstance(dropped, Counted), "a router rejects or counts"
-    whom = "all that its client sends" if dropped.count.then == "client" else "its client's pings"
-    return "drops it", f"{whom}, {dropped.count.text}"
+    what = "all that its client sends" if dropped.count.then == "client" else "its client's pings"
+    return "drops it", f"{what}, {dropped.count.text}"
 
 
 def recognised(seen: Seen) -> str:

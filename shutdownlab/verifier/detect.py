@@ -78,19 +78,19 @@ class Detected:
 
     def country(self, signal: str) -> Sight | None:
         """Returns a signal's sight of the whole country, of both address families or else IPv4, or None."""
-        mine = [sight for sight in self.sights if sight.signal == signal and sight.scope == "country"]
-        return next((sight for family in ("both", "ipv4") for sight in mine if sight.family == family), None)
+        of_country = [sight for sight in self.sights if sight.signal == signal and sight.scope == "country"]
+        return next((sight for family in ("both", "ipv4") for sight in of_country if sight.family == family), None)
 
     def best(self, signal: str) -> Sight | None:
         """Returns the sight in which a signal shows it best: the country's if it is seen there, else the earliest one.
 
         The latter may be of a part of the country or of IPv6. If it is seen nowhere, returns the country's.
         """
-        mine = [sight for sight in self.sights if sight.signal == signal]
+        of_signal = [sight for sight in self.sights if sight.signal == signal]
         whole = self.country(signal)
         if whole is not None and whole.seen:
             return whole
-        seen = [sight for sight in mine if sight.seen]
+        seen = [sight for sight in of_signal if sight.seen]
         return min(seen, key=lambda sight: (sight.late or 0, sight.lowest), default=whole)
 
 
@@ -233,18 +233,18 @@ def _stretches(calendar: Calendar, phases: Sequence[str]) -> Iterator[tuple[int,
 
 def _sight(series: Series, alerts: Sequence[Alert], times: Sequence[tuple[int, int]], calendar: Calendar) -> Sight:
     key: Key = series.key
-    mine = [(alert, start) for alert in alerts for start, end in times if start <= alert.raised < end]
-    first = min(mine, key=lambda each: each[0].raised, default=None)
+    raised = [(alert, start) for alert in alerts for start, end in times if start <= alert.raised < end]
+    first = min(raised, key=lambda each: each[0].raised, default=None)
     quiet = series.stretches[0].value or QUIET
     held = [(series.lowest(*_rounds(series, time)), series.highest(*_rounds(series, time))) for time in times]
-    lowest = min([alert.lowest for alert, _ in mine] or [low / quiet for low, _ in held])
-    critical = any(alert.critical is not None for alert, _ in mine)
+    lowest = min([alert.lowest for alert, _ in raised] or [low / quiet for low, _ in held])
+    critical = any(alert.critical is not None for alert, _ in raised)
     return Sight(
         signal=key[0], scope=key[1], of=key[2], family=key[3], times=len(times),
-        seen=len({start for _, start in mine}),
+        seen=len({start for _, start in raised}),
         raised=calendar.time(first[0].raised) if first else None, late=first[0].raised - first[1] if first else None,
-        level="critical" if critical else "warning" if mine else "normal",
-        lowest=lowest, highest=max(high / quiet for _, high in held), area=sum(alert.area for alert, _ in mine),
+        level="critical" if critical else "warning" if raised else "normal",
+        lowest=lowest, highest=max(high / quiet for _, high in held), area=sum(alert.area for alert, _ in raised),
     )  # fmt: skip
 
 

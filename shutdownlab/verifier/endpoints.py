@@ -60,16 +60,16 @@ class Endpoints:
         if (app, version) not in self._kinds:
             numbers: dict[object, int] = {}
             there = alike_endpoints(self._shutdown.network, app, version)
-            kinds = [numbers.setdefault(self._told(hosted, name), len(numbers)) for hosted, name in there]
+            kinds = [numbers.setdefault(self._kind_of(hosted, name), len(numbers)) for hosted, name in there]
             self._kinds[app, version] = kinds
         return self._kinds[app, version]
 
-    def _told(self, hosted: Hosted, name: str) -> object:
+    def _kind_of(self, hosted: Hosted, name: str) -> object:
         """Returns the key of an endpoint's kind: where it is, and which apps or rules mention its name."""
         if self._apart or self._by_bytes or len({*map(self._around, hosted.addresses)}) > 1:
             return name  # verdicts that depend on which address comes first mention the name
-        said = tuple((self._named[domain], domain == name) for domain in with_all_above(name) if domain in self._named)
-        return hosted.node, hosted.addresses, hosted.services, said
+        named = tuple((self._named[domain], domain == name) for domain in with_all_above(name) if domain in self._named)
+        return hosted.node, hosted.addresses, hosted.services, named
 
     def _around(self, address: Address) -> tuple[IpPrefix, ...]:
         return tuple(self._prefixes.around_address(address))
@@ -84,9 +84,9 @@ class Endpoints:
         if self._apart or self._by_bytes or by_address:
             return name  # DPI boxes recognise the app by this address if no name tells it
         around = frozenset((address.version, self._around(address)) for address in hosted.addresses)
-        said = tuple([(domain, domain == name) for domain in with_all_above(name) if self._is_meant(domain)])
+        named = tuple([(domain, domain == name) for domain in with_all_above(name) if self._is_meant(domain)])
         also = self._shutdown.network.elsewhere(hosted)  # anycast: operators may reach another node
-        return hosted.node, also, around, hosted.services, is_doh(name), said
+        return hosted.node, also, around, hosted.services, is_doh(name), named
 
     def _is_meant(self, domain: str) -> bool:
         """Whether a policy or a profile names a domain, directly or by an app that it belongs to."""

@@ -110,12 +110,12 @@ class DataPlane:
     def switch(self, name: str, active: Mapping[str, Policy]) -> PaperSwitch:
         """Returns a switch with its program while the `active` policies are in force."""
         node = self.shutdown.network.nodes[name]
-        mine = self._concerning(node, active)
-        key = (name, *self._versions(mine))
+        concerning = self._concerning(node, active)
+        key = (name, *self._versions(concerning))
         if key not in self._switches:
             profile = self.shutdown.profiles.get(node.owner)
             on_path = profile is not None and profile.placement == "on-path"
-            program = compile_switch(self.shutdown.network, self.shutdown.apps, mine, name, on_path=on_path)
+            program = compile_switch(self.shutdown.network, self.shutdown.apps, concerning, name, on_path=on_path)
             self._switches[key] = PaperSwitch(program)
         return self._switches[key]
 
@@ -131,23 +131,23 @@ class DataPlane:
         match node.role:
             case Role.ACCESS_SWITCH:
                 own = next(port.purpose for port in node.ports.values() if port.purpose != "uplink")
-                mine, point = self._vantages["/".join(own.split("/")[:2])], Point.ACCESS
+                vantages, point = self._vantages["/".join(own.split("/")[:2])], Point.ACCESS
             case Role.GATEWAY_SWITCH:
-                mine, point = self._vantages[node.owner], Point.GATEWAY
+                vantages, point = self._vantages[node.owner], Point.GATEWAY
             case _:
-                mine = self._vantages[node.owner]
+                vantages = self._vantages[node.owner]
         return {
             name: policy
             for name, policy in active.items()
-            if (policy.needs_boxes if point is None else policy.at is point) and any(map(policy.concerns, mine))
+            if (policy.needs_boxes if point is None else policy.at is point) and any(map(policy.concerns, vantages))
         }
 
     def box(self, operator: str, active: Mapping[str, Policy]) -> Box:
         """Returns an operator's DPI box while the `active` policies are in force."""
-        mine = {name: policy for name, policy in active.items() if policy.needs_boxes}
-        key = (operator, *self._versions(mine))
+        for_box = {name: policy for name, policy in active.items() if policy.needs_boxes}
+        key = (operator, *self._versions(for_box))
         if key not in self._boxes:
-            rules = compile_box(self.shutdown.network, mine, operator)
+            rules = compile_box(self.shutdown.network, for_box, operator)
             self._boxes[key] = Box(operator, self.shutdown.profiles[operator], rules, self.catalogue)
         return self._boxes[key]
 

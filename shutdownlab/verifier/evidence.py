@@ -48,17 +48,17 @@ def with_measured(explanation: Explanation, run: Run) -> Explanation:
         if hop.table is not None:
             found = switches.get((hop.node, hop.order.policy, hop.table), 0)
             return replace(hop, met=found) if asked_switches else hop
-        told = boxes.get(hop.node)
-        return hop if told is None else replace(hop, met=told.get(hop.rule.removeprefix("rule "), 0))
+        rules = boxes.get(hop.node)
+        return hop if rules is None else replace(hop, met=rules.get(hop.rule.removeprefix("rule "), 0))
 
     hops = tuple(map(met, explanation.hops))
-    told = replace(explanation, measured=next(measured, None), hops=hops)
+    explained = replace(explanation, measured=next(measured, None), hops=hops)
     switch = _where(explanation)
     if explanation.stream is None or not (run.path / "pcap" / f"{switch}.pcapng").is_file():
-        return told
+        return explained
     inside = any(hop.node == switch and hop.role == "access switch" for hop in hops)
     stream = explanation.stream if inside else explanation.beyond or explanation.stream
-    return replace(told, captured_at=switch, frames=tuple(_frames(explanation, stream, run, switch)))
+    return replace(explained, captured_at=switch, frames=tuple(_frames(explanation, stream, run, switch)))
 
 
 def _where(explanation: Explanation) -> str:

@@ -119,17 +119,17 @@ class _Explainer:
                 line = None
         wire = deciding_wire(line, verdict.outcome) if line else None
         expected = expected_of(self.shutdown, self.choices, self.phase, self.cell)
-        elsewhere, told = tuple(self._elsewhere(verdict.outcome)), tuple[Mend, ...]()
+        elsewhere, mending = tuple(self._elsewhere(verdict.outcome)), tuple[Mend, ...]()
         if mend and verdict.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
             blamed = tuple(order.policy for order in elsewhere)
-            told = tuple(mends(self.verifier, self.phase, self.cell, wire, blamed))
+            mending = tuple(mends(self.verifier, self.phase, self.cell, wire, blamed))
         return Explanation(
             phase=self.phase.phase, vantage=str(self.vantage.id), target=self.cell.target,
             family=self.cell.family.value, verdict=verdict, expected=expected,
             connection=described(wire) if wire else "", others=len(line.wires) - 1 if line else 0,
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
             ttls=tuple(self._ttls(wire)) if wire else (),
-            saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=told,
+            saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=mending,
             stream=(wire.outer or wire.stream) if wire else None, beyond=(wire.outer or wire.beyond) if wire else None,
             departs=self._departs(),
             faults=tuple(self._faults(verdict.outcome)),
@@ -147,8 +147,8 @@ class _Explainer:
         done = self.shutdown.scenario.carried_out(self.phase, self.choices, operator, active)
         names = [phase.phase for phase in self.shutdown.scenario.timeline]
         place = self.shutdown.place(("timeline", names.index(self.phase.phase), "obey", operator))
-        told = Order(0, self.phase.phase, active, carried_out=done).departures
-        return f"{operator} {told}, {place}" if told else ""
+        departures = Order(0, self.phase.phase, active, carried_out=done).departures
+        return f"{operator} {departures}, {place}" if departures else ""
 
     def _faults(self, outcome: Outcome) -> Iterator[DecidingFault]:
         """Yields the faults that have taken away what a cell that is down needs."""
@@ -171,11 +171,11 @@ class _Explainer:
         probe = self.shutdown.scenario.probes[self.cell.target]
         lies = self.verifier.country(self.phase).lies_to(self.vantage)
         heard = [lie for host in probe.looked_up(at) if (lie := lie_about(host, lies)) is not None]
-        told = {name for said, name in heard if not isinstance(said, Later) or said.is_too_late}
+        affecting = {name for lie, name in heard if not isinstance(lie, Later) or lie.is_too_late}
         changed = self.verifier.without_routes(self.phase, probe, at)
-        told.update(changed)
+        affecting.update(changed)
         for name in dict.fromkeys((*self.verifier.classes.anywhere(self.phase), *changed)):
-            if name in told and (order := self._order(name)) is not None:
+            if name in affecting and (order := self._order(name)) is not None:
                 yield order
 
     def _server(self, wire: ModelledConnection) -> str:
@@ -221,18 +221,18 @@ class _Explainer:
             return Hop(node.name, role, line_text(line), "", self._order(line.policies[0]))
         if (changed := self._at_router(node, wire, by_client)) is not None:
             return changed
-        if did := _at_tunnel(node, wire, by_client):
-            return Hop(node.name, role, did)
+        if action := _at_tunnel(node, wire, by_client):
+            return Hop(node.name, role, action)
         if dropped is None or node.name != wire.way(by_client).nodes[1]:
             translates = node.role is Role.BORDER and node.name in wire.way(by_client).nodes[1:2] and wire.beyond
-            did = (
+            action = (
                 f"sends it with the source address {translates.client}"
                 if translates and translates != wire.stream
                 else ""
             )
-            return Hop(node.name, role, did)
-        did, detail = border_text(dropped)
-        return Hop(node.name, role, did, detail, self._order(dropped.policy), True)
+            return Hop(node.name, role, action)
+        action, detail = border_text(dropped)
+        return Hop(node.name, role, action, detail, self._order(dropped.policy), True)
 
     def _at_translator(self, hop: Translator, wire: ModelledConnection, by_client: bool) -> Hop:
         """A subscriber's translator makes outgoing packets IPv6, incoming ones IPv4; the border's does the reverse."""
@@ -259,11 +259,11 @@ class _Explainer:
             if changed is None or changed.by != node.owner or to not in changed.prefix:
                 continue
             if policy.hijack is not None and ends:
-                did = f"announces {changed.prefix}, and discards it"
-                return Hop(node.name, node.role.value, did, "", self._order(name), True)
+                action = f"announces {changed.prefix}, and discards it"
+                return Hop(node.name, node.role.value, action, "", self._order(name), True)
             if policy.leak is not None and is_on_the_way:
-                did = f"has leaked {changed.prefix}, and passes it on"
-                return Hop(node.name, node.role.value, did, "", self._order(name))
+                action = f"has leaked {changed.prefix}, and passes it on"
+                return Hop(node.name, node.role.value, action, "", self._order(name))
         return None
 
     def _ttls(self, wire: ModelledConnection) -> Iterator[tuple[str, int]]:
@@ -289,18 +289,18 @@ class _Explainer:
         if step.fate.dropped:
             order, table = self._order(rule.policy if rule else ""), int(rule.table) if rule else None
             return [Hop(node.name, role, "drops it", rule_text(rule), order, True, table)]
-        did = f"holds it to {step.fate.rate:,} kbit/s" if step.fate.rate is not None else ""
+        action = f"holds it to {step.fate.rate:,} kbit/s" if step.fate.rate is not None else ""
         if rule is not None and rule.table is PipelineTable.EXEMPT:
-            did = "spares it"
+            action = "spares it"
         if not step.box:
             return [
                 Hop(
                     node.name,
                     role,
-                    did,
-                    rule_text(rule) if did else "",
-                    self._order(rule.policy) if did and rule else None,
-                    table=int(rule.table) if did and rule else None,
+                    action,
+                    rule_text(rule) if action else "",
+                    self._order(rule.policy) if action and rule else None,
+                    table=int(rule.table) if action and rule else None,
                 )
             ]
         hops = [
@@ -349,8 +349,8 @@ class _Explainer:
     def _account(self, policy: str) -> str:
         """Describes the chosen account if another account would leave the policy out; else ""."""
         for name, account in self.shutdown.scenario.accounts.items():
-            for option, told in account.options.items():
-                if policy in told.without:
+            for option, choice in account.options.items():
+                if policy in choice.without:
                     chosen = self.choices[name]
                     return f"{name}={chosen}: {account.options[chosen].says}; not under {name}={option}"
         return ""

@@ -25,10 +25,10 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         yield f"  expected: {explanation.expected.outcome} [{explanation.expected.source}]"
     if explanation.measured is not None:
         found = explanation.measured
-        told = f"{found.outcome}{f' ({found.failure})' if found.failure else ''}"
+        result = f"{found.outcome}{f' ({found.failure})' if found.failure else ''}"
         agrees = found.outcome is verdict.outcome and found.failure == verdict.failure
         often = f" in {found.tries} tries" if found.tries > 1 else ""
-        how = "held, not measured" if found.held else f"measured: {told}, {found.certainty}{often}"
+        how = "held, not measured" if found.held else f"measured: {result}, {found.certainty}{often}"
         yield f"  {how}{'' if agrees else ', which differs'}"
     for fault in explanation.faults:
         place = f", {fault.place}" if fault.place else ""
@@ -50,9 +50,9 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
     orders: dict[DecidingPolicy, None] = {}
     for hop in explanation.hops:
         mark = "✗" if hop.stops else "│"
-        did = f"  {hop.did}" if hop.did else ""
+        action = f"  {hop.did}" if hop.did else ""
         by = f" for {hop.order.policy}" if hop.order else ""
-        yield f"  {mark} {hop.node:<{width}}  {hop.role}{':' if did else ''}{did}{by}".rstrip()
+        yield f"  {mark} {hop.node:<{width}}  {hop.role}{':' if action else ''}{action}{by}".rstrip()
         if hop.rule:
             yield f"    {'':<{width}}  {hop.rule}"
         if hop.met is not None:
@@ -118,11 +118,11 @@ def _met(hop: Hop) -> str:
 
 def as_json(explanation: Explanation) -> str:
     """Returns the whole explanation as one JSON object."""
-    told = asdict(explanation)
+    data = asdict(explanation)
     for key in ("expected", "measured"):
         record = getattr(explanation, key)
-        told[key] = record.model_dump(mode="json", by_alias=True) if record is not None else None
-    return json.dumps(told, indent=2)
+        data[key] = record.model_dump(mode="json", by_alias=True) if record is not None else None
+    return json.dumps(data, indent=2)
 
 
 def as_mermaid(explanation: Explanation) -> str:

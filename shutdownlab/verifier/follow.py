@@ -105,8 +105,8 @@ def http3(line: ModelledLine, ask: Page) -> Conclusion:
     wire = line.wire(UDP, address, port)
     initial = speech.quic_initial(host) if wire.inspected else (bytes(1200),)
     answer = speech.quic_handshake()
-    said = line.datagrams(wire, initial, answer, "quic_handshake")
-    if said != answer:
+    reply = line.datagrams(wire, initial, answer, "quic_handshake")
+    if reply != answer:
         raise StepFailed(TIMEOUT, "quic_handshake")
     if service is None or service.kind == "own":
         raise Undecided("what a server of the user's own answers")

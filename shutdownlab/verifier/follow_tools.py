@@ -35,7 +35,7 @@ def _random(seed: str, octets: int) -> bytes:
 
 def ssh(line: ModelledLine, ask: ToolUse) -> Conclusion:
     stream = _connect(line, ask)
-    _said(stream, _SSH, _SSH, "ssh_handshake")
+    _exchanged(stream, _SSH, _SSH, "ssh_handshake")
     return _tunnelled(line, stream, ask)
 
 
@@ -62,7 +62,7 @@ def openvpn(line: ModelledLine, ask: ToolUse) -> Conclusion:
 def dot(line: ModelledLine, ask: ToolUse) -> Conclusion:
     stream = _connect(line, ask, by_name=True)
     _shake_hands(stream, ask.host)
-    _said(stream, speech.sealed(160), speech.sealed(120), "resolve")
+    _exchanged(stream, speech.sealed(160), speech.sealed(120), "resolve")
     return Conclusion(Outcome.OK)
 
 
@@ -87,7 +87,7 @@ def through_cdn(line: ModelledLine, ask: ToolUse) -> Conclusion:
     """Follows domain fronting, which meek uses too: TLS to `host`, with the true name inside."""
     stream = _connect(line, ask, by_name=True)
     _shake_hands(stream, ask.host)
-    _said(stream, speech.sealed(300), speech.sealed(4000), "http_round_trip")
+    _exchanged(stream, speech.sealed(300), speech.sealed(4000), "http_round_trip")
     return _as_fast(line, stream.connection.wire, ask)
 
 
@@ -97,7 +97,7 @@ def _connect(line: ModelledLine, ask: ToolUse, *, by_name: bool = False) -> Open
 
 
 def _shake_hands(stream: Open, name: str) -> None:
-    _said(stream, speech.client_hello(name, ()), speech.server_hello(), "tls_handshake")
+    _exchanged(stream, speech.client_hello(name, ()), speech.server_hello(), "tls_handshake")
     if stream.connection.wire.intercepted:
         raise StepFailed("ssl_unknown_authority", "tls_handshake")
 
@@ -105,11 +105,11 @@ def _shake_hands(stream: Open, name: str) -> None:
 def _tunnelled(line: ModelledLine, stream: Open, ask: ToolUse) -> Conclusion:
     """Follows a tunnel's handshake and a page inside it, both random octets."""
     for part in ("handshake", "page"):
-        _said(stream, _random(f"{part} of client", 600), _random(f"{part} of server", 3000), f"tunnel_{part}")
+        _exchanged(stream, _random(f"{part} of client", 600), _random(f"{part} of server", 3000), f"tunnel_{part}")
     return _as_fast(line, stream.connection.wire, ask)
 
 
-def _said(stream: Open, request: bytes, answer: bytes, operation: str) -> None:
+def _exchanged(stream: Open, request: bytes, answer: bytes, operation: str) -> None:
     heard = stream.connection.exchange(request, answer, operation)
     if stream.connection.wire.intercepted and operation == "tls_handshake":
         return

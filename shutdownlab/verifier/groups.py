@@ -65,7 +65,7 @@ class CellGroups:
 
     def __init__(self, verifier: Verifier) -> None:
         self.verifier, self.shutdown, self.scenario = verifier, verifier.shutdown, verifier.shutdown.scenario
-        self._scopes = self._told_apart_by()
+        self._scopes = self._distinguishing()
         self._always: list[_Kind] = []
         self._asking: dict[tuple[str, VantageId], bool] = {}
         self._found: dict[object, dict[tuple[VantageId, str, Family], CellVerdict]] = {}
@@ -134,7 +134,7 @@ class CellGroups:
             ]
         return self._always
 
-    def _told_apart_by(self) -> list[Scope]:
+    def _distinguishing(self) -> list[Scope]:
         scenario = self.scenario
         scopes = [probe.from_ for probe in scenario.probes.values()]
         for phase in scenario.timeline:

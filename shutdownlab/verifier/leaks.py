@@ -119,11 +119,11 @@ def _is_unresolved(verifier: Verifier, phase: Phase, cell: Cell) -> bool:
     return lies or (explanation.connection.startswith("DNS ") and not _is_lookup(verifier, cell))
 
 
-def forgotten_families(verifier: Verifier, name: str, felt: list[tuple[Phase, Cell]]) -> Iterator[Told]:
+def forgotten_families(verifier: Verifier, name: str, affected: list[tuple[Phase, Cell]]) -> Iterator[Told]:
     """Yields a warning for targets that a policy blocks over one address family and that the other one reaches."""
-    blocked = {(p.phase, c.vantage.id, c.target, c.family.value) for p, c in felt if c.vantage is not None}
+    blocked = {(p.phase, c.vantage.id, c.target, c.family.value) for p, c in affected if c.vantage is not None}
     found: dict[tuple[str, str, str], None] = {}
-    for phase in dict.fromkeys(phase.phase for phase, _ in felt):
+    for phase in dict.fromkeys(phase.phase for phase, _ in affected):
         for cell in cells_of(verifier.shutdown, verifier.shutdown.scenario.phase(phase)):
             if cell.vantage is None or (phase, cell.vantage.id, cell.target, cell.family.value) in blocked:
                 continue
@@ -137,7 +137,9 @@ def forgotten_families(verifier: Verifier, name: str, felt: list[tuple[Phase, Ce
         yield ("policies", name), f"`{name}` blocks {some(targets)} only over {shut}: over {left} it gets through"
 
 
-def one_way_results(verifier: Verifier, name: str, policy: Policy, felt: list[tuple[Phase, Cell]]) -> Iterator[Told]:
+def one_way_results(
+    verifier: Verifier, name: str, policy: Policy, affected: list[tuple[Phase, Cell]]
+) -> Iterator[Told]:
     """Yields a warning for blocked targets whose server receives the request, while only its answers are lost.
 
     Not for policies that change routes, which by nature affect only the path back, and not for DPI boxes that answer
@@ -147,7 +149,7 @@ def one_way_results(verifier: Verifier, name: str, policy: Policy, felt: list[tu
         return
     found: dict[str, None] = {}
     looked_at: set[object] = set()
-    for phase, cell in felt:
+    for phase, cell in affected:
         if cell.vantage is None or cell.target in found:
             continue
         kind = verifier.classes.of(phase, cell, cell.vantage)

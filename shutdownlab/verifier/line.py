@@ -131,11 +131,11 @@ class ModelledLine:
 
     def _asks(self, host: str, operation: str) -> tuple[str, ...]:
         answer = speech.dns_answer(host, self.version, self.servers.addresses(host, self.version))
-        said = self._says(host)
-        if isinstance(said, Later):
-            answer = b"" if said.is_too_late else answer
-        elif said is not None:
-            answer = speech.dns_lie(host, self.version, said)
+        lie = self._says(host)
+        if isinstance(lie, Later):
+            answer = b"" if lie.is_too_late else answer
+        elif lie is not None:
+            answer = speech.dns_lie(host, self.version, lie)
         wire = self.wire(UDP, self.resolver, 53)
         return dns_addresses(self.datagrams(wire, (speech.dns_query(host, self.version),), answer), operation)
 
@@ -144,8 +144,8 @@ class ModelledLine:
         own = self.at.network.one(Role.RESOLVER, self.at.vantage.id.operator)
         if self.country.ways.host_of(self.resolver) is not own:
             return None
-        told = lie_about(host, self.country.lies_to(self.at.vantage))
-        return told[0] if told is not None else None
+        lie = lie_about(host, self.country.lies_to(self.at.vantage))
+        return lie[0] if lie is not None else None
 
     def _is_answered(self, host: str) -> bool:
         """Whether the resolver has a path to the name's authoritative server."""
@@ -172,8 +172,8 @@ class ModelledLine:
         wire = ModelledConnection(self.country, stream, resolver, server.name if server else None, self.chances, 0.0)
         there = wire.send(Segment(speech.dns_query(host, version)), by_client=True)
         answer = speech.dns_answer(host, version, self.servers.addresses(host, version))
-        came = any(not arrival.at_client for arrival in there)
-        return came and any(each.at_client for each in wire.send(Segment(answer), by_client=False))
+        arrived = any(not arrival.at_client for arrival in there)
+        return arrived and any(each.at_client for each in wire.send(Segment(answer), by_client=False))
 
     def locate(self, host: str) -> str:
         """Returns a host's true address if the network has one, else the resolver's answer."""
@@ -218,7 +218,7 @@ class ModelledLine:
                     self._unreachable(wire, operation)
                     continue
                 if service is None:
-                    self._told(wire, REFUSED, operation)
+                    self._refuse(wire, REFUSED, operation)
                     continue
                 if data is sent[-1] and answer and not self.hangs(wire.stream.server):
                     heard = _heard(wire.send(Segment(answer), by_client=False))
@@ -230,7 +230,7 @@ class ModelledLine:
     def _unreachable(self, wire: ModelledConnection, operation: str) -> None:
         raise_if_unreachable(wire, operation)
 
-    def _told(self, wire: ModelledConnection, failure: str, operation: str) -> None:
+    def _refuse(self, wire: ModelledConnection, failure: str, operation: str) -> None:
         """Raises `failure` if the server's ICMP error, which reports it, reaches the client."""
         if self._comes_back(wire.stream.server):
             raise StepFailed(failure, operation)
@@ -295,14 +295,14 @@ class ModelledLine:
         if stream.service.kind == "own":
             self._own_program()
         answer = speech.server_hello() if stream.service.speaks_tls else speech.http_response(b"", 400)
-        said = stream.connection.exchange(hello, answer, "tls_handshake")
+        reply = stream.connection.exchange(hello, answer, "tls_handshake")
         if stream.connection.wire.intercepted:
             raise StepFailed("ssl_unknown_authority", "tls_handshake")
-        if not said:
+        if not reply:
             raise StepFailed(EOF, "tls_handshake")
-        if not said.startswith(b"\x16"):
+        if not reply.startswith(b"\x16"):
             raise StepFailed("ssl_failed_handshake", "tls_handshake")
-        if said != answer:
+        if reply != answer:
             raise StepFailed(EOF if stream.connection.ended else TIMEOUT, "tls_handshake")
         if stream.service.site(name) is None:
             raise StepFailed("ssl_invalid_hostname", "tls_handshake")
@@ -317,13 +317,13 @@ class ModelledLine:
         if stream.secure:
             sealed = speech.sealed(len(answer))
             finished = b"\x14\x03\x03\0\1\1" + speech.sealed(52)
-            said = stream.connection.exchange(finished + speech.sealed(len(request)), sealed, "http_round_trip")
-            said = answer if said == sealed else said[:0]
+            reply = stream.connection.exchange(finished + speech.sealed(len(request)), sealed, "http_round_trip")
+            reply = answer if reply == sealed else reply[:0]
         else:
-            said = stream.connection.exchange(request, answer, "http_round_trip")
-        if not said:
+            reply = stream.connection.exchange(request, answer, "http_round_trip")
+        if not reply:
             raise StepFailed(EOF, "http_round_trip")
-        return response_of(said)
+        return response_of(reply)
 
     def _answer(self, stream: Open, parts: SplitResult, body: Callable[[], bytes]) -> bytes:
         site = stream.service.site(parts.hostname or "")

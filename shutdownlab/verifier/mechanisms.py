@@ -12,9 +12,9 @@ def mechanism_of(policy: Policy) -> str:
     if policy.withdraw is not None:
         family = f" ({policy.withdraw.family})" if policy.withdraw.family else ""
         return f"routes withdrawn{' abroad' if policy.withdraw.from_ is WithdrawalReach.ABROAD else ''}{family}"
-    besides = {"prefix hijacked": policy.hijack, "route leaked": policy.leak, "more specifics": policy.announce}
-    if told := next((name for name, order in besides.items() if order is not None), ""):
-        return told
+    announcing = {"prefix hijacked": policy.hijack, "route leaked": policy.leak, "more specifics": policy.announce}
+    if mechanism := next((name for name, order in announcing.items() if order is not None), ""):
+        return mechanism
     if policy.null_route is not None:
         return f"null-routed{f' ({policy.null_route.family})' if policy.null_route.family else ''}"
     if policy.breakage is not None:
@@ -23,7 +23,7 @@ def mechanism_of(policy: Policy) -> str:
     if policy.inspect is not None:
         return "rules of DPI boxes"
     if policy.throttle is not None:
-        return "everything slowed" if policy.only.everything else f"slowed {_told_apart(policy)}"
+        return "everything slowed" if policy.only.everything else f"slowed {_recognised_by(policy)}"
     return _blocked(policy)
 
 
@@ -32,7 +32,7 @@ def _blocked(policy: Policy) -> str:
     if policy.slow is not None:
         return f"{duration_text(policy.slow)} late by DNS"
     if policy.freezes:
-        return "everything frozen" if targets.everything else f"frozen {_told_apart(policy)}"
+        return "everything frozen" if targets.everything else f"frozen {_recognised_by(policy)}"
     if targets.everything:
         spared = policy.except_
         listed = spared.apps or spared.sites or spared.addresses or policy.allow
@@ -43,10 +43,10 @@ def _blocked(policy: Policy) -> str:
     if targets == Targets(voice=targets.voice, sms=targets.sms):
         return "telephones off"
     counted = f", {policy.block_after.text}" if policy.block_after is not None else ""
-    return f"blocked {_told_apart(policy)}{counted}"
+    return f"blocked {_recognised_by(policy)}{counted}"
 
 
-def _told_apart(policy: Policy) -> str:
+def _recognised_by(policy: Policy) -> str:
     """Returns what the affected traffic is recognised by."""
     targets = policy.targets
     if targets.apps or targets.sites:

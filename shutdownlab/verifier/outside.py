@@ -25,34 +25,27 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Final, Literal, TypeAlias
 
-from shutdownlab.config.addresses import IpPrefix
-from shutdownlab.config.numbers import TCP, UDP
+from shutdownlab.config.addresses import IpPrefix, is_part
 from shutdownlab.library import Shutdown
-from shutdownlab.model.network import Network, Node, Role
+from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family
 from shutdownlab.model.remote_measurement import names_asked
-from shutdownlab.model.routing import router_of
 from shutdownlab.model.scenario import Phase
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage, VantageId
 from shutdownlab.results.cells import Cell
-from shutdownlab.results.reading import Basis, Reading
+from shutdownlab.results.reading import Basis, Reading, places_of
 from shutdownlab.results.reading import Scope as ReadingScope
 from shutdownlab.signals.catalogue import SIGNALS
 from shutdownlab.signals.demand import GAINS, DemandName, demand
-from shutdownlab.verifier import speech
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.equipment import DataPlane, ModelledCountry
-from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, SYN, FiveTuple, Segment, icmp_of
+from shutdownlab.verifier.outside_packets import answers_ping, dark_address, queries_abroad, reaches
 from shutdownlab.verifier.remote import RemoteQuestions
 from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.verifier.volume import Sites, named_sites
-from shutdownlab.verifier.wire import EPHEMERAL, ModelledConnection
 
-TRIES: Final = 3
-"""Tries of a resolver before it gives up (ASSUMED: BIND and unbound make a handful of tries within 10 s)."""
 _BLOCK: Final = {4: 24, 6: 48}
-_RADIATION_PORT: Final = 23
 FamilyName: TypeAlias = Literal["ipv4", "ipv6", "both"]
 ByVantage: TypeAlias = Mapping[VantageId, float]
 _FAMILIES: Final[tuple[tuple[FamilyName, int], ...]] = (("ipv4", 4), ("ipv6", 6))
@@ -202,9 +195,12 @@ class Outside:
             for name in there:
                 yield _share("bgp", phase.phase, "operator", name, family, seen[name], there[name])
             for region in self._topology.regions:
-                mine = [v for v in self._watched if v.id.region == region]
+                vantages = [v for v in self._watched if v.id.region == region]
                 parts = [
-                    (self._blocks[v.id], s) for v in mine for s in self._network.subnets[v.id] if s.version == version
+                    (self._blocks[v.id], s)
+                    for v in vantages
+                    for s in self._network.subnets[v.id]
+                    if s.version == version
                 ]
                 if parts:
                     up = sum(weight for weight, subnet in parts if self._is_within(subnet, visible))
@@ -212,7 +208,7 @@ class Outside:
 
     @staticmethod
     def _is_within(subnet: IpPrefix, visible: Mapping[IpPrefix, bool]) -> bool:
-        return any(seen and _holds(prefix, subnet) for prefix, seen in visible.items())
+        return any(seen and is_part(subnet, prefix) for prefix, seen in visible.items())
 
     # -- packets ------------------------------------------------------------------------------------------------------
 
@@ -231,13 +227,14 @@ class Outside:
             subnets = self._network.subnets
             there = [v for v in self._watched if any(s.version == version for s in subnets[v.id])]
             if there:
-                answers = partial(self._answers, version)
+                answers = partial(answers_ping, version)
                 up = {vantage.id: self._likely(phase, vantage, answers, version) for vantage in there}
                 yield _Seen("active-probing", family, up, self._blocks)
 
     def _telescope(self, phase: Phase) -> Iterator[_Seen]:
         if self._dark_address is not None:
-            out = {v.id: self._likely(phase, v, self._radiates, "radiates") for v in self._ordinary}
+            radiates = partial(reaches, *self._dark_address)
+            out = {v.id: self._likely(phase, v, radiates, "radiates") for v in self._ordinary}
             yield _Seen("telescope", "ipv4", out, self._weights)
 
     def _volume(self, phase: Phase) -> dict[VantageId, float]:
@@ -268,7 +265,7 @@ class Outside:
         return _Seen("mobile", "both", mobile, self._weights, of=volume)
 
     def _name_questions(self, phase: Phase) -> Iterator[_Seen]:
-        asked = {v.id: self._likely(phase, v, self._asks, ("asks", v.id.operator)) for v in self._ordinary}
+        asked = {v.id: self._likely(phase, v, queries_abroad, ("asks", v.id.operator)) for v in self._ordinary}
         yield _Seen("dns-queries", "both", asked, self._weights)
 
     def _atlas_datacentre(self, phase: Phase) -> Iterator[_Seen]:
@@ -335,60 +332,9 @@ class Outside:
         played = [value for _, value in chances.every(once)]
         return sum(played) / len(played)
 
-    def _answers(self, version: int, country: ModelledCountry, vantage: Vantage) -> float:
-        """Returns 1 if a group answers an ICMP echo request from behind any transit, else 0."""
-        target = self._network.subscriber(vantage.id)
-        address = str(target.address(version))
-        for prober in self._network.by_role(Role.SERVERS):
-            own = str(prober.address(version))
-            stream = FiveTuple(icmp_of(version), own, address, kinds=(ECHO[version], ECHO_REPLY[version]))
-            wire = ModelledConnection(country, stream, prober.name, target.name, Chances())
-            if _there_and_back(wire, Segment(bytes(48)), Segment(bytes(48))):
-                return 1.0
-        return 0.0
-
     @cached_property
-    def _dark_address(self) -> tuple[Node, str] | None:
-        """An unused IPv4 address abroad, after the router that packets to it arrive at; None if there is none."""
-        ways = self.verifier.country(self.quiet_phase).ways
-        for name, transit in self._topology.transits.items():
-            for prefix in transit.prefixes:
-                if prefix.version == 4:
-                    for place in range(2, min(64, prefix.num_addresses)):
-                        address = str(prefix[-place])
-                        if ways.host_of(address) is None:
-                            return router_of(self._network, name), address
-        return None
-
-    def _radiates(self, country: ModelledCountry, vantage: Vantage) -> float:
-        assert self._dark_address is not None
-        router, address = self._dark_address
-        source = self._network.subscriber(vantage.id)
-        stream = FiveTuple(TCP, str(source.address(4)), address, EPHEMERAL, _RADIATION_PORT)
-        wire = ModelledConnection(country, stream, source.name, None, Chances())
-        wire.send(Segment(flags=SYN), by_client=True)
-        return float([stop.at for stop in wire.stops] == [router.name])  # nothing on the path has stopped it
-
-    def _asks(self, country: ModelledCountry, vantage: Vantage) -> float:
-        """Returns how many queries arrive abroad for each that arrives on a quiet day, up to `TRIES`."""
-        source, resolver = self._network.subscriber(vantage.id), self._network.one(Role.RESOLVER, vantage.id.operator)
-        name = "www.example.com"
-        query, answer = speech.dns_query(name, 4), speech.dns_answer(name, 4, ("192.0.2.1",))
-        to_resolver = FiveTuple(UDP, str(source.address(4)), str(resolver.address(4)), EPHEMERAL, 53)
-        own = ModelledConnection(country, to_resolver, source.name, resolver.name, Chances())
-        came_in = any(not arrival.at_client for arrival in own.send(Segment(query), by_client=True))
-        if not came_in or resolver.name in country.damage.silent:
-            return 0.0
-        answered = came = 0
-        servers = list(self._network.by_role(Role.SERVERS))
-        for server in servers:
-            stream = FiveTuple(UDP, str(resolver.address(4)), str(server.address(4)), EPHEMERAL, 53)
-            wire = ModelledConnection(country, stream, resolver.name, server.name, Chances())
-            if any(not arrival.at_client for arrival in wire.send(Segment(query), by_client=True)):
-                came += 1
-                back = wire.send(Segment(answer), by_client=False)
-                answered += any(arrival.at_client and arrival.segment.data == answer for arrival in back)
-        return (answered + TRIES * (came - answered)) / len(servers)
+    def _dark_address(self) -> tuple[str, str] | None:
+        return dark_address(self._network, self.verifier.country(self.quiet_phase).ways)
 
     # -- readings -----------------------------------------------------------------------------------------------------
 
@@ -399,15 +345,14 @@ class Outside:
 
         measured: the groups whose values were measured.
         """
-        places: list[tuple[ReadingScope, str]] = [("country", "")]
-        places += [("operator", name) for name in self._topology.operators]
-        places += [("region", name) for name in self._topology.regions]
-        for scope, of in places:
-            mine = [v for v in seen.parts if _is_of(v, scope, of)]
-            value, usual = _amount(seen, mine), _amount(quiet, mine)
+        for place in places_of(self._topology):
+            vantages = [v for v in seen.parts if place.covers(v)]
+            value, usual = _amount(seen, vantages), _amount(quiet, vantages)
             if value is not None and usual:
-                basis: Basis = "measured" if all(v in measured for v in mine) else "modelled"
-                yield Reading(seen.signal, phase, scope, of, seen.family, round(value / usual, 9), "share", basis)
+                basis: Basis = "measured" if all(v in measured for v in vantages) else "modelled"
+                yield Reading(
+                    seen.signal, phase, place.scope, place.of, seen.family, round(value / usual, 9), "share", basis
+                )
 
 
 def blocks_of(network: Network) -> dict[VantageId, float]:
@@ -417,31 +362,17 @@ def blocks_of(network: Network) -> dict[VantageId, float]:
     """
     found: dict[VantageId, float] = {}
     for name, operator in network.topology.operators.items():
-        mine = [v for v in network.vantages if v.id.operator == name and not v.home]
-        all_of_it = sum(2.0 ** max(0, 24 - p.prefixlen) for p in operator.prefixes if p.version == 4)
-        special = [v for v in mine if not v.weight]
-        left, weights = max(1.0, all_of_it - len(special)), sum(v.weight for v in mine)
-        found |= {v.id: 1.0 if not v.weight else left * v.weight / weights for v in mine}
+        vantages = [v for v in network.vantages if v.id.operator == name and not v.home]
+        all_blocks = sum(2.0 ** max(0, 24 - p.prefixlen) for p in operator.prefixes if p.version == 4)
+        special = [v for v in vantages if not v.weight]
+        left, weights = max(1.0, all_blocks - len(special)), sum(v.weight for v in vantages)
+        found |= {v.id: 1.0 if not v.weight else left * v.weight / weights for v in vantages}
     return found
 
 
-def _holds(prefix: IpPrefix, inner: IpPrefix) -> bool:
-    return prefix.version == inner.version and inner.subnet_of(prefix)  # type: ignore[arg-type]
-
-
-def _there_and_back(wire: ModelledConnection, there: Segment, back: Segment) -> bool:
-    if not any(not arrival.at_client for arrival in wire.send(there, by_client=True)):
-        return False
-    return any(arrival.at_client for arrival in wire.send(back, by_client=False))
-
-
-def _is_of(vantage: VantageId, scope: ReadingScope, of: str) -> bool:
-    return scope == "country" or of == (vantage.operator if scope == "operator" else vantage.region)
-
-
-def _amount(seen: _Seen, mine: Iterable[VantageId]) -> float | None:
+def _amount(seen: _Seen, vantages: Iterable[VantageId]) -> float | None:
     """Returns a signal's value for some groups; None if it would be a share of nothing, or there are no groups."""
-    groups = list(mine)
+    groups = list(vantages)
     whole = sum(seen.weights[v] * (1.0 if seen.of is None else seen.of[v]) for v in groups)
     return sum(seen.weights[v] * seen.parts[v] for v in groups) / whole if whole else None
 

@@ -38,8 +38,8 @@ class LeftBlock:
 
     def stops(self, *, by_client: bool) -> bool:
         """Whether the switch drops the packets that this end sends."""
-        whose = self.block.directions
-        return self.at_switch and (whose == "both" or (whose == "client") == by_client)
+        directions = self.block.directions
+        return self.at_switch and (directions == "both" or (directions == "client") == by_client)
 
 
 Left: TypeAlias = Mapping[bytes, LeftBlock]

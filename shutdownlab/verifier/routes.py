@@ -108,8 +108,8 @@ class Routes:
                 return None
             if heard.relation is not None:
                 return heard.hop
-            mine = (each for each in self._damage.announced if each.operator == owner and each.prefix == prefix)
-            return NextHop(owner, "gateway") if any(each.foreign for each in mine) else None
+            announced = (each for each in self._damage.announced if each.operator == owner and each.prefix == prefix)
+            return NextHop(owner, "gateway") if any(each.foreign for each in announced) else None
         return None
 
     @property

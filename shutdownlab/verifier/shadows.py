@@ -27,17 +27,17 @@ def shadowed(verifier: Verifier, name: str, phases: list[Phase]) -> str:
             if not _differs(verifier, phase, {name: active[name], other: policy}, {other: policy})
         ]
         deciding = alone or _together(verifier, name, phase, others)
-        told = ", ".join(f"`{each}`{_at(verifier, ('policies', each))}" for each in deciding)
-        return f": {told} decide{'s' if len(deciding) == 1 else ''} first"
+        names = ", ".join(f"`{each}`{_at(verifier, ('policies', each))}" for each in deciding)
+        return f": {names} decide{'s' if len(deciding) == 1 else ''} first"
     return ""
 
 
 def _together(verifier: Verifier, name: str, phase: Phase, others: Mapping[str, Policy]) -> list[str]:
     """Returns a minimal set of other policies that together keep a policy from having any effect."""
-    kept, mine = dict(others), verifier.classes.active(phase)[name]
+    kept, own = dict(others), verifier.classes.active(phase)[name]
     for other in others:
         fewer = {each: policy for each, policy in kept.items() if each != other}
-        if not _differs(verifier, phase, {name: mine, **fewer}, fewer):
+        if not _differs(verifier, phase, {name: own, **fewer}, fewer):
             kept = fewer
     return list(kept)
 
@@ -59,8 +59,8 @@ def idle_rules(verifier: Verifier, name: str, policy: Policy, phases: list[Phase
         if _is_met(verifier, name, policy, phases, (index,)):
             before = [at for at in range(index) if not _is_met(verifier, name, policy, phases, (at, index))]
             places = {at: _at(verifier, ("policies", name, "inspect", at)) for at in before}
-            told = ", ".join(f"{rules[at].name}{place}" for at, place in places.items())
-            text += f": {told or 'another policy'} match{'es' if len(before) < 2 else ''} first"
+            names = ", ".join(f"{rules[at].name}{place}" for at, place in places.items())
+            text += f": {names or 'another policy'} match{'es' if len(before) < 2 else ''} first"
         yield ("policies", name, "inspect", index), text
 
 

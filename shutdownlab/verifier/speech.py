@@ -5,7 +5,6 @@ The TLS client's first flight comes from the real library; of encrypted data onl
 
 from __future__ import annotations
 
-import base64
 import ssl
 from contextlib import suppress
 from functools import cache
@@ -124,8 +123,3 @@ def http_response(body: bytes, code: int = 200) -> bytes:
     reason = {200: "OK", 501: "Not Implemented"}.get(code, "")
     head = f"HTTP/1.1 {code} {reason}\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n"
     return head.encode() + b"Connection: close\r\n\r\n" + body
-
-
-def doh_path(name: str, version: int) -> str:
-    """Returns the URL query of a DNS query over HTTPS (RFC 8484, 4.1)."""
-    return "dns=" + base64.urlsafe_b64encode(dns_query(name, version)).rstrip(b"=").decode()

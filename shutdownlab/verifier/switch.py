@@ -91,11 +91,11 @@ class PaperSwitch:
     def _passing(self, table: PipelineTable) -> tuple[tuple[Rule, ...], PipelineTable | None]:
         """Returns the rules that all packets match from a table on, and the first table where they differ, if any."""
         met: list[Rule] = []
-        here: PipelineTable | None = table
-        while here is not None and (rule := self._table(here).passes_all) is not None:
+        at: PipelineTable | None = table
+        while at is not None and (rule := self._table(at).passes_all) is not None:
             met.append(rule)
-            here = rule.goto
-        found = self._passed[table] = tuple(met), here
+            at = rule.goto
+        found = self._passed[table] = tuple(met), at
         return found
 
     def _table(self, table: PipelineTable) -> _Lookup:

@@ -108,9 +108,9 @@ class Connection:
             if self._reset or self.ended:
                 return False
             arrivals = self.wire.send(self._segment(PSH | ACK, data, by_client=by_client), by_client=by_client)
-            came = any(a.at_client is not by_client and not a.injected and a.segment.data for a in arrivals)
+            arrived = any(a.at_client is not by_client and not a.injected and a.segment.data for a in arrivals)
             self._hear(arrivals, for_client=not by_client)
-            if came:
+            if arrived:
                 self._count(len(data), by_client=by_client)
                 return not self._reset
             if self._server_gone or self._said_by_boxes:
@@ -154,8 +154,8 @@ def raise_if_unreachable(wire: ModelledConnection, operation: str = "connect") -
 
     A router reports that the address is unreachable, a border router rejects the packets, or the address is loopback.
     """
-    if (told := wire.refusal) is not None:
-        raise StepFailed(HOST_UNREACHABLE if told is Rejection.ICMP else REFUSED, operation)
+    if (refusal := wire.refusal) is not None:
+        raise StepFailed(HOST_UNREACHABLE if refusal is Rejection.ICMP else REFUSED, operation)
     way = wire.way(True)
     if way.arrives or way.silent or any(step.fate.dropped for step in wire.steps(True)):
         return

@@ -114,8 +114,8 @@ class Verified:
         of_phases: dict[str, list[CellGroup]] = {}
         for group in groups:
             of_phases.setdefault(group.phase.phase, []).append(group)
-        some = ((phase, of_phases[phase.phase]) for phase in self.timeline if phase.phase in of_phases)
-        return [result for phase, found in some for _, result in self._rows_of(phase, found)]
+        pairs = ((phase, of_phases[phase.phase]) for phase in self.timeline if phase.phase in of_phases)
+        return [result for phase, found in pairs for _, result in self._rows_of(phase, found)]
 
     def _rows_of(self, phase: Phase, groups: Iterable[CellGroup]) -> Iterator[tuple[Cell, Result]]:
         """Yields the cells and results of some groups of a phase, in the order of all its cells."""

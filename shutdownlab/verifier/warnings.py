@@ -62,20 +62,20 @@ class _Policies:
                 continue
             for path, text in black_holes(self.verifier, name, phases):
                 yield self._at(path, text)
-            felt = list(self._felt(name, phases))
-            if not felt:
+            affected = list(self._felt(name, phases))
+            if not affected:
                 first = shadowed(self.verifier, name, phases)
                 if isinstance(policy.says, Later) and not policy.says.is_too_late:
                     first = ": clients wait for the late answer; only their records show it"
                 yield self._at(("policies", name), f"`{name}` changes nothing that is measured{first}")
                 continue
-            yield from self._beside(name, policy, felt)
+            yield from self._beside(name, policy, affected)
             yield from self._idle_exceptions(name, policy, phases)
             for path, text in (
                 *leaking_exceptions(self.verifier, name, policy, phases, partial(self._imagined, name)),
                 *unresolved_exceptions(self.verifier, name, policy, phases),
-                *forgotten_families(self.verifier, name, felt),
-                *one_way_results(self.verifier, name, policy, felt),
+                *forgotten_families(self.verifier, name, affected),
+                *one_way_results(self.verifier, name, policy, affected),
                 *idle_rules(self.verifier, name, policy, phases),
             ):
                 yield self._at(path, text)
@@ -89,12 +89,12 @@ class _Policies:
                 if self.verifier.verdict(phase, cell) != self.verifier.verdict(without, cell):
                     yield phase, cell
 
-    def _beside(self, name: str, policy: Policy, felt: list[tuple[Phase, Cell]]) -> Iterator[Warned]:
+    def _beside(self, name: str, policy: Policy, affected: list[tuple[Phase, Cell]]) -> Iterator[Warned]:
         """Yields a warning if a policy that names only apps or sites affects others, too."""
         targets = policy.targets
         if targets == Targets() or targets != Targets(apps=targets.apps, sites=targets.sites):
             return
-        fallen = dict.fromkeys(cell.target for _, cell in felt if not is_named(self.verifier, targets, cell.target))
+        fallen = dict.fromkeys(cell.target for _, cell in affected if not is_named(self.verifier, targets, cell.target))
         if fallen:
             text = f"`{name}` also blocks what it does not name: {some(list(fallen))}"
             yield self._at(("policies", name, "block" if policy.block else "only"), text)

@@ -288,15 +288,20 @@ class Ways:
         line = host.ports["eth0"]
         switch = self.network.nodes[line.peer.node]
         uplink = switch.port_for("uplink")
-        theirs = router.ports[uplink.peer.port]
+        routers_port = router.ports[uplink.peer.port]
         inner = switch.ports[line.peer.port].number
         on_line = self._on_link(host.vantage.access.value) if host.vantage is not None else []
         ends: list[list[Translator]] = [[], []]
         if version == 4 and _is_ipv6_alone(host):
             ends = [[Translator(node.name)] for node in (host, router)]
         if up:
-            return [*ends[0], *on_line, Crossing(switch.name, inner, uplink.number, line.mac, theirs.mac), *ends[1]]
-        return [*ends[1], Crossing(switch.name, uplink.number, inner, theirs.mac, line.mac), *on_line, *ends[0]]
+            return [
+                *ends[0],
+                *on_line,
+                Crossing(switch.name, inner, uplink.number, line.mac, routers_port.mac),
+                *ends[1],
+            ]
+        return [*ends[1], Crossing(switch.name, uplink.number, inner, routers_port.mac, line.mac), *on_line, *ends[0]]
 
     def _on_link(self, kind: str) -> list[LineRouters]:
         """Returns the routers on a link of a class, or []."""
@@ -306,31 +311,31 @@ class Ways:
     def _over_lan(self, router: Node, following: Node, lan: str) -> list[Crossing | LineRouters]:
         """Returns the hops between two routers over a LAN, with the DPI switch of each operator."""
         if lan == "space":
-            mine, theirs = (ground_port(self.network, *ends) for ends in ((router, following), (following, router)))
+            near, far = (ground_port(self.network, *ends) for ends in ((router, following), (following, router)))
             above = router if router.role is Role.BORDER else following
-            return [self._past_box(above, "gateway", mine, theirs, outwards=above is router)]
-        mine, theirs = self._lan_port(router, lan), self._lan_port(following, lan)
+            return [self._past_box(above, "gateway", near, far, outwards=above is router)]
+        near, far = self._lan_port(router, lan), self._lan_port(following, lan)
         found: list[Crossing | LineRouters] = []
         if router.role is Role.TRANSIT:
             found += self._on_link("transit")
         if router.role is Role.BORDER:
-            found.append(self._past_box(router, lan, mine, theirs, outwards=True))
+            found.append(self._past_box(router, lan, near, far, outwards=True))
         if lan == "gateway":
             switch = self.network.gateway_of(router.owner)
             ports = [switch.port_for(node.owner).number for node in (router, following)]
-            found.append(Crossing(switch.name, ports[0], ports[1], mine.mac, theirs.mac))
+            found.append(Crossing(switch.name, ports[0], ports[1], near.mac, far.mac))
         if following.role is Role.TRANSIT:
             found += self._on_link("transit")
         if following.role is Role.BORDER:
-            found.append(self._past_box(following, lan, mine, theirs, outwards=False))
+            found.append(self._past_box(following, lan, near, far, outwards=False))
         return found
 
-    def _past_box(self, router: Node, lan: str, mine: Port, theirs: Port, *, outwards: bool) -> Crossing:
+    def _past_box(self, router: Node, lan: str, near: Port, far: Port, *, outwards: bool) -> Crossing:
         switch = self.network.one(Role.DPI_SWITCH, router.owner)
         inner = switch.port_for("border-intl" if lan == "gateway" else "border-ix").number
         outer = switch.port_for(lan).number
         first, second = (inner, outer) if outwards else (outer, inner)
-        return Crossing(switch.name, first, second, mine.mac, theirs.mac)
+        return Crossing(switch.name, first, second, near.mac, far.mac)
 
     @staticmethod
     def _lan_port(router: Node, lan: str) -> Port:

@@ -252,12 +252,12 @@ class ModelledConnection:
         here = self.way(True).crossings[0]
         back = Crossing(here.switch, here.onwards, here.port, here.target, here.source)
         answer = rejected.answer if self.stream.proto == TCP else Rejection.ICMP
-        told = self.stream
+        stream = self.stream
         if answer is Rejection.ICMP:
-            told = self._error_of(
+            stream = self._error_of(
                 self.country.network.one(Role.BORDER, self.country.network.nodes[self.client].owner), self.stream.client
             )
-        seen = self.seen_by(back, told)
+        seen = self.seen_by(back, stream)
         fate = self.country.switch(here.switch).run(seen.fields(by_client=False) | back.fields)
         return None if fate.dropped else answer
 
@@ -269,8 +269,8 @@ class ModelledConnection:
         sender, address = (self.client, self.stream.client) if client else (self.server, self.stream.server)
         if sender is None or not self.country.ways.between(router, address).arrives:
             return False
-        told = self._error_of(self.country.network.nodes[router], address)
-        errors = ModelledConnection(self.country, told, sender, router, self.chances, self.now)
+        error = self._error_of(self.country.network.nodes[router], address)
+        errors = ModelledConnection(self.country, error, sender, router, self.chances, self.now)
         return any(arrival.at_client for arrival in errors.send(Segment(), by_client=False))
 
     def _error_of(self, router: Node, sender: str) -> FiveTuple:

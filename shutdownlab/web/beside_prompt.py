@@ -31,7 +31,7 @@ class PromptDoor:
 
     def __init__(self, lab: Lab, steering: Steering, door: socket.socket) -> None:
         self._lab, self._steering, self._door = lab, steering, door
-        self._told = len(lab.faults)
+        self._reported = len(lab.faults)
 
     def start(self) -> None:
         """Starts answering, in a daemon thread."""
@@ -49,7 +49,7 @@ class PromptDoor:
             case AskInForce():
                 return InForce(number, lab.at, lab.active)
             case AskComplaints():
-                new, self._told = lab.faults[self._told :], len(lab.faults)
+                new, self._reported = lab.faults[self._reported :], len(lab.faults)
                 return Complaints(number, new)
             case PutInForce():
                 self._steering.put_in_force(message.phase, message.policies, _WHO, moved=message.moved)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-_MOST_TOLD: Final = 32
+_MOST_CACHED: Final = 32
 """Most viewers' versions for which the changes since then are cached."""
 
 
@@ -24,7 +24,7 @@ class Board:
         self.version = 0
         self._parts: dict[str, tuple[int, str]] = {}
         self._gone: dict[str, int] = {}
-        self._told_of, self._told = 0, dict[int, str]()
+        self._cached_version, self._cached = 0, dict[int, str]()
         """The version for which changes are cached, and the cached changes by the older version they start from."""
         self._lock = threading.Lock()
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
@@ -55,11 +55,11 @@ class Board:
         Viewers with the same version share one serialisation.
         """
         with self._lock:
-            if self._told_of != self.version or len(self._told) >= _MOST_TOLD:
-                self._told_of, self._told = self.version, {}
-            if version not in self._told:
-                self._told[version] = self._since(version)
-            return self.version, self._told[version]
+            if self._cached_version != self.version or len(self._cached) >= _MOST_CACHED:
+                self._cached_version, self._cached = self.version, {}
+            if version not in self._cached:
+                self._cached[version] = self._since(version)
+            return self.version, self._cached[version]
 
     def _since(self, version: int) -> str:
         found = ",".join(f"{json.dumps(n)}:{text}" for n, (at, text) in self._parts.items() if at > version)
@@ -69,16 +69,16 @@ class Board:
     async def changed(self, version: int, seconds: float) -> bool:
         """Waits up to `seconds` for a newer version than `version`; returns whether there is one."""
         event = asyncio.Event()
-        mine = asyncio.get_running_loop(), event
+        waiting = asyncio.get_running_loop(), event
         with self._lock:
             if self.version > version:
                 return True
-            self._waiting.add(mine)
+            self._waiting.add(waiting)
         try:
             await asyncio.wait_for(event.wait(), seconds)
         except TimeoutError:
             return False
         finally:
             with self._lock:
-                self._waiting.discard(mine)
+                self._waiting.discard(waiting)
         return True

@@ -35,5 +35,5 @@ class Course:
             ("carried out", self.confirmed), ("first sign", self.sign), ("first change believed", self.believed),
             ("everything measured", self.whole),
         )  # fmt: skip
-        said = [f"{name} after {at:.1f} s" for name, at in marks if at is not None]
-        return f"{self.what}: {', '.join(said)}"
+        parts = [f"{name} after {at:.1f} s" for name, at in marks if at is not None]
+        return f"{self.what}: {', '.join(parts)}"

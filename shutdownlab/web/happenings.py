@@ -52,8 +52,8 @@ class Happenings:
         for each in decisions:
             yield self._decision(box, each, moment)
         if others:
-            said = f"{box}: {others} {'or more ' if more else ''}other decisions"
-            yield {"kind": "decision", "text": said, "phase": moment}
+            text = f"{box}: {others} {'or more ' if more else ''}other decisions"
+            yield {"kind": "decision", "text": text, "phase": moment}
 
     def _decision(self, box: str, decision: BoxDecision, moment: str) -> Line:
         src, dst = decision.src, decision.dst

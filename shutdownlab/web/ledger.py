@@ -132,13 +132,13 @@ class Ledger:
 
     def take_try(self, shutdown: Shutdown, moment: Moment, cell: Cell, outcome: Outcome, failure: str | None) -> News:
         """Records a failed first try; it changes nothing if the cell already has this outcome."""
-        key, said = key_of(cell), _TRYING.format(failure or outcome.value)
+        key, failing = key_of(cell), _TRYING.format(failure or outcome.value)
         with self._lock:
             known = self._results.setdefault(moment.name, {})
             if self._moments[-1] is not moment or (key in known and known[key].outcome is outcome):
                 return News()
             if key not in known:
-                unsure = Measurement(Outcome.UNKNOWN, said, certainty="unconfirmed")
+                unsure = Measurement(Outcome.UNKNOWN, failing, certainty="unconfirmed")
                 known[key] = _result(shutdown, moment, cell, unsure)
             self._trying.add(key)
             return News(shown=True, sign=self._latest.get(key) is not outcome)

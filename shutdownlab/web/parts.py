@@ -23,18 +23,18 @@ _TRYING: Final = element(
 
 def view_of(
     account: RunAccount,
-    told: RunAccount,
+    complete: RunAccount,
     orders: tuple[Order, ...],
     whys: Whys,
     trying: Collection[tuple[str, str, str]] | None = None,
 ) -> dict[str, Any]:
     """Returns the parts by name: `view/top` and `view/SECTION` are HTML, `view/data/…` is data for the page's script.
 
-    told: the account for the headline, of complete phases only. trying: vantage point, target and family of the last
-    phase's cells that failed once and are being confirmed; None if first tries are not reported. The details of a cell
-    are not among the parts: the page requests them when it is opened.
+    complete: the account for the headline, of complete phases only. trying: vantage point, target and family of the
+    last phase's cells that failed once and are being confirmed; None if first tries are not reported. The details of a
+    cell are not among the parts: the page requests them when it is opened.
     """
-    shown: dict[str, Any] = {f"{VIEW}top": str(top(told))}
+    shown: dict[str, Any] = {f"{VIEW}top": str(top(complete))}
     contents: dict[str, tuple[str, ...]] = {name: () for name, _ in SECTIONS}
     if account.spans:
         contents |= parts(account, orders, whys)

@@ -66,8 +66,8 @@ class RunLines:
             case Fault():
                 yield _line("notice", event.text)
             case Finished():
-                said = f"The run has {event.status}; {event.cells:,} cells, {event.unmet:,} not as expected."
-                yield _line("step", said)
+                text = f"The run has {event.status}; {event.cells:,} cells, {event.unmet:,} not as expected."
+                yield _line("step", text)
 
     def _decided(self, event: Decided) -> Iterator[Line]:
         if self._happenings is not None:

@@ -37,7 +37,7 @@ from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.web.happenings import Line
 from shutdownlab.web.parts import view_of
 from shutdownlab.web.run_lines import RunLines
-from shutdownlab.web.source import MOST_LINES, Source, as_shown, said_of
+from shutdownlab.web.source import MOST_LINES, Source, as_shown, explanation_of
 
 _SHARE: Final = 0.04
 """Share of one processor for drawing; the run itself needs the rest."""
@@ -66,7 +66,7 @@ class RunSource(Source):
         self._verifier: Verifier | None = None
         self._readings: dict[str, tuple[Reading, ...]] = {}
         """Readings of outside observers' signals, by phase."""
-        self._told = RunLines(shutdown)
+        self._run_lines = RunLines(shutdown)
         self._lock = threading.Lock()
         self._state: dict[str, Any] = {"kind": "run", "title": title, "status": "running", "doing": "starting"}
         self.board.post({"state": self._state})
@@ -119,7 +119,7 @@ class RunSource(Source):
             case Finished():
                 self._state |= {"status": event.status}
                 self._do("")
-        if lines := list(self._told.of(event)):
+        if lines := list(self._run_lines.of(event)):
             self.tell_all(lines)
 
     def _do(self, text: str) -> None:
@@ -139,9 +139,9 @@ class RunSource(Source):
         every = [result for found in by_phase.values() for result in found]
         of_whole = [result for phase, found in by_phase.items() if phase in whole for result in found]
         account = RunAccount(name, status, manifest, every, faults, self._shutdown, self._missing, readings)
-        told = RunAccount(name, status, manifest, of_whole, faults, self._shutdown, self._missing, readings)
+        complete = RunAccount(name, status, manifest, of_whole, faults, self._shutdown, self._missing, readings)
         there = (*orders_of(account, orders), *breakdowns_of(account, damaged))
-        return view_of(account, told, there, self._explained(by_phase, whole, dict(manifest.get("choices", {}))))
+        return view_of(account, complete, there, self._explained(by_phase, whole, dict(manifest.get("choices", {}))))
 
     def _explained(self, by_phase: dict[str, list[Result]], whole: set[str], choices: dict[str, str]) -> Whys:
         """Returns explanations of complete phases: one more phase per call, and all the rest once the run is over."""
@@ -157,7 +157,7 @@ class RunSource(Source):
     def cell(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any]:
         key = phase, vantage, target, family
         whys = self._whys.get(phase, Whys())
-        why = whys.told[whys.of[key]] if key in whys.of else self._asked(*key)
+        why = whys.explanations[whys.of[key]] if key in whys.of else self._asked(*key)
         return as_shown(self._extract(cell_id(*key)), why)
 
     def _asked(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any] | None:
@@ -165,7 +165,7 @@ class RunSource(Source):
         if self._shutdown is None:
             return None
         choices = dict(self._begun.choices) if self._begun is not None else {}
-        return said_of(self._shutdown, choices, phase, vantage, target, family)
+        return explanation_of(self._shutdown, choices, phase, vantage, target, family)
 
     def _extract(self, wanted: str) -> Extract | None:
         """Returns the extract of a cell's record, if it is written already; the last one if it was measured again."""
@@ -192,7 +192,7 @@ class FinishedRun(Source):
         self._account, self._orders, self._whys, self._extracts = contents_of(run)
         state = {"kind": "replay", "title": self._account.title, "status": self._account.status, "doing": ""}
         self.board.post({"state": state})
-        self._told = RunLines(self._account.shutdown)
+        self._run_lines = RunLines(self._account.shutdown)
         self._events: dict[str, list[Event]] = {}
         now = self._account.spans[0].name if self._account.spans else ""
         for event in run.events():
@@ -204,14 +204,14 @@ class FinishedRun(Source):
         return view_of(self._account, self._account, self._orders, self._whys)
 
     def happened(self, phase: str) -> list[Line]:
-        return [line for event in self._events.get(phase, ()) for line in self._told.of(event)][-MOST_LINES:]
+        return [line for event in self._events.get(phase, ()) for line in self._run_lines.of(event)][-MOST_LINES:]
 
     def cell(self, phase: str, vantage: str, target: str, family: str) -> dict[str, Any]:
         key = phase, vantage, target, family
         shutdown, choices = self._account.shutdown, dict(self._account.manifest.get("choices", {}))
-        why = self._whys.told[self._whys.of[key]] if key in self._whys.of else None
+        why = self._whys.explanations[self._whys.of[key]] if key in self._whys.of else None
         if why is None and shutdown is not None:
-            why = said_of(shutdown, choices, *key)
+            why = explanation_of(shutdown, choices, *key)
         return as_shown(self._extracts.get(cell_id(*key)), why)
 
 

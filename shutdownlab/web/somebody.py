@@ -65,14 +65,14 @@ def traced(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
     def echo(distance: int) -> tuple[str, str, bool]:
         argv = ["ping", "-n", "-c", "1", "-W", str(_WAIT_S), "-t", str(distance), target]
         try:
-            said = lab.exec(node, argv, timeout=_FETCH_S)
+            done = lab.exec(node, argv, timeout=_FETCH_S)
         except TimeoutExpired:  # the machine is busy: ping itself times out long before
             return "", "", False
-        if answer := _ECHO.search(said.stdout):
+        if answer := _ECHO.search(done.stdout):
             return answer[1], f"{float(answer[2]):.1f} ms", True
-        if hop := _HOP.search(said.stdout):
+        if hop := _HOP.search(done.stdout):
             return hop[1], "", False
-        return "", (said.stderr.strip().splitlines() or [""])[-1], False
+        return "", (done.stderr.strip().splitlines() or [""])[-1], False
 
     with ThreadPoolExecutor(_MOST_HOPS) as pool:
         found = list(pool.map(echo, range(1, _MOST_HOPS + 1)))
@@ -110,27 +110,27 @@ def fetched(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
     ]
     argv += ["-k"] if asked.get("anyway") is True else []
     done = lab.exec(node, [*argv, "--", url], timeout=_FETCH_S + _LOOKUP_S, env=_LOOKING_UP, text=False)
-    said, _, told = done.stderr.decode(errors="replace").partition(_MARK)
-    seen: Mapping[str, Any] = json.loads(told) if told.startswith("{") else {}
+    progress, _, info = done.stderr.decode(errors="replace").partition(_MARK)
+    seen: Mapping[str, Any] = json.loads(info) if info.startswith("{") else {}
     code = done.returncode
     return {
         "url": str(seen.get("url_effective") or url),
         "address": str(seen.get("remote_ip") or ""),
         "status": int(seen.get("response_code") or 0),
         "seconds": round(float(seen.get("time_total") or 0), 2),
-        "failed": "" if code == 0 else (said.strip().splitlines() or [f"curl ended with {code}"])[0],
-        "warning": warning_of(code, said),
+        "failed": "" if code == 0 else (progress.strip().splitlines() or [f"curl ended with {code}"])[0],
+        "warning": warning_of(code, progress),
         "certificate": _certificate(lab, node, url) if code in _BAD_CERTIFICATE else [],
         "trusted": code not in _BAD_CERTIFICATE and asked.get("anyway") is not True,
         "page": done.stdout[:_MOST_PAGE].decode(errors="replace"),
     }
 
 
-def warning_of(code: int, said: str) -> str:
+def warning_of(code: int, progress: str) -> str:
     """Returns a browser's certificate warning for curl's exit code and message; "" if the certificate is fine."""
     if code not in _BAD_CERTIFICATE:
         return ""
-    why = next(why for pattern, why in _WARNINGS.items() if re.search(pattern, said))
+    why = next(why for pattern, why in _WARNINGS.items() if re.search(pattern, progress))
     return f"Your connection is not private: {why}"
 
 

@@ -14,7 +14,7 @@ from shutdownlab.config.problems import BadInput
 from shutdownlab.library import Shutdown
 from shutdownlab.model.lookup import vantage_point
 from shutdownlab.reporting.page.evidence import Extract
-from shutdownlab.reporting.page.whys import told_of
+from shutdownlab.reporting.page.whys import explanation_data
 from shutdownlab.verifier.explain import explain
 from shutdownlab.web.board import Board
 from shutdownlab.web.parts import VIEW
@@ -114,7 +114,7 @@ def as_shown(extract: Extract | None, why: Mapping[str, Any] | None) -> dict[str
     return shown
 
 
-def said_of(
+def explanation_of(
     shutdown: Shutdown, choices: Mapping[str, str], phase: str, vantage: str, target: str, family: str
 ) -> dict[str, Any] | None:
     """Returns the model's explanation of any target, probed or not; None if the names are not valid."""
@@ -123,4 +123,4 @@ def said_of(
         place = vantage_point(shutdown.topology, vantage, "vantage")
     except BadInput:
         return None
-    return told_of(shutdown, explanation, place.id.operator, place)
+    return explanation_data(shutdown, explanation, place.id.operator, place)

@@ -18,7 +18,7 @@ from shutdownlab.web.history import as_shutdown
 from shutdownlab.web.ledger import Contents, Ledger
 from shutdownlab.web.parts import VIEW, view_of
 from shutdownlab.web.seen_abroad import SeenAbroad
-from shutdownlab.web.source import as_shown, said_of
+from shutdownlab.web.source import as_shown, explanation_of
 
 
 class SteeredView:
@@ -65,11 +65,11 @@ class SteeredView:
                 known.results.get(moment.name, ()), key=lambda r: (places[r.vantage], probes[r.target], r.family)
             )
         ]  # in the order of a run's record, not that of measurement
-        told = [result for result in every if result.phase in known.whole]
+        whole = [result for result in every if result.phase in known.whole]
         shown_moments = [moment.name for moment in known.moments if known.results.get(moment.name)]
         readings = self._seen.readings(shown_moments) if self._seen is not None else []
         account = RunAccount(scenario.name, "steered", manifest, every, (), shutdown, readings=readings)
-        of_whole = RunAccount(scenario.name, "steered", manifest, told, (), shutdown, readings=readings)
+        of_whole = RunAccount(scenario.name, "steered", manifest, whole, (), shutdown, readings=readings)
         orders = (*orders_of(account, {}), *breakdowns_of(account, {}))
         shown = view_of(account, of_whole, orders, self._explained(shutdown, known), known.trying)
         return shown | {f"{VIEW}cite": ""}  # there is no record to cite
@@ -96,6 +96,6 @@ class SteeredView:
             shutdown = as_shutdown(self._base, self._choices, self._ledger.moments, datetime.now(UTC))
             with self._model:
                 if result is None:  # not a measured cell, but a connection that a box has decided
-                    return as_shown(None, said_of(shutdown, {}, moment, *at))
+                    return as_shown(None, explanation_of(shutdown, {}, moment, *at))
                 whys = whys_of(shutdown, {}, [result], self._verifier(moment))  # the moment is not complete yet
-        return as_shown(extract[1] if extract else None, whys.told[whys.of[key]] if key in whys.of else None)
+        return as_shown(extract[1] if extract else None, whys.explanations[whys.of[key]] if key in whys.of else None)

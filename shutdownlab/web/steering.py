@@ -81,7 +81,7 @@ class Steering(Source):
         """Cleared while an order is carried out."""
         self._news = threading.Event()
         self._happenings = Happenings(loaded)
-        self._told: list[str] = []
+        self._reported: list[str] = []
         """Unordered breakdowns that have been reported."""
         self._begin(self._moment("The country is up", lab.at or "start", self._condition()))
         self._watcher = threading.Thread(target=self._watch, name="probes", daemon=True)
@@ -125,12 +125,12 @@ class Steering(Source):
         """
         with self._turn:
             now = self._condition()
-            wanted, said = self._wanted(verb, name, now)
+            wanted, title = self._wanted(verb, name, now)
             if wanted == now and verb != "phase":
                 return
             called = name if verb == "phase" else f"{verb}-{name}" if name else verb
             kind = "fault" if verb in {"throw", "mend"} else "order"
-            self._carry_out(now, wanted, said, called, who, kind, moved=verb == "phase", undoes=verb == "undo")
+            self._carry_out(now, wanted, title, called, who, kind, moved=verb == "phase", undoes=verb == "undo")
 
     def put_in_force(self, phase: str, policies: Sequence[str], who: str = "", *, moved: bool = False) -> None:
         """Carries out an order that names all policies that are to be in force, as orders at a prompt do.
@@ -145,20 +145,20 @@ class Steering(Source):
             wanted = now._replace(policies=tuple(dict.fromkeys(policies)))
             new = [name for name in wanted.policies if name not in now.policies]
             gone = [name for name in now.policies if name not in wanted.policies]
-            said = [f"Start {', '.join(new)}"] * bool(new) + [f"Stop {', '.join(gone)}"] * bool(gone)
+            changes = [f"Start {', '.join(new)}"] * bool(new) + [f"Stop {', '.join(gone)}"] * bool(gone)
             called = [f"start-{name}" for name in new] + [f"stop-{name}" for name in gone]
-            if said:
-                self._carry_out(now, wanted, "; ".join(said), called[0], who)
+            if changes:
+                self._carry_out(now, wanted, "; ".join(changes), called[0], who)
 
     def _carry_out(
-        self, now: Condition, wanted: Condition, said: str, called: str, who: str, kind: str = "order",
+        self, now: Condition, wanted: Condition, title: str, called: str, who: str, kind: str = "order",
         *, moved: bool = False, undoes: bool = False,
     ) -> None:  # fmt: skip
         """Brings the country from state `now` to `wanted`. The caller holds `_turn`."""
         self._taken = time.monotonic()
-        self._busy = said
+        self._busy = title
         self._post_state()
-        new = self._moment(said, called, wanted)
+        new = self._moment(title, called, wanted)
         self._free.clear()
         try:
             if self._measuring is not None:
@@ -171,11 +171,11 @@ class Steering(Source):
                 self._before.pop()
             else:
                 self._before.append(now)
-            self._course = Course(said, confirmed=self._since())
+            self._course = Course(title, confirmed=self._since())
             self._begin(new)
-            self.tell(kind, said + (f" ({who})" if who else ""))
+            self.tell(kind, title + (f" ({who})" if who else ""))
         except LabError as error:
-            self.tell("notice", f"{said}: failed: {error}")
+            self.tell("notice", f"{title}: failed: {error}")
             raise
         finally:
             self._busy = ""
@@ -313,8 +313,8 @@ class Steering(Source):
         self._news.clear()
         if new:
             return
-        for text in self._lab.faults[len(self._told) :]:
-            self._told.append(text)
+        for text in self._lab.faults[len(self._reported) :]:
+            self._reported.append(text)
             self.tell("notice", text)
 
     def _look_around(self) -> None:

@@ -92,14 +92,14 @@ async def _show(socket: WebSocket, master: int) -> None:
 async def _type(socket: WebSocket, master: int) -> None:
     while True:
         try:
-            told = json.loads(await socket.receive_text())
+            message = json.loads(await socket.receive_text())
         except (WebSocketDisconnect, KeyError, ValueError, RecursionError):
             return
-        if not isinstance(told, dict):
+        if not isinstance(message, dict):
             return
-        if isinstance(told.get("type"), str):
-            await _write(master, told["type"].encode(errors="replace"))  # a lone surrogate cannot be encoded
-        if size := _size(told.get("size")):
+        if isinstance(message.get("type"), str):
+            await _write(master, message["type"].encode(errors="replace"))  # a lone surrogate cannot be encoded
+        if size := _size(message.get("size")):
             with suppress(OSError):
                 fcntl.ioctl(master, termios.TIOCSWINSZ, _SIZE.pack(*size, 0, 0))
 

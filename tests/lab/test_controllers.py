@@ -250,7 +250,7 @@ def test_after_direct_command_the_operators_are_masters_again(lab: Lab) -> None:
 
 def test_a_flow_mod_of_an_operator_without_command_is_refused_and_told(lab: Lab) -> None:
     box = lab.box("northnet", 0)
-    lab.heard += lab.authority.order("direct", {}, Mode.DIRECT).told  # it may have had something to say by then
+    lab.heard += lab.authority.order("direct", {}, Mode.DIRECT).messages  # it may have had something to say by then
     box.decide([decision("drop")])
     notice = lab.hear("a refusal", lambda message: isinstance(message, Notice) and "OFPBRC_IS_SLAVE" in message.text)
     assert isinstance(notice, Notice)

@@ -63,7 +63,7 @@ def test_an_order_with_which_somebody_gets_on_is_waited_for_beyond_the_deadline(
     with authority(working) as client:
         confirmed = client.order("phase", {}, deadline_s=DEADLINE_S)
     assert confirmed.seconds > 1.5 * DEADLINE_S
-    assert [type(message) for message in confirmed.told] == [Obeyed] * 3, "progress is no part of the record"
+    assert [type(message) for message in confirmed.messages] == [Obeyed] * 3, "progress is no part of the record"
 
 
 def test_one_with_which_nobody_gets_on_is_given_up_with_who_is_missing() -> None:

@@ -11,7 +11,8 @@ import yaml
 
 from shutdownlab.library import load
 from shutdownlab.results.reading import Reading
-from shutdownlab.verifier.outside import TRIES, Outside, blocks_of
+from shutdownlab.verifier.outside import Outside, blocks_of
+from shutdownlab.verifier.outside_packets import TRIES
 
 
 @cache

@@ -36,8 +36,8 @@ class Web(UrlProbe):
 
     def ask(self, at: Surroundings) -> Page:
         hosted = at.hosted(self.host_name)
-        ours = hosted is not None and hosted.program is None and urlsplit(self.url).path in {"", "/"}
-        return Page(self.url, f"<title>{hosted.site_name}</title>" if hosted and ours else "")
+        is_home_page = hosted is not None and hosted.program is None and urlsplit(self.url).path in {"", "/"}
+        return Page(self.url, f"<title>{hosted.site_name}</title>" if hosted and is_home_page else "")
 
 
 class Http3(Web):

@@ -25,7 +25,7 @@ def results_table(account: RunAccount) -> DataTable:
     """Returns the table with a row per cell: the columns of results.csv, and whether it was as expected."""
     texts = field_texts(Result)
     fields = [(field.alias or name, name, texts[name]) for name, field in Result.model_fields.items()]
-    described = [Column(alias, _KINDS.get(name, "category"), _plain(said)) for alias, name, said in fields]
+    described = [Column(alias, _KINDS.get(name, "category"), _plain(meaning)) for alias, name, meaning in fields]
     described.append(Column("met", "boolean", "Whether the outcome is as expected; true where nothing is expected."))
     rows = [(*(getattr(result, name) for _, name, _ in fields), result.met) for result in account.results]
     return DataTable("results", "What became of each cell.", tuple(described), rows)

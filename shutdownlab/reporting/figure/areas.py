@@ -76,8 +76,8 @@ def _panel(
             ink = "#ffffff" if colour == LEVELS[0] else INK
             yield rect(x, y + row * _TILE, wide, _TILE - 2, colour)
             yield text(shortened(title, wide - 24), x + 3, y + row * _TILE + 10, fill=ink)
-            said = "·" if share is None else f"{percent(share)}%"
-            yield text(said, x + wide - 3, y + row * _TILE + 10, anchor="end", size=BODY, fill=ink)
+            label = "·" if share is None else f"{percent(share)}%"
+            yield text(label, x + wide - 3, y + row * _TILE + 10, anchor="end", size=BODY, fill=ink)
         return
     scale = wide / drawn.outlines.width
     shapes = [_shape(path, LAND, "#ffffff", scale) for path in drawn.paths.values()]

@@ -51,8 +51,8 @@ def _curve(axis: Axis, signal: str, family: str, of_phase: dict[str, Reading], t
     unit = next(iter(of_phase.values())).unit
     highest = max(reading.value for reading in of_phase.values())
     full = max(1.0, highest) if unit == "share" else highest or 1.0
-    said = f"0 to {full:.0%}" if unit == "share" else f"0 to {full:,.0f}"
-    below = said if family == "both" else f"{family.replace('ipv', 'IPv')}, {said}"
+    label = f"0 to {full:.0%}" if unit == "share" else f"0 to {full:,.0f}"
+    below = label if family == "both" else f"{family.replace('ipv', 'IPv')}, {label}"
     yield text(shortened(signal, axis.left - 6), axis.left - 4, top + 8, anchor="end", fill=INK)
     yield text(below, axis.left - 4, top + 15.5, anchor="end", size=SMALL - 0.8, fill=SOFT)
     base = top + _HIGH

@@ -45,8 +45,8 @@ class Axis:
         stamp = -(-self.begin.timestamp() // seconds) * seconds
         while stamp <= self.end.timestamp():
             moment = datetime.fromtimestamp(stamp, UTC)
-            told = f"{moment:%H:%M}" if moment.hour or moment.minute else f"{moment.day} {moment:%b}"
-            if has_years and year != moment.year and ":" not in told:
-                told, year = f"{told} {moment:%Y}", moment.year
-            yield self.x(moment), told
+            label = f"{moment:%H:%M}" if moment.hour or moment.minute else f"{moment.day} {moment:%b}"
+            if has_years and year != moment.year and ":" not in label:
+                label, year = f"{label} {moment:%Y}", moment.year
+            yield self.x(moment), label
             stamp += seconds

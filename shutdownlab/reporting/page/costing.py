@@ -79,6 +79,6 @@ def costing(account: RunAccount, cost: Cost) -> Html:
         listing = table(heading, ["Service", "Million", "Known"], rows, class_="pg-num")
         parts.append(element("details", element("summary", "Who was without what for how long"), listing))
     known = [(key, getattr(cost.economy, key)) for key in PARAMETERS]
-    said = (f"{key}: {estimate_text(key, each)}" for key, each in known if each is not None)
-    parts.append(element("p", "From ", "; ".join(said), ".", class_="pg-soft pg-small"))
+    estimates = (f"{key}: {estimate_text(key, each)}" for key, each in known if each is not None)
+    parts.append(element("p", "From ", "; ".join(estimates), ".", class_="pg-soft pg-small"))
     return html(parts)

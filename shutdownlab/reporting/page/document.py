@@ -61,7 +61,7 @@ def document(
     return f'<!doctype html>\n<html lang="en">\n{element("head", head)}\n{element("body", body)}\n</html>\n'
 
 
-def _told(account: RunAccount, cost: Cost | None) -> Iterator[str]:
+def _story_sentences(account: RunAccount, cost: Cost | None) -> Iterator[str]:
     yield from story(account)
     if sentence := outsiders_sentence(account):
         yield sentence
@@ -75,7 +75,7 @@ def top(account: RunAccount, difference: Difference | None = None, cost: Cost | 
     return html((
         element("p", account.title, " · ", period(account), class_="pg-kicker"),
         element("h1", headline(account)),
-        element("div", (element("p", sentence) for sentence in _told(account, cost)), class_="pg-story"),
+        element("div", (element("p", sentence) for sentence in _story_sentences(account, cost)), class_="pg-story"),
         element("p", _verdict(account), " ", standing(account), class_=state),
         element("p", DEFINITION, class_="pg-soft pg-small"),
         _contents(_shown(difference, cost, watched=bool(account.watched))),
@@ -218,9 +218,15 @@ def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]
 
 
 def _cells(account: RunAccount, whys: Whys, difference: Difference | None = None) -> tuple[str, ...]:
-    why = "and why, hop by hop." if whys.told else f"but not why: {account.missing}." if account.missing else "in full."
+    why = (
+        "and why, hop by hop."
+        if whys.explanations
+        else f"but not why: {account.missing}."
+        if account.missing
+        else "in full."
+    )
     opened = f"what was measured, its controls, {why}"
-    if not account.is_measured and whys.told:
+    if not account.is_measured and whys.explanations:
         opened = "why, hop by hop."
     return (
         element("p", "One cell per vantage point, target and address family, in the chosen phase. Open one for "

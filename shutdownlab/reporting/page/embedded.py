@@ -92,7 +92,7 @@ def embedded(
         "columns": shown_columns,
         "facts": facts.values,
         "extracts": seen.values,
-        "whys": whys.told,
+        "whys": whys.explanations,
         "orders": {order.name: [order.title, order.source, order.place, list(order.phases)] for order in orders},
         "drawings": pictures,
         "drawn": drawn,

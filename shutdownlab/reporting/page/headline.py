@@ -44,8 +44,8 @@ def headline(account: RunAccount) -> str:
     for place, span in enumerate(account.spans):
         kept = _kept_back(account, span)
         if kept:
-            said = _who_lost(account, span, kept)
-            return f"From {when(span.at)} {said}{_for(account, _as_long(account, place, said))}."
+            losers = _who_lost(account, span, kept)
+            return f"From {when(span.at)} {losers}{_for(account, _as_long(account, place, losers))}."
     slow = _slow_places(account)
     if slow:
         columns = [c for c in account.services if any(account.table[account.spans[p].name, c].slow for p in slow)]
@@ -192,12 +192,12 @@ def _slow_places(account: RunAccount) -> tuple[int, ...]:
     )
 
 
-def _as_long(account: RunAccount, first: int, said: str) -> tuple[int, ...]:
-    """Returns the consecutive phases from `first` on for which `said`, who lost what, stays the same."""
+def _as_long(account: RunAccount, first: int, losers: str) -> tuple[int, ...]:
+    """Returns the consecutive phases from `first` on for which `losers`, who lost what, stays the same."""
     last = first
     for place in range(first + 1, len(account.spans)):
         kept = _kept_back(account, account.spans[place])
-        if not kept or _who_lost(account, account.spans[place], kept) != said:
+        if not kept or _who_lost(account, account.spans[place], kept) != losers:
             break
         last = place
     return tuple(range(first, last + 1))
@@ -294,11 +294,13 @@ def _by_region(account: RunAccount) -> Iterator[str]:
         were = "was" if len(columns) == 1 else "were"
         yield f"{sentence(listed(_few(columns)))} {were} gone for {lasting(lengths[0])} in every region."
         return
-    said = []
+    stretches = []
     for length in lengths:
         there = _titles(account, {region for region, value in known.items() if value == length})
-        said.append(f"for {lasting(length)} {places(there)}" if length else f"at no time {places(there, 'in all of')}")
-    yield f"{sentence(columns[0])} was gone {'; '.join(said)}."
+        stretches.append(
+            f"for {lasting(length)} {places(there)}" if length else f"at no time {places(there, 'in all of')}"
+        )
+    yield f"{sentence(columns[0])} was gone {'; '.join(stretches)}."
 
 
 def _outside_the_cuts(account: RunAccount, grave: set[int]) -> Iterator[str]:
@@ -311,8 +313,8 @@ def _outside_the_cuts(account: RunAccount, grave: set[int]) -> Iterator[str]:
         if places:
             alike.setdefault(places, []).append(column)
     if len(alike) > _MOST_OUTSIDE:
-        told = (f"{listed(_few(columns))}{_for(account, places)}" for places, columns in alike.items())
-        yield f"When the country was not cut off, these still got through to nobody: {'; '.join(told)}."
+        sentences = (f"{listed(_few(columns))}{_for(account, places)}" for places, columns in alike.items())
+        yield f"When the country was not cut off, these still got through to nobody: {'; '.join(sentences)}."
         return
     for places, columns in alike.items():
         start = account.spans[places[0]]
@@ -392,13 +394,15 @@ def _end(account: RunAccount) -> Iterator[str]:
 
 def _not_back(gone: Sequence[str], part: Sequence[str], *, now: bool) -> str:
     """Returns which services nobody reaches at the end, and which only some do; now: in a country still running."""
-    nobody, some = listed(_few(gone)), listed(_few(part))
+    nobody, partly = listed(_few(gone)), listed(_few(part))
     if now:
         gets, does = ("get" if len(gone) > 1 else "gets"), ("do" if len(part) > 1 else "does")
-        said = [f"{nobody} {gets} through to nobody"] * bool(gone)
-        return f"Now {', and '.join(said + [f'{some} {does} not get through to everybody'] * bool(part))}."
-    said = [f"{nobody} got through to nobody"] * bool(gone) + [f"{some} did not get through to everybody"] * bool(part)
-    return f"It was not over when the record ends: {', and '.join(said)}."
+        clauses = [f"{nobody} {gets} through to nobody"] * bool(gone)
+        return f"Now {', and '.join(clauses + [f'{partly} {does} not get through to everybody'] * bool(part))}."
+    clauses = [f"{nobody} got through to nobody"] * bool(gone) + [f"{partly} did not get through to everybody"] * bool(
+        part
+    )
+    return f"It was not over when the record ends: {', and '.join(clauses)}."
 
 
 def _undecided(account: RunAccount) -> Iterator[str]:

@@ -87,8 +87,8 @@ class CountryMap:
 
     def _coloured(self, operator: str, share: Callable[[str], tuple[str, str]]) -> Iterator[Html]:
         for region in sorted(self.regions, key=lambda region: region.is_disc):
-            class_, said = share(region.name)
-            title = element("title", f"{region.title}: {said}")
+            class_, text = share(region.name)
+            title = element("title", f"{region.title}: {text}")
             where = {"data_operator": operator, "data_region": region.name, "data_title": region.title}
             if region.outline:
                 yield element("use", title, href=f"#{region.outline}", class_=f"pg-area {class_}", **where)

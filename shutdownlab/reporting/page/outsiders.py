@@ -36,9 +36,9 @@ def outsiders(account: RunAccount) -> Html:
     ]  # fmt: skip
     verdicts = [SignalVerdict.model_validate(each) for each in account.manifest.get("signals", ())]
     if verdicts:
-        told = [[each.expected, each.source, _met(each), each.found] for each in verdicts]
+        cells = [[each.expected, each.source, _met(each), each.found] for each in verdicts]
         heading = "What sources say that outsiders saw, and what was seen here"
-        parts.append(table(heading, ["Expected", "Source", "Met", "Found"], told, class_="pg-orders"))
+        parts.append(table(heading, ["Expected", "Source", "Met", "Found"], cells, class_="pg-orders"))
     return html(parts)
 
 
@@ -66,15 +66,15 @@ def outsiders_sentence(account: RunAccount) -> str:
     noticed = sorted((s for s in account.watched if s.alerts), key=lambda signal: signal.alerts[0].raised)
     names = list(dict.fromkeys(map(_called, noticed)))
     quiet = [name for s in account.watched if s.judged and not s.alerts and (name := _called(s)) not in names]
-    said = []
+    clauses = []
     if noticed:
-        said.append(f"first {names[0]}, at {when(noticed[0].alerts[0].raised)}")
-        said += [f"then {listed(names[1:])}"] * (len(names) > 1)
-    said += [f"no alert in {listed(dict.fromkeys(quiet))}"] * bool(quiet)
-    if not said:
+        clauses.append(f"first {names[0]}, at {when(noticed[0].alerts[0].raised)}")
+        clauses += [f"then {listed(names[1:])}"] * (len(names) > 1)
+    clauses += [f"no alert in {listed(dict.fromkeys(quiet))}"] * bool(quiet)
+    if not clauses:
         return ""
     what = "raised alerts" if noticed else "noticed nothing"
-    return f"Outsiders' detectors {what}: {'; '.join(said)}."
+    return f"Outsiders' detectors {what}: {'; '.join(clauses)}."
 
 
 def _called(signal: WatchedSignal) -> str:

@@ -93,9 +93,9 @@ def contents_of(run: Run) -> tuple[RunAccount, tuple[Order, ...], Whys, dict[str
 
 def orders_and_faults(run: Run, account: RunAccount) -> tuple[Order, ...]:
     """Returns the orders of a run, followed by its faults."""
-    told = [] if account.shutdown else list(run.events())  # needed only if the scenario is not available
-    ordered = {event.phase: event.policies for event in told if isinstance(event, Ordered)}
-    damaged = {event.phase: event.faults for event in told if isinstance(event, Damaged)}
+    events = [] if account.shutdown else list(run.events())  # needed only if the scenario is not available
+    ordered = {event.phase: event.policies for event in events if isinstance(event, Ordered)}
+    damaged = {event.phase: event.faults for event in events if isinstance(event, Damaged)}
     return (*orders_of(account, ordered), *breakdowns_of(account, damaged))
 
 

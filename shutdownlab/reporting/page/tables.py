@@ -166,9 +166,9 @@ def orders_table(account: RunAccount, orders: tuple[Order, ...]) -> Html:
     for order in orders:
         place = element("small", order.place) if order.place else Html("")
         name = element("div", order.title, class_="pg-title") if order.title != order.name else Html("")
-        said = element("ul", (element("li", text) for text in _stretches(account, order)), class_="pg-plain")
+        times = element("ul", (element("li", text) for text in _stretches(account, order)), class_="pg-plain")
         mark = element("span", "▽ fault ", class_="pg-soft") if order.is_fault else Html("")
-        rows.append([Html(mark + code(order.name) + name + place), order.by or "·", said, order.source or "·"])
+        rows.append([Html(mark + code(order.name) + name + place), order.by or "·", times, order.source or "·"])
     columns = ["What", "Carried out by", "In force", "Source"]
     return table("What was ordered or broke, and when", columns, rows, class_="pg-orders")
 
@@ -205,8 +205,8 @@ def _choices(account: RunAccount, choices: dict[str, str]) -> Iterator[tuple[str
         if known is None or option not in known.options:
             yield name, option
             continue
-        said = known.options[option]
-        yield known.question, f"{option}: {said.says} [{said.source}]"
+        chosen = known.options[option]
+        yield known.question, f"{option}: {chosen.says} [{chosen.source}]"
 
 
 def _facts(account: RunAccount) -> Iterator[tuple[str, str]]:

@@ -22,10 +22,10 @@ from shutdownlab.verifier.verdicts import Verifier
 class Whys:
     """Explanations in the form of the page, one for each class of cells whose outcome is not `ok`.
 
-    told: the explanations. of: a cell's index in `told`, by phase, vantage point, target and family.
+    explanations: one a class. of: a cell's index in them, by phase, vantage point, target and family.
     """
 
-    told: list[dict[str, Any]] = field(default_factory=list)
+    explanations: list[dict[str, Any]] = field(default_factory=list)
     of: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
 
 
@@ -54,10 +54,10 @@ def whys_of(
             class_ = classes.of(phase, cell, cell.vantage)
             if class_ not in known:
                 explanation = explain_cell(verifier, phase, cell)
-                told = told_of(shutdown, explanation, cell.operator, cell.vantage)
-                known[class_] = places.setdefault(repr(told), len(found.told))
-                if known[class_] == len(found.told):
-                    found.told.append(told)
+                why = explanation_data(shutdown, explanation, cell.operator, cell.vantage)
+                known[class_] = places.setdefault(repr(why), len(found.explanations))
+                if known[class_] == len(found.explanations):
+                    found.explanations.append(why)
             found.of[key] = known[class_]
     return found
 
@@ -66,8 +66,8 @@ def joined(whys: list[Whys]) -> Whys:
     """Merges the explanations of several phases."""
     found = Whys()
     for each in whys:
-        first = len(found.told)
-        found.told += each.told
+        first = len(found.explanations)
+        found.explanations += each.explanations
         found.of |= {key: first + place for key, place in each.of.items()}
     return found
 
@@ -76,11 +76,11 @@ def _key(result: Result) -> tuple[str, str, str, str]:
     return result.phase, result.vantage, result.target, result.family.value
 
 
-def told_of(shutdown: Shutdown, explanation: Explanation, operator: str, vantage: Vantage) -> dict[str, Any]:
+def explanation_data(shutdown: Shutdown, explanation: Explanation, operator: str, vantage: Vantage) -> dict[str, Any]:
     """Returns an explanation as a mapping without empty values. `phase` and `from`: the cell that was explained for
     its class."""
     verdict = explanation.verdict
-    told: dict[str, Any] = {
+    data: dict[str, Any] = {
         "phase": explanation.phase,
         "from": explanation.vantage,
         "outcome": verdict.outcome.value,
@@ -95,7 +95,7 @@ def told_of(shutdown: Shutdown, explanation: Explanation, operator: str, vantage
         "faults": [[fault.fault, fault.title, list(fault.needs)] for fault in explanation.faults],
         "at": _where(shutdown, explanation, operator, vantage),
     }
-    return {key: value for key, value in told.items() if value}
+    return {key: value for key, value in data.items() if value}
 
 
 def _policies(explanation: Explanation) -> Iterator[str]:
