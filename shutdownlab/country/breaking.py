@@ -24,8 +24,8 @@ from shutdownlab.compiler.rejections import rejections
 from shutdownlab.compiler.resolvers import Lies, lies_to
 from shutdownlab.config.addresses import IpPrefix, is_address
 from shutdownlab.config.numbers import TCP
-from shutdownlab.country.assembly import Country
 from shutdownlab.country.borders import Borders
+from shutdownlab.country.country import Country
 from shutdownlab.country.late_resolvers import LateResolvers
 from shutdownlab.country.lines import Lines
 from shutdownlab.inspection.apps import App

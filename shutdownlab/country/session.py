@@ -15,9 +15,11 @@ from typing import Any
 from shutdownlab.compiler.races import Races, Rival
 from shutdownlab.compiler.resolvers import operators_late
 from shutdownlab.control.processes import ControlError
-from shutdownlab.country.assembly import Country, build
+from shutdownlab.country.assembly import build
 from shutdownlab.country.breakage import brief
 from shutdownlab.country.breaking import BeyondMending, Breaker
+from shutdownlab.country.country import Country
+from shutdownlab.country.examination import take_faults
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.country.plan import Plan
 from shutdownlab.country.racing import Racing
@@ -171,7 +173,7 @@ class Session:
         """Yields faults and complaints since the last call; restarts dead DPI boxes."""
         told, self.told = self.told, []
         yield from told
-        yield from self.country.faults()
+        yield from take_faults(self.country)
 
     def measure(
         self,

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from shutdownlab.config.problems import BadInput
 from shutdownlab.control.processes import ControlError
-from shutdownlab.country.assembly import Country
 from shutdownlab.country.breakage import brief
+from shutdownlab.country.country import Country
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.country.message_socket import MessageSocket
 from shutdownlab.country.session import Session

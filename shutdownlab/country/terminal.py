@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from shutdownlab.country.assembly import Country
 from shutdownlab.country.attach_socket import Offered, listen
 from shutdownlab.country.breakage import BREAKAGES, lines_of
 from shutdownlab.country.breaking import Breaker
+from shutdownlab.country.country import Country
 from shutdownlab.country.lab_plan import LabPlan
 from shutdownlab.country.porter import start_porter
 from shutdownlab.country.prompt import Prompt

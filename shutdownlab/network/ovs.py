@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -321,3 +322,10 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
         """Whether a controller of the instance is connected, or this switch forwards without one (fail mode)."""
         states = self.instance.vsctl("--columns=is_connected", "--format=csv", "--no-headings", "list", "Controller")
         return "true" in states or self.failMode == "standalone"
+
+
+@cache
+def ovs_version() -> str:
+    """Returns the version of the installed Open vSwitch."""
+    printed = subprocess.run(["ovs-vswitchd", "--version"], capture_output=True, text=True, check=False).stdout
+    return printed.partition("\n")[0].rpartition(" ")[2]

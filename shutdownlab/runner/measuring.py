@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shutdownlab.compiler.races import Races
-from shutdownlab.country.assembly import Country
+from shutdownlab.country.country import Country
 from shutdownlab.country.racing import Racing
 from shutdownlab.country.starvation import Starvation
 from shutdownlab.library import Shutdown

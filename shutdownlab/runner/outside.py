@@ -12,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from shutdownlab.config.extensions import ExtensionError
-from shutdownlab.country.assembly import Country
+from shutdownlab.country.country import Country
 from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Phase
 from shutdownlab.observers.demand import demand_files

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from shutdownlab.country.assembly import Country
+from shutdownlab.country.country import Country
 from shutdownlab.country.routes_abroad import routes_abroad
 from shutdownlab.model.faults import Damage
 from shutdownlab.results.events import Notice, Rerouted

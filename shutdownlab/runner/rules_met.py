@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from shutdownlab.country.assembly import Country
+from shutdownlab.country.country import Country
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.network.ovs import LabSwitch

@@ -16,9 +16,11 @@ from typing import Final
 
 from shutdownlab.compiler.resolvers import operators_late
 from shutdownlab.config.beside import from_home
-from shutdownlab.country.assembly import Country, build
+from shutdownlab.country.assembly import build
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
+from shutdownlab.country.country import Country
+from shutdownlab.country.examination import examine, examine_answering, take_faults
 from shutdownlab.country.plan import Plan
 from shutdownlab.model.faults import OrderedBreakage
 from shutdownlab.model.observatory import observed
@@ -207,8 +209,8 @@ class Walk:
                     self._begin(phase)
                     found = self._measure(country, phase, active, self.emit, began, held)
                 except BREAKAGES as broken:
-                    raise CountryLost(phase, [*country.examine().found, *lines_of(broken)]) from broken
-            examination = country.examine_answering()
+                    raise CountryLost(phase, [*examine(country).found, *lines_of(broken)]) from broken
+            examination = examine_answering(country)
             if examination.lost:
                 raise CountryLost(phase, examination.found)
             unconfirmed = unconfirmed_of(found)
@@ -319,7 +321,7 @@ class Walk:
             else:
                 found = self.measuring.measure(country, first, {}, lambda _: None, left)
             broken = tuple(each for each in found if each.outcome is not Outcome.OK and not each.held)
-            if broken and (reasons := country.examine_answering().found):
+            if broken and (reasons := examine_answering(country).found):
                 raise CountryLost(self.options.phases[0], reasons)
             if not any(result.outcome is Outcome.UNKNOWN for result in broken):
                 break  # otherwise the machine is busy
@@ -400,7 +402,7 @@ class Walk:
             with suppress(OSError):  # the disk itself may have failed
                 logs.mkdir(exist_ok=True)
                 (logs / "run.log").write_text("".join(traceback.format_exception(error)))
-        for fault in self.country.faults() if self.country else ():
+        for fault in take_faults(self.country) if self.country else ():
             if fault not in str(error):
                 self._fault(fault)
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from shutdownlab import library
-from shutdownlab.country.assembly import Country
+from shutdownlab.country.country import Country
 from shutdownlab.country.health import Watch
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.protocol.probing import Measurement, ProbeRequest

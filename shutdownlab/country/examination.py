@@ -1,0 +1,152 @@
+"""Examines a running country, at a phase's end or between a user's measurements: what of it is lost or to be doubted.
+
+Dead DPI boxes are started again, and stopped processes resumed, as they are found.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from shutdownlab.control.addresses import AUTHORITY
+from shutdownlab.control.processes import ControlError
+from shutdownlab.country.country import Country
+from shutdownlab.country.health import Examination
+from shutdownlab.country.liveness import AT_LAST_S, SOON_S, interrupted, missed_by
+from shutdownlab.country.roaming import lost_by
+from shutdownlab.model.network import Role
+from shutdownlab.network.delay_line import RELAY
+from shutdownlab.network.home_tunnels import TUNNELS
+from shutdownlab.network.ovs import LabSwitch
+from shutdownlab.network.rule_counts import CountsMissing, standing_rules
+from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Parted, decode
+from shutdownlab.servers.late_answers import process_name
+from shutdownlab.system.child_process import ending
+
+_AGAIN_S: Final = 0.25
+_RECENT: Final = 60
+"""How many of its latest decisions a DPI box reports when it is asked whether it answers."""
+
+
+def take_faults(country: Country) -> Iterator[str]:
+    """Yields a sentence for each fault since the last call, or since the watch began."""
+    yield from examine(country).found
+    country.begin_watch()
+
+
+def examine(country: Country) -> Examination:
+    """Returns what has gone wrong since the watch began; restarts dead DPI boxes and resumes stopped processes."""
+    seen = country.watch.examine()
+    doubts, lost = list(seen.doubts), [*country.services.died(), *seen.lost]
+    lost += country.controllers.died(country.damage.leaderless)
+    lost += [f"the probe agent of {name} has ended ({why})" for name, why in country.agents.ended().items()]
+    for name, instance in country.instances.items():
+        for program, daemon in instance.daemons.items():
+            if daemon.poll() is not None:
+                lost.append(f"{program} of {name} {ending(daemon.returncode)}")
+    doubts += _complaints(country)
+    for process in list(country.others):
+        if process.alive() or country.is_broken(process):
+            continue
+        how = f"{process.name} {ending(process.status)}" + (f": {process.failure}" if process.failure else "")
+        if process.name not in country.start_again or lost:  # a lost country has no controller to report a box's return
+            lost.append(how)
+            continue
+        (doubts if country.start_box(process) else lost).append(f"{how}, and was started again")
+    return Examination(tuple(doubts), tuple(lost))
+
+
+def _complaints(country: Country) -> list[str]:
+    """Returns the failures that DPI boxes and their like have reported since the last call, each once."""
+    messages, country.aside[:] = [*country.aside], []
+    for process in country.others:
+        messages += map(decode, process.receive())
+    return list(dict.fromkeys(f"{m.where}: {m.text}" for m in messages if isinstance(m, Failure)))
+
+
+def examine_answering(country: Country) -> Examination:
+    """Like `examine`, and also asks every process for an answer, because a running one may hang.
+
+    Waits 12 s or more before it reports a process that does not answer as lost. Too little memory, disk space or
+    file descriptors also counts as a doubt.
+    """
+    seen = examine(country)
+    if seen.lost:
+        return seen
+    liveness = country.liveness
+    asked = {RELAY, TUNNELS, *map(process_name, country.plan.network.nodes)}
+    late, mute = liveness.ask([process for process in country.others if process.name in asked])
+    if not mute:
+        asked_late, mute = _ask_controllers(country)
+        late += [*asked_late, *_complaints(country), *_lost_in_tunnels(country)]
+        late += interrupted(country.sessions, liveness.sessions())
+    if not mute:
+        mute = _rules_lost(country)
+    return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))
+
+
+def _lost_in_tunnels(country: Country) -> Iterator[str]:
+    """Yields a sentence if roaming subscribers' tunnels have dropped packets because their queue was full."""
+    for process in country.others:
+        if process.name == TUNNELS and (lost := lost_by(process, SOON_S, country.missed.get(TUNNELS, 0))):
+            country.missed[TUNNELS] = country.missed.get(TUNNELS, 0) + lost
+            yield f"{TUNNELS} has lost {lost} packets: this machine is busy"
+
+
+def _ask_controllers(country: Country) -> tuple[list[str], list[str]]:
+    """Returns which DPI boxes, or their controllers, were late to report their counters, and which never did."""
+    if AUTHORITY in country.damage.leaderless:
+        return [], []
+    boxes = country.reporting_boxes
+    watched = boxes | {node.name for node in country.switches}
+    late: list[str] = []
+    for seconds in (SOON_S, AT_LAST_S):
+        try:
+            messages = country.authority.counters(seconds, boxes, _RECENT)
+        except ControlError as error:
+            return late, [str(error)]
+        country.heard += messages
+        counted = [message for message in messages if isinstance(message, Counters)]
+        late += missed_by(counted, country.on_path.values(), country.missed)
+        # While disconnected, packets bypassed it or were lost.
+        parted = dict.fromkeys(message.node for message in messages if isinstance(message, Parted))
+        parted |= dict.fromkeys(message.box for message in messages if isinstance(message, BoxJoined))
+        late += [f"{name} and its controller had no connection for a while" for name in parted if name in watched]
+        mute = boxes - {message.where for message in counted}
+        problems = [f"{box}, or its controller, does not answer" for box in sorted(mute)]
+        if not problems:
+            return late, []
+        late = late or problems
+    return late, problems
+
+
+def _rules_lost(country: Country) -> list[str]:
+    """Returns a sentence for each switch whose number of rules is not what it last confirmed.
+
+    Measurements through such a switch are void. A controller that believes its rules are installed does not install
+    them again. Switches of a user's own controller are skipped, because only that controller knows what it has
+    installed; without the authority, also those that may bypass a lost box by now, which nobody hears confirmed.
+    """
+    heard = AUTHORITY not in country.damage.leaderless
+    known = [n for n in country.switches if n.owner not in country.plan.controllers]
+    asked = {n.name: country.net.get(n.name) for n in known if heard or n.role is not Role.DPI_SWITCH}
+    end = time.monotonic() + AT_LAST_S
+    while True:
+        found = {name: _held_by(switch) for name, switch in asked.items()}
+        asked = {name: asked[name] for name, rules in found.items() if rules != country.authority.held[name]}
+        if not asked or time.monotonic() > end or not heard:
+            return [f"the switch {n} holds {found[n]} rules, not {country.authority.held[n]}" for n in asked]
+        try:
+            # rules that bypass a lost box are confirmed a moment later
+            country.heard += country.authority.events(_AGAIN_S)
+        except ControlError as error:
+            return [str(error)]
+
+
+def _held_by(switch: LabSwitch) -> int | str:
+    """Returns the number of standing rules of a switch, or why it is not known."""
+    try:
+        return standing_rules(switch.management)
+    except CountsMissing as missing:
+        return f"no known number of ({missing})"
