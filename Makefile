@@ -1,5 +1,5 @@
 # make demo    set up, then play Kazakhstan, January 2022
-# make test    set up, then the whole test suite
+# make test    set up, then the tests that take minutes; make test-all: and those that take longer
 # make help    the rest
 VENV ?= .venv
 JOBS ?= $(shell n=$$(nproc); echo $$((n > 2 ? n : 2)))
@@ -11,7 +11,7 @@ PYTEST_ARGS ?=
 export VENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools programs demo test test-newest test-lowest fuzz chaos differential lint lock schemas reference pictures bench clean
+.PHONY: help setup tools programs demo test test-all test-newest test-lowest fuzz chaos differential lint lock schemas reference pictures bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-][a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -31,9 +31,12 @@ demo: setup ## the shutdown of January 2022, end to end
 # Modules are kept as pytest has rewritten them, for the next time, and for every pytest that a test runs: three seconds
 # of each.
 # No worker that crashes is replaced: pytest-xdist has lost count then, and waited for ever.
-test: programs ## all tests: pure ones first, then real packets, each file in sandboxes of its own
+test: SELECTED = -m "not thorough"
+test: programs ## set up, then test what takes minutes: pure tests, then real packets in each part of the laboratory
+test-all: programs ## all tests: also every order, breakdown and tool by real packets; three times as long
+test test-all:
 	PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 \
-		tests/unit tests/golden tests/fuzz tests/packaging tests/lab $(PYTEST_ARGS)
+		$(SELECTED) tests/unit tests/golden tests/fuzz tests/packaging tests/lab $(PYTEST_ARGS)
 
 test-newest: ## unit and golden tests with the newest versions that pyproject.toml allows, in .venv-newest
 test-lowest: ## the same with the lowest, in .venv-lowest

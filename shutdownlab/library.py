@@ -208,7 +208,7 @@ def read(kind: Kind, name: str, beside: Path | None = None) -> tuple[bytes, str]
     except NotReadable as why:
         of_run = kind == "scenarios" and is_file((beside or Path()) / path / "manifest.json")
         hint = "it is a run: name its scenario, which its manifest.json has" if of_run else ""
-        raise BadInput([Problem(name, 0, "", f"a file {why}", expected, hint)]) from None
+        raise BadInput([Problem(name, 0, "", why.found, expected, hint)]) from None
 
 
 def _near(path: Path, beside: Path | None) -> str:

@@ -6,7 +6,7 @@ Each run suffers one fault: something happens to a process of the emulated count
 some time after a phase's order was confirmed: it is killed, stopped, starved, its links are cut (see `harm`). A row
 whose verdict differs from that of a run without faults is false. There must be none, and no process of a run may
 outlive it. With the same --out DIR, what has been suffered already is counted, and not suffered again. After --hours
-no other fault is begun.
+no other fault is begun. Ctrl-C, SIGTERM and SIGHUP end it with its run, which is not counted.
 """
 
 from __future__ import annotations
@@ -15,17 +15,21 @@ import argparse
 import csv
 import json
 import math
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
+from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).with_name("lab")))
 
@@ -158,6 +162,8 @@ def main() -> int:
     parser.add_argument("--scenario", default="first-shutdown")
     parser.add_argument("--out", type=Path, help="where the runs and what came of them are kept")
     options = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     out = options.out or Path(tempfile.mkdtemp(prefix="chaos-"))
     country = reference_of(out / "reference", options.scenario)
     if country is None:
@@ -176,25 +182,32 @@ def main() -> int:
     ]
     record = out / f"suffered-{options.seed}.jsonl"
     suffered = {outcome.fault: outcome for outcome in _suffered(record)}
-    lock = Lock()
-
+    lock, ended = Lock(), Event()
     ends = time.monotonic() + 3600 * options.hours
 
     def one(numbered: tuple[int, Fault]) -> Outcome | None:
         number, fault = numbered
-        if fault in suffered or time.monotonic() > ends:
+        if fault in suffered or time.monotonic() > ends or ended.is_set():
             return suffered.get(fault)
         own = out / f"{options.seed}-{number}"
         shutil.rmtree(own, ignore_errors=True)
         own.mkdir()
         outcome = suffer(own, options.scenario, fault, reference)
         with lock, record.open("a") as file:
+            if ended.is_set():  # the run was killed by us
+                return None
             file.write(json.dumps(asdict(outcome)) + "\n")
             print(outcome, flush=True)
         return outcome
 
     with ThreadPoolExecutor(options.jobs) as pool:
-        outcomes = [outcome for outcome in pool.map(one, enumerate(faults)) if outcome is not None]
+        try:
+            outcomes = [outcome for outcome in pool.map(one, enumerate(faults)) if outcome is not None]
+        except BaseException:
+            with lock:
+                ended.set()
+            _kill_runs()
+            raise
     false = sum(len(outcome.false) for outcome in outcomes)
     silent = sum(outcome.unknown > 0 and not outcome.said for outcome in outcomes)
     left = sum(outcome.left > 0 for outcome in outcomes)
@@ -225,6 +238,18 @@ def reference_of(place: Path, scenario: str) -> tuple[list[str], list[str], dict
         known.write_text(json.dumps(names))
     phases = [event["phase"] for event in invocation.Record(place / "run").events_of("confirmed")]
     return json.loads(known.read_text()), phases, rows(place / "run")
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """Ends the program on a signal, by an exception that passes through whatever has something to undo."""
+    sys.exit(128 + number)
+
+
+def _kill_runs() -> None:
+    """Kills all runs under way, the outermost processes first."""
+    for pid in outside.descendants(os.getpid())[1:]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _suffered(record: Path) -> Iterator[Outcome]:

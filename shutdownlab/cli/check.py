@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sized
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -29,6 +30,10 @@ from shutdownlab.reporting.literal import literal
 
 _YAML: Final = frozenset({".yaml", ".yml"})
 _COMMENT: Final = re.compile(rb"\s*(?:[#!;].*)?$")
+_MAPPING: Final = re.compile(rb"(?!server:|local-)[\w-]+\s*:(?:\s|$)|[{%&]|---")
+"""How a YAML mapping begins, and Unbound's configuration does not."""
+_TRIED: Final = 100
+"""Lines that may be headings and mistakes before the first that tells what a list holds."""
 _LISTS: Final[tuple[tuple[Callable[[bytes, str], Sized], tuple[str, str], str], ...]] = (
     (
         read_addresses,
@@ -137,21 +142,26 @@ def _own_content(file: str) -> bytes | None:
 def _list_file(content: bytes, file: str) -> str | None:
     """Describes a list of addresses or names, one per line, and the keys that take it; returns None for other files.
 
-    A file is such a list if its first entry is an address or a name and its name does not end as YAML. Raises
-    `BadInput` with the mistakes in it.
+    Any text is such a list, unless its name ends as YAML or it begins as a mapping. Raises `BadInput` with the mistakes
+    in it.
     """
     lines = (line for line in content.removeprefix(b"\xef\xbb\xbf").splitlines() if not _COMMENT.match(line))
-    first = next(lines, b"")
-    if Path(file).suffix.lower() in _YAML or not first:
+    entries = list(islice(lines, _TRIED))
+    if Path(file).suffix.lower() in _YAML or not entries or _MAPPING.match(entries[0]) or b"\0" in content:
         return None
-    for read, (one, many), takers in _LISTS:
-        try:
-            read(first, file)
-        except BadInput:
-            continue
-        count = len(read(content, file))
-        return f"a list of {count:,} {one if count == 1 else many}, for {takers}"
-    return None
+    read, (one, many), takers = next(
+        (kind for kind in _LISTS if any(_reads(kind[0], each) for each in entries)), _LISTS[-1]
+    )
+    count = len(read(content, file))
+    return f"a list of {count:,} {one if count == 1 else many}, for {takers}"
+
+
+def _reads(read: Callable[[bytes, str], Sized], entry: bytes) -> bool:
+    try:
+        read(entry, "")
+    except BadInput:
+        return False
+    return True
 
 
 def _box_file(document: Document, content: bytes) -> str | None:

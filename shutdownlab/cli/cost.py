@@ -71,7 +71,8 @@ def _sorted(values: list[str], parameters: Sequence[str]) -> tuple[dict[str, flo
     numbers, settings = dict[str, float](), list[str]()
     for text in values:
         key, _, number = text.partition("=")
-        if key not in parameters and not did_you_mean(key, parameters):
+        nested = key.removeprefix("cost.") in parameters and not number.lstrip().startswith("{")
+        if key not in parameters and not nested and not did_you_mean(key, parameters):
             if key not in Scenario.model_fields and key.isidentifier():
                 expected = f"one of {', '.join(parameters)}, or a value in the scenario, by its path"
                 bad_option(

@@ -7,13 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from shutdownlab.cli.options import known, read_bytes
+from shutdownlab.cli.options import STANDARD_INPUT, known, read_bytes
 from shutdownlab.cli.program import bad_option, errors, user_errors
 from shutdownlab.config.wording import because
 from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.reporting.literal import literal
 
-_STANDARD_INPUT = Path("/dev/stdin")
 _CAPTURE = "a pcap or pcapng file of IP packets, as Ethernet, Wi-Fi or Linux cooked frames and their like"
 
 
@@ -64,7 +63,7 @@ def inspect(
             box = shipped_profile(profile or (rules and rules.profile) or "perfect")
         inspection = OfflineInspection(rules, box, seed=seed, apps=catalogue)
         try:
-            packets = open_capture(_STANDARD_INPUT if str(capture) == "-" else capture)
+            packets = open_capture(STANDARD_INPUT if str(capture) == "-" else capture)
             inspection.run(packets)
         except NotACaptureError as error:
             bad_option(str(capture), str(error), _CAPTURE)

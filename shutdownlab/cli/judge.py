@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from shutdownlab.cli.options import STANDARD_INPUT
 from shutdownlab.cli.program import EXIT_BAD_INPUT, errors, naming_options, user_errors
 
 
@@ -15,7 +16,8 @@ def judge(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="OONI measurements, a JSON object a line, also compressed (gzip, bzip2, xz, zstd, lz4).",
+            help="OONI measurements, a JSON object a line, also compressed (gzip, bzip2, xz, zstd, lz4); - is standard "
+            "input.",
         ),
     ],
     format_: Annotated[
@@ -36,7 +38,7 @@ def judge(
     from shutdownlab.reporting.judgements import judgement_lines, judgement_table, summary_of
 
     with user_errors(), naming_options("rules"):
-        judgements = judged(file, rules=rules)
+        judgements = judged(STANDARD_INPUT if str(file) == "-" else file, rules=rules)
         for line in (judgement_lines if format_ == "jsonl" else judgement_table)(judgements):
             typer.echo(line)
     typer.echo(summary_of(judgements), err=format_ == "jsonl")

@@ -41,7 +41,12 @@ def lab(
     trust: Trust = False,
     script: Annotated[
         Path | None,
-        typer.Option("--script", metavar="FILE", help="Run these commands, one per line; exit with 1 if one fails."),
+        typer.Option(
+            "--script",
+            metavar="FILE",
+            help="Run these commands, one per line; exit with 1 if one cannot be carried out. "
+            "What a program at a node ends with does not count.",
+        ),
     ] = None,
     web: Annotated[
         bool, typer.Option("--web", help="Also serve the country as a page in the browser, as `shutdownlab web` does.")

@@ -15,6 +15,8 @@ from shutdownlab.config.document import quoted
 if TYPE_CHECKING:
     from shutdownlab.model.scenario import Scenario
 
+STANDARD_INPUT = Path("/dev/stdin")
+"""What `-` stands for where a command reads one file."""
 ScenarioName = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A shipped scenario (see `list`), or the path of a YAML file.")
 ]
@@ -119,4 +121,4 @@ def read_bytes(path: Path) -> bytes:
     try:
         return read_file(path)
     except NotReadable as why:
-        bad_option(str(path), f"a file {why}", "a file that can be read")
+        bad_option(str(path), why.found, "a file that can be read")

@@ -13,11 +13,18 @@ from pathlib import Path as FilePath
 from shutdownlab.config.document import MAX_BYTES, Document, Path, parse, quoted
 from shutdownlab.config.problems import BadInput
 
+_DIRECTORY = "which is a directory"
 _NOTED: ContextVar[dict[FilePath, str] | None] = ContextVar("files that are read", default=None)
 
 
 class NotReadable(Exception):
     """A file cannot be read; the text is a clause to follow its name in a message: `which does not exist`."""
+
+    @property
+    def found(self) -> str:
+        """What was found instead of a file that can be read, for a message that has named it: "a directory"."""
+        clause = str(self)
+        return clause.removeprefix("which is ") if clause == _DIRECTORY else f"a file {clause}"
 
 
 class NotThere(NotReadable):
@@ -108,7 +115,7 @@ def read_file(path: FilePath, limit: int = MAX_BYTES) -> bytes:
                 noted[path.resolve()] = hashlib.sha256(content).hexdigest()
             return content
     except IsADirectoryError:
-        raise NotReadable("which is a directory") from None
+        raise NotReadable(_DIRECTORY) from None
     except FileNotFoundError:
         raise NotThere("which does not exist") from None
     except (OSError, ValueError) as error:

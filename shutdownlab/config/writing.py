@@ -20,6 +20,12 @@ def to_yaml(record: BaseModel) -> str:
     return text
 
 
+def scalar(text: str) -> str:
+    """Returns a text of one line as a YAML file has it: in quotes if it would be read as something else without."""
+    written: str = yaml.dump(text, Dumper=_Dumper, allow_unicode=True, width=1000)
+    return written.removesuffix("...\n").rstrip("\n")
+
+
 class _Dumper(yaml.SafeDumper):
     """PyYAML's safe dumper, with unusual line breaks escaped: unescaped, PyYAML reads them as other line breaks."""
 

@@ -12,7 +12,7 @@ from typing import Final
 from shutdownlab.control.addresses import AUTHORITY
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.country import Country
-from shutdownlab.country.health import Examination
+from shutdownlab.country.health import EVERY_S, Examination
 from shutdownlab.country.liveness import AT_LAST_S, SOON_S, interrupted, missed_by
 from shutdownlab.country.roaming import lost_by
 from shutdownlab.model.network import Role
@@ -27,6 +27,8 @@ from shutdownlab.system.child_process import ending
 _AGAIN_S: Final = 0.25
 _RECENT: Final = 60
 """How many of its latest decisions a DPI box reports when it is asked whether it answers."""
+_QUIET_S: Final = 1.0
+_SETTLED_S: Final = 10.0
 
 
 def take_faults(country: Country) -> Iterator[str]:
@@ -55,6 +57,23 @@ def examine(country: Country) -> Examination:
             continue
         (doubts if country.start_box(process) else lost).append(f"{how}, and was started again")
     return Examination(tuple(doubts), tuple(lost))
+
+
+def settle(country: Country) -> Examination:
+    """Waits until nothing has gone wrong for a second, for at most about 10 s: what spoiled a phase may still go on.
+
+    Returns the last examination.
+    """
+    end = time.monotonic() + _SETTLED_S
+    while True:
+        country.begin_watch()
+        quiet_at = time.monotonic() + _QUIET_S
+        while time.monotonic() < quiet_at:
+            time.sleep(EVERY_S)
+            country.watch.look()
+        seen = examine(country)
+        if seen.lost or not seen.doubts or time.monotonic() > end:
+            return seen
 
 
 def _complaints(country: Country) -> list[str]:

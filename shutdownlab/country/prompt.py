@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,7 @@ class Prompt(CLI):  # type: ignore[misc]
         """Reads commands until there are no more; `options` are those of `mininet.cli.CLI`."""
         self.session = session
         self.failures = 0
+        self._sources: list[Path] = []
         with suppress(ImportError):
             import readline
 
@@ -105,6 +107,8 @@ class Prompt(CLI):  # type: ignore[misc]
             self._fail(str(broken))
         except (KeyboardInterrupt, OutputLost):
             raise
+        except SystemExit:  # of `py exit()`
+            self._fail(f"{line.split()[0]}: `exit` ends the lab; a Python program's own end does not")
         except Exception as bug:  # a Mininet command with unexpected arguments
             self._fail(f"{line.split()[0]}: {type(bug).__name__}: {bug}")
         finally:
@@ -153,7 +157,9 @@ class Prompt(CLI):  # type: ignore[misc]
         return [*super().completenames(text, *ignored), *(name for name in self.mn if name.startswith(text))]
 
     def completedefault(self, text: str, *_ignored: Any) -> list[str]:
-        names = [*self.mn, *self.session.plan.policies, *self.session.plan.probes, *self._phases()]
+        plan = self.session.plan
+        vantages = [vantage.id for vantage in plan.loaded.network.vantages]
+        names = [*self.mn, *plan.policies, *plan.probes, *self._phases(), *vantages]
         return [name for name in names if name.startswith(text)]
 
     def _fail(self, text: str) -> None:
@@ -166,14 +172,25 @@ class Prompt(CLI):  # type: ignore[misc]
         if not line:
             self._fail("usage: source FILE")
             return
-        try:
-            lines = Path(line).read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as why:
-            self._fail(f"{line}: {getattr(why, 'strerror', None) or why}")
+        path = Path(line).resolve()
+        if path in self._sources:
+            self._fail(f"{line} is being carried out already: a file cannot source itself")
             return
-        for each in lines:
-            if not each.lstrip().startswith("#") and self.onecmd(each):
-                break
+        try:
+            lines = path.read_text().splitlines()
+        except UnicodeDecodeError:
+            self._fail(f"{line} is not text in UTF-8; expected a file of commands, one per line")
+            return
+        except OSError as why:
+            self._fail(f"{line}: {why.strerror}")
+            return
+        self._sources.append(path)
+        try:
+            for each in lines:
+                if not each.lstrip().startswith("#") and self.onecmd(each):
+                    break
+        finally:
+            self._sources.pop()
 
     # --- the country ---
 
@@ -283,7 +300,7 @@ class Prompt(CLI):  # type: ignore[misc]
     def do_dump(self, _line: str) -> None:
         """List each node's role, title and addresses."""
         for node in self.session.plan.loaded.network.nodes.values():
-            addresses = [str(address.ip) for port in node.ports.values() for address in port.addresses]
+            addresses = self._addresses(node.name)
             output(f"{node.name}: {node.role.value}, {node.title}{': ' * bool(addresses)}{' '.join(addresses)}\n")
 
     def do_dpctl(self, line: str) -> None:
@@ -292,26 +309,30 @@ class Prompt(CLI):  # type: ignore[misc]
         if not line:
             self._fail("usage: dpctl COMMAND [ARGUMENT]...; for example: dpctl dump-flows")
             return
+        words = shlex.split(line)
         for switch in self.mn.switches:
             if isinstance(switch, LabSwitch):
-                output(f"*** {switch.name} {'-' * 72}\n{switch.dpctl(*line.split())}")
+                output(f"*** {switch.name} {'-' * 72}\n{switch.dpctl(*words)}")
 
     def do_pingall(self, line: str) -> None:
         """Ping (IPv4) between all subscribers and servers.
         Usage: pingall [SECONDS to wait for each]"""
-        self.mn.ping(self._ends(), timeout=line or _PING_S)
+        self._ping(self.mn.ping, self._ends(), line)
 
     def do_pingpair(self, line: str) -> None:
-        """Ping (IPv4) between the first two subscribers or servers."""
-        self.mn.ping(self._ends()[:2], timeout=line or _PING_S)
+        """Ping (IPv4) between the first two subscribers or servers.
+        Usage: pingpair [SECONDS to wait for each]"""
+        self._ping(self.mn.ping, self._ends()[:2], line)
 
     def do_pingallfull(self, line: str) -> None:
-        """Like pingall, with times."""
-        self.mn.pingFull(self._ends(), timeout=line or _PING_S)
+        """Like pingall, with times.
+        Usage: pingallfull [SECONDS to wait for each]"""
+        self._ping(self.mn.pingFull, self._ends(), line)
 
     def do_pingpairfull(self, line: str) -> None:
-        """Like pingpair, with times."""
-        self.mn.pingFull(self._ends()[:2], timeout=line or _PING_S)
+        """Like pingpair, with times.
+        Usage: pingpairfull [SECONDS to wait for each]"""
+        self._ping(self.mn.pingFull, self._ends()[:2], line)
 
     def do_iperf(self, line: str) -> None:
         """Measure TCP throughput between two nodes, both ways (iperf3, 3 s each; default: the first two ends).
@@ -322,7 +343,7 @@ class Prompt(CLI):  # type: ignore[misc]
         """Measure UDP throughput between two nodes at a given rate, both ways.
         Usage: iperfudp RATE [NODE NODE]    (for example: iperfudp 10M)"""
         rate, *nodes = line.split() or [""]
-        if not re.fullmatch(r"\d+[KMG]?", rate):
+        if not re.fullmatch(r"\d+[KMG]?", rate, re.IGNORECASE):
             self._fail("usage: iperfudp RATE [NODE NODE], with a rate in bit/s such as 10M")
             return
         self._iperf(nodes, ["--udp", "--bitrate", rate])
@@ -344,12 +365,12 @@ class Prompt(CLI):  # type: ignore[misc]
         """Evaluate a Python expression with nodes by name: py northnet-capital.IP()"""
         if not line:
             self._fail("usage: py EXPRESSION; for example: py northnet-capital.IP()")
-        elif (result := eval(self._python(line), vars(cli), self.getLocals())) is not None:
+        elif (result := eval(self._python(line), vars(cli), self._names())) is not None:
             output(f"{result}\n" if isinstance(result, str) else f"{result!r}\n")
 
     def do_px(self, line: str) -> None:
         """Execute a Python statement with nodes by name: px print(northnet-capital.IP())"""
-        exec(self._python(line), vars(cli), self.getLocals())
+        exec(self._python(line), vars(cli), self._names())
 
     def do_sh(self, line: str) -> None:
         """Run one of the machine's commands in the sandbox, outside all nodes.
@@ -384,6 +405,10 @@ class Prompt(CLI):  # type: ignore[misc]
         else:
             switch.batchStartup([switch])
 
+    def _names(self) -> dict[str, Any]:
+        # Those of `site` close standard input, from which the commands come.
+        return {**self.getLocals(), "exit": sys.exit, "quit": sys.exit}
+
     def _python(self, line: str) -> str:
         """Rewrites node names with a dash so that Python can parse them."""
         names = sorted((name for name in self.mn if not name.isidentifier()), key=len, reverse=True)
@@ -397,6 +422,16 @@ class Prompt(CLI):  # type: ignore[misc]
         interface = self.mn[word].defaultIntf() if word in self.mn and self.mn[word].intfs else None
         return (interface and interface.updateIP()) or word
 
+    def _addresses(self, name: str) -> list[str]:
+        ports = self.session.plan.loaded.network.nodes[name].ports
+        return [str(address.ip) for port in ports.values() for address in port.addresses]
+
+    def _ping(self, ping: Callable[..., object], nodes: list[Any], seconds: str) -> None:
+        if re.fullmatch(r"\d+|\d*\.\d+", seconds or _PING_S) and float(seconds or _PING_S):
+            ping(nodes, timeout=seconds or _PING_S)
+        else:
+            self._fail(f"found {seconds!r}; expected the seconds to wait for each, such as {_PING_S}, or nothing")
+
     def _ends(self) -> list[Any]:
         network = self.session.plan.loaded.network
         return [self.mn[node.name] for role in _ASKED for node in network.by_role(role)]
@@ -406,6 +441,10 @@ class Prompt(CLI):  # type: ignore[misc]
             self._fail("two nodes, or none; `nodes` lists them")
             return
         client, server = (self.mn[name] for name in names) if names else self._ends()[:2]
+        for end in (client, server):
+            if not self._addresses(end.name):
+                self._fail(f"{end.name} has no address to send from or to; `dump` lists the nodes that have")
+                return
         output(f"*** iperf3 between {client.name} and {server.name}\n")
         for way, reverse in (("there", []), ("back", ["--reverse"])):
             output(f"{way}: {_throughput(client, server, [*options, *reverse])}\n")

@@ -32,6 +32,7 @@ def read_addresses(text: bytes, file: str) -> tuple[IpPrefix, ...]:
     making one costs more than parsing it.
     """
     mistakes = ListMistakes(file, "an address or a prefix", "prefixes")
+    mistakes.raise_if_packed(text)
     with nothing_is_garbage():
         found = _numbers(text.removeprefix(b"\xef\xbb\xbf").splitlines(), mistakes)
         mistakes.raise_if_bad(sum(map(len, found.values())), MAX_PREFIXES)

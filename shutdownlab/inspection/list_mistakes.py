@@ -9,6 +9,13 @@ from shutdownlab.config.document import Expected, quoted
 from shutdownlab.config.problems import BadInput, Problem
 
 _TOLD: Final = 20
+_PACKED: Final = (
+    (b"\x1f\x8b", "gzip"),
+    (b"PK\x03\x04", "zip"),
+    (b"\xfd7zXZ", "xz"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bzip2"),
+)
 
 
 @dataclass(slots=True)
@@ -27,6 +34,17 @@ class ListMistakes:
         if self._wrong <= _TOLD:
             found = quoted(entry.decode("utf-8", "replace"))
             self._problems.append(Problem(self.file, line, "", found, error.expected, error.hint))
+
+    def raise_if_packed(self, text: bytes) -> None:
+        """Raises `BadInput` if the file is a compressed one, or in UTF-16."""
+        if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise BadInput(
+                [Problem(self.file, 0, "", "UTF-16", f"{self.one} per line, in UTF-8", "save the file as UTF-8")]
+            )
+        for magic, packing in _PACKED:
+            if text.startswith(magic):
+                found = f"a file compressed by {packing}"
+                raise BadInput([Problem(self.file, 0, "", found, f"{self.one} per line, as text", "unpack it first")])
 
     def raise_if_bad(self, count: int, most: int) -> None:
         """Raises `BadInput` if a line was invalid, or the list has no entries or more than `most`."""

@@ -216,15 +216,25 @@ class InspectionRule(Record):
 
     @model_validator(mode="after")
     def _can_be_met(self, info: ValidationInfo) -> InspectionRule:
-        """Raises `Expected` if no connection can meet all conditions, or the action cannot be applied to one."""
+        """Raises `Expected` if no connection can meet all conditions, or the action cannot be applied to one.
+
+        Only a rule that somebody wrote is held to this. What the compiler makes of several policies may contain parts
+        that no connection meets, and leave others to other rules.
+        """
+        if info.context is FROM_A_FILE:
+            check_together(self.when)
+            self._check_action()
+        return self
+
+    def _check_action(self) -> None:
+        """Raises `Expected` if ports, protocols and the action are of different transports, or the action is none for
+        DNS responses."""
         when = self.when
-        check_together(when)
         kind = action_kinds().get(self.verdict.action)
         if when.about_answers and kind is not None and not kind.meets_answers:
             found = f"the action {self.verdict.action} for a DNS response"
             raise Expected("an action that applies to DNS responses, such as `drop`", found=found, key="verdict")
-        if info.context is FROM_A_FILE:  # what the compiler makes of a policy may leave a part to other rules
-            self._check_transport()
+        check_ports(when)
         beyond = [] if kind is None else [name for name in when.protocol if not kind.can_meet(name)]
         if beyond:
             found = f"the action {self.verdict.action} for {', '.join(beyond)}"
@@ -234,13 +244,6 @@ class InspectionRule(Record):
                 found=found,
                 key="verdict",
             )
-        return self
-
-    def _check_transport(self) -> None:
-        """Raises `Expected` if ports, protocols and actions are of different transports."""
-        when = self.when
-        kind = action_kinds().get(self.verdict.action)
-        check_ports(when)
         by_udp = bool(when.port) and all(item.protocol == "udp" for item in when.port)
         if by_udp and kind is not None and kind.tcp_only:
             found = f"the action {self.verdict.action} for a `port` of UDP"

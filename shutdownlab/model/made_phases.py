@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from shutdownlab.config.document import Document, Expected, Path, quoted
 from shutdownlab.config.scalars import instant, instant_text, utc_offset
-from shutdownlab.model.recurrence import MOST, Window
+from shutdownlab.model.recurrence import MOST, Every, Window, zone_named
 from shutdownlab.model.repeats import Repeat
 
 _ALTERED = ("phase", "at", "title", "expect", "source", "faults")
@@ -48,6 +48,11 @@ class _Made:
     """For a `begin`: what was expected until then."""
     disturbed: str = ""
     """For a `begin`: the name of another phase that comes before its end."""
+
+    @property
+    def faults(self) -> _Placed:
+        """What is broken in this phase; for a `begin`, until its end."""
+        return _placed(self.phase.get("faults", []), self.altered.get(("faults",), (*self.path, "faults")))
 
 
 def make_phases(document: Document) -> None:
@@ -116,6 +121,9 @@ def _within(
     before: Window | None = None
     found = 0
     for window in repeat.windows(since, until, offset):
+        if repeat.every is not None and window.end is not None and window.end <= window.begin:
+            _report_skipped(document, (*path, "every"), repeat.every, window.begin)
+            return
         place = _asked_for(path, repeat, early=window.begin <= since)
         if not since < window.begin < until:
             if place is not None:
@@ -132,6 +140,15 @@ def _within(
         before, found = window, found + 1
     if not found:
         document.report(path, "no such day", "days between the first phase and the end of the scenario")
+
+
+def _report_skipped(document: Document, path: Path, every: Every, begin: datetime) -> None:
+    """Reports a day on which the clocks are put forward over the time at which something should begin."""
+    day = begin.astimezone(zone_named(every.zone) if every.zone else UTC).date()
+    found = f"{every.from_:%H:%M} to {every.to:%H:%M} on {day}, when the clocks are put forward over that time"
+    expected = f"a time of day that the clocks of {every.zone} show on that day"
+    instead = "leave the date out" if every.dates else f"`but_not: [{day}]` leaves that day out"
+    document.report(path, found, expected, f"{instead}; a phase of the timeline can be at any time")
 
 
 def _asked_for(path: Path, repeat: Repeat, *, early: bool) -> Path | None:
@@ -275,7 +292,7 @@ class _Weaving:
                 hint = f"or write a phase at {instant_text(other.at)} yourself, to replace both"
                 self.document.report(("repeats", other.repeat), found, "different times", hint)
         self.now = self._expected(named, here)
-        lists = {**_orders(here), "expect": self.now}
+        lists = {**_orders(here), "expect": self.now, "faults": _once(named.faults, self._broken())}
         phase = {**named.phase, "phase": named.name, "at": instant_text(named.at)}
         phase |= {key: [item for item, _ in items] for key, items in lists.items()}
         self.woven.append(Woven(phase, named.path, named.altered | _places(lists)))
@@ -294,18 +311,18 @@ class _Weaving:
         stated = item.get("expect", [])
         self.now = _placed(stated if isinstance(stated, list) else [], ("timeline", index, "expect"))
         own = {key: _placed(_listed(item.get(key)), ("timeline", index, key)) for key in ("start", "stop")}
-        made = _orders(together)
-        lists = {
-            key: own[key] + [each for each in made[key] if each[0] not in dict(own[key])] for key in own if made[key]
-        }
+        own["faults"] = _placed(_listed(item.get("faults")), ("timeline", index, "faults"))
+        made = {**_orders(together), "faults": self._broken()}
+        lists = {key: _once(own[key], made[key]) for key in own if made[key]}
         added = {key: [name for name, _ in items] for key, items in lists.items()}
         self.woven.append(Woven(item | added, ("timeline", index), _places(lists)))
 
     def _expected(self, named: _Made, here: Sequence[_Made]) -> _Placed:
         """Returns what is expected in a made phase."""
-        for each in here:
-            if each.kind == "end":
-                self._end(each)
+        ended = [each for each in here if each.kind == "end"]
+        begun = {name: at for at, name in enumerate(self.open)}
+        for each in sorted(ended, key=lambda end: begun.get(end.repeat, 0), reverse=True):  # the last to begin first
+            self._end(each)
         for each in self.open.values():
             each.disturbed = each.disturbed or named.name
         if named.kind == "end":
@@ -315,6 +332,10 @@ class _Weaving:
             self.open[named.repeat] = named
         whole = ("expect",) in named.altered
         return [*([] if whole else self.now), *(named.expect or [])]
+
+    def _broken(self) -> _Placed:
+        """Returns the faults of the repeats that have begun and not ended."""
+        return [fault for each in self.open.values() for fault in each.faults]
 
     def _end(self, ended: _Made) -> None:
         begun = self.open.pop(ended.repeat, None)
@@ -331,6 +352,15 @@ class _Weaving:
 def _orders(made: Sequence[_Made]) -> dict[str, _Placed]:
     """Returns what the phases of one time start and stop."""
     return {key: [each for phase in made for each in phase.orders[key]] for key in ("start", "stop")}
+
+
+def _once(first: _Placed, then: _Placed) -> _Placed:
+    """Returns two lists as one, without repeating names."""
+    found = list(first)
+    for name, path in then:
+        if all(name != other for other, _ in found):  # what a user wrote may not be hashable
+            found.append((name, path))
+    return found
 
 
 def _places(lists: dict[str, _Placed]) -> dict[Path, Path]:

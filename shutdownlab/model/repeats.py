@@ -84,7 +84,7 @@ class Repeat(Record):
     stop: tuple[str, ...] = ()
     """The policies that are suspended each time, and are in force again after it."""
     faults: tuple[str, ...] = ()
-    """What is broken each time."""
+    """What is broken each time, until it is over, also in phases that begin in the meantime."""
     expect: Expectations = ()
     """What is expected each time, in addition to what was expected before."""
     source: str = ""

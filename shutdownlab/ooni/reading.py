@@ -146,7 +146,8 @@ def _of_file(path: Path, problems: Problems) -> Iterator[tuple[_At, bytes]]:
             lines = _lines(_unpacked(stream, warnings, str(path)))
             yield from _measurements(lines, str(path), problems, warnings)
     except OSError as error:
-        hint = f"of a run: {path / 'measurements.jsonl'}" if isinstance(error, IsADirectoryError) else ""
+        of_run = path / "measurements.jsonl"
+        hint = f"of a run: {of_run}" if of_run.is_file() else ""
         raise BadInput([Problem(str(path), 0, "", because(error), _EXPECTED, hint)]) from None
     for warning in warnings:
         problems.append(Problem(str(path), 0, "", warning.removeprefix(f"{path}: "), "a whole file"))

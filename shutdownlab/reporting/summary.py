@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
+from shutdownlab.model.scenario import Outcome
 from shutdownlab.results.result import THE_MODEL, Result
 
 MOST_LINES = 20
 _MOST_WHO = 3
+_WITHOUT_VERDICT = {Outcome.ERROR: "the probe itself failed", Outcome.UNKNOWN: "the testbed failed, or may have"}
 
 
 def unmet_lines(results: Sequence[Result], because: Callable[[Result], str] = lambda _: "") -> Iterator[str]:
@@ -60,7 +62,6 @@ def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
     measured = [result for result in results if result.held != THE_MODEL]
     expected = [result for result in measured if result.expected is not None]
     unmet = sum(not result.met for result in measured)
-    errors = sum(not result.outcome.is_measured for result in measured)
     well = "" if not faults else ", after faults of the testbed were repaired"
     modelled, odd = len(results) - len(measured), sum(not result.met for result in results) - unmet
     as_modelled = f"held, as the model has them{f', and {odd:,} of them not as expected' if odd else ''}"
@@ -73,5 +74,6 @@ def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:
         held = sum(bool(result.held) for result in expected)
         by = f"; {held:,} of them by results held from another phase" if held else ""
         return f"All {len(expected):,} expectations met{by}{well}{rest}."
-    broken = f", {errors:,} of them because the probe itself failed" if errors else ""
+    counts = Counter(result.outcome for result in measured)
+    broken = "".join(f", {counts[how]:,} of them because {why}" for how, why in _WITHOUT_VERDICT.items() if counts[how])
     return f"{unmet:,} of {len(measured):,} measurements were not as expected{broken}{rest}."

@@ -20,7 +20,7 @@ from shutdownlab.country.assembly import build
 from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.country import Country
-from shutdownlab.country.examination import examine, examine_answering, take_faults
+from shutdownlab.country.examination import examine, examine_answering, settle, take_faults
 from shutdownlab.country.plan import Plan
 from shutdownlab.model.faults import OrderedBreakage
 from shutdownlab.model.observatory import observed
@@ -89,6 +89,8 @@ class Walk:
     faults: list[str] = field(default_factory=list)
     country: Country | None = None
     began: float = field(default_factory=time.monotonic)
+    built_for: Phase | None = None
+    """The phase for which this country was built, after an earlier one was lost."""
     spent: float = 0.0
     """Seconds that the phases measured in earlier countries took."""
     measuring: Measuring = field(init=False)
@@ -134,6 +136,7 @@ class Walk:
             todo = [phase for phase in todo if phase.phase not in done]
             if not todo:
                 return
+            self.built_for = todo[0]
             self.emit(Resumed(phase=todo[0].phase))
             if options.given_up:
                 self._give_up(todo.pop(0), options.given_up, 0.0)
@@ -194,8 +197,9 @@ class Walk:
         """Measures a phase in a country that is intact from the order to the last probe; repeats it if it was not.
 
         checked: the self-check's results, if they count as the first attempt. held: results that stand for cells which
-        are not measured, by cell. Raises `CountryLost` if something cannot be repaired. If no attempt had an intact
-        country, all results are unknown.
+        are not measured, by cell. Raises `CountryLost` if something cannot be repaired, or controls have failed twice
+        and not yet in a country built anew for this phase. If no attempt had an intact country, all results are
+        unknown.
         """
         found = checked
         for attempt in range(1, MOST_ATTEMPTS + 1):
@@ -214,9 +218,14 @@ class Walk:
             if examination.lost:
                 raise CountryLost(phase, examination.found)
             unconfirmed = unconfirmed_of(found)
-            if not examination.doubts and (not unconfirmed or attempt == MOST_ATTEMPTS):
-                return found
+            if not examination.doubts:
+                if attempt > 1 and refuted_by(found) and phase is not self.built_for:
+                    raise CountryLost(phase, (unconfirmed,))  # what fails the controls lasts
+                if not unconfirmed or attempt == MOST_ATTEMPTS:
+                    return found
             self.void(phase, examination.doubts or (unconfirmed,))
+            if attempt < MOST_ATTEMPTS and (lost := settle(country).lost):
+                raise CountryLost(phase, lost)
         if self.outside is not None:
             self.outside.void(examination.doubts)
         return self.measuring.unknown(phase, examination.doubts, self.emit)

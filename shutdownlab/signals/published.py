@@ -16,7 +16,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise, takewhile
 from typing import Final
@@ -43,6 +43,17 @@ _SIGNALS: Final = (
 """Patterns for the names, without spaces, of columns in IODA's and Radar's files, and the corresponding signals."""
 _USERS: Final = frozenset({"tor-relays", "tor-bridges"})
 """Signals whose column is called `users` in Tor Metrics' files."""
+_OTHER_FILES: Final = (
+    (b"\x1f\x8b", "it is compressed: `gunzip` it"),
+    (b"PK", "it is a ZIP archive or a workbook: unpack it, or save the sheet as CSV"),
+    (b"\xff\xfe", "it is in UTF-16: save it as UTF-8"),
+    (b"\xfe\xff", "it is in UTF-16: save it as UTF-8"),
+)
+"""How files begin that are no UTF-8 text, and how to make them one."""
+_AS_MANY: Final = "as many as in the first line"
+_A_TIME: Final = "a time such as 2022-01-05T10:30Z, or seconds since 1970"
+_A_NUMBER: Final = "a number of at least 0"
+_SORT: Final = "sort the lines by their times"
 _MOST_ROWS: Final = 1_000_000
 _OLDEST, _NEWEST = 10**8, 10**11
 """Seconds since 1970; larger numbers are milliseconds."""
@@ -83,7 +94,8 @@ def read_published(
     try:
         decoded = text.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise BadInput([Problem(file, 0, "", "not UTF-8 text", "a CSV file")]) from None
+        hint = next((hint for start, hint in _OTHER_FILES if text.startswith(start)), "")
+        raise BadInput([Problem(file, 0, "", "not UTF-8 text", "a CSV file", hint)]) from None
     if decoded.lstrip()[:1] in {"{", "["}:
         hint = "Radar's API has it with `format=csv`; of IODA's answers write `time,value` and a line for each value"
         raise BadInput([Problem(file, 1, "", "JSON", "a CSV file", hint)])
@@ -96,8 +108,9 @@ def read_published(
     if any(_IN_UTC.search(cell) for cell in (head[time], *(",".join(row) for _, row in comments))):
         zone = zone or timedelta()
     _one_series(head, numbered, time, value, file)
-    problems = Problems()
-    found = [each for number, row in numbered if (each := _row(row, number, time, value, file, problems))]
+    wrong: list[Problem] = []
+    found = [each for number, row in numbered if (each := _row(row, number, time, value, file, wrong))]
+    problems = _told_once(wrong)
     zones = {each[3]: each[2] for each in reversed(found)}
     zones.pop(None, None)
     if len(zones) > 1:
@@ -231,29 +244,47 @@ def _some(values: Sequence[str]) -> str:
 
 
 def _row(
-    row: Sequence[str], line: int, time: int, value: int, file: str, problems: Problems
+    row: Sequence[str], line: int, time: int, value: int, file: str, problems: list[Problem]
 ) -> tuple[datetime, float, int, timedelta | None] | None:
     """Parses a row to its time as written, value, line, and UTC offset (None without a time zone).
 
     Returns None if the row has no value, or adds what is wrong with it to `problems`.
     """
     if len(row) <= max(time, value):
-        problems.append(Problem(file, line, "", f"{len(row)} columns", "as many as in the first line"))
+        problems.append(Problem(file, line, "", f"{len(row)} columns", _AS_MANY))
         return None
     if row[value].strip().lower() in _NO_VALUE:
         return None
     at = _time(row[time].strip())
     if at is None:
-        problems.append(
-            Problem(file, line, "", repr(row[time]), "a time such as 2022-01-05T10:30Z, or seconds since 1970")
-        )
+        problems.append(Problem(file, line, "", repr(row[time]), _A_TIME))
     text = row[value].strip()
     number = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(number) or number < 0:
-        problems.append(Problem(file, line, "", repr(row[value]), "a number of at least 0"))
+        problems.append(Problem(file, line, "", repr(row[value]), _A_NUMBER))
     if at is None or not math.isfinite(number):
         return None
     return at, number, line, at.utcoffset()
+
+
+def _told_once(wrong: Sequence[Problem]) -> Problems:
+    """Returns the first mistake of each kind, with the number of other rows that have it: what is wrong with one row is
+    mostly wrong with all."""
+    problems, kinds = Problems(), Counter(each.expected for each in wrong)
+    for each in {each.expected: each for each in reversed(wrong)}.values():
+        others = kinds[each.expected] - 1
+        hint = f"likewise in {_counted(others, 'more row')}" if others else ""
+        problems.append(replace(each, hint="; ".join(filter(None, (_mend(each), hint)))))
+    return problems
+
+
+def _mend(wrong: Problem) -> str:
+    text = wrong.found.strip("'")
+    if wrong.expected is not _A_NUMBER:
+        return ""
+    if text.endswith("%"):
+        return "leave the sign % out"
+    return "leave out what separates thousands" if re.fullmatch(r"[0-9]{1,3}([ ,.'\u00a0][0-9]{3})+", text) else ""
 
 
 def _time(text: str) -> datetime | None:
@@ -279,18 +310,18 @@ def _offset(offset: timedelta | None) -> str:
 def _step(times: Sequence[datetime], lines: Sequence[int], file: str, name: str) -> timedelta:
     """Returns the interval between values. Raises `BadInput` for gaps, and times that don't ascend."""
     if len(times) < 3:
-        raise BadInput([Problem(file, 0, "", f"{len(times)} values", "three or more")])
+        raise BadInput([Problem(file, 0, "", _counted(len(times), "value"), "three or more")])
     distances = [later - sooner for sooner, later in pairwise(times)]
     step = Counter(distance for distance in distances if distance > timedelta()).most_common(1)
     if not step:
-        raise BadInput([Problem(file, lines[1], name, "times that do not ascend", "ascending times")])
+        raise BadInput([Problem(file, lines[1], name, "times that do not ascend", "ascending times", _SORT)])
     usual, problems = step[0][0], Problems()
     for distance, line in zip(distances, lines[1:], strict=True):
         if distance <= timedelta():  # gaps tell nothing then: they would be between lines that do not belong together
             found = (
                 "a time that is not later than the previous one" if distance else "the same time as the previous line"
             )
-            hint = "sort the lines by their times" if distance else "leave one of them out"
+            hint = _SORT if distance else "leave one of them out"
             raise BadInput([Problem(file, line, name, found, "ascending times", hint)])
     for distance, at, line, before in zip(distances, times, lines[1:], lines, strict=False):
         if distance != usual:
@@ -302,6 +333,10 @@ def _step(times: Sequence[datetime], lines: Sequence[int], file: str, name: str)
     if problems:
         raise BadInput(problems)
     return usual
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _between(line: int, other: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from shutdownlab.config.addresses import IpPrefix, is_for_hosts, overlap
+from shutdownlab.config.writing import scalar
 from shutdownlab.model.address_plan import LABORATORY
 from shutdownlab.model.topology import Access
 from shutdownlab.starting.routing_data import Autonomous, RoutingData
@@ -58,7 +59,7 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
         "# A country to start from. What is ASSUMED is made up: change it, and name your source instead.",
         "# `shutdownlab check FILE --graph FILE.svg` checks and draws it; docs/reference has every key.",
         "format: 1",
-        f"name: {plan.name}",
+        f"name: {scalar(plan.name)}",
         f"title: {_text(plan.name)}",
         f"country: {plan.code}  # ISO 3166-1; ZZ is a country that does not exist",
         "sources:",

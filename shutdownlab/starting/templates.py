@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from shutdownlab.config.writing import scalar
+
 _SCENARIO: Final = """\
 # yaml-language-server: $schema=SCHEMA/scenario.schema.json
 # A shutdown to start from: what is ASSUMED is made up. `shutdownlab verify FILE` says in a second what a run would
@@ -108,14 +110,14 @@ def scenario_text(name: str, topology: str, app: str, site: str, *, by_satellite
     by_satellite: whether some subscribers have satellite access, which no order reaches.
     """
     above = _ABOVE if by_satellite else ""
-    return _SCENARIO.format(name=name, topology=topology, app=app, site=site, above=above)
+    return _SCENARIO.format(name=scalar(name), topology=scalar(topology), app=app, site=site, above=above)
 
 
 def policy_text(name: str) -> str:
     """Returns a policy of DPI boxes."""
-    return _POLICY.format(name=name)
+    return _POLICY.format(name=scalar(name))
 
 
 def profile_text(name: str) -> str:
     """Returns a profile of DPI boxes."""
-    return _PROFILE.format(name=name)
+    return _PROFILE.format(name=scalar(name))

@@ -6,9 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import shutdownlab as sl
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.results.result import Result
+
+pytestmark = pytest.mark.thorough
 
 MADE_UP = {"title": "All", "source": "made up"}
 BBC = "151.101.0.0/24"

@@ -206,6 +206,7 @@ def test_an_attached_terminal_that_goes_takes_what_it_runs_with_it(lab: FirstTer
     outside.wait_until(lambda: not is_asleep(), "the command to have ended", _LONGEST_S)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("user", ["same", "ordinary"])
 def test_where_the_lab_ends_the_second_terminal_ends_too_and_says_so(tmp_path: Path, user: str) -> None:
     with opened(tmp_path, "lab", "two-operators", user=user) as first:
@@ -222,6 +223,7 @@ def test_where_the_lab_ends_the_second_terminal_ends_too_and_says_so(tmp_path: P
         assert (second.returncode, said) == (3, f"The lab {first.process.pid} (two-operators) has ended.\n")
 
 
+@pytest.mark.thorough
 def test_a_kept_run_stays_open_at_its_last_phase_after_its_table(tmp_path: Path) -> None:
     arguments = ("run", small(tmp_path), "--until", "blackout", "--out", "run", "--keep", "--pcap")
     with opened(tmp_path, *arguments) as first:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from foretold import run_as_foretold
 
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.results.events import Notice
+
+pytestmark = pytest.mark.thorough
 
 MADE_UP = {"title": "Made up", "source": "made up"}
 NORTH = {"where": {"operators": ["northnet"]}}

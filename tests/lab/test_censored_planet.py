@@ -18,6 +18,8 @@ from shutdownlab import library
 from shutdownlab.results.reading import read_readings
 from shutdownlab.verifier.outside import Outside
 
+pytestmark = pytest.mark.thorough
+
 SITE = "www.bbc.com"
 WATCHED = ("before", "resets", "drops", "blackout")
 BLOCK = {"title": "The BBC", "block": {"sites": [SITE]}, "by": "dpi", "source": "FACT"}

@@ -13,6 +13,8 @@ import pytest
 
 import shutdownlab as sl
 
+pytestmark = pytest.mark.thorough
+
 FLAGSHIP = Path(__file__).parents[2] / "scenarios" / "kazakhstan-2022.yaml"
 BEFORE = "    except: {subscribers: [government], ports: [179, 3785, 5060]}\n    source: CF, NB, RA, SEED, N99\n"
 AFTER = BEFORE.replace("5060", "5060, 9001")

@@ -526,6 +526,7 @@ def test_exec_runs_a_command_as_a_subscriber_of_that_phase_lives_it(tmp_path: Pa
     assert done.code == 7, "the command's own"
 
 
+@pytest.mark.thorough
 def test_exec_runs_in_one_phase_after_another_and_ends_as_in_the_first_that_it_failed_in(tmp_path: Path) -> None:
     fetch = ("--", "sh", "-c", f"{PROBE} https://kaspi.kz/ || exit 9")
     phases = ("--at", "restored", "--at", "blackout", "--at", "allowlist", "--at", "blackout", "--at", "restored")

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from foretold import run_as_foretold
+
+pytestmark = pytest.mark.thorough
 
 MOBILE = {"where": {"access": ["mobile"]}}
 MADE_UP = {"title": "Made up", "source": "made up"}

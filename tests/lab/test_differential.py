@@ -71,6 +71,7 @@ def test_a_made_up_shutdown_is_measured_as_it_is_verified(tmp_path: Path, capfd:
     assert cells == 3 * 64
 
 
+@pytest.mark.thorough
 def test_what_once_differed_does_no_longer(tmp_path: Path) -> None:
     made = Maker(1).scenario(0)
     made["probes"] = {

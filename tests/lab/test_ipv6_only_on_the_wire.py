@@ -20,7 +20,10 @@ from shutdownlab.inspection.capture import open_capture
 from shutdownlab.inspection.links import decode_frame
 from shutdownlab.model.scenario import Outcome
 
-pytestmark = pytest.mark.skipif(not shutil.which("tayga", path="/usr/sbin:/sbin:/usr/bin"), reason="tayga is missing")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(not shutil.which("tayga", path="/usr/sbin:/sbin:/usr/bin"), reason="tayga is missing"),
+]
 TOO_BIG = bytes([3, 4])
 """Destination unreachable, fragmentation needed (RFC 792)."""
 ASKED = ["sh", "-c", f"getent ahostsv6 e1.whatsapp.net | grep -q ^{STANDING}"]

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import harm
 import outside
+import pytest
 from invocation import Json, small
 
 import shutdownlab as sl
+
+pytestmark = pytest.mark.thorough
 
 CELLS = [(place, "speed", "ipv4") for place in ("northnet/capital", "southcell/capital")]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import harm
 import outside
+import pytest
 from invocation import Json, small
 
 import shutdownlab as sl
@@ -39,6 +40,7 @@ def test_what_gets_through_because_an_on_path_box_has_no_processor_is_not_ok(tmp
         assert {found.outcome.value for _, found in lab.measure(CELLS)} == {"blocked"}
 
 
+@pytest.mark.thorough
 def test_what_gets_through_because_a_server_near_by_was_faster_than_an_on_path_box_is_not_ok(tmp_path: Path) -> None:
     """Servers answer after 4 ms. The box runs for 1 ms in 30: its waits lose to them, and to no server 40 ms away."""
     country = library.shipped_file("two-operators").read_text().replace("transit: {delay: 20ms", "transit: {delay: 2ms")

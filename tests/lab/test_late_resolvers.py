@@ -18,6 +18,8 @@ import shutdownlab as sl
 ASK = r"""
 import socket, sys, time
 import dns.flags, dns.message, dns.query
+
+pytestmark = pytest.mark.thorough
 resolver, *names = sys.argv[1:]
 for name in names:
     host, _, way = name.partition("/")

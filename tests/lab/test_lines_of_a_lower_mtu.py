@@ -52,6 +52,7 @@ def test_the_longest_packet_passes_and_a_longer_one_is_reported(lab: sl.Lab, fam
     assert told.returncode and re.search(TOLD, told.stdout + told.stderr)
 
 
+@pytest.mark.thorough
 def test_a_page_of_many_packets_comes_over_a_line_of_either_kind(lab: sl.Lab) -> None:
     for vantage, family in itertools.product((PEOPLE, CENTRE), HEADERS):
         done = lab.exec(vantage, ["curl", family, "-sS", "-o", "/dev/null", "-w", "%{size_download}", "-m", "60", FILE])

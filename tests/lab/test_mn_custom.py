@@ -68,6 +68,7 @@ def test_stock_mininet_builds_the_country_with_its_ports_addresses_and_macs() ->
     assert told["alive"] == str(sorted(port.name for port in network.nodes["gateway"].ports.values()))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("topo", [name for name, _ in library.shipped("topologies")])
 def test_stock_mininet_builds_and_stops_every_topology_that_ships(topo: str) -> None:
     text = mn(topo, "--test", "none")

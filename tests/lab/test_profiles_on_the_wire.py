@@ -158,6 +158,7 @@ def in_two(connection: Connection, asked: bytes) -> None:
     assert received(connection.client, 6) == b"answer"
 
 
+@pytest.mark.thorough
 def test_kazakhstans_http_box_kills_the_connection_by_host_but_reads_single_packets_and_only_the_first(
     cross: Cross,
 ) -> None:
@@ -205,6 +206,7 @@ def test_the_perfect_box_reads_the_name_out_of_two_segments_and_lets_the_second_
 # -- Russia ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_the_2021_throttle_leaves_130_to_150_kbit_and_only_for_connections_opened_inside(cross: Cross) -> None:
     crossing = cross("twitter-throttle-2021")
     crossing.inspect()  # by its nature: t.co anywhere in the name

@@ -65,6 +65,17 @@ source
 noecho
 py
 py 1/0
+py exit()
+px import sys; sys.exit(0)
+source itself
+source itself
+source bytes
+pingall -1
+pingpair soon
+iperf gateway northnet-dpi
+dpctl 'add-flow
+dpctl add-flow "table=9, priority=7, actions=drop"
+dpctl dump-flows table=9
 # and goes on
 northnet-coast cd /tmp
 northnet-coast exit
@@ -84,6 +95,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Done:
     place = tmp_path_factory.mktemp("prompt")
     script = place / "commands"
     script.write_text(COMMANDS)
+    (place / "itself").write_text("source itself\nsource ./itself\nnorthnet-capital echo once more\n")
+    (place / "bytes").write_bytes(b"\xff\xfe")
     return invoke(place, "lab", "first-shutdown", "--script", script)
 
 
@@ -101,8 +114,25 @@ def test_a_script_with_mistakes_is_carried_out_to_its_end_and_ends_with_1(told: 
         "*** usage: noecho NODE COMMAND",
         "*** usage: py EXPRESSION",
         "*** py: ZeroDivisionError: division by zero",
+        "*** py: `exit` ends the lab",
+        "*** px: `exit` ends the lab",
+        "*** bytes is not text in UTF-8",
+        "*** found '-1'; expected the seconds to wait",
+        "*** found 'soon'; expected the seconds to wait",
+        "*** gateway has no address",
+        "*** dpctl: ValueError: No closing quotation",
     ):
         assert mistake in told.output
+
+
+def test_a_file_of_commands_that_sources_itself_is_carried_out_once(told: Done) -> None:
+    lines = told.output.splitlines()
+    assert lines.count("once more") == 2, "by each of the two commands that source it"
+    assert sum("cannot source itself" in line for line in lines) == 4
+
+
+def test_quotes_keep_the_words_of_a_flow_together(told: Done) -> None:
+    assert told.output.count("table=9, n_packets=0, n_bytes=0, priority=7 actions=drop") == 7, "once a switch"
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,13 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from readme import ROOT, block_with, in_a_shell
+
+pytestmark = pytest.mark.thorough
 
 
 def test_the_class_sees_what_it_is_told_to_try(tmp_path: Path) -> None:

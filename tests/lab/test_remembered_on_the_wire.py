@@ -6,10 +6,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from foretold import run_as_foretold
 
 import shutdownlab as sl
 from shutdownlab.model.scenario import Outcome
+
+pytestmark = pytest.mark.thorough
 
 MADE_UP = {"title": "Made up", "source": "made up"}
 SECONDS = 6

@@ -86,6 +86,7 @@ def test_a_phase_that_the_address_is_changed_to_is_shown(browser: Browser, file:
     assert page.locator("#pg-read").inner_text().startswith("baseline")
 
 
+@pytest.mark.thorough
 def test_the_network_is_drawn_as_routes_are_in_the_chosen_phase(browser: Browser, tmp_path: Path) -> None:
     sl.verify("egypt-2011").write(tmp_path / "run")
     sl.report(tmp_path / "run", tmp_path / "report.html")

@@ -18,6 +18,8 @@ import pytest
 from crossing import SERVER, Crossing
 from switches import until
 
+pytestmark = pytest.mark.thorough
+
 SECONDS = 4
 EVERY_S = 0.25
 """A talker's packets come this often: a rule that they refresh is never idle."""

@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from foretold import run_as_foretold
 from invocation import finished, signal_inside, under_way, wait_for_event
@@ -13,6 +14,8 @@ from invocation import finished, signal_inside, under_way, wait_for_event
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from guests import STOP_GUESTS, scenario
+
+pytestmark = pytest.mark.thorough
 
 GUESTS = "northnet/coast/guests"
 STRUCK = {"resolvers": signal.SIGKILL, "own-alone": signal.SIGSTOP}

@@ -118,6 +118,7 @@ def test_results_csv_has_a_row_a_phase_vantage_point_target_and_family(record: R
     assert all((row["failure"] == "") == (row["outcome"] in {"ok", "throttled"}) for row in rows)
 
 
+@pytest.mark.thorough
 def test_under_ryu_every_result_is_as_under_os_ken(
     record: Record, environment: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -106,6 +106,7 @@ def is_of(pid: int, program: str, owner: str) -> bool:
     return outside.names(pid) == program and f"/{owner}/" in Path(f"/proc/{pid}/cmdline").read_text()
 
 
+@pytest.mark.thorough
 def test_a_switch_that_has_lost_the_rules_of_a_policy_makes_its_phase_void_and_is_not_believed_again(
     tmp_path: Path,
 ) -> None:
@@ -177,12 +178,17 @@ def test_kill_9_of_a_whole_run_loses_nothing_that_was_measured(tmp_path: Path) -
     outside.wait_until(lambda: not outside.in_namespaces(spaces), "nothing of the run is left")
 
 
+def so_far(record: Record) -> list[Json]:
+    """The events that a run has written, none if it is writing one."""
+    try:
+        return record.events
+    except (FileNotFoundError, ValueError):  # not there yet, or a line under way
+        return []
+
+
 def confirmed_more_than(record: Record, times: int) -> bool:
     """Whether the blackout's order has been confirmed so often."""
-    try:
-        return sum(event["phase"] == "blackout" for event in record.events_of("confirmed")) > times
-    except (FileNotFoundError, ValueError):  # not there yet, or a line under way
-        return False
+    return sum(event["event"] == "confirmed" and event["phase"] == "blackout" for event in so_far(record)) > times
 
 
 STRUCK = (
@@ -240,6 +246,7 @@ def struck(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Record]:
     return done, record
 
 
+@pytest.mark.thorough
 def test_whatever_was_struck_every_row_is_as_in_a_run_without_a_fault(struck: tuple[Done, Record]) -> None:
     done, record = struck
     assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
@@ -279,6 +286,7 @@ def test_a_dpi_box_that_dies_is_replaced_and_the_phase_measured_again(struck: tu
     assert [event["anew"] for event in record.events_of("voided") if event["phase"] == IN_PLACE] == [False]
 
 
+@pytest.mark.thorough
 def test_what_dies_again_and_again_leaves_rows_that_are_unknown_with_the_reason(tmp_path: Path) -> None:
     with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
         for attempt in range(3):
@@ -295,12 +303,28 @@ def test_what_dies_again_and_again_leaves_rows_that_are_unknown_with_the_reason(
     assert all(failure.startswith("unknown_failure: ") and "bird" in failure for failure in failures), failures
 
 
+def test_what_only_controls_find_to_last_has_its_phase_measured_in_a_country_built_anew(tmp_path: Path) -> None:
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
+        wait_for_event(process, record, "confirmed", "blackout")
+        cut_off_inside(process, "nginx")
+        done = finished(process)
+
+    assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
+    voided = record.events_of("voided")
+    assert [(event["phase"], event["anew"]) for event in voided] == [("blackout", False), ("blackout", True)]
+    assert all("could not be confirmed: controls failed: " in event["reasons"][0] for event in voided)
+    assert done.code == 0, done.output
+
+
+@pytest.mark.thorough
 def test_a_link_that_no_policy_cut_blocks_nothing_its_cells_are_unknown_and_the_next_phase_has_a_country_built_anew(
     tmp_path: Path,
 ) -> None:
     with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
-        wait_for_event(process, record, "confirmed", "blackout")
-        cut_off_inside(process, "nginx")
+        for countries in range(2):
+            begun = partial(confirmed_after, record, countries)
+            outside.wait_until(begun, f"the blackout, with {countries} countries lost", 180)
+            cut_off_inside(process, "nginx")
         done = finished(process)
 
     assert done.code == 3, done.output
@@ -309,9 +333,32 @@ def test_a_link_that_no_policy_cut_blocks_nothing_its_cells_are_unknown_and_the_
     assert {row["outcome"] for row in hit} == {"unknown"}
     assert all("controls failed: " in row["failure"] for row in hit)
     assert all(row["outcome"] == row["expected"] for row in record.rows if row["phase"] == "restored"), done.output
-    assert record.events_of("resumed")[0]["phase"] == "restored"
+    assert [event["phase"] for event in record.events_of("resumed")] == ["blackout", "restored"]
     refuted = [each for each in record.measurements if each["test_keys"]["x_outcome"] == "unknown"]
     assert all(proof["failure"] for each in refuted for proof in each["test_keys"]["x_control"])
+
+
+def confirmed_after(record: Record, lost: int) -> bool:
+    """Whether the blackout's order has been confirmed in the country after so many that were lost."""
+    events = so_far(record)
+    for _ in range(lost):
+        events = events[[*(event["event"] for event in events), "resumed"].index("resumed") + 1 :]
+    return any(event["event"] == "confirmed" and event["phase"] == "blackout" for event in events)
+
+
+def test_a_phase_is_measured_again_only_once_nothing_goes_wrong_any_more(tmp_path: Path) -> None:
+    """What is stopped again and again would spoil every attempt."""
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
+        wait_for_event(process, record, "confirmed", "blackout")
+        (nginx, *_) = (pid for pid in outside.descendants(process.pid) if outside.names(pid) == "nginx")
+        while not any(event["event"] == "voided" for event in so_far(record)):
+            harm.harm(process.pid, nginx, "stutter 0.5")
+        harm.harm(process.pid, nginx, "stutter 3")
+        done = finished(process)
+
+    assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
+    assert [(event["phase"], event["anew"]) for event in record.events_of("voided")] == [("blackout", False)]
+    assert done.code == 0, done.output
 
 
 def test_what_is_blocked_has_a_record_of_the_controls_that_vouch_for_it(resumed: tuple[Done, Record]) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from shutdownlab.runner.every import run_every
+
+pytestmark = pytest.mark.thorough
 
 
 def test_scenarios_run_side_by_side_into_directories_of_their_names(tmp_path: Path) -> None:

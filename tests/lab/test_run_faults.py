@@ -28,6 +28,7 @@ def broken_down(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
     return place / "run", invoke(place, "run", BREAKDOWNS, "--out", "run", "--verify", longest=600)
 
 
+@pytest.mark.thorough
 def test_every_breakdown_takes_away_what_the_model_says_and_is_mended(
     broken_down: tuple[Path, Done],
 ) -> None:
@@ -53,6 +54,7 @@ def test_what_is_down_bears_the_controls_that_show_it(
     assert {result.failure for result in fibre} == {"fault: fibre"}
 
 
+@pytest.mark.thorough
 def test_a_country_built_anew_gives_those_who_hear_nothing_the_rules_they_had(tmp_path: Path) -> None:
     """Dead switches are whole in another country only; the controller that dies then has its old policies there."""
     made = {
@@ -85,6 +87,7 @@ def test_a_country_built_anew_gives_those_who_hear_nothing_the_rules_they_had(tm
     assert [r.outcome for r in sl.verify(made)] == [r.outcome for r in measured.results]
 
 
+@pytest.mark.thorough
 def test_a_switch_that_bypasses_its_dead_box_is_no_fault_though_no_authority_hears_it_confirmed(tmp_path: Path) -> None:
     made = {
         "format": 1, "name": "unheard", "title": "Nobody hears", "topology": "two-operators",
@@ -108,6 +111,7 @@ def test_a_switch_that_bypasses_its_dead_box_is_no_fault_though_no_authority_hea
     assert events(tmp_path / "run", "voided") == []
 
 
+@pytest.mark.thorough
 def test_a_router_that_hung_while_its_routes_were_withdrawn_withdraws_them_once_it_goes_on(tmp_path: Path) -> None:
     made = {
         "format": 1, "name": "late", "title": "Withdrawn late", "topology": "two-operators",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from pathlib import Path
 
+import pytest
 from invocation import Json, Record, finished, invoke, kill_inside, small, under_way, wait_for_event
 
 BLOCK: Json = {"title": "The BBC by name", "block": {"sites": ["bbc.com"]}, "source": "FACT"}
@@ -118,6 +119,7 @@ def killed(scenario: Json) -> None:
     scenario["timeline"] = [baseline, {"phase": "blocked", **blocked}, {"phase": "still-blocked", **still}]
 
 
+@pytest.mark.thorough
 def test_a_box_that_is_killed_fails_open_and_what_went_past_it_meanwhile_is_no_result(tmp_path: Path) -> None:
     with under_way(tmp_path, small(tmp_path, killed), "--real-time", "600") as (process, record):
         wait_for_event(process, record, "phase-measured", "baseline")

@@ -7,7 +7,10 @@ import signal
 from pathlib import Path
 
 import outside
+import pytest
 from invocation import Json, finished, small, under_way, wait_for_event
+
+pytestmark = pytest.mark.thorough
 
 
 def intercepting(scenario: Json) -> None:

@@ -20,6 +20,7 @@ def test_a_directory_may_be_called_anything(tmp_path: Path) -> None:
     assert Record(tmp_path / name).manifest["status"] == "finished"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("victim", ["lab-gate", "lab-init", "the command"])
 def test_whatever_process_of_a_run_is_killed_its_record_says_so_and_it_goes_on_from_there(
     tmp_path: Path, victim: str

@@ -54,6 +54,7 @@ def test_an_ordinary_user_is_told_of_too_few_processes_and_what_others_of_his_us
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough
 def test_what_it_says_is_enough_is_enough(tmp_path: Path) -> None:
     limits = "; ".join(f"ulimit {option} {most}" for option, most in ENOUGH.items())
     done = limited(tmp_path, limits, f"run {small(tmp_path)} --out run")
@@ -81,6 +82,7 @@ def test_a_disk_without_room_for_the_record_is_reported_before_anything_is_start
     assert done.output.endswith("1 problem found; the command stopped.\n"), "and `ls` has nothing to tell"
 
 
+@pytest.mark.thorough
 def test_a_disk_that_fills_up_ends_a_run_that_says_so_and_keeps_its_whole_phases(tmp_path: Path) -> None:
     watch = "until grep -sq confirmed.*blackout small/run/events.jsonl; do sleep 0.1; done; cat /dev/zero >small/fill"
     see = "; code=$?; rm small/fill; cp -r small/run .; exit $code"
@@ -92,6 +94,7 @@ def test_a_disk_that_fills_up_ends_a_run_that_says_so_and_keeps_its_whole_phases
     assert_kept(tmp_path)
 
 
+@pytest.mark.thorough
 def test_a_file_that_grows_beyond_the_limit_ends_a_run_that_names_the_limit(tmp_path: Path) -> None:
     with under_way(tmp_path, small(tmp_path)) as (process, record):
         wait_for_event(process, record, "confirmed", "blackout")

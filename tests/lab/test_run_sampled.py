@@ -6,6 +6,7 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
 from invocation import finished, invoke, under_way, wait_for_event
 
 import shutdownlab as sl
@@ -63,6 +64,7 @@ def test_a_sample_of_the_nights_is_measured_the_others_are_held_and_all_are_as_t
     assert str(table["night-1", "ping"]).rstrip("=") == str(table["night-6", "ping"]).rstrip("=")
 
 
+@pytest.mark.thorough
 def test_a_sampled_run_that_is_watched_from_abroad_is_resumed_as_if_nothing_had_been(tmp_path: Path) -> None:
     (tmp_path / "nights.yaml").write_text(json.dumps(NIGHTS))
     expected = list(sl.verify(NIGHTS, sample=0.2))

@@ -7,6 +7,7 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
 import tiny
 from invocation import Json, invoke, small
 
@@ -84,6 +85,7 @@ def scenario_of(place: Path) -> Path:
     return small(place, change)
 
 
+@pytest.mark.thorough
 def test_every_tool_works_until_a_policy_is_about_it_and_again_afterwards(tmp_path: Path) -> None:
     assert {name for policies in IN_FORCE.values() for name in policies.values()} == set(POLICIES)
     done = invoke(tmp_path, "matrix", scenario_of(tmp_path), "--out", "run", "--format", "json", longest=600)
@@ -117,6 +119,7 @@ def test_a_name_that_is_no_tool_is_reported_with_those_that_are(tmp_path: Path) 
 SPLIT, TWICE = "[TCP:flags:PA]-fragment{tcp:8:True}-|", "[TCP:flags:PA]-duplicate-|"
 
 
+@pytest.mark.thorough
 def test_a_geneva_strategy_gets_past_a_box_that_does_not_reassemble_and_no_other(tmp_path: Path) -> None:
     """Northnet's box, `kazakhstan-sni`, reads the first packet alone; a packet that is there twice is still read."""
     operators = ("northnet", "southcell")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
 from foretold import run_as_foretold
 
 from shutdownlab.model.scenario import Outcome
@@ -12,6 +13,8 @@ from shutdownlab.model.scenario import Outcome
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from above import scenario
+
+pytestmark = pytest.mark.thorough
 
 
 def test_dishes_are_past_the_gateway_and_all_orders_as_the_model_has_it(tmp_path: Path) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 import shutdownlab as sl
 from shutdownlab.model.scenario import Outcome
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from behind import INNER, SHARED, scenario
+
+pytestmark = pytest.mark.thorough
 
 
 def test_observers_beyond_the_border_see_the_shared_address_as_the_model_has_it(tmp_path: Path) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import shutdownlab as sl
 from shutdownlab.model.scenario import Outcome
+
+pytestmark = pytest.mark.thorough
 
 MADE_UP = {"title": "All", "source": "made up"}
 

@@ -28,6 +28,8 @@ from shutdownlab.web.server import PageServer, Place, guests_of
 from shutdownlab.web.source import MOST_LINES, Source
 from shutdownlab.web.steered_view import SteeredView
 
+pytestmark = pytest.mark.thorough
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, CDPSession, Page
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from foretold import run_as_foretold
 
 import shutdownlab as sl
 from shutdownlab.model.scenario import Family, Outcome
+
+pytestmark = pytest.mark.thorough
 
 EVERYBODY = {"title": "All", "source": "made up"}
 

@@ -81,6 +81,7 @@ def test_a_folder_that_is_no_environment_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "venv-uv" / "thesis.txt").read_text() == "years of work"
 
 
+@pytest.mark.thorough
 def test_killed_half_way_it_starts_anew(tmp_path: Path) -> None:
     argv, environment = command(tmp_path, PIP_INDEX_URL=f"http://{NOWHERE}/simple", PIP_RETRIES="30")
     log, half = tmp_path / "venv-uv.log", tmp_path / "venv-uv" / "lib" / "half-written"

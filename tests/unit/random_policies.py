@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from pydantic import ValidationError
 from reference import Packet
 
 from shutdownlab.config.addresses import Address
@@ -133,3 +134,35 @@ def dpi_policies(draw: st.DrawFn) -> Policy:
     if draw(st.booleans()):
         data["where"] = draw(_SCOPE)
     return Policy.model_validate(data)
+
+
+_RECOGNISED = ("tls", "quic", "dns", "http", "wireguard", "openvpn", "ssh", "udp", "tcp", "icmp")
+_ANY_TARGETS = st.fixed_dictionaries(
+    {
+        "apps": _some(APPS), "sites": _some(SITES), "addresses": _some(ADDRESSES), "ports": _some(PORTS),
+        "protocols": _some(_RECOGNISED),
+    }
+).map(_without_empty).filter(bool)  # fmt: skip
+_WAYS: tuple[dict[str, Any], ...] = (
+    {}, {"action": "drop"}, {"action": "reset"}, {"residual": {"for": "60s", "key": "3-tuple"}},
+    {"action": "reset", "residual": {"for": "60s", "key": "2-tuple"}}, {"direction": "inbound"},
+    {"direction": "outbound"}, {"freeze_after": "16KiB"}, {"freeze_after": "4KiB", "direction": "outbound"},
+)  # fmt: skip
+
+
+@st.composite
+def recognised(draw: st.DrawFn) -> Policy:
+    """One valid policy about protocols, apps, sites, addresses and ports that boxes have a part in, often all of it."""
+    data: dict[str, Any] = {"title": "random", "source": "none", "except": draw(_EXCEPT)}
+    data["allow"] = draw(st.one_of(st.just([]), _ALLOW))
+    match draw(st.sampled_from(["block", "block", "throttle", "degrade"])):
+        case "block":
+            data |= {"block": draw(_ANY_TARGETS)} | draw(st.sampled_from(_WAYS))
+        case "throttle":
+            data |= {"throttle": "512kbit", "only": draw(_ANY_TARGETS)}
+        case _:
+            data |= {"degrade": {"rate": {"down": "256kbit"}}, "only": draw(_ANY_TARGETS)}
+    try:
+        return Policy.model_validate(data)
+    except ValidationError:  # an action that these targets cannot have
+        return Policy.model_validate(data | {"block": {"protocols": ["wireguard", "tls"]}, "action": "profile"})

@@ -59,6 +59,23 @@ def test_a_try_during_which_something_had_no_processor_says_nothing() -> None:
     assert believed(proof(1.2, 1.4), proof(3.2, 3.4), tries=(replace(FIRST, void=True), SECOND, third))
 
 
+def test_a_try_that_says_nothing_is_passed_over_wherever_it_comes() -> None:
+    third, fourth = failed(5.0, 6.0), failed(8.0, 9.0)
+    for nothing in (replace(SECOND, void=True), failed(2.0, 3.0, outcome=Outcome.UNKNOWN)):
+        nothing = replace(nothing, doubtful=True)
+        assert believed(proof(1.2, 1.4), tries=(FIRST, nothing, third)), "it would take a round more"
+        assert believed(proof(1.2, 1.4), tries=(FIRST, nothing, replace(third, void=True), fourth))
+        assert not believed(proof(0.5, 0.6), tries=(FIRST, nothing, third))
+        assert not believed(proof(1.2, 1.4), proof(2.5, 2.6, "generic_timeout_error"), tries=(FIRST, nothing, third))
+        judgement = judge([FIRST, nothing], {"path": [proof(1.2, 1.4)]})
+        assert (judgement.believed, judgement.missing, judgement.refuted) == (False, (), 1)
+        taken = judge([FIRST, nothing, third], {"path": [proof(1.2, 1.4, "host_unreachable")]}, excused={"path"})
+        assert (taken.believed, taken.taken) == (True, True)
+        waiting = judge([FIRST, nothing], {"path": [proof(1.2, 1.4, "host_unreachable")]}, excused={"path"})
+        assert (waiting.believed, waiting.refuted) == (False, 1)
+        assert judge([nothing], {}).missing == ()
+
+
 def test_only_a_try_that_counts_needs_controls_before_the_next() -> None:
     assert judge([FIRST], {}).missing == ("path",)
     assert judge([replace(FIRST, void=True)], {}).missing == ()

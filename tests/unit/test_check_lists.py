@@ -19,6 +19,8 @@ from shutdownlab.cli import app
         ("! title\n||ads.example^\n", "a list of 1 name,"),
         ("192.0.2.0/24\n2001:db8::1 # one\n", "a list of 2 prefixes, for `address_file:` of a rule"),
         ("192.0.2.1-192.0.2.2\n", "a list of 2 prefixes"),
+        ("$TTL 300\n@ IN SOA localhost. root. 1 2 3 4 5\nads.example CNAME .\n", "a list of 1 name,"),
+        ('server:\n  local-zone: "ads.example" static\n', "a list of 1 name,"),
     ],
 )
 def test_a_list_is_named_with_who_takes_it(tmp_path: Path, text: str, told: str) -> None:
@@ -33,6 +35,23 @@ def test_a_mistake_in_a_list_is_reported_with_its_line(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["check", str(tmp_path / "list.txt")])
     assert done.exit_code == 2
     assert "list.txt:2: found 'https://blocked.example/'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("https://blocked.example/\nblocked.example\n", "without https:// and without a path"),
+        ("domain,category\nblocked.example,NEWS\n", "`cut -d, -f1 FILE`"),
+        ("network,country\n192.0.2.0/24\n", "one prefix, address or range per line"),
+        ("@@||blocked.example^\n", "exceptions as separate rules"),
+    ],
+)
+def test_a_list_with_a_mistake_in_its_first_line_is_a_list_still(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "list.txt").write_text(text)
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "list.txt")])
+    assert done.exit_code == 2
+    assert "list.txt:1: found" in done.stderr
+    assert told in done.stderr
 
 
 @pytest.mark.parametrize(("name", "text"), [("list.yaml", "blocked.example\n"), ("list.txt", "")])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,7 @@ def test_a_value_of_the_wrong_kind_is_reported_in_our_words(arguments: list[str]
     assert message in told(*arguments)
 
 
-@pytest.mark.parametrize("command", ["judge", "inspect"])
+@pytest.mark.parametrize("command", ["judge", "inspect", "verify", "check"])
 def test_a_directory_in_place_of_a_file_is_called_one(command: str, tmp_path: Path) -> None:
     assert told(command, tmp_path).startswith(f"{tmp_path}: found a directory; expected ")
 
@@ -42,6 +44,15 @@ def test_a_directory_in_place_of_a_file_is_called_one(command: str, tmp_path: Pa
 def test_of_the_directory_of_a_run_judge_names_the_file_that_is_meant() -> None:
     run = ROOT / "tests/data/run-0.1"
     assert f"hint: of a run: {run}/measurements.jsonl" in told("judge", run)
+
+
+def test_judge_reads_what_is_piped_to_it() -> None:
+    lines = b'{"test_name": "web_connectivity", "test_version": "0.4.3", "input": "http://a.example/", "test_keys": {}}'
+    done = subprocess.run(
+        [sys.executable, "-m", "shutdownlab", "judge", "-"], input=lines, capture_output=True, check=False
+    )
+    piped = done.stdout.decode().splitlines()[-1]
+    assert piped.startswith("1 measurement judged"), done
 
 
 def test_judge_begins_no_table_of_what_cannot_be_read(tmp_path: Path) -> None:

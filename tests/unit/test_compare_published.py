@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -369,6 +370,44 @@ def test_a_column_that_is_not_there_or_there_twice_is_reported(text: bytes, told
     with pytest.raises(BadInput) as raised:
         read_published(text, "a.csv", column="bgp")
     assert str(raised.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (
+            "2022-01-05T10:{}Z,7%",
+            "a.csv:2: found '7%'; expected a number of at least 0\n    hint: leave the sign % out; ",
+        ),
+        (
+            "2022-01-05T10:{}Z,'7,000'",
+            "a.csv:2: found '7,000'; expected a number of at least 0\n    hint: leave out what ",
+        ),
+        ("05/01/2022 10:{},7", "a.csv:2: found '05/01/2022 10:10'; expected a time such as 2022-01-05T10:30Z"),
+        ("2022-01-05T10:{}Z", "a.csv:2: found 1 columns; expected as many as in the first line"),
+    ],
+)
+def test_what_is_wrong_with_every_row_is_told_once_and_how_many_have_it(row: str, told: str) -> None:
+    text = "time,bgp\n" + "".join(row.format(minute).replace("'", '"') + "\n" for minute in range(10, 50))
+    with pytest.raises(BadInput) as raised:
+        read_published(text.encode(), "a.csv", "bgp")
+    said = str(raised.value)
+    assert said.startswith(told)
+    assert said.endswith("likewise in 39 more rows")
+    assert said.count("found") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        (gzip.compress(GAP), "gunzip"),
+        (b"PK\x03\x04\xff", "save the sheet as CSV"),
+        (GAP.decode().encode("utf-16"), "save it as UTF-8"),
+    ],
+)
+def test_of_a_file_that_is_no_text_it_is_said_what_it_is(content: bytes, hint: str) -> None:
+    with pytest.raises(BadInput, match=hint):
+        read_published(content, "a.csv")
 
 
 def test_every_gap_is_reported_at_once() -> None:

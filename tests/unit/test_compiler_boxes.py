@@ -133,6 +133,13 @@ def test_a_box_is_told_what_the_policies_mean(data: st.DataObject, policies: lis
             assert as_told(rules, connection) == as_meant(active, vantage, connection)
 
 
+@given(st.lists(random_policies.recognised(), min_size=2, max_size=4))
+def test_any_policies_can_be_in_force_together(policies: list[Policy]) -> None:
+    active = {f"policy-{number}": policy for number, policy in enumerate(policies)}
+    rules = [rule for operator in country().topology.operators for rule in compile_box(country(), active, operator)]
+    assert all(rule.name in {*active, "spared"} for rule in rules)
+
+
 def order(**fields: Any) -> Policy:
     return Policy.model_validate({"title": "test", "source": "test", **fields})
 
@@ -143,6 +150,16 @@ def test_a_box_gets_the_rules_of_its_own_operators_subscribers_and_no_others() -
     assert rule.name == "messengers"
     assert rule.when.subscriber == next(s for v, s in country().subnets.items() if str(v) == "northnet/coast/ordinary")
     assert compile_box(country(), active, "southcell") == ()
+
+
+def test_a_site_and_a_protocol_without_names_are_blocked_at_once_each_in_its_own_way() -> None:
+    active = {
+        "site": order(block={"sites": ["kaspi.kz"]}, action="reset"),
+        "tunnels": order(block={"protocols": ["wireguard", "quic"]}, action="drop"),
+    }
+    rules = compile_box(country(), active, "southcell")
+    alone = [rule for rule in rules if bool(rule.when.name_suffix) != bool(rule.when.protocol)]
+    assert [(rule.name, rule.verdict.action) for rule in alone] == [("site", "reset"), ("tunnels", "drop")]
 
 
 def test_subscribers_alike_share_their_rules() -> None:

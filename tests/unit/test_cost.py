@@ -198,6 +198,8 @@ def test_a_blackout_that_begins_later_costs_less(kazakhstan: sl.Cost) -> None:
         ),
         (["kazakhstan-2022", "--set", "internet_share=1.01"], "more than 0, and at most 1: a share of GDP"),
         (["kazakhstan-2022", "--set", "gdp=-1"], "--set: found gdp=-1; expected more than 0, in thousand million $"),
+        (["kazakhstan-2022", "--set", "cost.gdp=-4"], "--set: found 'cost.gdp'; expected one of gdp, internet_share"),
+        (["kazakhstan-2022", "--set", "cost.gdp=much"], "--set: found 'cost.gdp=much'; expected KEY=NUMBER"),
         (["kazakhstan-2022", "--set", "users=inf"], "--set: found users=inf; expected more than 0, in million"),
     ],
 )

@@ -77,6 +77,7 @@ def test_all_together_is_the_last_row_of_each_scenario() -> None:
     assert found.rows[-1].policy == TOGETHER
 
 
+@pytest.mark.thorough
 def test_quiet_weeks_raise_no_alarm_but_with_noise_beyond_a_threshold_the_same_for_the_same_seed() -> None:
     assert set(detected("syria-exams-2019").false_alarms.values()) == {0}
     noisy = sl.detect("syria-exams-2019", noise=0.02, seed=7)

@@ -9,9 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.thorough
 def test_a_proxy_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
     for folder in ("scripts", "requirements"):
         shutil.copytree(ROOT / folder, tmp_path / folder)

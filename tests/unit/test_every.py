@@ -12,6 +12,7 @@ from shutdownlab.cli import app
 from shutdownlab.runner import every
 
 
+@pytest.mark.thorough
 def test_all_that_ships_holds_what_it_expects_a_line_each() -> None:
     done = CliRunner().invoke(app, ["verify", "--all"])
     assert done.exit_code == 0, done.output

@@ -21,6 +21,7 @@ from shutdownlab import library
 from shutdownlab.compiler.program import compile_switch
 from shutdownlab.compiler.rules import PipelineTable
 from shutdownlab.config.addresses import interface, plain_prefix, prefix
+from shutdownlab.config.document import quoted
 from shutdownlab.config.idn import to_ascii
 from shutdownlab.config.problems import BadInput
 from shutdownlab.inspection.address_list import read_addresses
@@ -55,6 +56,37 @@ ROOT = Path(__file__).parents[2]
             ("one.example", "two.example", "three.example", "four.example", "five.example"),
             id="dnsmasq's",
         ),
+        pytest.param(
+            "[Adblock Plus]\n||one.example^$important\n||*.two.example^\n||three.example^$all\n",
+            ("one.example", "two.example", "three.example"),
+            id="AdGuard's with what blocks all the same",
+        ),
+        pytest.param(
+            "$TTL 300\n@ IN SOA localhost. root.localhost. (\n"
+            "  2026 ; serial\n   1h\n15m 30d 2h )\n  IN NS localhost.\n"
+            "; Title: a list\none.example CNAME .\n*.one.example CNAME .\nTwo.example 60 IN CNAME *. ; why\n"
+            "three.example\tIN\tCNAME\trpz-drop.\nfour.example A 192.0.2.1\n*.five.example AAAA 2001:db8::1\n",
+            ("one.example", "two.example", "three.example", "four.example", "five.example"),
+            id="a response policy zone",
+        ),
+        pytest.param(
+            "$ORIGIN rpz.local.\n@ SOA ns. root. 1 2 3 4 5\none.example.rpz.local. CNAME .\ntwo.example CNAME .\n"
+            "three.example. CNAME .\n",
+            ("one.example", "two.example", "three.example"),
+            id="a zone with an origin",
+        ),
+        pytest.param(
+            "RPZ.local. IN SOA ns. root. 1 2 3 4 5\none.example.rpz.local. CNAME .\n*.two.example.rpz.local. CNAME .\n",
+            ("one.example", "two.example"),
+            id="a zone whose SOA record has its name",
+        ),
+        pytest.param(
+            'server:\n  local-zone: "one.example" always_nxdomain\n\tlocal-zone: "two.example." static # why\n'
+            "local-zone: three.example refuse\nlocal-zone: 'four.example' always_null\n"
+            'local-data: "five.example. 60 IN A 0.0.0.0"\n',
+            ("one.example", "two.example", "three.example", "four.example", "five.example"),
+            id="Unbound's",
+        ),
     ],
 )
 def test_lists_that_were_made_for_other_programs_are_read_as_they_are(text: str, names: tuple[str, ...]) -> None:
@@ -62,7 +94,11 @@ def test_lists_that_were_made_for_other_programs_are_read_as_they_are(text: str,
 
 
 @pytest.mark.parametrize(
-    "line", ["0.0.0.0 {}", "127.0.0.1\t{}", ":: {}", "||{}^", "address=/{}/0.0.0.0", "server=/{}/", ".{}", "{}"]
+    "line",
+    [
+        *("0.0.0.0 {}", "127.0.0.1\t{}", ":: {}", "||{}^", "address=/{}/0.0.0.0", "server=/{}/", ".{}", "{}"),
+        *("{} CNAME .", "{}\t60\tIN\tCNAME\t.", '  local-zone: "{}" always_nxdomain', 'local-zone: "{}." static'),
+    ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_million_names_fit_in_every_form_and_cost_a_few_calls_each(line: str, end: str) -> None:
@@ -96,6 +132,54 @@ def test_what_a_box_cannot_do_of_such_a_list_is_refused_with_its_line(line: str)
     (problem,) = raised.value.problems
     assert (problem.file, problem.line, problem.found) == ("list.txt", 2, f"'{line}'")
     assert "a name, such as ||example.org^" in problem.expected
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        pytest.param("two.example CNAME rpz-passthru.", "exceptions as separate rules", id="a zone's exception"),
+        pytest.param("32.1.2.0.192.rpz-ip CNAME .", "address_file", id="a zone's address"),
+        pytest.param('local-zone: "two.example" transparent', "exceptions as separate rules", id="Unbound's exception"),
+        pytest.param("address=/#/192.0.2.1", "stands for all names", id="dnsmasq's everything"),
+        pytest.param(
+            "192.0.2.1 | 192.0.2.2;two.example;https://two.example/a;X;1", "`cut -d';' -f2 FILE`", id="Russian"
+        ),
+        pytest.param("2,two.example", "`cut -d, -f2 FILE`", id="by rank"),
+        pytest.param("two.example\tNEWS", "`cut -f1 FILE`", id="by tab"),
+        pytest.param('"two.example","NEWS"', """`cut -d, -f1 FILE | tr -d '"'`""", id="with quotes"),
+        pytest.param("two.example,three.example", "`tr , '\\n' < FILE`", id="names side by side"),
+        pytest.param('["two.example", "three.example"]', "one name per line", id="JSON"),
+    ],
+)
+def test_what_is_not_one_name_a_line_is_refused_with_its_line_and_what_to_do(text: str, hint: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        read_names(f"one.example\n{text}\n".encode(), "list.txt")
+    (problem,) = raised.value.problems
+    assert problem.line == 2
+    assert problem.found.startswith(quoted(text)[:40])
+    assert hint in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"domain\ntwo.example\n", "leave headings out"),
+        (b"192.0.2.1\n198.51.100.7\n", "`address_file` takes a list of addresses"),
+        (b"\x1f\x8b\x08\x00two.example\n", "compressed by gzip"),
+        ("two.example\n".encode("utf-16"), "save the file as UTF-8"),
+    ],
+)
+def test_a_list_of_which_no_packet_would_have_a_name_is_refused(text: bytes, told: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        read_names(text, "list.txt")
+    assert told in str(raised.value)
+    assert read_names(b".host\nname\ntwo.example\n", "list.txt") == ("host", "name", "two.example")
+
+
+@pytest.mark.parametrize(("text", "told"), [(b"\xfd7zXZ\x00", "compressed by xz"), (b"\xff\xfe1\x00", "UTF-16")])
+def test_a_list_of_addresses_is_text(text: bytes, told: str) -> None:
+    with pytest.raises(BadInput, match=told):
+        read_addresses(text, "list.txt")
 
 
 # --- addresses ---

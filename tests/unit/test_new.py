@@ -43,6 +43,19 @@ def test_what_is_written_passes_check_as_it_is(kind: str) -> None:
     assert "SCHEMA/" not in Path("mine.yaml").read_text()
 
 
+@pytest.mark.parametrize("kind", ["country", "scenario", "policy", "profile"])
+@pytest.mark.parametrize("name", ["on", "null", "2022", "2022-01-05", "1e5"])
+def test_a_name_that_yaml_would_read_as_something_else_is_written_as_text(kind: str, name: str) -> None:
+    given = ["--operator", f"{name}:64501", "--operator", "yes:64502"] if kind == "country" else []
+    made = new(kind, name, *given)
+    assert made.exit_code == 0, made.stderr
+    done = CliRunner().invoke(app, ["check", f"{name}.yaml"])
+    assert done.exit_code == 0, done.stderr
+    if kind == "country":
+        assert new("scenario", "in-it", "--country", f"{name}.yaml").exit_code == 0
+        assert CliRunner().invoke(app, ["check", "in-it.yaml"]).exit_code == 0
+
+
 def test_a_new_scenario_in_a_new_country_holds_what_it_expects() -> None:
     assert new("country", "land", "--operator", NORTH, "--operator", SOUTH, "--subscribers", "5").exit_code == 0
     assert new("scenario", "mine", "--country", "land.yaml").exit_code == 0

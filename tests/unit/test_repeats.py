@@ -59,6 +59,13 @@ def test_a_time_that_a_jump_leaves_out_is_when_the_clock_would_have_shown_it() -
     assert (found["night-1"], found["day-1"]) == ("27 01:30", "27 03:00")
 
 
+@pytest.mark.parametrize("days", [{"dates": ["2022-03-27"]}, {"days": ["sat", "sun"]}])
+def test_a_time_that_a_jump_leaves_nothing_of_is_refused(days: dict[str, Any]) -> None:
+    every = {"from": "02:30", "to": "03:15", "zone": "Europe/Zurich"} | days
+    with pytest.raises(sl.BadInput, match="02:30 to 03:15 on 2022-03-27, when the clocks are put forward"):
+        library.load(country({"night": NIGHT | {"every": every}}))
+
+
 def test_a_time_that_comes_twice_is_its_first_coming() -> None:
     every = {"from": "02:30", "to": "05:00", "zone": "Europe/Zurich", "dates": ["2022-10-30"]}
     made = country({"night": NIGHT | {"every": every}}, ends="2022-11-01T00:00Z")
@@ -121,6 +128,36 @@ def test_policies_are_in_force_each_time_and_expected_is_what_was_before_when_it
     }
     found = {result.phase: result.outcome.value for result in verified}
     assert [found[phase] for phase in ("night-1", "day-1", "night-3", "day-3")] == ["blocked", "ok", "blocked", "ok"]
+
+
+def test_when_two_are_over_at_once_the_one_that_began_last_is_over_first() -> None:
+    night = NIGHT | {"every": {"from": "22:00", "to": "02:00", "dates": ["2022-03-25"]}}
+    night |= {"after": {"phase": "day", "expect": ["open"]}}
+    exam = {"title": "Exam", "start": ["dark"], "expect": ["dark"]}
+    exam |= {"every": {"from": "01:00", "to": "02:00", "dates": ["2022-03-26"]}}
+    for repeats in ({"night": night, "exam": exam}, {"exam": exam, "night": night}):
+        phases = {phase.phase: phase for phase in library.load(country(repeats)).scenario.timeline}
+        assert [phases[name].expect for name in phases if name.startswith(("day", "exam-over"))] == [("open",)]
+
+
+def test_what_breaks_each_time_is_broken_until_it_is_over_whatever_phase_begins_in_the_meantime() -> None:
+    faults = {"digger": {"title": "Cut", "cut": ["northnet to northnet/coast"], "source": "lesson"}}
+    night = {"title": "Night", "faults": ["digger"], "every": {"from": "22:00", "to": "02:00"}, "after": {"expect": []}}
+    exam = {
+        "title": "Exam",
+        "every": {"from": "01:00", "to": "01:30", "dates": ["2022-03-23"]},
+        "after": {"expect": []},
+    }
+    timeline: list[dict[str, Any]] = [
+        {"phase": "before", "at": "2022-03-20T12:00Z", "title": ""},
+        {"phase": "at-once", "at": "2022-03-21T22:00Z", "title": "When the second night begins"},
+        {"phase": "night-4", "faults": []},
+    ]
+    made = country({"night": night, "exam": exam}, timeline, faults=faults, ends="2022-03-24T12:00Z")
+    found = {phase.phase: phase.faults for phase in library.load(made).scenario.timeline}
+    assert {name for name, faults in found.items() if faults == ("digger",)} == {
+        "night-1", "at-once", "night-3", "exam-1", "exam-over-1"
+    }  # fmt: skip
 
 
 def test_what_recurs_can_suspend_what_is_in_force() -> None:

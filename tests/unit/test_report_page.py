@@ -352,6 +352,11 @@ def test_cells_without_a_verdict_count_neither_way_and_are_mentioned() -> None:
     assert list(story(account(found)))[-1] == "One cell of 2 has no verdict."
 
 
+def test_where_no_cell_has_a_verdict_nothing_is_said_to_have_got_through() -> None:
+    found = [cell(0, "web", "unknown"), cell(0, "dns", "error")]
+    assert headline(account(found)) == "Nothing is known: no cell has a verdict."
+
+
 def test_it_does_not_say_that_all_is_back_where_the_run_broke_off() -> None:
     found = [cell(0, "web", "blocked"), cell(1, "web", "ok")]
     whole, broken = account(found), account(found, "interrupted", phases=3)

@@ -19,6 +19,7 @@ UNMET = OK.model_copy(update={"expected": Outcome.BLOCKED})
 HELD = AS_EXPECTED.model_copy(update={"held": THE_MODEL, "tries": 0, "certainty": "held"})
 HELD_UNMET = HELD.model_copy(update={"expected": Outcome.BLOCKED})
 ERROR = AS_EXPECTED.model_copy(update={"outcome": Outcome.ERROR})
+UNKNOWN = AS_EXPECTED.model_copy(update={"outcome": Outcome.UNKNOWN})
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,17 @@ ERROR = AS_EXPECTED.model_copy(update={"outcome": Outcome.ERROR})
         ([OK, AS_EXPECTED], (), "All 1 expectations met."),
         ([AS_EXPECTED, UNMET], (), "1 of 2 measurements were not as expected."),
         ([UNMET, ERROR], (), "2 of 2 measurements were not as expected, 1 of them because the probe itself failed."),
+        (
+            [UNMET, UNKNOWN],
+            (),
+            "2 of 2 measurements were not as expected, 1 of them because the testbed failed, or may have.",
+        ),
+        (
+            [ERROR, UNKNOWN, UNKNOWN],
+            (),
+            "3 of 3 measurements were not as expected, 1 of them because the probe itself failed, 2 of them because "
+            "the testbed failed, or may have.",
+        ),
         ([HELD] * 454, (), "Nothing was measured: all 454 cells are held, as the model has them."),
         ([AS_EXPECTED, HELD, HELD], (), "All 1 expectations met; 2 cells are held, as the model has them."),
         ([OK, HELD], (), "No expectations; 1 measurements; 1 cells are held, as the model has them."),

@@ -59,7 +59,10 @@ def headline(account: RunAccount) -> str:
         start = account.spans[_hours(account, partly[0], nobody=False)[1][0]]
         down = "for faults, which are no block, " if any(r.outcome is Outcome.DOWN for r in account.results) else ""
         return f"From {when(start.at)}, {down}{listed(_few(partly))} did not get through to some subscribers."
-    if any(not result.outcome.is_measured for result in account.results):
+    decided = sum(result.outcome.is_measured for result in account.results)
+    if not decided:
+        return "Nothing is known: no cell has a verdict."
+    if decided < len(account.results):
         return "Everything that has a verdict got through."
     return f"Everything that was measured got through, in {_phases(len(account.spans))}."
 
