@@ -110,7 +110,7 @@ def test_every_tool_works_until_a_policy_is_about_it_and_again_afterwards(tmp_pa
             assert looked_up or any(name.startswith("server of ") for name in proven), "it worked where no policy is"
 
 
-def test_a_name_that_is_no_tool_is_reported_with_those_that_are(tmp_path: Path) -> None:
+def test_a_name_that_is_no_tool_is_told_with_those_that_are(tmp_path: Path) -> None:
     done = invoke(tmp_path, "matrix", scenario_of(tmp_path), "--tools", "shadowsocks,gopher")
     assert done.code == 2
     assert "--tools: found unknown tool 'gopher'; expected one of doh," in done.output.replace("\n", " ")
