@@ -137,15 +137,7 @@ def run(
         if events is not None:
             with writable("--events", events, "a file, or the number of an open descriptor"):
                 lines = EventLines(events)
-        if junit is not None:
-            with writable("--junit", junit, "a file that can be created"):
-                junit.open("a").close()
-        if report is not None:
-            from shutdownlab.reporting.page.report import page_name
-
-            page_name(report, "--report")
-            with writable("--report", report, "a file that can be created"):
-                report.open("a").close()
+        _create_files(junit, report)
 
         def tell(event: Event) -> None:
             progress(event)
@@ -163,11 +155,9 @@ def run(
                     on_event=tell,
                 )  # fmt: skip
             except launch.RunFailed as failed:
-                _write_junit(junit, failed.run)
-                _write_report(report, failed.run)
+                _write_files(junit, report, failed.run)
                 raise
-        _write_junit(junit, finished)
-        _write_report(report, finished)
+        _write_files(junit, report, finished)
         compared = verify or changed_since is not None
         agrees = _agrees(shutdown, finished, as_mapping(choose)) if compared else True
         if report is not None:
@@ -175,27 +165,43 @@ def run(
     raise typer.Exit(finished.exit_code or (0 if agrees else EXIT_UNMET))
 
 
-def _write_junit(path: Path | None, run: Run) -> None:
-    if path is None:
-        return
-    from shutdownlab.reporting import junit
+def _create_files(junit: Path | None, report: Path | None) -> None:
+    """Creates what is written at the end, so that a mistake is found before anything runs."""
+    if junit is not None:
+        _create("--junit", junit)
+    if report is not None:
+        from shutdownlab.reporting.page.report import page_name
 
+        page_name(report, "--report")
+        _create("--report", report)
+
+
+def _create(option: str, path: Path) -> None:
+    with writable(option, path, "a file that can be created"):
+        path.open("a").close()
+
+
+def _write_files(junit: Path | None, report: Path | None, run: Run) -> None:
+    """Writes what `--junit` and `--report` ask for."""
+    if junit is not None:
+        from shutdownlab.reporting.junit import of_run
+
+        with _writing("--junit", junit):
+            junit.write_text(of_run(run.manifest.get("scenario", ""), run.results, run.signals) + "\n")
+    if report is not None:
+        from shutdownlab.reporting.page.report import report as report_of
+
+        with _writing("--report", report):
+            report_of(run).write(report)
+
+
+@contextmanager
+def _writing(option: str, path: Path) -> Iterator[None]:
+    """Ends the command if the file of an option cannot be written."""
     try:
-        path.write_text(junit.of_run(run.manifest.get("scenario", ""), run.results, run.signals) + "\n")
+        yield
     except OSError as error:
-        errors().print(literal(f"--junit: {path} cannot be written: {(error.strerror or str(error)).lower()}"))
-        raise typer.Exit(EXIT_OUTPUT) from None
-
-
-def _write_report(path: Path | None, run: Run) -> None:
-    if path is None:
-        return
-    from shutdownlab.reporting.page.report import report
-
-    try:
-        report(run).write(path)
-    except OSError as error:
-        errors().print(literal(f"--report: {path} cannot be written: {(error.strerror or str(error)).lower()}"))
+        errors().print(literal(f"{option}: {path} cannot be written: {(error.strerror or str(error)).lower()}"))
         raise typer.Exit(EXIT_OUTPUT) from None
 
 

@@ -71,32 +71,26 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
         )
     with _timed(took, "processes"):
         tell("starting controllers, DPI boxes, delay lines and probe agents")
-        logs = plan.files / "controllers"
-        given = (network, plan.apps, where, plan.profiles, logs)
-        controllers = start_controllers(*given, own=plan.controllers, ryu=plan.ryu)
+        start_them = partial(
+            start_controllers, network, plan.apps, where, plan.profiles, plan.files / "controllers",
+            own=plan.controllers, ryu=plan.ryu,
+        )  # fmt: skip
+        controllers = start_them()
 
         def new_controller(name: str) -> Forked:
-            return start_controllers(*given, names=[name], own=plan.controllers, ryu=plan.ryu).processes[name]
+            return start_them(names=[name]).processes[name]
 
         relay = begin_relay(net, plan.seed)
         resolvers = [network.one(Role.RESOLVER, name) for name in sorted(plan.late)]
         doorkeepers = [start_doorkeeper(n.name, n.addresses, net.get(n.name).enter()) for n in resolvers]
         maker = engine_maker(plan.apps, plan.profiles.values())
-        start_again = {}
-        boxes = []
+        boxes: list[Forked] = []
+        start_again: dict[str, Callable[[], Forked]] = {}
         for name in network.topology.operators:
-            spec = box_spec(plan, net, where, trusted, state_root, name)
-            boxes.append(start_box(spec, maker))
-            start_again[boxes[-1].name] = partial(start_box, spec, maker)
-        agents = Prober()
-        variables = trusting(trusted, state_root)
-        asked = [node.name for role in _WITH_AGENTS for node in network.by_role(role)]
-        entrances = {}
-        for name in asked:
-            net.get(name).variables.update(plan.key_log(network.nodes[name].owner))
-            entrances[name] = partial(_as_subscriber, net.get(name).enter(), variables | net.get(name).variables)
-        known = {name: each.texts for each in reversed(network.hosted) for name in each.names}
-        agents.start(entrances, known)
+            start = partial(start_box, box_spec(plan, net, where, trusted, state_root, name), maker)
+            boxes.append(start())
+            start_again[boxes[-1].name] = start
+        agents = _start_agents(plan, net, trusting(trusted, state_root))
     with _timed(took, "switches"):
         tell(f"starting Open vSwitch, {datapath.name} datapath ({datapath.why})")
         net.start()
@@ -115,22 +109,22 @@ def build(plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Country:
             process.wait_ready()
         services.wait_ready()
     country = Country(
-        plan,
-        datapath,
-        net,
-        controllers,
-        authority,
-        services,
-        agents,
-        others,
-        trusted,
-        state_root,
-        start_again,
-        new_controller,
-        took,
-    )
+        plan, datapath, net, controllers, authority, services, agents, others, trusted, state_root, start_again,
+        new_controller, took,
+    )  # fmt: skip
     country.begin_watch()
     return country
+
+
+def _start_agents(plan: Plan, net: EmulatedNetwork, variables: Mapping[str, str]) -> Prober:
+    """Starts the probe agents. variables: of the environment of each, which gets those of its node as well."""
+    network, agents, entrances = plan.network, Prober(), dict[str, Callable[[], None]]()
+    for name in [node.name for role in _WITH_AGENTS for node in network.by_role(role)]:
+        host = net.get(name)
+        host.variables.update(plan.key_log(network.nodes[name].owner))
+        entrances[name] = partial(_as_subscriber, host.enter(), {**variables, **host.variables})
+    agents.start(entrances, {name: each.texts for each in reversed(network.hosted) for name in each.names})
+    return agents
 
 
 def _trust(ca: CertificateAuthority, files: Path) -> Path:
