@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from shutdownlab.model.obedience import Obedience
 from shutdownlab.model.policy import Exceptions, Policy
 from shutdownlab.model.scenario import Phase
 from shutdownlab.results.cells import Cell
@@ -62,21 +61,11 @@ def _imagined(verifier: Verifier, phase: Phase, name: str, less: str, changed: P
     """Returns the phase with the policy `name` replaced by `changed`, which lacks the exception `less`."""
     other = f"{name} but {less}"
     active = verifier.classes.active(phase)
-    obey = {operator: _renamed(how, name, other) for operator, how in phase.obey.items()}
     return verifier.imagine(
-        phase.model_copy(update={"obey": obey}) if obey else phase,
+        phase,
         {(other if key == name else key): (changed if key == name else each) for key, each in active.items()},
+        renamed={name: other},
     )
-
-
-def _renamed(how: Obedience, name: str, other: str) -> Obedience:
-    """Returns how an operator departs from its orders, with the policy `name` called `other`."""
-    changes = {
-        "ignores": tuple(other if each == name else each for each in how.ignores),
-        "keeps": tuple(other if each == name else each for each in how.keeps),
-        "spares": {(other if each == name else each): left for each, left in how.spares.items()},
-    }
-    return how.model_copy(update=changes)
 
 
 def _at(place: str) -> str:
