@@ -68,8 +68,8 @@ def _say(console: Console, names: list[str], name: str, text: str, seconds: floa
     console.print(f"{mark}  {name:<{width}} {seconds:>6.1f} s  {text}{place}", soft_wrap=True)
 
 
-def jobs_of(given: int) -> int:
-    """Returns the number of concurrent runs; refuses fewer than one."""
-    if given < 1:
+def jobs_of(given: int | None) -> int:
+    """Returns the number of concurrent runs, one unless another is given; refuses fewer than one."""
+    if given is not None and given < 1:
         bad_option("--jobs", str(given), "1 or more")
-    return given
+    return given or 1

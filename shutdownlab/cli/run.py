@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 def run(
     scenario: OneScenario = None,
     everything: Everything = False,
-    jobs: Annotated[int, typer.Option("--jobs", metavar="N", help="With --all: how many at a time.")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", metavar="N", help="With --all: how many at a time.", show_default="1")
+    ] = None,
     out: NewRun = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that DIR holds.")] = False,
     real_time: Annotated[
@@ -130,6 +132,8 @@ def run(
                 "trust": trust,
             }
             raise typer.Exit(run_all(out, jobs_of(jobs), **options))
+        if jobs is not None:
+            bad_option("--jobs", "no --all", "--all as well: one scenario is one run")
         if force and out is None:
             bad_option("--force", "no --out", "--out DIR as well: without it every run gets a new directory")
         shutdown = library.load(scenario, set=as_settings(settings))

@@ -18,6 +18,7 @@ from shutdownlab.inspection.verdict import Action
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Phase, Scenario
+from shutdownlab.model.targets import Targets
 from shutdownlab.model.topology import Vantage
 
 _MOST_NAMED = 12
@@ -35,6 +36,9 @@ _NEEDS = {
     "version": _HELLO,
 }
 """Conditions, and the protocols that have the field they test."""
+
+
+_INTO_TUNNELS = "looks into GTP-U tunnels (`ip: {tunnels: …}`), and takes what is inside for the connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,13 @@ def _reasons(
             "box, and no probe uses another resolver (`resolver: 8.8.8.8`)",
         )
         return
+    if policy.needs_boxes and policy.targets == Targets(protocols=("gtp",)):
+        boxes = {operator: profile for operator, profile in profiles.items() if _has(vantages, operator)}
+        if boxes and all(profile.ip.tunnels for profile in boxes.values()):
+            operator, profile = next(iter(boxes.items()))
+            key = "only" if policy.slows else "block"
+            yield (key,), f"{operator}'s box, {profile.name}, {_INTO_TUNNELS}; `ports: [udp/2152]` needs no box"
+            return
     rules = policy.inspect or ()
     for index, rule in enumerate(rules):
         place: Path = ("inspect", index, "when")
@@ -226,6 +237,8 @@ def _unseen(rule: InspectionRule, profile: Profile) -> str:
         given = getattr(when, key)
         if given not in ((), None) and profile.protocols and not {*protocols} & {*profile.protocols}:
             return f"parses only {', '.join(profile.protocols)}, where `{key}` matches nothing"
+    if when.protocol == ("gtp",) and profile.ip.tunnels:
+        return _INTO_TUNNELS
     if when.about_answers and profile.inspect == "client":
         return "looks only at what clients send, never at answers"
     if when.about_answers and profile.placement == "on-path" and rule.verdict.action == Action.BLOCK:

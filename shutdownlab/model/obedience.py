@@ -65,6 +65,15 @@ class Obedience(Record):
         left |= {name: known[name] for name in self.keeps if name in known}
         return {n: self.spares[n].of(p) if n in self.spares else p for n, p in left.items()}
 
+    def renamed(self, names: Mapping[str, str]) -> Obedience:
+        """Returns the same with other names for some policies. `names`: the new ones, by the old."""
+        changes = {
+            "ignores": tuple(names.get(each, each) for each in self.ignores),
+            "keeps": tuple(names.get(each, each) for each in self.keeps),
+            "spares": {names.get(each, each): left for each, left in self.spares.items()},
+        }
+        return self.model_copy(update=changes)
+
     def named(self) -> Iterator[tuple[str, int | str, str]]:
         """Yields the policies that it names: the key, the place under it, the name."""
         yield from (("ignores", index, name) for index, name in enumerate(self.ignores))

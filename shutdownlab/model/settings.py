@@ -164,7 +164,8 @@ def _place(
         hint = f"or {quoted(f'{first}.{order.split(chr(39))[1]}')}" if order else ""
         written_in.report(at, f"{quoted(path)}: {quoted(first)} is in {' and in '.join(kinds)}", expected, hint)
         return None
-    if first in data or (not rest and not sections):
+    mistyped = first not in data and did_you_mean(first, parameters or ()) != ""
+    if first in data or (not rest and not sections and not mistyped):
         return _inside(document, (), [first, *rest], path, written_in, at)
     known = [*(parameters or {}), *(name for section in NAMED for name in _named(data, section)), *phases]
     expected = "a parameter, a key of the file, or NAME.KEY of a policy, phase, probe and so on"

@@ -22,6 +22,13 @@ from shutdownlab.config.wording import on_one_line
 from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
 
 _TABLE_DUMP_V2: Final = 13
+_KINDS: Final = {
+    12: "a table in the old format TABLE_DUMP",
+    _TABLE_DUMP_V2: "a table without routes",
+    16: "updates, BGP4MP",
+    17: "updates, BGP4MP_ET",
+}
+"""What a file has instead of a table of routes, by the type of its records (RFC 6396, section 4)."""
 _RIBS: Final = {2: (4, False), 4: (6, False), 8: (4, True), 10: (6, True)}
 """Subtypes of unicast tables: IP version, and whether entries have path identifiers (RFC 8050)."""
 _AS_PATH, _EXTENDED, _SEQUENCE = 2, 0x10, 2
@@ -70,7 +77,7 @@ class RoutingData:
                     stream = Unpacked(start, file, packing, warnings, str(path))
                     start = stream.read(12).removeprefix(BOM_UTF8)
                     stream = _Again(start, stream)
-                if start.lstrip()[:1] == b"{":
+                if start.lstrip()[:1] in {b"{", b"["}:
                     self._json(path, stream.read(_MOST_JSON))
                 else:
                     self._table(path, stream)
@@ -93,24 +100,35 @@ class RoutingData:
             else:
                 refuse(path, f"RIPEstat's answer to {call}")
         except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
-            why = f"without {error}" if isinstance(error, KeyError) else on_one_line(str(error))
+            match error:
+                case KeyError():
+                    why = f"without {error}"
+                case TypeError():
+                    why = "with values of other types"
+                case _:
+                    why = on_one_line(str(error))
             refuse(path, f"JSON, but not an answer of RIPEstat that can be used ({why})")
 
     def _table(self, path: Path, stream: Any) -> None:
-        records = 0
+        records, tables, kinds = 0, 0, set[int]()
         for kind, subtype, record in _records(path, stream):
             if not self.wanted:
                 found, expected = f"{path}, a table of routes, and no --operator", "--operator NAME:ASN"
                 hint = "a table has all autonomous systems of the world: name those of the country"
                 raise BadInput([Problem("--from-ripe", 0, "", found, expected, hint)])
             records += 1
+            kinds.add(kind)
             if kind == _TABLE_DUMP_V2 and subtype in _RIBS:
                 try:
                     self._routes(record, *_RIBS[subtype])
                 except (IndexError, ValueError, struct.error):
                     refuse(path, f"a damaged table: record {records:,}")
+                tables += 1
         if not records:
             refuse(path, "an empty file")
+        if not tables:
+            other = ", ".join(_KINDS.get(kind, f"records of type {kind}") for kind in sorted(kinds))
+            refuse(path, f"MRT, but no table of routes ({other})")
 
     def _routes(self, record: bytes, version: int, identified: bool) -> None:
         """Parses a RIB record: a prefix, and its path from each peer of the collector.

@@ -62,7 +62,9 @@ def _imagined(verifier: Verifier, phase: Phase, name: str, less: str, changed: P
     other = f"{name} but {less}"
     active = verifier.classes.active(phase)
     return verifier.imagine(
-        phase, {(other if key == name else key): (changed if key == name else each) for key, each in active.items()}
+        phase,
+        {(other if key == name else key): (changed if key == name else each) for key, each in active.items()},
+        renamed={name: other},
     )
 
 

@@ -70,14 +70,22 @@ class Classes:
         kept = dict.fromkeys(name for how in phase.obey.values() for name in how.keeps)  # in a stable order
         return self.active(phase) | {name: self.shutdown.scenario.policies[name] for name in kept}
 
-    def imagine(self, phase: Phase, active: Mapping[str, Policy], versions: Mapping[str, str] = NO_VERSIONS) -> Phase:
+    def imagine(
+        self,
+        phase: Phase,
+        active: Mapping[str, Policy],
+        versions: Mapping[str, str] = NO_VERSIONS,
+        renamed: Mapping[str, str] = NO_VERSIONS,
+    ) -> Phase:
         """Returns a copy of a phase with other policies in force.
 
         active: the policies, by name; one that is not the scenario's needs a name of its own.
         versions: for policies that differ from one of the scenario's only in whom they concern, that one's name.
+        renamed: the new names of policies that take the place of others, by these; operators obey them as the others.
         """
         self._versions |= versions
-        imagined = phase.model_copy(update={"phase": f"{phase.phase} with {', '.join(active)}"})
+        obey = {operator: how.renamed(renamed) for operator, how in phase.obey.items()} if renamed else phase.obey
+        imagined = phase.model_copy(update={"phase": f"{phase.phase} with {', '.join(active)}", "obey": obey})
         self._active[imagined.phase] = dict(active)
         for name, policy in active.items():
             self._known.setdefault(name, policy)

@@ -88,7 +88,7 @@ def _mended(
         changed |= {name: (f"{name}~{number}", change.changed(known[name])) for name in blocking}
         other = dict(changed.get(name, (name, policy)) for name, policy in active.items())
         versions = {own: name for name, (own, _) in changed.items()} if change.of_people else NO_VERSIONS
-        imagined = verifier.imagine(phase, other, versions)
+        imagined = verifier.imagine(phase, other, versions, {name: own for name, (own, _) in changed.items()})
     passes = bool(changed) and verifier.verdict(imagined, cell).outcome is Outcome.OK
     return (imagined, tuple(changed)) if passes else None
 

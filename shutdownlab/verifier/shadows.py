@@ -71,7 +71,7 @@ def _is_met(verifier: Verifier, name: str, policy: Policy, phases: list[Phase], 
     changed = policy.model_copy(update={"inspect": tuple(rules)})
     for phase in phases:
         active = {(called if k == name else k): (changed if k == name else p) for k, p in _active(verifier, phase)}
-        imagined = verifier.imagine(phase, active)
+        imagined = verifier.imagine(phase, active, renamed={name: called})
         for cell in cells_of(verifier.shutdown, phase):
             verifier.verdict(imagined, cell)
     return f"{called}/{rules[-1].name}" in verifier.rules_met

@@ -90,9 +90,15 @@ class Verifier:
         self._residues: dict[tuple[object, ...], dict[str, dict[bytes, LeftBlock]]] = {}
         self._ports = 0
 
-    def imagine(self, phase: Phase, active: Mapping[str, Policy], versions: Mapping[str, str] = NO_VERSIONS) -> Phase:
+    def imagine(
+        self,
+        phase: Phase,
+        active: Mapping[str, Policy],
+        versions: Mapping[str, str] = NO_VERSIONS,
+        renamed: Mapping[str, str] = NO_VERSIONS,
+    ) -> Phase:
         """Returns a copy of a phase, with the same cells and other policies in force; see `Classes.imagine`."""
-        return self.classes.imagine(phase, active, versions)
+        return self.classes.imagine(phase, active, versions, renamed)
 
     def country(self, phase: Phase) -> ModelledCountry:
         """Returns the country in a phase."""

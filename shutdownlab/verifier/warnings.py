@@ -130,7 +130,7 @@ class _Policies:
         """Returns the phase with the policy `name` replaced by `changed`, which is named `called`."""
         active = self.verifier.classes.active(phase)
         other = {(called if key == name else key): (changed if key == name else each) for key, each in active.items()}
-        return self.verifier.imagine(phase, other)
+        return self.verifier.imagine(phase, other, renamed={name: called})
 
     def _at(self, path: Path, text: str) -> Warned:
         return Warned(self.verifier.shutdown.place(path), text)

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
+import shutdownlab as sl
 from shutdownlab.cli import app
 from shutdownlab.verifier.verify import verify
 
@@ -114,3 +115,29 @@ def test_the_terminal_and_junit_tell_it(mine: Path) -> None:
     assert cause in told.output
     suites = ElementTree.fromstring(CliRunner().invoke(app, ["verify", str(mine), "--format", "junit"]).output)
     assert any(cause in (failure.get("message") or "") for failure in suites.iter("failure"))
+
+
+def test_whom_an_operator_spares_is_not_said_to_be_spared_by_an_exception() -> None:
+    timeline = [
+        {"phase": "before", "at": "2022-01-05T10:00Z", "title": "Before"},
+        {
+            "phase": "dark",
+            "at": "2022-01-05T12:00Z",
+            "title": "Dark",
+            "start": ["blackout"],
+            "obey": {"southcell": {"spares": {"blackout": {"regions": ["coast"]}}}},
+            "expect": [{"outcome": "blocked", "source": "lesson"}],
+        },
+    ]
+    dark = {"title": "Dark", "block": "everything", "except": {"subscribers": ["government"]}, "source": "lesson"}
+    scenario = {
+        "format": 1, "name": "lenient", "title": "Lenient", "topology": "two-operators", "policies": {"blackout": dark},
+        "probes": {"bbc": {"test": "web", "url": "https://www.bbc.com/"}},
+        "timeline": timeline, "ends": "2022-01-06T00:00Z",
+    }  # fmt: skip
+    verified = sl.verify(scenario)
+    causes = {result.vantage: verified.because(result) for result in verified.unmet}
+    assert causes == {
+        "northnet/capital/government": "`blackout` spares subscribers government",
+        "southcell/coast/ordinary": "",
+    }

@@ -29,3 +29,9 @@ def test_a_run_of_all_says_at_once_how_many_there_are(monkeypatch: pytest.Monkey
     assert done.exit_code == 0, done.output
     number = len(list(library.shipped("scenarios")))
     assert done.output.splitlines()[0] == f"{number} scenarios, 2 at a time; one line when each ends"
+
+
+def test_jobs_without_all_is_refused() -> None:
+    done = CliRunner().invoke(app, ["run", "first-shutdown", "--jobs", "2"])
+    assert done.exit_code == 2
+    assert "--jobs: found no --all; expected --all as well" in done.stderr

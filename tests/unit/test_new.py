@@ -238,6 +238,8 @@ def test_a_carrier_of_whom_no_data_tells_is_assumed_and_says_so() -> None:
         line.strip() for line in Path("land.yaml").read_text().splitlines() if line.strip().startswith("transit: [")
     ]
     assert lines == ["transit: [as3356, as7473]", "transit: [as3356]  # ASSUMED"]
+    land = library.load_topology("land.yaml").topology
+    assert {name: operator.source for name, operator in land.operators.items()} == {"mpt": "ROUTES", "other": "ASSUMED"}
 
 
 def test_private_addresses_that_leaked_into_a_table_are_nobody_s() -> None:
@@ -264,6 +266,10 @@ def test_ripestats_answers_alone_make_a_country_by_its_addresses() -> None:
     assert operators["as9988"].transit == ("as3356",)
 
 
+def _record(kind: int, subtype: int, content: bytes) -> bytes:
+    return struct.pack("!IHHI", 0, kind, subtype, len(content)) + content
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -279,6 +285,14 @@ def test_ripestats_answers_alone_make_a_country_by_its_addresses() -> None:
             "JSON, but not an answer of RIPEstat that can be used",
         ),
         (answer("whois", resource="1").encode(), "RIPEstat's answer to whois"),
+        (b"[1, 2]", "JSON, but not an answer of RIPEstat that can be used (with values of other types)"),
+        (
+            b'{"data_call_name": "announced-prefixes", "data": null}',
+            "JSON, but not an answer of RIPEstat that can be used (with values of other types)",
+        ),
+        (table([]), "MRT, but no table of routes (a table without routes)"),
+        (_record(16, 4, bytes(20)), "MRT, but no table of routes (updates, BGP4MP)"),
+        (_record(12, 1, bytes(30)), "MRT, but no table of routes (a table in the old format TABLE_DUMP)"),
     ],
 )
 def test_a_file_that_is_not_routing_data_is_refused_with_the_kinds_that_are(content: bytes, told: str) -> None:

@@ -62,6 +62,13 @@ def test_a_value_is_set_by_its_path(path: str, value: str, seen: Any) -> None:
     assert not seen(sl.load(made()).scenario)
 
 
+def test_a_parameter_that_is_misspelt_is_told_by_its_name() -> None:
+    parameter = {"title": "How fast it still is", "sets": ["policies.slow.throttle"]}
+    message = told({"ratee": "1mbit"}, parameters={"rate": parameter})
+    assert "--set: found 'ratee', which is not in the scenario; expected a parameter" in message
+    assert "did you mean 'rate'?" in message
+
+
 def test_what_is_set_changes_what_the_model_finds_and_nothing_else() -> None:
     found = sl.diff("first-shutdown", "first-shutdown", set={"policies.whatsapp-reset.block": "{apps: [telegram]}"})
     assert {target for change in found.changes for target in change.targets} == {"whatsapp", "telegram"}

@@ -306,7 +306,16 @@ def test_a_policy_that_can_have_an_effect_is_not(policy: dict[str, Any]) -> None
     assert idle_of({"used": policy}) == []
 
 
-def idle_of(given: dict[str, Any]) -> list[str]:
+@pytest.mark.parametrize("key", ["block", "inspect"])
+def test_a_tunnel_that_boxes_look_into_is_not_what_they_find(key: str) -> None:
+    rule = {"name": "tunnels", "when": {"protocol": "gtp"}, "verdict": "drop"}
+    policy = {"block": {"block": {"protocols": ["gtp"]}}, "inspect": {"inspect": [rule]}}[key]
+    (reason,) = idle_of({"used": policy}, profile="perfect")
+    assert "northnet's box, perfect, looks into GTP-U tunnels" in reason
+    assert idle_of({"used": policy}, profile="naive") == []
+
+
+def idle_of(given: dict[str, Any], *, profile: str = "gfw-http") -> list[str]:
     """What is told of these policies, of which the one called `used` is in force."""
     policies = {name: {"title": "t", "source": "s", **policy} for name, policy in given.items()}
     scenario = {
@@ -314,7 +323,7 @@ def idle_of(given: dict[str, Any]) -> list[str]:
         "name": "idle",
         "title": "Idle",
         "topology": "two-operators",
-        "profile": "gfw-http",
+        "profile": profile,
         "policies": policies,
         "probes": {
             "bbc": {"test": "web", "url": "http://www.bbc.com/"},
