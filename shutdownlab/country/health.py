@@ -1,7 +1,7 @@
 """Checks that every process of the emulated country is alive and running: a failure of ours is no verdict.
 
 A process that is stopped for a moment and then continues leaves little trace. For our own children the kernel records
-it (waitid(2)); their children are sampled while a phase is measured.
+it (waitid(2)); what these have forked is sampled while a phase is measured.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Watch:
 
     titles: Mapping[int, str]
     forking: frozenset[int] = frozenset()
-    _grandchildren: dict[int, str] = field(default_factory=dict)
+    _descendants: dict[int, str] = field(default_factory=dict)
     _stopped: dict[int, str] = field(default_factory=dict)
     _next: float = 0.0
 
@@ -59,21 +60,26 @@ class Watch:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
         self._stopped.clear()
-        self._grandchildren = {}
+        self._descendants = {}
         self.learn()
 
     def learn(self) -> None:
-        """Adds the processes that our children have forked since: an order may make a box start its proxy."""
-        own = os.getpid()
+        """Adds what our children, and theirs, have forked since: an order may make a box start its proxy."""
+        own, forked = os.getpid(), defaultdict[int, list[tuple[int, str]]](list)
         for pid in (int(name) for name in os.listdir("/proc") if name.isdecimal()):  # noqa: PTH208 - every phase
             name, _, parent = _stat(pid)
-            if parent in self.titles and parent != own and parent not in self.forking:
-                self._grandchildren[pid] = f"{self.titles[parent]} ({name})"
+            forked[parent].append((pid, name))
+        for ancestor in self.titles.keys() - {own} - self.forking:
+            below = [*forked[ancestor]]
+            for pid, name in below:
+                if pid not in self.titles:
+                    self._descendants[pid] = f"{self.titles[ancestor]} ({name})"
+                    below += forked[pid]
 
     @property
     def processes(self) -> dict[int, str]:
         """Names of all watched processes, by process id."""
-        return {**self.titles, **self._grandchildren}
+        return {**self.titles, **self._descendants}
 
     def look(self) -> None:
         """Samples whether any process that our children forked is stopped; at most every 0.1 s."""
@@ -81,12 +87,12 @@ class Watch:
         if now < self._next:
             return
         self._next = now + EVERY_S
-        for pid, title in self._grandchildren.items():
+        for pid, title in self._descendants.items():
             if _stat(pid)[1] in _STOPPED:
                 self._stopped[pid] = title
 
     def examine(self) -> Examination:
-        """Returns which processes were stopped since `begin` (and resumes them), and which grandchildren have ended."""
+        """Returns which processes were stopped since `begin` (and resumes them), and which of the forked have ended."""
         self._next = 0.0
         self.look()
         self._stopped |= self._changed_children()
@@ -94,7 +100,7 @@ class Watch:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
         doubts = tuple(f"{title} was stopped for a while" for title in dict.fromkeys(self._stopped.values()))
-        lost = tuple(f"{title} has ended" for pid, title in self._grandchildren.items() if _stat(pid)[1] in _ENDED)
+        lost = tuple(f"{title} has ended" for pid, title in self._descendants.items() if _stat(pid)[1] in _ENDED)
         self._stopped = {}
         return Examination(doubts, lost)
 

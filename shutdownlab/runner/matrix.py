@@ -27,7 +27,7 @@ from shutdownlab.model.layout import lay_out
 from shutdownlab.model.probe import Probe, probe
 from shutdownlab.model.programs import own_program
 from shutdownlab.model.registered import kinds_of
-from shutdownlab.model.scenario import Expectation, Phase, Scenario
+from shutdownlab.model.scenario import Expectation, Outcome, Phase, Scenario
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.tool import Tool
 from shutdownlab.model.topology import SubscriberClass
@@ -70,6 +70,8 @@ class Matrix:
     asns: Mapping[str, str]
     play: Shutdown
     choices: Mapping[str, str]
+    undecided: frozenset[str] = frozenset()
+    """Those left out because the testbed failed before anything was blocked, in two countries."""
 
     def __repr__(self) -> str:
         name = self.play.scenario.name
@@ -154,8 +156,8 @@ class Matrix:
 
     @property
     def exit_code(self) -> int:
-        """As for a run: 0; 1 if an expectation was not met; 3 if a tool has no verdict."""
-        if any(not result.outcome.is_measured for result in self.results):
+        """As for a run: 0; 1 if an expectation was not met; 3 if a tool has no verdict for a fault of the testbed."""
+        if self.undecided or any(not result.outcome.is_measured for result in self.results):
             return 3
         return 1 if self.unmet else 0
 
@@ -301,7 +303,8 @@ def matrix(
 
     scenario, out, choose, seed, datapath, trust, on_event: as for `run`. tools: names of kinds of tools (`ssh`,
     `shadowsocks`, …) and of those under the scenario's `tools`; empty: all. at: the phases; empty: all. A tool whose
-    programs are not installed, or that does not work with nothing blocked, is left out, with the reason.
+    programs are not installed, or that does not work with nothing blocked, is left out, with the reason; so is one of
+    which the testbed cannot tell that, after it was asked again in another country.
 
     Raises what `run` does; `MachineCannot` if no tool is left.
     """
@@ -323,13 +326,14 @@ def matrix(
         elif lacking := [each for each in (tool.modules if isinstance(tool, Tool) else ()) if find_spec(each) is None]:
             left_out[name] = f"{' and '.join(lacking)} not installed: pip install {' '.join(lacking)}"
     directory = out
+    doubted, undecided = set[str](), set[str]()
     while rest := {name: tool for name, tool in wanted.items() if name not in left_out}:
         play = arranged(shutdown, rest, at)
-        broken: dict[str, str] = {}
+        unusable: list[Result] = []
 
-        def listen(event: Any, broken: dict[str, str] = broken) -> None:
+        def listen(event: Any, unusable: list[Result] = unusable) -> None:
             if isinstance(event, SelfChecked):
-                broken |= {result.target: result.failure or result.outcome.value for result in event.broken}
+                unusable += event.broken
             if on_event is not None:
                 on_event(event)
 
@@ -338,14 +342,23 @@ def matrix(
                 play, directory, choose=choose, seed=seed, datapath=datapath, trust=trust, on_event=listen,
             )  # fmt: skip
         except RunFailed as failed:
-            if failed.run.status != "self-check failed" or not broken:
+            if failed.run.status != "self-check failed" or not unusable:
                 raise
-            left_out |= {name: f"does not work here with nothing blocked: {why}" for name, why in broken.items()}
-            directory = f"{failed.run.path}-without-{'-'.join(map(_label, broken))}"
+            told = {of.target: of.failure or of.outcome.value for of in unusable if of.outcome is not Outcome.UNKNOWN}
+            unknown = {of.target: of.failure for of in unusable if of.target not in told}
+            twice = {name: why for name, why in unknown.items() if name in doubted}
+            left_out |= {name: f"does not work here with nothing blocked: {why}" for name, why in told.items()}
+            left_out |= {name: f"not known to work here with nothing blocked: {why}" for name, why in twice.items()}
+            doubted |= unknown.keys()
+            undecided |= twice.keys()
+            if undecided and wanted.keys() <= left_out.keys():
+                raise
+            without = ["without", *map(_label, (*told, *twice))] if told or twice else ["again"]
+            directory = "-".join((str(failed.run.path), *without))
             continue
         titles = {name: tool.title if isinstance(tool, Tool) else name for name, tool in rest.items()}
         asns = {f"AS{operator.asn}": name for name, operator in play.topology.operators.items()}
-        return Matrix(run, titles, phases, left_out, asns, play, dict(choose or {}))
+        return Matrix(run, titles, phases, left_out, asns, play, dict(choose or {}), frozenset(undecided))
     reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
     raise MachineCannot("use any of these tools", reasons, "sudo scripts/setup tools")
 

@@ -173,9 +173,10 @@ class Measuring:
 def unconfirmed_of(found: Sequence[Result]) -> str:
     """Returns how many results could not be confirmed, and why, as a sentence; "" if all were."""
     unknown = sum(result.outcome is Outcome.UNKNOWN for result in found)
-    return (
-        f"{unknown} outcomes could not be confirmed: {refuted_by(found) or 'this machine is busy'}" if unknown else ""
-    )
+    if not unknown:
+        return ""
+    outcomes = f"{unknown} outcome{'s' * (unknown > 1)}"
+    return f"{outcomes} could not be confirmed: {refuted_by(found) or 'this machine is busy'}"
 
 
 def refuted_by(found: Sequence[Result]) -> str:

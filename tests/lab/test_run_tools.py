@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
+import outside
 import pytest
 import tiny
 from invocation import Json, invoke, small
+
+import shutdownlab as sl
+from shutdownlab.results.events import Begun, Built, Event
 
 OPERATORS = ("northnet", "southcell", "westline")
 
@@ -114,6 +119,38 @@ def test_a_name_that_is_no_tool_is_told_with_those_that_are(tmp_path: Path) -> N
     done = invoke(tmp_path, "matrix", scenario_of(tmp_path), "--tools", "shadowsocks,gopher")
     assert done.code == 2
     assert "--tools: found unknown tool 'gopher'; expected one of doh," in done.output.replace("\n", " ")
+
+
+@pytest.mark.parametrize("faulty", [1, 2])
+def test_a_tool_of_which_a_fault_hides_whether_it_works_is_asked_again_in_another_country(
+    tmp_path: Path, faulty: int
+) -> None:
+    """The node of its server is cut off as soon as one country, or two in a row, is built."""
+    tiny.written(tmp_path, "northnet")
+
+    def change(scenario: Json) -> None:
+        probes = {"bbc": {"test": "web", "url": "https://www.bbc.com/"}}
+        scenario.update(topology="tiny.yaml", probes=probes, policies={}, timeline=scenario["timeline"][:1])
+
+    scenario = small(tmp_path, change)
+    runs: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Begun):
+            runs.append(event.run)
+        elif isinstance(event, Built) and len(runs) <= faulty:
+            for server in (pid for pid in outside.descendants(os.getpid()) if outside.names(pid) == "nginx"):
+                outside.cut_off(server)
+
+    if faulty == 1:
+        found = sl.matrix(scenario, tmp_path / "run", tools=["ssh"], at=["baseline"], on_event=listen)
+        assert [result.outcome for result in found.results] == ["ok"]
+        assert (found.exit_code, dict(found.left_out)) == (0, {})
+    else:
+        with pytest.raises(sl.RunFailed, match="run-again") as failed:
+            sl.matrix(scenario, tmp_path / "run", tools=["ssh"], at=["baseline"], on_event=listen)
+        assert failed.value.run.status == "self-check failed"
+    assert runs == ["run", "run-again"]
 
 
 SPLIT, TWICE = "[TCP:flags:PA]-fragment{tcp:8:True}-|", "[TCP:flags:PA]-duplicate-|"

@@ -24,6 +24,10 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 10
     while not condition():
@@ -61,6 +65,27 @@ def test_a_forked_grandchild_is_seen_stopped_though_it_was_resumed_before_the_en
             watch.look()
             os.kill(worker, signal.SIGCONT)
             assert [doubt.partition(" (")[0] for doubt in watch.examine().doubts] == ["the server"]
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_what_is_forked_by_what_a_child_has_forked_is_seen_stopped() -> None:
+    """As NSD's server, which answers the queries: its parent's parent is our child."""
+    forking = "import os, time; os.fork() or os.fork(); print(flush=True); time.sleep(60)"
+    argv = [sys.executable, "-c", forking]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            assert process.stdout is not None
+            for _ in range(3):
+                process.stdout.readline()
+            watch = Watch({process.pid: "the server"})
+            watch.begin()
+            (server,) = (pid for pid in watch.processes if parent_of(pid) in watch.processes.keys() - {process.pid})
+            assert parent_of(parent_of(server)) == process.pid
+            os.kill(server, signal.SIGSTOP)
+            wait_until(lambda: state_of(server) == "T")
+            assert [doubt.partition(" (")[0] for doubt in watch.examine().doubts] == ["the server"]
+            wait_until(lambda: state_of(server) != "T")
         finally:
             os.killpg(process.pid, signal.SIGKILL)
 
