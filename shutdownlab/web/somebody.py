@@ -6,9 +6,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from subprocess import TimeoutExpired
 from typing import Any, Final
+from urllib.parse import quote
 
+from shutdownlab.config.idn import to_ascii
+from shutdownlab.config.wording import quoted
 from shutdownlab.country.lab import Lab
 from shutdownlab.model.lookup import refuse, vantage_point
 
@@ -57,9 +61,10 @@ def subscriber(lab: Lab, vantage: str) -> dict[str, Any]:
 
 def traced(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Traces the path of a subscriber's packets to `target`: one echo per distance (`ping -t`), all at once."""
-    node, target = _node(lab, asked), str(asked.get("target", ""))
+    node, typed = _node(lab, asked), str(asked.get("target", ""))
+    target = _on_the_wire(typed.strip())
     if not _NAME.fullmatch(target):
-        refuse("target", repr(target), "a name or an address, such as 8.8.8.8")
+        refuse("target", quoted(typed), "a name or an address, such as 8.8.8.8")
     names = {str(address): other.name for other in lab.nodes.values() for address in other.addresses}
 
     def echo(distance: int) -> tuple[str, str, bool]:
@@ -93,10 +98,9 @@ def _shown(found: list[tuple[str, str, bool]], names: Mapping[str, str]) -> Iter
 
 
 def fetched(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Fetches a page as the subscriber by curl. `asked`: `url`; `anyway`: even if the certificate is not trusted."""
-    node, url = _node(lab, asked), str(asked.get("url", ""))
-    if not _URL.fullmatch(url):
-        refuse("url", repr(url), "an address of a page, such as https://www.bbc.com/")
+    """Fetches a page as the subscriber by curl. `asked`: `url`, as typed; `anyway`: even if the certificate is not
+    trusted."""
+    node, url = _node(lab, asked), page_address(str(asked.get("url", "")))
     argv = ["curl", "-sS", "-m", str(_FETCH_S), "--max-filesize", str(_MOST_PAGE), "--proto", "=http,https"]
     argv += [
         "--globoff",
@@ -124,6 +128,32 @@ def fetched(lab: Lab, asked: Mapping[str, Any]) -> dict[str, Any]:
         "trusted": code not in _BAD_CERTIFICATE and asked.get("anyway") is not True,
         "page": done.stdout[:_MOST_PAGE].decode(errors="replace"),
     }
+
+
+def page_address(typed: str) -> str:
+    """Returns the URL that a browser makes of what is typed into its address bar: HTTPS where no scheme is given, names
+    as sent on the wire, the rest percent-encoded. Raises `BadInput` if it is no page's."""
+    text = typed.strip()
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "https", text
+    end = next((place for place, letter in enumerate(rest) if letter in "/?#"), len(rest))
+    user, at, host = rest[:end].rpartition("@")
+    name, colon, port = host.partition(":") if not host.startswith("[") else (host, "", "")
+    after = quote(rest[end:], safe="".join(map(chr, range(0x21, 0x7F))))
+    url = f"{scheme.lower()}://{user}{at}{_on_the_wire(name)}{colon}{port}{after}"
+    if not name or not _URL.fullmatch(url):
+        refuse("url", quoted(typed), "an address of a page, such as https://www.bbc.com/")
+    return url
+
+
+def _on_the_wire(name: str) -> str:
+    """Returns a name with its labels in ASCII; as it is if no client could send it."""
+    if name.isascii():
+        return name
+    with suppress(UnicodeError):
+        return to_ascii(name)
+    return name
 
 
 def warning_of(code: int, progress: str) -> str:

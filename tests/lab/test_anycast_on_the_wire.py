@@ -10,12 +10,13 @@ from foretold import cells, run_as_foretold
 
 import shutdownlab as sl
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[2]
 INSIDE, ABROAD = "northnet-capital-datacentre", "transit-two-servers"
 WHO = r"""
 import sys, dns.message, dns.query, dns.rdataclass
 
-pytestmark = pytest.mark.thorough
 question = dns.message.make_query("id.server", "TXT", dns.rdataclass.CH)
 try:
     print(dns.query.udp(question, sys.argv[1], timeout=4).answer[0][0].strings[0].decode())

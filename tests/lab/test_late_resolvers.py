@@ -15,11 +15,12 @@ from outside import wait_until
 
 import shutdownlab as sl
 
+pytestmark = pytest.mark.thorough
+
 ASK = r"""
 import socket, sys, time
 import dns.flags, dns.message, dns.query
 
-pytestmark = pytest.mark.thorough
 resolver, *names = sys.argv[1:]
 for name in names:
     host, _, way = name.partition("/")

@@ -117,6 +117,14 @@ def test_signals_are_drawn_as_they_were_read(run: Path, tmp_path: Path) -> None:
     assert [h - min(heights) > 9 for h in heights] == [phase == "blackout" for phase in phases]
 
 
+def test_no_name_of_a_signal_is_cut_short(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    phases = [name for name, _ in sl.Run.open(run).table.phases]
+    seen = [Reading("atlas-datacentre", phase, "country", "", "both", 1.0, "share", "measured") for phase in phases]
+    write_readings(tmp_path / "run", seen)
+    assert "atlas-datacentre" in texts(drawn(tmp_path / "run", tmp_path / "signals.svg", what="signals"))
+
+
 def test_the_figures_colours_are_the_report_s() -> None:
     style = (ROOT / "shutdownlab/reporting/page/page.css").read_text().split("@media")[0]
     names = ["lost", "slow", "reached", "down", *(f"l{place}" for place in range(6)), "ink", "soft", "rule", "land"]

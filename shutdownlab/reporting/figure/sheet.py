@@ -65,6 +65,11 @@ def rect(x: float, y: float, width: float, height: float, fill: str) -> Html:
     return element("rect", x=figure(x), y=figure(y), width=figure(width), height=figure(height), fill=fill)
 
 
+def width_of(words: str, size: float = BODY) -> float:
+    """Returns about how wide a line of text is, in points."""
+    return len(words) * size * _LETTER
+
+
 def shortened(words: str, room: float, size: float = BODY) -> str:
     """Cuts a text to about `room` points, with an ellipsis."""
     most = max(2, int(room / (size * _LETTER)))

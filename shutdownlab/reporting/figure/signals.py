@@ -16,6 +16,7 @@ from shutdownlab.reporting.figure.sheet import (
     sheet,
     shortened,
     text,
+    width_of,
 )
 from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.axis import Axis
@@ -23,7 +24,7 @@ from shutdownlab.reporting.page.markup import Html, element
 from shutdownlab.results.reading import Reading
 
 _ROW, _HIGH, _TOP = 26.0, 19.0, 6.0
-_LABELS = 0.27
+_LABELS, _MOST_LABELS = 0.27, 0.4
 
 
 def signals(account: RunAccount, readings: Sequence[Reading], width: float) -> str:
@@ -36,7 +37,8 @@ def signals(account: RunAccount, readings: Sequence[Reading], width: float) -> s
     for reading in readings:
         if reading.scope == "country":
             rows.setdefault((reading.signal, reading.family), {})[reading.phase] = reading
-    left, right = max(46.0, width * _LABELS), width - 4
+    longest = max((width_of(signal) for signal, _ in rows), default=0.0)
+    left, right = min(max(46.0, width * _LABELS, longest + 6), width * _MOST_LABELS), width - 4
     axis = Axis(account.spans, left, right, max(2, int(width / 40)))
     bottom = _TOP + _ROW * len(rows)
     parts = list(time_axis(axis, _TOP, bottom))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Any
 
@@ -99,6 +100,21 @@ class RunAccount:
             later = [moment for moment in moments if moment > at]
             found.append(PhaseSpan(name, titles.get(name, ""), at, later[0] if later else ends))
         return tuple(found)
+
+    @cached_property
+    def states(self) -> tuple[PhaseSpan, ...]:
+        """The measured phases, and those between them that were not measured, as the scenario has them, in order."""
+        if self.shutdown is None or not self.spans:
+            return self.spans
+        measured = {span.name for span in self.spans}
+        first, last = self.spans[0], self.spans[-1]
+        timeline = self.shutdown.scenario.timeline
+        between = (
+            PhaseSpan(phase.phase, phase.title, phase.at, later.at)
+            for phase, later in pairwise(timeline)
+            if phase.phase not in measured and first.at < phase.at < last.at
+        )
+        return tuple(sorted((*self.spans, *between), key=lambda span: span.at))
 
     def short(self, moment: datetime) -> str:
         """Returns a time as tables show it: with the year if the run spans more than one."""

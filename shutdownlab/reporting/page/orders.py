@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from shutdownlab.model.policy import Means, Point, Policy, Targets
 from shutdownlab.reporting.page.account import RunAccount
@@ -11,10 +12,11 @@ from shutdownlab.reporting.page.account import RunAccount
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A policy that was in force, or a fault of the scenario that was present, in some of the measured phases.
+    """A policy that was in force, or a fault of the scenario that was present, in some phases up to the last measured.
 
-    by: what enforces it. place: its `file:line`, relative to the scenario's folder. phases: the indices of the phases
-    in which it was in force. Strings are empty if unknown.
+    by: what enforces it. place: its `file:line`, relative to the scenario's folder. phases: the indices of the measured
+    phases in which it was in force. stretches: begin and end of each period in which it was, phases that were not
+    measured included; the end is None if unknown. Strings are empty if unknown.
     """
 
     name: str
@@ -23,19 +25,8 @@ class Order:
     source: str
     place: str
     phases: tuple[int, ...]
+    stretches: tuple[tuple[datetime, datetime | None], ...] = ()
     is_fault: bool = False
-
-    def stretches(self) -> Iterator[tuple[int, int]]:
-        """Yields the first and last phase of each period in which it was in force."""
-        first = last = -2
-        for place in self.phases:
-            if place != last + 1:
-                if last >= 0:
-                    yield first, last
-                first = place
-            last = place
-        if last >= 0:
-            yield first, last
 
 
 def orders_of(account: RunAccount, ordered: Mapping[str, Iterable[str]]) -> tuple[Order, ...]:
@@ -43,19 +34,18 @@ def orders_of(account: RunAccount, ordered: Mapping[str, Iterable[str]]) -> tupl
 
     ordered: the policies' names by phase, from the run's events; used only if the scenario is not available.
     """
-    shutdown, found = account.shutdown, dict[str, list[int]]()
+    shutdown = account.shutdown
     choices = dict(account.manifest.get("choices", {}))
-    for place, span in enumerate(account.spans):
-        names = ordered.get(span.name, ()) if shutdown is None else shutdown.scenario.active(span.name, choices)
-        for name in names:
-            found.setdefault(name, []).append(place)
+    found = _in_force(
+        account, lambda phase: ordered.get(phase, ()) if shutdown is None else shutdown.scenario.active(phase, choices)
+    )
     if shutdown is None:
-        return tuple(Order(name, name, "", "", "", tuple(places)) for name, places in found.items())
+        return tuple(Order(name, name, "", "", "", *times) for name, times in found.items())
     policies = shutdown.scenario.policies
     return tuple(
         Order(name, policies[name].title, _by(policies[name]), policies[name].source,
-              account.within(shutdown.place(("policies", name))), tuple(places))
-        for name, places in found.items()
+              account.within(shutdown.place(("policies", name))), *times)
+        for name, times in found.items()
     )  # fmt: skip
 
 
@@ -64,23 +54,41 @@ def breakdowns_of(account: RunAccount, damaged: Mapping[str, Mapping[str, str]])
 
     damaged: their titles by phase and name, from the run's events; used only if the scenario is not available.
     """
-    shutdown, found, titles = account.shutdown, dict[str, list[int]](), dict[str, str]()
-    for place, span in enumerate(account.spans):
-        there = damaged.get(span.name, {})
+    shutdown, titles = account.shutdown, dict[str, str]()
+    choices = dict(account.manifest.get("choices", {}))
+
+    def there(phase: str) -> Iterable[str]:
+        here = damaged.get(phase, {})
         if shutdown is not None:
-            choices = dict(account.manifest.get("choices", {}))
-            broken = shutdown.scenario.broken(shutdown.scenario.phase(span.name), choices, active={})
-            there = {name: fault.title for name, fault in broken.items()}
-        for name, title in there.items():
-            found.setdefault(name, []).append(place)
-            titles[name] = title
+            broken = shutdown.scenario.broken(shutdown.scenario.phase(phase), choices, active={})
+            here = {name: fault.title for name, fault in broken.items()}
+        titles.update(here)
+        return here
+
+    found = _in_force(account, there)
     known = shutdown.scenario.faults if shutdown is not None else {}
     return tuple(
         Order(name, titles[name], "nobody: a fault", known[name].source if name in known else "",
-              account.within(shutdown.place(("faults", name))) if shutdown is not None else "", tuple(places),
+              account.within(shutdown.place(("faults", name))) if shutdown is not None else "", *times,
               is_fault=True)
-        for name, places in found.items()
+        for name, times in found.items()
     )  # fmt: skip
+
+
+_Times = tuple[tuple[int, ...], tuple[tuple[datetime, datetime | None], ...]]
+
+
+def _in_force(account: RunAccount, names_in: Callable[[str], Iterable[str]]) -> dict[str, _Times]:
+    """Returns the indices of the measured phases, and the stretches of time, in which each was in force."""
+    place_of = {span.name: place for place, span in enumerate(account.spans)}
+    places, stretches = dict[str, list[int]](), dict[str, list[tuple[datetime, datetime | None]]]()
+    for span in account.states:
+        for name in names_in(span.name):
+            of_it = stretches.setdefault(name, [])
+            begin = of_it.pop()[0] if of_it and of_it[-1][1] == span.at else span.at
+            of_it.append((begin, span.until))
+            places.setdefault(name, []).extend([place_of[span.name]] if span.name in place_of else [])
+    return {name: (tuple(places[name]), tuple(of_it)) for name, of_it in stretches.items()}
 
 
 def _by(policy: Policy) -> str:

@@ -174,10 +174,9 @@ def orders_table(account: RunAccount, orders: tuple[Order, ...]) -> Html:
 
 
 def _stretches(account: RunAccount, order: Order) -> Iterator[str]:
-    for first, last in order.stretches():
-        begin, end = account.spans[first], account.spans[last]
-        hours = sum(span.hours for span in account.spans[first : last + 1])
-        yield f"{account.short(begin.at)}, {lasting(hours)}" if end.until else f"from {account.short(begin.at)}"
+    for begin, end in order.stretches:
+        since = account.short(begin)
+        yield f"{since}, {lasting((end - begin).total_seconds() / 3_600)}" if end else f"from {since}"
 
 
 def making(account: RunAccount) -> Html:

@@ -134,9 +134,8 @@ def _signal(axis: Axis, signal: WatchedSignal, top: float) -> Iterator[Html]:
 
 
 def _order(axis: Axis, order: Order, top: float) -> Iterator[Html]:
-    for first, last in order.stretches():
-        left, _ = axis.of(first)
-        right = sum(axis.of(last))
+    for begin, end in order.stretches:
+        left, right = max(axis.x(begin), axis.left), axis.x(end or axis.end)
         yield _rect(left, right - left, top + 2, _ORDER - 6, "pg-fault" if order.is_fault else "pg-order")
 
 
