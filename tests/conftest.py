@@ -59,6 +59,15 @@ def _rank(item: pytest.Item) -> int:
     return LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _sessions_that_tests_start(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give every pytest that a test runs a place of its own for temporary files.
+
+    A session that begins closes that of its user to all others; ours has files of an ordinary user's in it.
+    """
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(tmp_path_factory.mktemp("sessions"))
+
+
 @pytest.fixture(scope="session")
 def environment() -> Callable[[str], Path]:
     """The Python of an environment that scripts/environment makes, by its name.

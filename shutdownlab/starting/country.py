@@ -92,7 +92,7 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
             f"    prefixes: [{', '.join(_prefix(each) for each in prefixes)}]  # {'; '.join(notes)}",
             f"    transit: [{', '.join(carriers)}]{'' if known or not plan.files else '  # ASSUMED'}",
             *(["    exchange: false  # its gateway is abroad, at its transit"] if operator.asn in above else []),
-            f"    source: {'ROUTES' if told or found.title or len(made_up) < len(_ROOM) else 'ASSUMED'}",
+            f"    source: {'ROUTES' if known or found.title or len(made_up) < len(_ROOM) else 'ASSUMED'}",
             "    regions:",
             *([_guests(transits)] if operator.access is Access.MOBILE else []),
             f"      capital: {{ordinary: {{access: {operator.access}}}}}",

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from foretold import cells, run_as_foretold
 
 import shutdownlab as sl

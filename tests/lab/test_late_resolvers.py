@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from foretold import cells, run_as_foretold
 from invocation import finished, kill_inside, under_way, wait_for_event

@@ -1,9 +1,10 @@
-"""With files handed to workers whole, the longest go first: `LONGEST` of tests/conftest.py."""
+"""What tests/conftest.py does for all: of files handed to workers whole the longest go first, and sessions stay apart."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,16 @@ def test_pure_tests_come_first_and_then_the_longest_of_the_lab() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     files = dict.fromkeys(re.findall(r"^(?:tests/)?(\S+?)::", done.stdout, re.MULTILINE))
     assert list(files) == [given[2], given[3], given[1], given[0]]
+
+
+def test_a_session_that_a_test_starts_leaves_our_temporary_files_open_to_whom_they_were(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it(tmp_path): pass\n")
+    above = next(folder for folder in tmp_path.parents if folder.name.startswith("pytest-of-"))
+    former = above.stat().st_mode
+    above.chmod(former | stat.S_IXOTH)
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "test_it.py"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    after = above.stat().st_mode
+    above.chmod(former)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert after == former | stat.S_IXOTH
