@@ -1,4 +1,4 @@
-"""What tests/conftest.py does for all: of files handed to workers whole the longest go first, and sessions stay apart."""
+"""What tests/conftest.py does for all: the longest files go first, and sessions stay apart."""
 
 from __future__ import annotations
 
