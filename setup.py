@@ -9,8 +9,13 @@ import shutil
 import sys
 import sysconfig
 import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
 
 DATA = {f"shutdownlab.{folder}": folder for folder in ("topologies", "controllers", "scenarios")}
 """What a user copies lies at the top, and ships inside the package."""
@@ -53,14 +58,39 @@ def extensions() -> list[Extension]:
     files = [f"{FOLDER}{module}.py" for module in MODULES]
     try:
         compiled: list[Extension] = mypycify(
-            ["--no-warn-unused-configs", *files], opt_level=LEVEL, debug_level="0", group_name=LIBRARY
+            ["--no-warn-unused-configs", *files],
+            opt_level=LEVEL,
+            debug_level="0",
+            group_name=LIBRARY,
+            multi_file=True,
         )
     except SystemExit:  # mypy has told why on standard error
         warnings.warn("mypyc refused: the inspection engine stays uncompiled, at a sixth of the speed", stacklevel=1)
         return []
     for extension in compiled:
+        extension.include_dirs.append(f"build/{FOLDER}")  # where mypyc writes the library's headers
         extension.optional = True  # no Python headers: all of them are left out, and the files run as they are
     return compiled
 
 
-setup(packages=[*find_packages(include=["shutdownlab*"]), *DATA], package_dir=DATA, ext_modules=extensions())
+class FilesSideBySide(build_ext):
+    """Compiles the C files of one extension module side by side; setuptools does so with whole modules alone."""
+
+    def build_extensions(self) -> None:
+        compile_files = self.compiler.compile
+
+        def side_by_side(sources: Sequence[str], **options: Any) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                made = pool.map(partial(compile_files, **options), ([source] for source in sources))
+                return [compiled for objects in made for compiled in objects]
+
+        self.compiler.compile = side_by_side
+        super().build_extensions()
+
+
+setup(
+    packages=[*find_packages(include=["shutdownlab*"]), *DATA],
+    package_dir=DATA,
+    ext_modules=extensions(),
+    cmdclass={"build_ext": FilesSideBySide},
+)
