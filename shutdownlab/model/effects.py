@@ -103,7 +103,7 @@ def _reasons(
             "box, and no probe uses another resolver (`resolver: 8.8.8.8`)",
         )
         return
-    if policy.needs_boxes and policy.targets == Targets(protocols=("gtp",)):
+    if policy.needs_boxes and _only_gtp(policy.targets):
         boxes = {operator: profile for operator, profile in profiles.items() if _has(vantages, operator)}
         if boxes and all(profile.ip.tunnels for profile in boxes.values()):
             operator, profile = next(iter(boxes.items()))
@@ -185,6 +185,10 @@ def _phases_of(scenario: Scenario, policy: str) -> list[Phase]:
 
 def _has(vantages: list[Vantage], operator: str) -> bool:
     return any(vantage.id.operator == operator for vantage in vantages)
+
+
+def _only_gtp(targets: Targets) -> bool:
+    return targets.protocols == ("gtp",) and targets.model_fields_set == {"protocols"}
 
 
 def _is_about_dns(policy: Policy) -> bool:

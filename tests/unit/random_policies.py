@@ -165,4 +165,5 @@ def recognised(draw: st.DrawFn) -> Policy:
     try:
         return Policy.model_validate(data)
     except ValidationError:  # an action that these targets cannot have
-        return Policy.model_validate(data | {"block": {"protocols": ["wireguard", "tls"]}, "action": "profile"})
+        kept = {key: data[key] for key in ("title", "source", "except", "allow")}
+        return Policy.model_validate(kept | {"block": {"protocols": ["wireguard", "tls"]}})
