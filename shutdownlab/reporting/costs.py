@@ -20,9 +20,9 @@ from shutdownlab.results.run import Run
 from shutdownlab.verifier.verify import verify
 
 METHODS: Final[dict[Method, str]] = {
-    "cost": "COST, as NetBlocks computes it (Brookings): while cut off, all of it",
-    "report": "Report, as Top10VPN's: from the first cut to the last, pauses too",
-    "graded": "Graded, by what was measured: the share of services that was lost",
+    "cost": "as NetBlocks' COST (Brookings): while cut off, all of it",
+    "report": "as Top10VPN's reports: from the first cut to the last, pauses too",
+    "graded": "by what was measured: the share of services that was lost",
 }
 PARAMETERS: Final = ("gdp", "internet_share", "users")
 SEED: Final = 1

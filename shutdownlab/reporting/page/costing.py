@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shutdownlab.costing.estimate import Cost
+from typing import Final
+
+from shutdownlab.costing.estimate import Cost, Method
 from shutdownlab.reporting.costs import (
     METHODS,
     PARAMETERS,
@@ -29,6 +31,9 @@ def cost_of_run(account: RunAccount) -> Cost | None:
     return cost if any(amount.value for amount in cost.amounts.values()) else None
 
 
+_NAMES: Final[dict[Method, str]] = {"cost": "COST", "report": "Report", "graded": "Graded"}
+
+
 def cost_sentence(cost: Cost) -> str:
     """Returns a sentence with the cost and the published figures."""
     graded, low, high = cost.amounts["graded"].value, *cost.range
@@ -45,10 +50,11 @@ def cost_sentence(cost: Cost) -> str:
 def costing(account: RunAccount, cost: Cost) -> Html:
     """Returns the section."""
     rows = [
-        [METHODS[method], money(amount.value), span_of(amount.low, amount.high), f"{amount.hours:,.1f}"]
+        [_NAMES[method], element("td", METHODS[method], class_="pg-word"), money(amount.value),
+         span_of(amount.low, amount.high), f"{amount.hours:,.1f}"]
         for method, amount in cost.amounts.items()
-    ]
-    columns = ["Method", "Cost", "Range", "Hours, whole country"]
+    ]  # fmt: skip
+    columns = ["Method", "How", "Cost", "Range", "Hours, whole country"]
     parts = [
         element("p", "GDP of an hour, times the Internet's share of it, times the hours that were lost, weighed by the "
                      "subscribers who lost them. The regions of the model stand for the country."),
@@ -66,7 +72,7 @@ def costing(account: RunAccount, cost: Cost) -> Html:
             for name, by_method in found.items()
             if any(amount >= 1 for amount in by_method.values())
         ]
-        listing = table(f"By {heading}", [heading.capitalize(), "COST", "Report", "Graded"], rows, class_="pg-num")
+        listing = table(f"By {heading}", [heading.capitalize(), *_NAMES.values()], rows, class_="pg-num")
         parts.append(element("details", element("summary", f"By {heading}"), listing))
     if cost.person_hours is not None:
         ordered = sorted(cost.person_hours.items(), key=lambda each: -each[1])
