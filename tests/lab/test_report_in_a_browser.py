@@ -138,6 +138,23 @@ def test_of_a_cell_that_got_through_nothing_is_said_to_let_it_through(browser: B
     assert "In full: shutdownlab explain RUN --at baseline" in page.locator("dialog").inner_text()
 
 
+def test_the_name_of_an_open_cell_and_the_way_out_stay_in_sight_and_nothing_shines_through(
+    browser: Browser, file: Path
+) -> None:
+    page = opened(browser, file, width=360)
+    page.set_viewport_size({"width": 360, "height": 400})
+    page.locator("#pg-cells td.pg-blocked, #pg-cells .pg-blocked").first.click()
+    above = page.evaluate("""() => {
+      const dialog = document.querySelector("dialog"), name = dialog.querySelector("h2");
+      dialog.scrollTop = 150;
+      const way = dialog.querySelector(".pg-close").getBoundingClientRect(), box = dialog.getBoundingClientRect();
+      const at = (x, y) => document.elementFromPoint(x, y);
+      const covered = [at(way.left - 4, way.top + way.height / 2), at(box.left + 4, box.top + 4)];
+      return [dialog.scrollTop, ...covered.map((each) => each === name), at(way.left + 4, way.top + 4).className];
+    }""")
+    assert above == [150, True, True, "pg-close"]
+
+
 def test_the_table_of_cells_is_walked_as_grids_are(browser: Browser, file: Path) -> None:
     """By the keys of the ARIA Authoring Practices' grid pattern; what was not measured is passed over."""
     page = opened(browser, file)
