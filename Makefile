@@ -33,7 +33,7 @@ demo: setup ## the shutdown of January 2022, end to end
 # No worker that crashes is replaced: pytest-xdist has lost count then, and waited for ever.
 test: SELECTED = -m "not thorough"
 test: programs ## set up, then test what takes minutes: pure tests, then real packets in each part of the laboratory
-test-all: programs ## all tests: also every order, breakdown and tool by real packets; three times as long
+test-all: programs ## all tests: also every order, breakdown and tool by real packets; twice as long
 test test-all:
 	PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 \
 		$(SELECTED) tests/unit tests/golden tests/fuzz tests/packaging tests/lab $(PYTEST_ARGS)

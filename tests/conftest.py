@@ -34,7 +34,7 @@ LONGEST = (
     "test_anycast_on_the_wire.py", "test_cables_of_a_lower_mtu.py", "test_two_gateways_on_the_wire.py",
 )  # fmt: skip
 """Files of tests/lab that take 40 s or more of a worker, the longest first: what is begun last should be short, or
-one worker has it to itself in the end. `make test PYTEST_ARGS=--durations=60` tells which they are."""
+one worker has it to itself in the end. `make test-all PYTEST_ARGS=--durations=60` tells which they are."""
 
 
 def pytest_collection_finish() -> None:

@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from narrowed import ABROAD, BACKBONE, MEMBER, TUNNEL, scenario
 
+pytestmark = pytest.mark.thorough
+
 HEADERS = {"-4": 20 + 8, "-6": 40 + 8}
 """What is before an echo's data."""
 ONE, TWO = "one/capital/people", "two/capital/people"
@@ -80,7 +82,6 @@ def test_a_page_of_many_packets_comes_over_every_cable(lab: sl.Lab, family: str,
     assert (done.returncode, done.stdout) == (0, "1000000"), done.stderr
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("family", ["-4", "-6"])
 def test_without_icmp_longer_packets_are_in_a_black_hole_and_shorter_ones_arrive(lab: sl.Lab, family: str) -> None:
     site = "http://kaspi.kz"

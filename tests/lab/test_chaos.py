@@ -13,6 +13,7 @@ import pytest
 from invocation import Record, small
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_whoever_ends_chaos_ends_its_run_which_is_not_counted(tmp_path: Path, number: signal.Signals) -> None:
     scenario, out = small(tmp_path), tmp_path / "out"

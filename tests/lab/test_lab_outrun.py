@@ -80,6 +80,7 @@ def test_what_gets_through_because_on_path_boxes_stood_still_for_a_moment_is_not
         assert {found.outcome.value for _, found in lab.measure(CELLS)} == {"blocked"}
 
 
+@pytest.mark.thorough
 def test_what_gets_through_because_a_switch_forwarded_the_answer_before_the_forged_one_is_not_ok(
     tmp_path: Path,
 ) -> None:

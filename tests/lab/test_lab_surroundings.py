@@ -102,6 +102,7 @@ def test_nothing_is_left_of_a_program_that_was_interrupted_or_killed(number: sig
         wait_for_end(namespaces)
 
 
+@pytest.mark.thorough
 def test_nothing_is_left_of_a_lab_that_nobody_closed_or_whose_building_was_interrupted(small_one: Path) -> None:
     argv = [sys.executable, "-c", "import shutdownlab as sl; lab = sl.lab('two-operators')\nprint(lab, flush=True)"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
@@ -155,6 +156,7 @@ def test_an_interrupted_call_leaves_the_lab_as_it_is(small_one: Path) -> None:
         assert lab.closed
 
 
+@pytest.mark.thorough
 def test_a_lab_whose_inside_does_not_react_is_closed_all_the_same(small_one: Path) -> None:
     with sl.lab(small_one) as lab:
         namespaces = outside.namespaces([worker()])

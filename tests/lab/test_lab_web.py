@@ -86,6 +86,7 @@ def test_a_script_and_a_page_are_one_too_many(tmp_path: Path) -> None:
     assert "--web" in done.stderr
 
 
+@pytest.mark.thorough
 def test_each_student_steers_a_country_of_their_own(tmp_path: Path) -> None:
     argv, env = command_of("same", tmp_path)
     with (tmp_path / "said").open("w+") as said:

@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
 from conditioned import scenario
 
+pytestmark = pytest.mark.thorough
+
 MTU = 1400
 HEADERS = {"-4": 20 + 8, "-6": 40 + 8}
 """What is before an echo's data."""
@@ -52,7 +54,6 @@ def test_the_longest_packet_passes_and_a_longer_one_is_reported(lab: sl.Lab, fam
     assert told.returncode and re.search(TOLD, told.stdout + told.stderr)
 
 
-@pytest.mark.thorough
 def test_a_page_of_many_packets_comes_over_a_line_of_either_kind(lab: sl.Lab) -> None:
     for vantage, family in itertools.product((PEOPLE, CENTRE), HEADERS):
         done = lab.exec(vantage, ["curl", family, "-sS", "-o", "/dev/null", "-w", "%{size_download}", "-m", "60", FILE])

@@ -426,6 +426,7 @@ def test_keys_without_captures_are_refused(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_two_runs_side_by_side_end_alike_and_leave_no_process(tmp_path: Path) -> None:
     places = [tmp_path / "one", tmp_path / "other"]
     for place in places:

@@ -22,6 +22,8 @@ from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule, Verd
 from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.system.netns import inside
 
+pytestmark = pytest.mark.thorough
+
 HAPPENS_S = 0.3
 """How long something is waited for that may come, or not."""
 RULES = (

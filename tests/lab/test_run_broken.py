@@ -83,6 +83,7 @@ def test_a_box_that_was_away_from_its_controller_for_a_moment_makes_its_phase_vo
     assert all(row["outcome"] == row["expected"] for row in record.rows)
 
 
+@pytest.mark.thorough
 def test_a_switch_that_was_away_from_its_controller_for_a_moment_makes_its_phase_void(tmp_path: Path) -> None:
     """It was given its rules anew, and what a DPI box had decided is forgotten."""
     with under_way(tmp_path, small(tmp_path)) as (process, record):
@@ -303,6 +304,7 @@ def test_what_dies_again_and_again_leaves_rows_that_are_unknown_with_the_reason(
     assert all(failure.startswith("unknown_failure: ") and "bird" in failure for failure in failures), failures
 
 
+@pytest.mark.thorough
 def test_what_only_controls_find_to_last_has_its_phase_measured_in_a_country_built_anew(tmp_path: Path) -> None:
     with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
         wait_for_event(process, record, "confirmed", "blackout")
@@ -346,6 +348,7 @@ def confirmed_after(record: Record, lost: int) -> bool:
     return any(event["event"] == "confirmed" and event["phase"] == "blackout" for event in events)
 
 
+@pytest.mark.thorough
 def test_a_phase_is_measured_again_only_once_nothing_goes_wrong_any_more(tmp_path: Path) -> None:
     """What is stopped again and again would spoil every attempt."""
     with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):

@@ -133,6 +133,7 @@ def test_a_router_that_hung_while_its_routes_were_withdrawn_withdraws_them_once_
     assert [(r.outcome, r.failure) for r in sl.verify(made)] == [(r.outcome, r.failure) for r in measured.results]
 
 
+@pytest.mark.thorough
 def test_a_lab_is_as_broken_as_its_phase() -> None:
     with sl.lab(BREAKDOWNS, at="fibre") as lab:
 

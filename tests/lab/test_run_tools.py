@@ -121,6 +121,7 @@ def test_a_name_that_is_no_tool_is_told_with_those_that_are(tmp_path: Path) -> N
     assert "--tools: found unknown tool 'gopher'; expected one of doh," in done.output.replace("\n", " ")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("faulty", [1, 2])
 def test_a_tool_of_which_a_fault_hides_whether_it_works_is_asked_again_in_another_country(
     tmp_path: Path, faulty: int

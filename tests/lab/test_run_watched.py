@@ -220,6 +220,7 @@ def counted(run: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_the_same_seed_finds_the_same(place: Path) -> None:
     done = invoke(place, "run", place / "small.yaml", "--observe", "--out", "again")
     assert done.code == 0, done.output

@@ -42,6 +42,7 @@ def said(place: Path, status: int, **settings: str) -> str:
     return done.stderr.replace("setup: ", "")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("settings", "why", "what_to_do"),
     [

@@ -338,6 +338,7 @@ def test_a_policy_blocks_and_spares_the_addresses_of_files(tmp_path: Path) -> No
         library.load(path)
 
 
+@pytest.mark.thorough
 def test_an_access_list_of_thousands_is_compiled_in_time_that_grows_with_its_length(tmp_path: Path) -> None:
     """Each prefix is a rule for each group and direction; which lie in which is found without trying all pairs."""
     lines = [f"{n >> 16}.{n >> 8 & 255}.{n & 255}.0/24" for n in range(90 << 16, (90 << 16) + 4_000)]
