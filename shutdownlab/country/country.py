@@ -89,7 +89,11 @@ class Country:
         titles |= {pid: f"the probe agent of {name}" for name, pid in self.agents.pids.items()}
         for name, instance in self.instances.items():
             titles |= {process.pid: f"{program} of {name}" for program, process in instance.daemons.items()}
-        forking = frozenset(process.pid for daemon, process in self.services.processes.items() if daemon.forks)
+        forking = {process.pid for daemon, process in self.services.processes.items() if daemon.forks}
+        # what a user's controller starts may end when it likes
+        forking |= {
+            process.pid for name, process in self.controllers.processes.items() if name in self.plan.controllers
+        }
         self.watch = Watch(titles, forking)
         self.watch.begin()
 

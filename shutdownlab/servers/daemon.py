@@ -39,7 +39,8 @@ class Daemon:
     `directory`: its own directory; `files` (paths below it) are written before it starts. `sockets`: the sockets it
     listens on once it is up; `lenient`: any of its addresses will do for each port. `control`: its control socket,
     which must not be in `directory`, because that outlives the process. `environment` is added to its parent's.
-    `forks`: it forks a process per client. `patience`: seconds it may take to come up, if longer than usual.
+    `forks`: it may start processes that end while it goes on, such as one per client. `patience`: seconds it may take
+    to come up, if longer than usual.
     """
 
     name: str

@@ -36,7 +36,8 @@ def _daemon(hosted: Hosted, number: int, premises: Premises) -> Daemon:
         for ports in program.ports
         for address in hosted.addresses
     )
-    return Daemon(program.name, hosted.node, argv, home, files, sockets, lenient=True)
+    # whatever it starts may end when it likes
+    return Daemon(program.name, hosted.node, argv, home, files, sockets, lenient=True, forks=True)
 
 
 def _filled(argument: str, meant: dict[str, str]) -> str:

@@ -72,6 +72,23 @@ def test_a_server_and_a_controller_of_ones_own_run_where_they_are_trusted(tmp_pa
     assert set(named) == {"board-run.yaml", "country.yaml", "board.py", "lenient_isp.py"}
 
 
+HELPERS = """
+import subprocess, threading
+def help_it():
+    while True:
+        subprocess.run(["sleep", "0.3"], check=True)
+threading.Thread(target=help_it, daemon=True).start()
+"""
+
+
+def test_what_a_server_of_ones_own_starts_may_end_and_is_no_fault(tmp_path: Path, programs: Path) -> None:
+    board = programs / "board.py"
+    board.write_text(HELPERS + board.read_text().replace("from __future__ import annotations", ""))
+    done = invoke(tmp_path, "run", programs / "board-run.yaml", "--trust", "--out", "run")
+    assert done.code == 0, done.output
+    assert Record(tmp_path / "run").manifest["faults"] == []
+
+
 STARTER = """
 import subprocess
 
@@ -95,6 +112,29 @@ def test_what_a_controller_of_ones_own_starts_can_be_interrupted(tmp_path: Path)
     done = invoke(tmp_path, "run", path, "--trust", "--until", "blackout", "--out", "run")
     assert done.code == 0, done.output
     assert "what it started ended with -2" in done.output
+
+
+LINGERING = """
+import subprocess
+
+from shutdownlab.controllers.isp import Isp
+
+from shutdownlab.protocol.messages import Order
+
+
+class Lingering(Isp):
+    def obey(self, order: Order) -> None:
+        super().obey(order)
+        subprocess.Popen(["sleep", "2"])
+"""
+
+
+def test_what_a_controller_of_ones_own_starts_may_end_and_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "lingering.py").write_text(LINGERING)
+    path = small(tmp_path, lambda scenario: scenario.update(controllers={"southcell": "lingering.py"}))
+    done = invoke(tmp_path, "run", path, "--trust", "--until", "blackout", "--out", "run")
+    assert done.code == 0, done.output
+    assert Record(tmp_path / "run").manifest["faults"] == []
 
 
 ADDING = """
