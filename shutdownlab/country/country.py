@@ -94,7 +94,7 @@ class Country:
         forking |= {
             process.pid for name, process in self.controllers.processes.items() if name in self.plan.controllers
         }
-        self.watch = Watch(titles, forking)
+        self.watch = Watch(titles, frozenset(forking))
         self.watch.begin()
 
     def begin_measuring(self) -> None:
