@@ -66,7 +66,7 @@ def _names(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[str, None]:
     names: dict[str, None] = {}
     zone = ZoneList()
     for number, line in enumerate(lines, start=1):
-        if names and not zone.within and _PLAIN.fullmatch(line):
+        if names and not zone.within and b"." in line and _PLAIN.fullmatch(line):
             names[line.decode("ascii")] = None
             continue
         entry = line.strip() if b"##" in line or b"=/" in line else line.partition(b"#")[0].strip()
@@ -88,6 +88,8 @@ def _names(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[str, None]:
                     "a name in the first line, too",
                     f"leave headings out; a top-level domain is written .{name.decode('ascii')}",
                 )
+            elif wrapped is None and b"-" in entry and b"." not in entry and not entry.startswith(b"xn--"):
+                raise Expected("a name that can be asked for", "no top-level domain has a hyphen; leave options out")
             else:
                 names[name.decode("ascii")] = None
         except Expected as error:

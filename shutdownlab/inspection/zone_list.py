@@ -58,7 +58,7 @@ class ZoneList:
             return ()
         if data.strip().lower() == "rpz-passthru.":
             raise Expected("a record that blocks a name", _EXCEPTION)
-        name = owner.rstrip(".") if owner.endswith(".") else owner
+        name = owner.rstrip(".")
         if self._origin and name.lower().endswith(f".{self._origin}"):
             name = name[: -len(self._origin) - 1]
         if name.lower().endswith(_OTHER_TRIGGERS):

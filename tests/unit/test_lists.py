@@ -164,6 +164,7 @@ def test_what_is_not_one_name_a_line_is_refused_with_its_line_and_what_to_do(tex
     ("text", "told"),
     [
         (b"domain\ntwo.example\n", "leave headings out"),
+        (b"one.example\nno-resolv\n", "leave options out"),
         (b"192.0.2.1\n198.51.100.7\n", "`address_file` takes a list of addresses"),
         (b"\x1f\x8b\x08\x00two.example\n", "compressed by gzip"),
         ("two.example\n".encode("utf-16"), "save the file as UTF-8"),
