@@ -16,7 +16,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise, takewhile
 from typing import Final
@@ -108,9 +108,9 @@ def read_published(
     if any(_IN_UTC.search(cell) for cell in (head[time], *(",".join(row) for _, row in comments))):
         zone = zone or timedelta()
     _one_series(head, numbered, time, value, file)
-    wrong: list[Problem] = []
+    wrong = _Wrong()
     found = [each for number, row in numbered if (each := _row(row, number, time, value, file, wrong))]
-    problems = _told_once(wrong)
+    problems = wrong.problems()
     zones = {each[3]: each[2] for each in reversed(found)}
     zones.pop(None, None)
     if len(zones) > 1:
@@ -243,44 +243,53 @@ def _some(values: Sequence[str]) -> str:
     return ", ".join(value or "''" for value in values[:5]) + (", …" if len(values) > 5 else "")
 
 
+@dataclass(slots=True)
+class _Wrong:
+    """The first mistake of each kind in a series' rows, and how many rows have it: one is mostly in all of them."""
+
+    _first: dict[str, Problem] = field(default_factory=dict)
+    _rows: Counter[str] = field(default_factory=Counter)
+
+    def append(self, problem: Problem) -> None:
+        self._first.setdefault(problem.expected, problem)
+        self._rows[problem.expected] += 1
+
+    def problems(self) -> Problems:
+        problems = Problems()
+        for kind, each in self._first.items():
+            others = self._rows[kind] - 1
+            hint = f"likewise in {_counted(others, 'more row')}" if others else ""
+            problems.append(replace(each, hint="; ".join(filter(None, (_mend(each), hint)))))
+        return problems
+
+
 def _row(
-    row: Sequence[str], line: int, time: int, value: int, file: str, problems: list[Problem]
+    row: Sequence[str], line: int, time: int, value: int, file: str, wrong: _Wrong
 ) -> tuple[datetime, float, int, timedelta | None] | None:
     """Parses a row to its time as written, value, line, and UTC offset (None without a time zone).
 
-    Returns None if the row has no value, or adds what is wrong with it to `problems`.
+    Returns None if the row has no value, or adds what is wrong with it to `wrong`.
     """
     if len(row) <= max(time, value):
-        problems.append(Problem(file, line, "", f"{len(row)} columns", _AS_MANY))
+        wrong.append(Problem(file, line, "", f"{len(row)} columns", _AS_MANY))
         return None
     if row[value].strip().lower() in _NO_VALUE:
         return None
     at = _time(row[time].strip())
     if at is None:
-        problems.append(Problem(file, line, "", repr(row[time]), _A_TIME))
+        wrong.append(Problem(file, line, "", repr(row[time]), _A_TIME))
     text = row[value].strip()
     number = float(text) if _NUMBER.fullmatch(text) else math.nan
     if not math.isfinite(number) or number < 0:
-        problems.append(Problem(file, line, "", repr(row[value]), _A_NUMBER))
+        wrong.append(Problem(file, line, "", repr(row[value]), _A_NUMBER))
     if at is None or not math.isfinite(number):
         return None
     return at, number, line, at.utcoffset()
 
 
-def _told_once(wrong: Sequence[Problem]) -> Problems:
-    """Returns the first mistake of each kind, with the number of other rows that have it: what is wrong with one row is
-    mostly wrong with all."""
-    problems, kinds = Problems(), Counter(each.expected for each in wrong)
-    for each in {each.expected: each for each in reversed(wrong)}.values():
-        others = kinds[each.expected] - 1
-        hint = f"likewise in {_counted(others, 'more row')}" if others else ""
-        problems.append(replace(each, hint="; ".join(filter(None, (_mend(each), hint)))))
-    return problems
-
-
 def _mend(wrong: Problem) -> str:
     text = wrong.found.strip("'")
-    if wrong.expected is not _A_NUMBER:
+    if wrong.expected != _A_NUMBER:
         return ""
     if text.endswith("%"):
         return "leave the sign % out"
