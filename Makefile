@@ -1,5 +1,5 @@
 # make demo    set up, then play Kazakhstan, January 2022
-# make test    set up, then the tests that take minutes; make test-all: and those that take longer
+# make test    set up, then the tests that take minutes (make test-all: the long ones too)
 # make help    the rest
 VENV ?= .venv
 JOBS ?= $(shell n=$$(nproc); echo $$((n > 2 ? n : 2)))
@@ -33,7 +33,7 @@ demo: setup ## the shutdown of January 2022, end to end
 # No worker that crashes is replaced: pytest-xdist has lost count then, and waited for ever.
 test: SELECTED = -m "not thorough"
 test: programs ## set up, then test what takes minutes: pure tests, then real packets in each part of the laboratory
-test-all: programs ## all tests: also every order, breakdown and tool by real packets; twice as long
+test-all: programs ## all tests: every order, breakdown and tool by real packets, too; twice as long
 test test-all:
 	PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 \
 		$(SELECTED) tests/unit tests/golden tests/fuzz tests/packaging tests/lab $(PYTEST_ARGS)
