@@ -61,7 +61,7 @@ def _imagined(verifier: Verifier, phase: Phase, name: str, less: str, changed: P
     """Returns the phase with the policy `name` replaced by `changed`, which lacks the exception `less`."""
     other = f"{name} but {less}"
     active = verifier.classes.active(phase)
-    return verifier.imagine(
+    return verifier.classes.imagine(
         phase,
         {(other if key == name else key): (changed if key == name else each) for key, each in active.items()},
         renamed={name: other},

@@ -24,7 +24,7 @@ def black_holes(verifier: Verifier, name: str, phases: list[Phase]) -> Iterator[
     found: dict[str, dict[str, None]] = {}
     for phase in phases:
         active = verifier.classes.active(phase)
-        without = verifier.imagine(phase, {key: each for key, each in active.items() if key != name})
+        without = verifier.classes.imagine(phase, {key: each for key, each in active.items() if key != name})
         for cell in cells_of(verifier.shutdown, phase):
             if cell.vantage is None or verifier.verdict(phase, cell).outcome is not Outcome.OK:
                 continue

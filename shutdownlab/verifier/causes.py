@@ -121,7 +121,7 @@ class _Trial:
             active = dict(self._verifier.classes.active(phase))
             active.pop(without.policy, None)
             active[f"{without.policy}~without {without.text}"] = undone
-            self._imagined[key] = self._verifier.imagine(phase, active)
+            self._imagined[key] = self._verifier.classes.imagine(phase, active)
         return self._imagined[key]
 
 

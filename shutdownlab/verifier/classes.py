@@ -29,7 +29,7 @@ CellClass: TypeAlias = tuple[object, ...]
 _Near: TypeAlias = tuple[tuple[int, int], ...]
 """For each host in the country that a probe talks to: how near it is (`_nearness`), and its vantage point's index."""
 
-NO_VERSIONS: Final[Mapping[str, str]] = {}
+NO_NAMES: Final[Mapping[str, str]] = {}
 
 
 class Classes:
@@ -74,8 +74,8 @@ class Classes:
         self,
         phase: Phase,
         active: Mapping[str, Policy],
-        versions: Mapping[str, str] = NO_VERSIONS,
-        renamed: Mapping[str, str] = NO_VERSIONS,
+        versions: Mapping[str, str] = NO_NAMES,
+        renamed: Mapping[str, str] = NO_NAMES,
     ) -> Phase:
         """Returns a copy of a phase with other policies in force.
 

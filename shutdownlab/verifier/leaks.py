@@ -109,7 +109,7 @@ def _without_who_cuts_all(verifier: Verifier, name: str, phase: Phase, cell: Cel
         or not (policy.cuts_off and policy.concerns(vantage))
         or is_named(verifier, policy.except_, cell.target)
     }
-    return phase if len(left) == len(active) else verifier.imagine(phase, left)
+    return phase if len(left) == len(active) else verifier.classes.imagine(phase, left)
 
 
 def _is_unresolved(verifier: Verifier, phase: Phase, cell: Cell) -> bool:

@@ -15,7 +15,7 @@ from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell, cells_of
 from shutdownlab.verifier.chance import Chances
-from shutdownlab.verifier.classes import NO_VERSIONS
+from shutdownlab.verifier.classes import NO_NAMES
 from shutdownlab.verifier.deciding import deciding_wire, policies_of
 from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.verifier.wire import ModelledConnection
@@ -87,8 +87,8 @@ def _mended(
         # Each is changed once: another object of the same name would be taken for another policy.
         changed |= {name: (f"{name}~{number}", change.changed(known[name])) for name in blocking}
         other = dict(changed.get(name, (name, policy)) for name, policy in active.items())
-        versions = {own: name for name, (own, _) in changed.items()} if change.of_people else NO_VERSIONS
-        imagined = verifier.imagine(phase, other, versions, {name: own for name, (own, _) in changed.items()})
+        versions = {own: name for name, (own, _) in changed.items()} if change.of_people else NO_NAMES
+        imagined = verifier.classes.imagine(phase, other, versions, {name: own for name, (own, _) in changed.items()})
     passes = bool(changed) and verifier.verdict(imagined, cell).outcome is Outcome.OK
     return (imagined, tuple(changed)) if passes else None
 

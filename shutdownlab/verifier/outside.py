@@ -120,11 +120,11 @@ class Outside:
     def quiet_phase(self) -> Phase:
         """The country with no policy in force and nothing broken."""
         first = self.shutdown.scenario.timeline[0].model_copy(update={"faults": (), "obey": {}})
-        return self.verifier.imagine(first, {})
+        return self.verifier.classes.imagine(first, {})
 
     def alone(self, active: Mapping[str, Policy], signals: Iterable[str] = SIGNALS) -> list[Reading]:
         """Returns the readings with only these policies in force and nothing broken, in a phase named after them."""
-        return self.of(self.verifier.imagine(self.quiet_phase, active), signals)
+        return self.of(self.verifier.classes.imagine(self.quiet_phase, active), signals)
 
     def of(self, phase: Phase, signals: Iterable[str] = SIGNALS) -> list[Reading]:
         """Returns the readings of a phase, the scenario's or an imagined one, of those signals that can be observed.

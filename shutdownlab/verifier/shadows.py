@@ -44,7 +44,7 @@ def _together(verifier: Verifier, name: str, phase: Phase, others: Mapping[str, 
 
 def _differs(verifier: Verifier, phase: Phase, one: Mapping[str, Policy], other: Mapping[str, Policy]) -> bool:
     """Whether any cell's verdict differs between the phase with only `one` and with only `other` in force."""
-    first, second = verifier.imagine(phase, one), verifier.imagine(phase, other)
+    first, second = verifier.classes.imagine(phase, one), verifier.classes.imagine(phase, other)
     cells = cells_of(verifier.shutdown, phase)
     return any(verifier.verdict(first, cell) != verifier.verdict(second, cell) for cell in cells)
 
@@ -71,7 +71,7 @@ def _is_met(verifier: Verifier, name: str, policy: Policy, phases: list[Phase], 
     changed = policy.model_copy(update={"inspect": tuple(rules)})
     for phase in phases:
         active = {(called if k == name else k): (changed if k == name else p) for k, p in _active(verifier, phase)}
-        imagined = verifier.imagine(phase, active, renamed={name: called})
+        imagined = verifier.classes.imagine(phase, active, renamed={name: called})
         for cell in cells_of(verifier.shutdown, phase):
             verifier.verdict(imagined, cell)
     return f"{called}/{rules[-1].name}" in verifier.rules_met

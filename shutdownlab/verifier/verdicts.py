@@ -22,7 +22,7 @@ from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.failure import StepFailed
 from shutdownlab.results.cells import Cell
 from shutdownlab.verifier.chance import Chances, deciding
-from shutdownlab.verifier.classes import NO_VERSIONS, CellClass, Classes
+from shutdownlab.verifier.classes import CellClass, Classes
 from shutdownlab.verifier.equipment import DataPlane, ModelledCountry
 from shutdownlab.verifier.line import ModelledLine, Undecided, resolver_of
 from shutdownlab.verifier.outages import Blamed, Outages
@@ -89,16 +89,6 @@ class Verifier:
         self._routes: dict[Damage, Outages] = {}
         self._residues: dict[tuple[object, ...], dict[str, dict[bytes, LeftBlock]]] = {}
         self._ports = 0
-
-    def imagine(
-        self,
-        phase: Phase,
-        active: Mapping[str, Policy],
-        versions: Mapping[str, str] = NO_VERSIONS,
-        renamed: Mapping[str, str] = NO_VERSIONS,
-    ) -> Phase:
-        """Returns a copy of a phase, with the same cells and other policies in force; see `Classes.imagine`."""
-        return self.classes.imagine(phase, active, versions, renamed)
 
     def country(self, phase: Phase) -> ModelledCountry:
         """Returns the country in a phase."""

@@ -84,7 +84,7 @@ class _Policies:
         """Yields the cells whose verdict changes without a policy."""
         for phase in phases:
             active = self.verifier.classes.active(phase)
-            without = self.verifier.imagine(phase, {key: each for key, each in active.items() if key != name})
+            without = self.verifier.classes.imagine(phase, {key: each for key, each in active.items() if key != name})
             for cell in cells_of(self.verifier.shutdown, phase):
                 if self.verifier.verdict(phase, cell) != self.verifier.verdict(without, cell):
                     yield phase, cell
@@ -130,7 +130,7 @@ class _Policies:
         """Returns the phase with the policy `name` replaced by `changed`, which is named `called`."""
         active = self.verifier.classes.active(phase)
         other = {(called if key == name else key): (changed if key == name else each) for key, each in active.items()}
-        return self.verifier.imagine(phase, other, renamed={name: called})
+        return self.verifier.classes.imagine(phase, other, renamed={name: called})
 
     def _at(self, path: Path, text: str) -> Warned:
         return Warned(self.verifier.shutdown.place(path), text)
@@ -144,7 +144,7 @@ def _idle_phases(verifier: Verifier, timeline: tuple[Phase, ...]) -> Iterator[Wa
         index = places[phase.phase]
         if not index or not (phase.start or phase.stop):
             continue
-        before = verifier.imagine(phase, verifier.classes.active(scenario.timeline[index - 1]))
+        before = verifier.classes.imagine(phase, verifier.classes.active(scenario.timeline[index - 1]))
         cells = cells_of(verifier.shutdown, phase)
         if all(verifier.verdict(phase, cell) == verifier.verdict(before, cell) for cell in cells):
             text = f"the orders of the phase `{phase.phase}` change nothing that is measured"

@@ -164,7 +164,7 @@ def test_a_box_policy_that_spares_somebody_is_the_same_to_all_others() -> None:
     phase, together = shutdown.scenario.timeline[0], Verifier(shutdown, {})
     policy = shutdown.scenario.policies["named"]
     spared = policy.model_copy(update={"except_": policy.except_.model_copy(update={"operators": ("southcell",)})})
-    imagined = together.imagine(phase, {"named~0": spared}, {"named~0": "named"})
+    imagined = together.classes.imagine(phase, {"named~0": spared}, {"named~0": "named"})
     outcomes: dict[tuple[str, str], set[Outcome]] = {}
     for cell in cells_of(shutdown, phase):
         vantage = cell.vantage
