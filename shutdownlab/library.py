@@ -295,8 +295,9 @@ def _load(scenario: str | Path | Mapping[str, Any], given: Mapping[str, Any]) ->
                 found = f"{quoted(host)}, which no server in {country.topology.name} answers for"
                 document.report((section, probe_name, key), found, "a host that the topology serves", hint)
         if beyond := _families_beyond(built, probe):
-            found = f"{' and '.join(beyond)}, of which {probe.host_name} has no address"
-            document.report((section, probe_name, "families"), found, "families that the host has an address of")
+            what = "host" if probe.host_name else "app"
+            found = f"{' and '.join(beyond)}, of which {probe.host_name or getattr(probe, 'app', '')} has no address"
+            document.report((section, probe_name, "families"), found, f"families that the {what} has an address of")
     check_announcements(loaded, built, document)
     profiles = profiles_of(loaded, country.topology, apps, document)
     check_boxes(loaded, country.topology, apps, profiles, document)
@@ -334,12 +335,14 @@ def _named(scenario: str, file: str) -> str:
 
 
 def _families_beyond(network: Network, probe: Probe) -> list[str]:
-    """Returns the address families that a probe is made over but its host has no address of."""
+    """Returns the address families that a probe is made over but its host, or its app, has no address of."""
     host = probe.host_name or ""
     hosted = network.hosted_as(host)
-    if hosted is None:
+    addresses = network.addresses_of(getattr(probe, "app", ""))
+    if hosted is not None:
+        addresses = (ip_address(host),) if is_address(host) else hosted.addresses
+    if not addresses:
         return []
-    addresses = [ip_address(host)] if is_address(host) else hosted.addresses
     return [each.value for each in probe.families if each.version not in {a.version for a in addresses}]
 
 

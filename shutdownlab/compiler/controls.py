@@ -41,7 +41,7 @@ def asked_by(network: Network, vantage: Vantage) -> Iterator[Address]:
     """Yields the control subscribers' addresses if the group has servers, which they then ask; else nothing."""
     if network.hosted_on(network.subscriber(vantage.id).name):
         for node in network.by_role(Role.CONTROL):
-            yield from (node.address(version) for version in (4, 6))
+            yield from node.addresses
 
 
 def _rule(port: int, end: str, address: Address, goto: PipelineTable) -> Rule:

@@ -219,9 +219,9 @@ def resolvers_of(network: Network, operator: str) -> tuple[Traffic, ...]:
     """Returns the traffic of subscribers' queries to their operator's resolver."""
     resolver = network.one(Role.RESOLVER, operator)
     return tuple(
-        Traffic(protocol, (53, 53), remote=_single(resolver.address(version)))
+        Traffic(protocol, (53, 53), remote=_single(address))
         for protocol in (UDP, TCP)
-        for version in (4, 6)
+        for address in resolver.addresses
     )
 
 

@@ -46,7 +46,7 @@ def traffic(network: Network, operator: str) -> Iterator[Traffic]:
 def _services(network: Network, operator: str) -> tuple[tuple[Ports, tuple[IpPrefix, ...], str], ...]:
     """Returns (ports, the prefixes they are used at, "voice" or "sms") of each part of the service."""
     service = network.one(Role.TELEPHONE, operator)
-    hosts = tuple(prefix(service.address(version)) for version in (4, 6))
+    hosts = tuple(map(prefix, service.addresses))
     own = network.topology.operators[operator].prefixes
     return (VOICE, hosts, "voice"), (MEDIA, own, "voice"), (SMS, hosts, "sms")
 

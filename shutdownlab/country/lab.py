@@ -348,8 +348,8 @@ class Lab:
         network = self.plan.loaded.network
         place = lookup.vantage_point(network.topology, vantage, "vantage")
         _, probe = lookup.target_named(network, self.plan.probes, target, "target")
-        lookup.known("family", family or probe.families[0], [f.value for f in Family], "family")
-        wanted = str(family or probe.families[0].value)
+        families = tuple(Family) if family else probe.families
+        wanted = lookup.family_of(place, family, families, "family").value
         return Measure(self._connection.number(), str(place.id), target, wanted, hopeless)
 
     # --- the end ---

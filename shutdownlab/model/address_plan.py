@@ -1,22 +1,23 @@
 """The address plan: the addresses that the emulator assigns, beside those that a topology and the app catalogue name.
 
 The laboratory's own links (LANs, backbone, management) are in blocks that no topology may use. The first /24 (and /64)
-of an operator's prefixes is its infrastructure; each subscriber group gets the next one. The first /24 (and /64) of a
-transit's prefixes is its servers' subnet, whose end holds its customers who roam in the country. Apps with addresses in
-the catalogue keep them, wherever they are hosted.
+of an operator's prefixes is its infrastructure; each subscriber group gets the next one. An operator without IPv6
+prefixes is IPv4-only: none of its nodes has an IPv6 address. The first /24 (and /64) of a transit's prefixes is its
+servers' subnet, whose end holds its customers who roam in the country. Apps with addresses in the catalogue keep them,
+wherever they are hosted, except IPv6 ones at an IPv4-only operator.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from shutdownlab.config.addresses import WIDTH, Address, Interface, IpPrefix, interface, prefix
 
 Pair = tuple[IpPrefix, ...]
-"""An IPv4 subnet and an IPv6 one."""
+"""An IPv4 subnet and an IPv6 one; of an operator without IPv6, the IPv4 one alone."""
 
 
 def _pair(v4: str, v6: str) -> Pair:
@@ -45,6 +46,7 @@ ROUTE_SERVER, FIRST_BORDER, FIRST_TRANSIT = 1, 11, 8193
 
 SUBNET_LENGTHS: Mapping[int, int] = MappingProxyType({4: 24, 6: 64})
 """Prefix lengths of infrastructure, subscriber group and server subnets, by IP version."""
+_LINK_LENGTHS: Mapping[int, int] = MappingProxyType({4: 30, 6: 126})
 
 RESOLVER: Mapping[int, int] = MappingProxyType({4: 53, 6: 0x53})
 TELEPHONE: Mapping[int, int] = MappingProxyType({4: 57, 6: 0x57})
@@ -96,17 +98,23 @@ def everywhere(version: int) -> IpPrefix:
     return _EVERYWHERE[version]
 
 
-def hosts(pair: Pair, number: int) -> list[Interface]:
-    """Returns the interface addresses with host number `number` in a pair of subnets."""
-    return [interface(int(block.network_address) + number, block) for block in pair]
+def versions_of(given: Iterable[Address | IpPrefix]) -> tuple[int, ...]:
+    """Returns the IP versions of these prefixes or addresses, in order."""
+    return tuple(sorted({each.version for each in given}))
+
+
+def hosts(pair: Pair, number: int, versions: Container[int] = SUBNET_LENGTHS) -> list[Interface]:
+    """Returns the interface addresses with host number `number` in a pair of subnets. `versions`: the IP versions that
+    the host has."""
+    return [interface(int(block.network_address) + number, block) for block in pair if block.version in versions]
 
 
 def point_to_point(infrastructure: Pair, place: Mapping[int, int]) -> tuple[list[Interface], list[Interface]]:
     """Returns a service's addresses in an infrastructure subnet, and the router's addresses on the link to it."""
-    v4, v6 = (int(block.network_address) + place[block.version] for block in infrastructure)
+    own = [(block.version, int(block.network_address) + place[block.version]) for block in infrastructure]
     return (
-        [_on_its_own(4, v4), _on_its_own(6, v6)],
-        [_on_its_own(4, v4 + 1), _on_its_own(6, v6 - 1)],
+        [_on_its_own(version, address) for version, address in own],
+        [_on_its_own(version, address + (1 if version == 4 else -1)) for version, address in own],
     )
 
 
@@ -146,18 +154,18 @@ def _on_its_own(version: int, address: int) -> Interface:
 
 
 def subnets(prefixes: tuple[IpPrefix, ...]) -> Iterator[Pair]:
-    """Yields one /24 and /64 after another out of an owner's prefixes."""
-    return _pairs(prefixes, SUBNET_LENGTHS[4], SUBNET_LENGTHS[6])
+    """Yields one /24 and /64 after another out of an owner's prefixes; a /24 alone if none of these is IPv6."""
+    return _pairs(prefixes, SUBNET_LENGTHS)
 
 
 def backbone_links() -> Iterator[Pair]:
     """Yields one /30 and /126 after another."""
-    return _pairs(BACKBONE, 30, 126)
+    return _pairs(BACKBONE, _LINK_LENGTHS)
 
 
 def observatory_links() -> Iterator[Pair]:
     """Yields one /30 and /126 after another."""
-    return _pairs(OBSERVATORY, 30, 126)
+    return _pairs(OBSERVATORY, _LINK_LENGTHS)
 
 
 def fresh(pair: Pair, first: int) -> Iterator[list[Address]]:
@@ -165,8 +173,8 @@ def fresh(pair: Pair, first: int) -> Iterator[list[Address]]:
     return ([block.network_address + number for block in pair] for number in itertools.count(first))
 
 
-def _pairs(prefixes: tuple[IpPrefix, ...], v4_length: int, v6_length: int) -> Iterator[Pair]:
-    return zip(_blocks(prefixes, 4, v4_length), _blocks(prefixes, 6, v6_length), strict=False)
+def _pairs(prefixes: tuple[IpPrefix, ...], lengths: Mapping[int, int]) -> Iterator[Pair]:
+    return zip(*(_blocks(prefixes, version, lengths[version]) for version in versions_of(prefixes)), strict=False)
 
 
 def _blocks(prefixes: tuple[IpPrefix, ...], version: int, length: int) -> Iterator[IpPrefix]:

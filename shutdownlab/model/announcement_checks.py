@@ -30,6 +30,9 @@ def check_announcements(scenario: Scenario, network: Network, document: Document
         elif foreign.by in network.topology.by_satellite:
             expected, hint = "an operator with cables into the country", "no order reaches a gateway abroad"
             document.report(place, f"{quoted(foreign.by)}, by satellite", expected, hint)
+        elif foreign.prefix.version not in operators[foreign.by].versions:
+            place, hint = (*place[:-1], "prefix"), "an operator without IPv6 prefixes is IPv4-only"
+            document.report(place, f"{foreign.prefix}, of IPv6, by {foreign.by}", "an IPv4 prefix", hint)
         elif policy.hijack is not None:
             _hijack(path, policy.hijack, held, document)
         elif policy.leak is not None:

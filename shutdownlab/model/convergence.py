@@ -38,8 +38,9 @@ class Convergence:
 
     def expected(self, node: Node) -> frozenset[IpPrefix]:
         """Returns the prefixes in the router's table: all that are announced; for the route server, those of the
-        exchange's members."""
-        return self._at_the_exchange if node.role is Role.ROUTE_SERVER else self._everywhere
+        exchange's members; for a router without IPv6, only those of IPv4."""
+        every = self._at_the_exchange if node.role is Role.ROUTE_SERVER else self._everywhere
+        return every if 6 in node.versions else frozenset(prefix for prefix in every if prefix.version == 4)
 
     def at_the_exchange(self, node: Node) -> dict[IpPrefix, str]:
         """Returns the prefixes that a member reaches over the exchange, those of the other members, each with the

@@ -5,10 +5,10 @@ Such an order is no mistake and nothing is refused, but its author expects somet
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from shutdownlab.config.addresses import is_part, overlap
+from shutdownlab.config.addresses import IpPrefix, is_part, overlap
 from shutdownlab.config.document import Document, Path, dotted
 from shutdownlab.config.scalars import hours_text, rate_text
 from shutdownlab.inspection.conditions import Conditions
@@ -38,6 +38,7 @@ _NEEDS = {
 """Conditions, and the protocols that have the field they test."""
 
 
+_WITHOUT_IPV6 = "no subscriber that the policy covers has IPv6: their operators have no IPv6 prefixes"
 _INTO_TUNNELS = "looks into GTP-U tunnels (`ip: {tunnels: …}`), and takes what is inside for the connection"
 
 
@@ -90,6 +91,10 @@ def _reasons(
     if not vantages:
         yield ("except",), "it spares every subscriber that the policy covers"
         return
+    named = policy.targets.addresses
+    if named and policy.targets.model_fields_set == {"addresses"} and not _have_any(vantages, named):
+        yield ("only" if policy.slows else "block", "addresses"), _WITHOUT_IPV6
+        return
     if _spares_all_targets(policy):
         yield ("except",), "it spares everything that the policy is about"
         return
@@ -134,6 +139,12 @@ def _reasons(
             yield place, f"{operator}'s box, {boxes[operator].name}, {reason}"
         elif rule.when.keyword:
             yield from ((place, reason) for reason in _keywords_alone(boxes))
+
+
+def _have_any(vantages: Iterable[Vantage], named: Iterable[IpPrefix]) -> bool:
+    """Returns whether any of these subscribers can send to any of these addresses."""
+    versions = {version for vantage in vantages for version in vantage.versions}
+    return any(each.version in versions for each in named)
 
 
 def _spares_all_targets(policy: Policy) -> bool:
@@ -218,6 +229,8 @@ def _asks_abroad(scenario: Scenario, vantages: list[Vantage]) -> bool:
 
 def _nobody(network: Network, when: Conditions, vantages: list[Vantage]) -> Iterator[str]:
     classes = when.subscriber_class
+    if when.address and not _have_any(vantages, when.address):
+        yield _WITHOUT_IPV6
     chosen = [vantage for vantage in vantages if not classes or vantage.is_of(classes)]
     if not chosen:
         yield f"no subscriber that the policy covers is of the class {', '.join(classes)}"

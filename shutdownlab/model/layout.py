@@ -130,21 +130,22 @@ class _Builder:
 
     def _operator(self, name: str, index: int, exchange: Node) -> None:
         operator = self.topology.operators[name]
+        own = operator.versions
         border = self.node(Role.BORDER, (name,), name, f"{operator.title} border router")
         dpi = self.node(Role.DPI_SWITCH, (name,), name, f"{operator.title} DPI switch")
         box = self.node(Role.DPI_BOX, (name,), name, f"{operator.title} DPI box")
         if name in self.topology.by_satellite:
             ground, subnet = self.network.one(Role.TRANSIT, operator.transit[0]), next(self.abroad)
             above = self.topology.mtu_between(name, ground.owner)
-            self.link((border, "intl", hosts(subnet, 1)), (dpi, "border-intl", []), mtu=above)
-            self.link((dpi, "gateway", []), (ground, f"to {name}", hosts(subnet, 2)), mtu=above)
+            self.link((border, "intl", hosts(subnet, 1, own)), (dpi, "border-intl", []), mtu=above)
+            self.link((dpi, "gateway", []), (ground, f"to {name}", hosts(subnet, 2, own)), mtu=above)
         else:
             gateway = self.network.gateway_of(name)
-            at_gateway = border, "intl", hosts(self.lans[gateway.owner], plan.FIRST_BORDER + index)
+            at_gateway = border, "intl", hosts(self.lans[gateway.owner], plan.FIRST_BORDER + index, own)
             self.link(at_gateway, (dpi, "border-intl", []), mtu=self.topology.mtu_between(name, gateway.owner))
             self.link((dpi, "gateway", []), (gateway, name, []))
         if operator.exchange:
-            at_exchange = border, "ix", hosts(plan.EXCHANGE_LAN, plan.FIRST_BORDER + index)
+            at_exchange = border, "ix", hosts(plan.EXCHANGE_LAN, plan.FIRST_BORDER + index, own)
             self.link(at_exchange, (dpi, "border-ix", []), mtu=self.topology.mtu_between(name, EXCHANGE))
             self.link((dpi, "exchange", []), (exchange, name, []))
         self.link((box, "inside", []), (dpi, "box-inside", []))
@@ -174,8 +175,8 @@ class _Builder:
                     host.routes += [Route(block, None, "eth0", mtu) for block in subnet]
                     border.routes += [Route(block, None, uplink, mtu) for block in subnet]
                 if vantage.nat64 is not None:
-                    translated, own = _by_ipv6_alone(subnet, vantage.nat64)
-                    border.routes.append(Route(translated, own, uplink, mtu))
+                    translated, line_end = _by_ipv6_alone(subnet, vantage.nat64)
+                    border.routes.append(Route(translated, line_end, uplink, mtu))
                 self._host(host, groups[vantage.id.group].serves, plan.fresh(subnet, plan.FIRST_HOSTED), domestic=True)
                 self._host_again(host, groups[vantage.id.group].anycast)
 
@@ -191,6 +192,7 @@ class _Builder:
         self, node: Node, serves: tuple[str | ServerProgram, ...], fresh: Iterator[list[Address]], *, domestic: bool
     ) -> None:
         """Assigns addresses to every app endpoint and program that `node` serves."""
+        versions = node.versions
         for app in serves:
             if isinstance(app, ServerProgram):
                 addresses = tuple(next(fresh))
@@ -199,7 +201,7 @@ class _Builder:
                 continue
             prefixes = self.apps[app].prefixes
             for endpoint in self.apps[app].endpoints:
-                given = tuple(p.network_address for p in endpoint.addresses)
+                given = tuple(p.network_address for p in endpoint.addresses if p.version in versions)
                 blocks = tuple(p for p in prefixes if any(a in p for a in given))
                 named = [(endpoint.names, given)]
                 if not given:
@@ -214,7 +216,11 @@ class _Builder:
         for app in apps:
             own = {prefix.network_address for endpoint in self.apps[app].endpoints for prefix in endpoint.addresses}
             abroad = (each for each in self.network.hosted if each.app == app and own.issuperset(each.addresses))
-            self.network.instances += [replace(hosted, node=node.name, domestic=True) for hosted in abroad]
+            for hosted in abroad:
+                here = tuple(address for address in hosted.addresses if address.version in node.versions)
+                if here:
+                    instance = replace(hosted, node=node.name, domestic=True, addresses=here)
+                    self.network.instances.append(instance)
 
 
 def lay_out(topology: Topology, apps: Mapping[str, App]) -> Network:

@@ -7,7 +7,7 @@ the nearest known name.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from shutdownlab.config.addresses import is_address
@@ -17,7 +17,7 @@ from shutdownlab.config.domains import url as parse_url
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import Ports, ports
 from shutdownlab.model.network import Hosted, Network, Node
-from shutdownlab.model.probe import Family, Probe, probe
+from shutdownlab.model.probe import Family, Probe, of_versions, probe
 from shutdownlab.model.scenario import Phase, Scenario, vantage_named
 from shutdownlab.model.topology import Topology, Vantage
 
@@ -120,6 +120,17 @@ def target_named(network: Network, probes: Mapping[str, Probe], text: str, where
         )
         refuse(where, f"unknown target {quoted(text)}", _TARGET, hint)
     return text, _site(hosted, host)
+
+
+def family_of(vantage: Vantage, family: str | None, families: Sequence[Family], where: str) -> Family:
+    """Returns the address family `family`, or the first of `families`, over which a vantage point can measure."""
+    usable = of_versions(tuple(families), vantage.versions)
+    wanted = family or (usable or families)[0].value
+    chosen = Family(known("address family", wanted, [each.value for each in families], where))
+    if chosen not in usable:
+        hint = "its operator has no IPv6 prefixes"
+        refuse(where, f"{chosen} from {vantage.id}, which is IPv4-only", "a target, or a family, of IPv4", hint)
+    return chosen
 
 
 def port(text: str, where: str) -> Ports:

@@ -80,6 +80,11 @@ class Node:
         """The addresses of all its interfaces."""
         return tuple(own.ip for port in self.ports.values() for own in port.addresses)
 
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The IP versions that it has public addresses of: see `address`."""
+        return plan.versions_of(self.addresses) if self.vantage is None else self.vantage.versions
+
     def address(self, version: int) -> Address:
         """Returns its public address of an IP version: the first one; for a roaming subscriber, the first one from its
         home network. Raises `StopIteration` if there is none."""
@@ -131,7 +136,7 @@ class Hosted:
 
 @dataclass(slots=True)
 class Network:
-    """A laid-out network, from `layout.lay_out`. `subnets`: the /24 and /64 of each subscriber group. `instances`:
+    """A laid-out network, from `layout.lay_out`. `subnets`: of each subscriber group, as in `Vantage`. `instances`:
     further hosts of services abroad, at the same addresses (anycast); `hosted` has the one abroad."""
 
     topology: Topology
@@ -241,7 +246,7 @@ class Network:
 
     def elsewhere(self, hosted: Hosted) -> tuple[str, ...]:
         """Returns the nodes with further anycast instances of what is hosted."""
-        there = (each.node for each in self.instances if each.addresses == hosted.addresses)
+        there = (each.node for each in self.instances if not set(hosted.addresses).isdisjoint(each.addresses))
         return tuple(dict.fromkeys(node for node in there if node != hosted.node))
 
     def anycast_on(self, node: str) -> tuple[Address, ...]:

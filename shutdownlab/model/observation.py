@@ -26,7 +26,8 @@ class Observation(Registered):
     observer: str
     """The kind of observation."""
     families: tuple[Family, ...] = (Family.IPV4,)
-    """The address families that are observed, each as an observation of its own."""
+    """The address families that are observed, each as an observation of its own. An IPv4-only operator is not observed
+    over IPv6."""
     column: str = ""
     """Its heading in tables; left out: its own name."""
     short: ShortLabel = ""

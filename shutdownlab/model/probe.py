@@ -9,7 +9,7 @@ agents import.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -44,6 +44,11 @@ class Family(StrEnum):
     @property
     def version(self) -> int:
         return 4 if self is Family.IPV4 else 6
+
+
+def of_versions(families: tuple[Family, ...], versions: Container[int]) -> tuple[Family, ...]:
+    """Returns the address families of some IP versions."""
+    return tuple(family for family in families if family.version in versions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,8 @@ class Probe(Registered):
     test: str
     """The kind of probe."""
     families: tuple[Family, ...] = (Family.IPV4,)
-    """The address families that it is made over, each as a measurement of its own."""
+    """The address families that it is made over, each as a measurement of its own. Subscribers of an IPv4-only operator
+    do not make it over IPv6."""
     column: str = ""
     """Its heading in tables, which probes with the same heading share; left out: its own name."""
     short: ShortLabel = ""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import timedelta
 from functools import cached_property
 
-from shutdownlab.config.addresses import IpPrefix, is_part
+from shutdownlab.config.addresses import IpPrefix, is_address, is_part
 from shutdownlab.config.document import Document, Path, quoted
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.announcements import NullRoute, Withdrawal
@@ -15,7 +15,7 @@ from shutdownlab.model.faults import AUTHORITY, check_fault
 from shutdownlab.model.layout import lay_out
 from shutdownlab.model.observation import Observation
 from shutdownlab.model.policy import Means, Point, Policy, Targets
-from shutdownlab.model.probe import Probe
+from shutdownlab.model.probe import Family, Probe, of_versions
 from shutdownlab.model.routing import anycast
 from shutdownlab.model.scenario import Expectation, Mode, Phase, Scenario
 from shutdownlab.model.scope import Scope
@@ -171,6 +171,10 @@ class ScenarioChecker:
                     hint = f"they announce {', '.join(sorted(announced))}"
                     expected = "a prefix that these operators list under `prefixes`"
                     self.document.report((*path, verb, "prefixes", index), str(prefix), expected, hint)
+            if given and announced and given.family and not given.of(announced.values()) and not given.prefixes:
+                found = f"{given.family}, of which these operators announce no prefix"
+                hint = f"they announce {', '.join(sorted(announced))}"
+                self.document.report((*path, verb, "family"), found, "a family that one of them announces", hint)
         if policy.null_route is None:
             return
         nulled = policy.null_route.of(announced.values())
@@ -236,8 +240,35 @@ class ScenarioChecker:
         before = self.document.problems.in_all
         self._scope((*path, "from"), probe.from_)
         self._names((*path, "during"), "phase", probe.during, self.phases)
+        if self.document.problems.in_all == before:
+            self._usable(path, probe)
         if self.document.problems.in_all > before:
             self.misdirected.add(name)
+
+    def _usable(self, path: Path, probe: Probe) -> None:
+        """Reports address families that nobody has from whose line a probe runs, and IPv6 addresses that it sends to
+        whatever the family and somebody cannot reach."""
+        if all(operator.versions == (4, 6) for operator in self.topology.operators.values()):
+            return
+        who = self._select(probe.from_)
+        self._families(path, probe.families, {version for vantage in who for version in vantage.versions}, "from")
+        without = next((vantage for vantage in who if 6 not in vantage.versions), None)
+        named = {key: host for key, host in probe.hosts.items() if host != probe.host_name}
+        if probe.resolver_address is not None:
+            named["resolver"] = probe.resolver_address
+        for key, host in named.items():
+            if without is not None and Family.IPV4 in probe.families and is_address(host) and ":" in host:
+                found = f"{host}, from {without.id}, which is IPv4-only"
+                hint = "or limit `from` to operators with IPv6 prefixes"
+                self.document.report((*path, key), found, "an IPv4 address", hint)
+
+    def _families(self, path: Path, families: tuple[Family, ...], had: Container[int], key: str) -> None:
+        """Reports address families that nobody has at whom a probe or observation, selected by `key`, is aimed."""
+        for index, family in enumerate(families):
+            if family.version not in had:
+                found = f"{family}, which none of the operators in `{key}` has"
+                hint = "an operator without IPv6 prefixes is IPv4-only"
+                self.document.report((*path, "families", index), found, "address families that one of them has", hint)
 
     def _tool(self, name: str, tool: Probe) -> None:
         path: Path = ("tools", name)
@@ -247,15 +278,21 @@ class ScenarioChecker:
         mistakes = () if isinstance(tool, Tool) else tool.mistakes(self.topology, self.apps)
         for mistake in mistakes:
             self.document.report((*path, *mistake.path), mistake.found, mistake.expected, mistake.hint)
+        before = self.document.problems.in_all
         self._scope((*path, "from"), tool.from_)
         self._names((*path, "during"), "phase", tool.during, self.phases)
+        if self.document.problems.in_all == before:
+            self._usable(path, tool)
 
     def _observation(self, name: str, observation: Observation) -> None:
         path: Path = ("observations", name)
         if name in self.scenario.probes:
             first = f"first: line {self.document.line(('probes', name))}"
             self.document.report(path, f"{quoted(name)}, which is also under `probes`", "a unique name", first)
+        before = self.document.problems.in_all
         self._names((*path, "operators"), "operator", observation.operators, self.topology.operators)
+        if self.document.problems.in_all == before:
+            self._families(path, observation.families, self._versions(observation.operators), "operators")
         self._names((*path, "during"), "phase", observation.during, self.phases)
 
     def _short_columns(self) -> None:
@@ -408,6 +445,17 @@ class ScenarioChecker:
             name = getattr(signal, key)
             if name and name not in known:
                 self.document.report_unknown((*path, key), key, name, known)
+                return
+        there = [v.id.operator for v in self.vantages if not signal.region or v.id.region == signal.region]
+        if signal.family == "ipv6" and 6 not in self._versions((signal.operator,) if signal.operator else there):
+            where = signal.operator or signal.region or "the country"
+            found, hint = f"ipv6 in {where}, which is IPv4-only", "an operator without IPv6 prefixes is IPv4-only"
+            self.document.report((*path, "family"), found, "ipv4", hint)
+
+    def _versions(self, operators: Iterable[str]) -> set[int]:
+        """Returns the IP versions that some of these operators have; without any, those of all."""
+        own = self.topology.operators
+        return {version for name in operators or own for version in own[name].versions}
 
     def _reaches_something(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
         """Reports an expectation of a probe or observation that nobody in its scope makes in any of the phases."""
@@ -420,7 +468,8 @@ class ScenarioChecker:
         for index, name in enumerate(_named(expectation.observations)):
             observation = scenario.observations[name]
             of = observation.operators or self.topology.operators
-            seen = self._some(observation.during, phases) and any(map(expectation.who.covers_operator, of))
+            usable = (each for each in of if of_versions(observation.families, self._versions((each,))))
+            seen = self._some(observation.during, phases) and any(map(expectation.who.covers_operator, usable))
             if phases and not seen:
                 found = f"the observation {quoted(name)}, which is not made of this scope in {', '.join(phases)}"
                 hint = "widen its `operators` or `during`, or drop the expectation"
@@ -429,7 +478,8 @@ class ScenarioChecker:
             if name in self.misdirected:
                 continue  # reported already, and its vantage points are unknown
             probe = scenario.probes[name]
-            probed = self._some(probe.during, phases) and any(map(probe.from_.covers, who))
+            asking = (v for v in who if probe.from_.covers(v) and of_versions(probe.families, v.versions))
+            probed = self._some(probe.during, phases) and next(asking, None) is not None
             if phases and not probed:
                 found = f"the probe {quoted(name)}, which no vantage point of this scope runs in {', '.join(phases)}"
                 hint = "widen the probe's `from` or `during`, or drop the expectation"

@@ -129,7 +129,8 @@ class OwnClass(Record):
 
 
 class Subscribers(Record):
-    """A group of subscribers of one operator in one region: one vantage point, one /24 and one /64."""
+    """A group of subscribers of one operator in one region: one vantage point, one /24 and, unless the operator is
+    IPv4-only, one /64."""
 
     class_: Name = Field(alias="class", default=SubscriberClass.ORDINARY.value)
     """Their class: `ordinary`, `government`, `datacentre`, or one of the topology's own `classes`; policies select by
@@ -201,7 +202,9 @@ class Operator(Record):
     """The number of its autonomous system."""
     prefixes: tuple[Prefix, ...]
     """The addresses that it announces: IPv4 prefixes with room for a /24 for each group of subscribers and one more,
-    IPv6 prefixes with room for as many /64. No two networks' prefixes may overlap."""
+    IPv6 prefixes with room for as many /64. No two networks' prefixes may overlap. An operator without IPv6 prefixes is
+    IPv4-only: no router, resolver or subscriber of it has an IPv6 address, it has no BGP session over IPv6, and nothing
+    is measured over IPv6 from there."""
     subscribers: Annotated[Number, Field(gt=0, le=10_000)]
     """Its number of subscribers, in millions: their weight in tables."""
     transit: tuple[str, ...]
@@ -228,6 +231,11 @@ class Operator(Record):
     customary names of groups."""
     source: str = ""
     """The source of these facts."""
+
+    @cached_property
+    def versions(self) -> tuple[int, ...]:
+        """The IP versions that it has: 4, and 6 unless it is IPv4-only."""
+        return address_plan.versions_of(self.prefixes)
 
 
 def is_by_satellite(operator: Operator) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from shutdownlab.config.addresses import IpPrefix, is_for_hosts, is_part, overlap
 from shutdownlab.config.document import Document, Path, one_of, quoted
@@ -68,6 +68,7 @@ def _check_names(topology: Topology, document: Document) -> None:
     _check_satellites(topology, document)
     _check_translation(topology, document)
     _check_roaming(topology, document)
+    _check_versions(topology, document)
     check_gateways(topology, document)
     check_cables(topology, document)
     for name, operator in topology.operators.items():
@@ -125,6 +126,31 @@ def _check_translation(topology: Topology, document: Document) -> None:
                     hint = "nobody can reach them through the NAT: use another kind of line, or move the servers"
                     key = "serves" if group.serves else "anycast"
                     document.report((*path, key), f"servers behind {name}'s NAT", "only subscribers", hint)
+
+
+def _check_versions(topology: Topology, document: Document) -> None:
+    """Checks that IPv4-only operators have nothing that needs IPv6, and that the others get it from some carrier."""
+    without = [name for name, operator in topology.operators.items() if operator.versions == (4,)]
+    for name in without:
+        if topology.operators[name].nat64:
+            found = f"lines of IPv6 alone at {name}, which is IPv4-only"
+            hint = "list one under `prefixes`, or leave `nat64` out"
+            document.report(("operators", name, "nat64"), found, "an operator with an IPv6 prefix", hint)
+    connected = _connected(topology, without)
+    for name, operator in topology.operators.items():
+        if 6 in operator.versions and name not in connected and not set(operator.transit).isdisjoint(without):
+            found = f"{', '.join(operator.transit)}, without a way abroad for the IPv6 prefixes of {name}"
+            hint = f"add {one_of([*topology.transits][:5])}, or remove its IPv6 prefixes: it is then IPv4-only"
+            document.report(("operators", name, "transit"), found, "at least one carrier with IPv6", hint)
+    for path, program in topology.programs():
+        if path[1] in without:
+            for index, argument in enumerate(program.command):
+                if "{address6}" in argument:
+                    found = f"{{address6}} at {path[1]}, which is IPv4-only"
+                    document.report((*path, "command", index), found, "`{address}`", _NO_IPV6)
+
+
+_NO_IPV6 = "an operator without IPv6 prefixes is IPv4-only"
 
 
 def _check_satellites(topology: Topology, document: Document) -> None:
@@ -226,15 +252,16 @@ def _check_shares(
         )
 
 
-def _connected(topology: Topology) -> set[str]:
-    """Returns the operators that buy transit abroad, directly or through other operators. Unknown carriers count as
-    transits, since they are reported already."""
+def _connected(topology: Topology, without: Container[str] = ()) -> set[str]:
+    """Returns the operators that buy transit abroad, directly or through other operators, but for those in `without`.
+    Unknown carriers count as transits, since they are reported already."""
     connected: set[str] = set()
     while True:
         more = {
             name
             for name, operator in topology.operators.items()
             if name not in connected
+            and name not in without
             and any(carrier in connected or carrier not in topology.operators for carrier in operator.transit)
         }
         if not more:
@@ -291,10 +318,16 @@ def _check_room(document: Document, path: Path, holder: Operator | Transit) -> N
     groups = sum(map(len, holder.regions.values())) if isinstance(holder, Operator) else 0
     for version, length in SUBNET_LENGTHS.items():
         own = [prefix for prefix in holder.prefixes if prefix.version == version]
+        if version == 6 and not own and isinstance(holder, Operator):
+            continue  # it is IPv4-only
         room = sum(2 ** (length - prefix.prefixlen) for prefix in own if prefix.prefixlen <= length)
         if room < groups + 1:
             found = f"IPv{version} prefixes with room for {room} /{length}"
             hint = f"one /{length} per subscriber group and one for infrastructure"
+            if not own and isinstance(holder, Operator):
+                hint += "; for lines of IPv6 alone, add `nat64`, which translates into these"
+            elif not own:
+                hint = "foreign transits have both: only operators can be IPv4-only"
             document.report(path, found, f"room for at least {groups + 1}", hint)
 
 
@@ -326,6 +359,8 @@ def _check_served(topology: Topology, document: Document, apps: Mapping[str, App
             document.report(path, found, "each app hosted once", "remove one of them")
         else:
             _check_addresses(owners, document, path, apps[app], at)
+            if (holder := topology.operators.get(str(path[1]))) is not None and path[0] == "operators":
+                _check_usable(document, path, holder, apps[app])
         hosted.setdefault(app, path)
     known = [apps[app] for app in hosted if app in apps]
     answered = {name for app in known for endpoint in app.endpoints for name in endpoint.names}
@@ -335,6 +370,15 @@ def _check_served(topology: Topology, document: Document, apps: Mapping[str, App
                 found = f"{name}, a name that another server has already"
                 document.report((*path, "names", index), found, "a name that no other server in the country has")
             answered.add(name)
+
+
+def _check_usable(document: Document, path: Path, holder: Operator, app: App) -> None:
+    """Checks that each endpoint of an app has an address of an IP version of the operator that serves it."""
+    for endpoint in app.endpoints:
+        if endpoint.addresses and not any(address.version in holder.versions for address in endpoint.addresses):
+            found = f"{app.title} at {endpoint.addresses[0].network_address}, at an IPv4-only operator"
+            hint = "add an IPv6 prefix to the operator's `prefixes`, or move the app to another network"
+            document.report(path, found, "an app with IPv4 addresses", hint)
 
 
 def _check_anycast(topology: Topology, document: Document, apps: Mapping[str, App]) -> None:
@@ -373,6 +417,8 @@ def _check_anycast(topology: Topology, document: Document, apps: Mapping[str, Ap
         elif other := _beside(app, [a for a in abroad if a in apps and a not in groups[group]], apps):
             found = f"{quoted(app)} without {quoted(other)}, which has addresses in the same prefix"
             document.report(path, found, "all apps in an announced prefix", f"add {other} to `anycast`")
+        else:
+            _check_usable(document, path, topology.operators[str(operator[1])], apps[app])
 
 
 def _beside(app: str, others: Iterable[str], apps: Mapping[str, App]) -> str | None:

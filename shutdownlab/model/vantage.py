@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ class Vantage(Record):
     """The class of every country that `class_` is, or belongs to."""
     weight: float
     subnets: tuple[Prefix, ...] = ()
-    """Its /24 and its /64."""
+    """Its /24 and its /64; at an IPv4-only operator the /24 alone."""
     shared: IPv4Address | None = None
     """The address into which a carrier-grade NAT, or a NAT64, translates the source of all its IPv4 packets; None:
     neither is there."""
@@ -67,6 +68,11 @@ class Vantage(Record):
     bearers: tuple[Bearer, ...] = ()
     """If it is roaming: its tunnel home, and its controls'. `subnets` are then the addresses by which the country sees
     it."""
+
+    @cached_property
+    def versions(self) -> tuple[int, ...]:
+        """The IP versions that its subscribers can use: those of its operator; if it is roaming, those of its home."""
+        return address_plan.versions_of(self.bearers[0].inner if self.bearers else self.subnets)
 
     @property
     def is_ordinary(self) -> bool:

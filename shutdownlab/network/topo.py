@@ -78,7 +78,7 @@ class CountryTopo(Topo):  # type: ignore[misc]
 def _resolv(network: Network, owner: str) -> str:
     """Returns the /etc/resolv.conf of the subscribers of an operator, or of a home network."""
     resolver = network.one(Role.RESOLVER, owner)
-    return "".join(f"nameserver {resolver.address(version)}\n" for version in (4, 6))
+    return "".join(f"nameserver {address}\n" for address in resolver.addresses)
 
 
 def _options(link: Link, a: Port, b: Port) -> dict[str, Any]:

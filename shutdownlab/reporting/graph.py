@@ -183,6 +183,9 @@ def _lanes(network: Network, damage: Damage, gateway: str, top: float) -> Iterat
                 alone = "IPv6 alone; " if node.vantage.nat64 is not None else ""
                 lane.notes.append((f"{alone}beyond the border router: {node.vantage.shared}", y + 9))
                 y += _LINE
+            elif node.vantage is not None and node.vantage.versions == (4,):
+                lane.notes.append(("IPv4 alone", y + 9))
+                y += _LINE
             for line in _wrapped("tunnel to ", _home(node), 50):
                 lane.notes.append((line, y + 9))
                 y += _LINE

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from shutdownlab.library import Shutdown
+from shutdownlab.model.probe import of_versions
 from shutdownlab.model.scenario import Expectation, Family, Phase
 from shutdownlab.model.topology import Vantage
 from shutdownlab.protocol.probing import Measurement
@@ -40,11 +41,11 @@ def cells_of(shutdown: Shutdown, phase: Phase) -> Iterator[Cell]:
     """Yields the cells of a phase: by vantage point, in the order of the probes; then observations from outside."""
     for vantage in shutdown.network.vantages:
         for name, probe in shutdown.scenario.probes_of(phase.phase, vantage).items():
-            for family in probe.families:
+            for family in of_versions(probe.families, vantage.versions):
                 yield Cell(phase.phase, vantage.id.operator, vantage, name, family)
-    for operator in shutdown.topology.operators:
+    for operator, holder in shutdown.topology.operators.items():
         for name, observation in shutdown.scenario.observations_of(phase.phase, operator).items():
-            for family in observation.families:
+            for family in of_versions(observation.families, holder.versions):
                 yield Cell(phase.phase, operator, None, name, family)
 
 

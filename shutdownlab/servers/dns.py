@@ -201,6 +201,7 @@ def unbound_config(
         '  logfile: ""',
         "  verbosity: 1",
         "  num-threads: 1",
+        *([] if any(address.version == 6 for address in own) else ["  do-ip6: no"]),
         *(['  module-config: "iterator"'] if dns64 is None else _dns64(dns64)),
         "  qname-minimisation: yes",
         "  hide-version: yes",

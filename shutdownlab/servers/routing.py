@@ -68,7 +68,7 @@ def bird_config(
         "protocol device { }",
     ]
     narrow = {} if server else narrower(network, node)
-    for version in (4, 6):
+    for version in node.versions:
         # More-specific parts of its own prefixes are announced, but not routed apart from the whole.
         export = "none" if server else f'where proto != "parts{version}"' if parts else "all"
         shorter = {str(via): mtu for via, mtu in narrow.items() if via.version == version}

@@ -16,7 +16,7 @@ from shutdownlab.config.prefix_table import PrefixTable
 from shutdownlab.library import Shutdown
 from shutdownlab.model.network import Hosted, Node, Role
 from shutdownlab.model.policy import Means, Point, Policy
-from shutdownlab.model.probe import Probe, Surroundings
+from shutdownlab.model.probe import Probe, Surroundings, of_versions
 from shutdownlab.model.routing import systems
 from shutdownlab.model.scenario import Family, Phase
 from shutdownlab.model.scope import Scope
@@ -189,7 +189,7 @@ class Classes:
         if not any(there[name].concerns(vantage) for name in self._counting & there.keys()):
             return 0, 0
         for name, probe in scenario.probes.items():
-            sends = cell.family in probe.families and probe.from_.covers(vantage)
+            sends = cell.family in of_versions(probe.families, vantage.versions) and probe.from_.covers(vantage)
             if probe.echoes and sends and scenario.is_during(probe.during, self.real(phase)):
                 found[name != cell.target] += probe.echoes
         return found[0], found[1]
@@ -286,6 +286,7 @@ class Classes:
                     vantage.access,
                     vantage.shared is not None,
                     vantage.nat64 is not None,
+                    vantage.versions,
                     vantage.home,
                     tuple(name for name in self._classes_named if vantage.is_of((name,))),
                     operator if operator in self.shutdown.controllers else "",
@@ -315,8 +316,8 @@ class Classes:
         """Returns the vantage points at which errands are run before a vantage point's probes."""
         if vantage.id not in self._errands:
             near: dict[tuple[int, int], None] = {}
-            for probe in self._running_errands:
-                for family in probe.families:
+            for probe in (probe for probe in self._running_errands if probe.from_.covers(vantage)):
+                for family in of_versions(probe.families, vantage.versions):
                     errand = probe.errand(Surroundings(self._network, vantage, family))
                     host = self._network.nodes[errand.node].vantage if errand is not None else None
                     if host is not None:

@@ -13,12 +13,12 @@ from shutdownlab.compiler.rules import PipelineTable
 from shutdownlab.library import Shutdown, load
 from shutdownlab.model.answers import Later
 from shutdownlab.model.faults import DeclaredFault
-from shutdownlab.model.lookup import choices_of, known, phase_named, refuse, target_named, vantage_point
+from shutdownlab.model.lookup import choices_of, family_of, phase_named, refuse, target_named, vantage_point
 from shutdownlab.model.network import Node, Role
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Surroundings
 from shutdownlab.model.routing import router_of
-from shutdownlab.model.scenario import Family, Mode, Outcome, Phase
+from shutdownlab.model.scenario import Mode, Outcome, Phase
 from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell, expected_of
 from shutdownlab.results.run import Run
@@ -77,8 +77,7 @@ def explain(
     if name not in loaded.probes:
         asked = probe.model_copy(update={"from_": NOBODY})
         shutdown = replace(shutdown, scenario=loaded.model_copy(update={"probes": {**loaded.probes, name: asked}}))
-    families = [each.value for each in probe.families]
-    chosen = Family(known("address family", family or families[0], families, "family"))
+    chosen = family_of(found, family, probe.families, "family")
     cell = Cell(phase.phase, found.id.operator, found, name, chosen)
     explanation = _Explainer(Verifier(shutdown, choices), phase, cell).explain()
     if not measured:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from shutdownlab.model.probe import Probe
+from shutdownlab.model.probe import Probe, of_versions
 from shutdownlab.model.scenario import Expectation, Family, Phase
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Vantage, VantageId
@@ -88,7 +88,7 @@ class CellGroups:
             for name, probe in probes.items():
                 if not self._asks(name, probe, first):
                     continue
-                for family in probe.families:
+                for family in of_versions(probe.families, first.versions):
                     key = first.id, name, family
                     if (verdict := found.get(key)) is None:
                         cell = Cell(phase.phase, first.id.operator, first, name, family)
@@ -110,7 +110,7 @@ class CellGroups:
         for name, operator in self.shutdown.topology.operators.items():
             for target, seen in self.scenario.observations_of(phase.phase, name).items():
                 expected = self.scenario.expected_outside(phase, self.verifier.choices, name, target)
-                for family in seen.families:
+                for family in of_versions(seen.families, operator.versions):
                     verdict = self.verifier.verdict(phase, Cell(phase.phase, name, None, target, family))
                     yield CellGroup(
                         phase, target, seen.column or target, family, verdict, expected, (), name,

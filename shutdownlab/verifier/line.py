@@ -163,7 +163,8 @@ class ModelledLine:
             return True
         network = self.at.network
         there = next(network.by_role(Role.RESOLVER)) if hosted.domestic else network.nodes[hosted.node]
-        return any(self._asks_on(resolver.name, str(there.address(version)), host, version) for version in (4, 6))
+        versions = sorted({*there.versions} & {*resolver.versions})
+        return any(self._asks_on(resolver.name, str(there.address(version)), host, version) for version in versions)
 
     def _asks_on(self, resolver: str, authority: str, host: str, version: int) -> bool:
         source = self.country.equipment.address_of(resolver, version)

@@ -171,7 +171,7 @@ def is_answered(ways: Ways, resolver: Node, hosted: Hosted) -> bool:
     return there is resolver or any(
         ways.between(resolver.name, str(there.address(version))).arrives
         and ways.between(there.name, str(resolver.address(version))).arrives
-        for version in (4, 6)
+        for version in set(there.versions).intersection(resolver.versions)
     )
 
 

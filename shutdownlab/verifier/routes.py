@@ -7,6 +7,8 @@ a peer or a provider, in this order; among several of a kind, the one with the s
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 from itertools import permutations
@@ -21,6 +23,28 @@ from shutdownlab.verifier.contest import Contest, Neighbours, NextHop, ReceivedR
 
 Standing = Literal["announced", "at home", "nowhere"]
 """To whom a prefix is announced: to all as usual, only to customers and members of the exchange, or to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sessions:
+    """The BGP sessions of one IP version: the providers of each operator, and the members of the exchange."""
+
+    providers: Mapping[str, Sequence[str]]
+    members: Sequence[str]
+
+    def climbed(self, to: str) -> dict[str, int]:
+        """Returns the owners with a customer's (or their own) route to `to`, with the length of the AS path.
+
+        They are the destination, its providers, their providers, and so on.
+        """
+        found = {to: 0}
+        waiting = [to]
+        for name in waiting:
+            for provider in self.providers.get(name, ()):
+                if provider not in found:
+                    found[provider] = found[name] + 1
+                    waiting.append(provider)
+        return found
 
 
 class Routes:
@@ -39,34 +63,42 @@ class Routes:
         }
         away = off.get("gateway", set())
         self._above = topology.by_satellite
-        self._providers = {
+        providers = {
             name: tuple(p for p in operator.transit if p not in away or name in self._above) if name not in away else ()
             for name, operator in topology.operators.items()
         }
-        self._members = [
+        members = [
             name
             for name, operator in topology.operators.items()
             if operator.exchange and name not in off.get("exchange", ())
         ]
+        without = {name for name, operator in topology.operators.items() if 6 not in operator.versions}
+        self._sessions = {4: _Sessions(providers, members)}
+        """By IP version; without IPv4-only operators, those of IPv6 are the same."""
+        if without:
+            self._sessions[6] = _Sessions(
+                {n: tuple(p for p in of if p not in without) for n, of in providers.items() if n not in without},
+                [name for name in members if name not in without],
+            )
         self._transits = tuple(topology.transits)
         self._before = Routes(network) if damage.routers else None
-        self._next: dict[tuple[str, Standing], dict[str, NextHop]] = {}
+        self._next: dict[tuple[str, Standing, int], dict[str, NextHop]] = {}
         self._owner: dict[Address, str | None] = {}
         self._contests: dict[IpPrefix, Contest] = {}
         self._anycast = {network.nodes[name].owner: own for name, own in anycast(network).items()}
         shared = {prefix for own in self._anycast.values() for prefix in own}
         self._contested = sorted(damage.contested | shared, key=lambda prefix: -prefix.prefixlen)
 
-    def next_hop(self, owner: str, to: str, standing: Standing = "announced") -> NextHop:
+    def next_hop(self, owner: str, to: str, standing: Standing = "announced", version: int = 4) -> NextHop:
         """Returns the next hop from an owner's router towards another's; raises `KeyError` if there is no route.
 
-        standing: of the destination's prefix.
+        standing: of the destination's prefix. version: its IP version.
         """
         if self._before is not None and router_of(self._network, owner).name in self._damage.routers:
-            return self._before.next_hop(owner, to)
-        key = to, standing
+            return self._before.next_hop(owner, to, version=version)
+        key = to, standing, version if version in self._sessions else 4
         if key not in self._next:
-            self._next[key] = self._towards(to, standing)
+            self._next[key] = self._towards(*key)
         return self._next[key][owner]
 
     def standing(self, owner: str, address: Address | IpPrefix) -> Standing:
@@ -131,7 +163,8 @@ class Routes:
         origins = {name: home for name, home in origins.items() if name not in dead}
         leaks = {(each.operator, each.to) for each in self._damage.leaked if each.prefix == prefix}
         joined = {pair for pair in permutations(self._transits, 2) if self._joined(*pair)}
-        return Contest(Neighbours(self._providers, self._members, self._transits, joined, self._above), origins, leaks)
+        over = self._sessions.get(prefix.version, self._sessions[4])
+        return Contest(Neighbours(over.providers, over.members, self._transits, joined, self._above), origins, leaks)
 
     @cached_property
     def _holders(self) -> dict[IpPrefix, str]:
@@ -160,7 +193,7 @@ class Routes:
             return self.selected(owner, prefix) is not None
         standing = self.standing(to, prefix) if prefix is not None else "announced"
         try:
-            self.next_hop(owner, to, standing)
+            self.next_hop(owner, to, standing, prefix.version if prefix is not None else 4)
         except KeyError:
             return False
         return True
@@ -190,14 +223,15 @@ class Routes:
         ]
         return [*own, *around]
 
-    def _towards(self, to: str, standing: Standing) -> dict[str, NextHop]:
-        """Returns every router's next hop towards the network of `to`."""
+    def _towards(self, to: str, standing: Standing, version: int) -> dict[str, NextHop]:
+        """Returns every router's next hop towards the network of `to` in an IP version."""
+        over = self._sessions[version]
         if standing == "nowhere" or router_of(self._network, to).name in self._damage.routers:
             return {}
-        climbed = self._customers(to) if standing == "announced" else {to: 0}  # owner to length of the AS path
+        climbed = over.climbed(to) if standing == "announced" else {to: 0}  # owner to length of the AS path
         best: dict[str, tuple[int, NextHop]] = {to: (0, NextHop(to, "gateway"))}
-        members = [name for name in self._members if name in climbed]
-        for name in self._members:
+        members = [name for name in over.members if name in climbed]
+        for name in over.members:
             others = [other for other in members if other != name]
             if name != to and others:
                 nearest = min(others, key=lambda other: climbed[other])
@@ -209,31 +243,17 @@ class Routes:
             if name not in best and others:
                 nearest = min(others, key=lambda other: climbed[other])
                 best[name] = climbed[nearest] + 1, NextHop(nearest, "backbone")
-        self._descend(best)
+        self._descend(best, over.providers)
         return {name: hop for name, (_, hop) in best.items() if name != to}
 
-    def _customers(self, to: str) -> dict[str, int]:
-        """Returns the owners with a customer's (or their own) route to `to`, with the length of the AS path.
-
-        They are the destination, its providers, their providers, and so on.
-        """
-        found = {to: 0}
-        waiting = [to]
-        for name in waiting:
-            for provider in self._providers.get(name, ()):
-                if provider not in found:
-                    found[provider] = found[name] + 1
-                    waiting.append(provider)
-        return found
-
-    def _descend(self, best: dict[str, tuple[int, NextHop]]) -> None:
+    def _descend(self, best: dict[str, tuple[int, NextHop]], providers: Mapping[str, Sequence[str]]) -> None:
         """Adds routes that providers announce to customers; a next hop on the gateway's LAN is kept (third-party)."""
-        left = [name for name in self._providers if name not in best]
+        left = [name for name in providers if name not in best]
         while True:
             offers: list[tuple[int, str, str]] = [
                 (best[provider][0] + 1, name, provider)
                 for name in left
-                for provider in self._providers[name]
+                for provider in providers[name]
                 if provider in best
             ]
             if not offers:

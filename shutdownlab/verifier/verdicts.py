@@ -14,7 +14,7 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, damage_of
 from shutdownlab.model.observation import UNREACHABLE, WRONG_ORIGIN
 from shutdownlab.model.policy import Policy
-from shutdownlab.model.probe import Probe, Surroundings
+from shutdownlab.model.probe import Probe, Surroundings, of_versions
 from shutdownlab.model.routing import route_changes
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.model.topology import Vantage
@@ -213,7 +213,7 @@ class Verifier:
             return {}
         for before in self.classes.just_before(phase):
             for name, probe in self.shutdown.scenario.probes_of(self.classes.real(before), vantage).items():
-                for family in probe.families:
+                for family in of_versions(probe.families, vantage.versions):
                     if (before.phase, name, family) == (phase.phase, cell.target, cell.family):
                         continue
                     other = Cell(before.phase, cell.operator, vantage, name, family)

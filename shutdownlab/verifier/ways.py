@@ -112,6 +112,8 @@ class Ways:
         """`first`: the number of the first path that is found."""
         self.network, self.damage, self._first = network, damage, first
         self.routes = Routes(network, damage)
+        operators = network.topology.operators
+        self._without_ipv6 = {name for name, operator in operators.items() if 6 not in operator.versions}
         self._found: dict[tuple[str, str], Way] = {}
         self._hosts: dict[Address, Node] = {}
         self._by_text: dict[str, Node | None] = {}
@@ -178,7 +180,7 @@ class Ways:
         if owner == node.owner:  # an address outside its subnets that one of its own hosts serves
             served = next(route.port for route in served_routes(self.network, node) if address in route.prefix)
             return next(str(each.ip) for each in node.ports[served].addresses if each.version == address.version)
-        hop = self.routes.next_hop(node.owner, owner, self.routes.standing(owner, address))
+        hop = self.routes.next_hop(node.owner, owner, self.routes.standing(owner, address), address.version)
         following = router_of(self.network, hop.owner)
         if hop.lan == "space":
             port = ground_port(self.network, node, following)
@@ -231,6 +233,8 @@ class Ways:
 
     def _find_plainly(self, host: Node, address: Address, target: Node | None) -> Way:
         """Finds the path of packets as they are on the wire. target: the host or router that has the address."""
+        if address.version == 6 and host.owner in self._without_ipv6:
+            return Way((host.name,), arrives=False)
         instances = self._instances.get(address, {})
         if target is host or host in instances.values() or address.is_loopback:
             return Way((host.name,), arrives=not address.is_loopback)
@@ -247,7 +251,7 @@ class Ways:
             (there := self._diverted(router, target, address)) or router.owner != owner
         ):
             try:
-                hop = there or self.routes.next_hop(router.owner, owner, standing)
+                hop = there or self.routes.next_hop(router.owner, owner, standing, address.version)
             except KeyError:
                 return Way(tuple(hops), arrives=False)
             if hop.owner in passed or hop.owner == router.owner:  # a loop, or the router discards it

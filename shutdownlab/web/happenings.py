@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.library import Shutdown
-from shutdownlab.model.probe import Surroundings
+from shutdownlab.model.probe import Surroundings, of_versions
 from shutdownlab.model.scenario import Family
 from shutdownlab.model.topology import Vantage
 from shutdownlab.results.decision import BoxDecision, newer, varied
@@ -102,8 +102,9 @@ class Happenings:
                 vantage = next((v for v in self._shutdown.network.vantages if v.id.operator == name), None)
                 target = next(iter(self._shutdown.scenario.probes), "")
                 if vantage is not None and target:
-                    family = self._shutdown.scenario.probes[target].families[0].value
-                    line["cell"] = [moment, str(vantage.id), target, str(family)]
+                    usable = of_versions(self._shutdown.scenario.probes[target].families, vantage.versions)
+                    if usable:
+                        line["cell"] = [moment, str(vantage.id), target, usable[0].value]
                 yield line
 
 
