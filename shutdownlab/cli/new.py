@@ -22,8 +22,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _KINDS = frozenset(Access) - {Access.ROAMING}
 """Of lines that an operator's own subscribers have."""
 _OPERATOR = (
-    "NAME:ASN[:SHARE][:fixed|mobile|satellite], a share from 0 to 1 or in percent, such as "
-    "northnet:64501:0.6 or southcell:AS64502:40%:mobile"
+    "NAME:ASN[:SHARE][:fixed|mobile|satellite][:ipv4], a share from 0 to 1 or in percent, such as "
+    "northnet:64501:0.6 or southcell:AS64502:40%:mobile; with `:ipv4` it has no IPv6"
 )
 _EXAMPLE = "such as northnet:64501:0.6"
 
@@ -38,8 +38,8 @@ def new(
         list[str] | None,
         typer.Option(
             "--operator",
-            metavar="NAME:ASN[:SHARE][:ACCESS]",
-            help="An operator of a country: `fixed`, `mobile` or `satellite`; repeatable.",
+            metavar="NAME:ASN[:SHARE][:ACCESS][:ipv4]",
+            help="An operator of a country: `fixed`, `mobile` or `satellite`; `ipv4`: without IPv6; repeatable.",
         ),
     ] = None,
     code: Annotated[
@@ -141,7 +141,7 @@ def _country(name: str, given: list[str], code: str, millions: float, files: lis
 def _operator(text: str) -> OperatorPlan:
     """Parses an `--operator`; refuses each wrong part with a message of its own."""
     name, *rest = text.split(":")
-    if not 1 <= len(rest) <= 3:
+    if not 1 <= len(rest) <= 4:
         bad_option("--operator", quoted(text), _OPERATOR)
     of = f" in {quoted(text)}"
     if _NAME.fullmatch(name) is None:
@@ -149,11 +149,13 @@ def _operator(text: str) -> OperatorPlan:
     asn = re.fullmatch(r"(?:AS)?(\d{1,10})", rest.pop(0).upper())
     if asn is None or not 0 < int(asn[1]) < 1 << 32:
         bad_option("--operator", quoted(text), "an AS number after the name, 1 to 4294967295", _EXAMPLE)
+    ipv4_only = rest[-1:] == ["ipv4"]
+    rest = rest[:-1] if ipv4_only else rest
     access = Access(rest.pop()) if rest and rest[-1] in _KINDS else Access.FIXED
     share = _share(rest.pop()) if len(rest) == 1 else None
     if rest or (share is not None and not 0 <= share <= 1):
         bad_option("--operator", quoted(text), _OPERATOR)
-    return OperatorPlan(name, int(asn[1]), share, access)
+    return OperatorPlan(name, int(asn[1]), share, access, ipv4_only)
 
 
 def _share(text: str) -> float:

@@ -26,12 +26,14 @@ _ABROAD = (
 
 @dataclass(frozen=True, slots=True)
 class OperatorPlan:
-    """A requested operator. share: of the country's subscribers, 0 to 1; None if not given."""
+    """A requested operator. share: of the country's subscribers, 0 to 1; None if not given. ipv4_only: it has no IPv6; if
+    False, the routing data decides."""
 
     name: str
     asn: int
     share: float | None = None
     access: Access = Access.FIXED
+    ipv4_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
     shares = _shares(plan.operators, data)
     own = {operator.asn: operator.name for operator in plan.operators}
     transits = _transits(plan.operators, data)
+    without = {each.asn for each in plan.operators if each.ipv4_only or data.is_without_ipv6(each.asn)}
     above = {operator.asn for operator in plan.operators if operator.access is Access.SATELLITE}
     lines = [
         "# yaml-language-server: $schema=SCHEMA/topology.schema.json",
@@ -79,20 +82,27 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
     ]
     for number, operator in enumerate(plan.operators):
         found = data.systems.get(operator.asn, Autonomous())
-        prefixes, made_up = _prefixes(found, taken, number)
-        notes = [f"the largest of {len(found.prefixes)} (ROUTES)"] if len(made_up) < len(_ROOM) else []
+        versions = (4,) if operator.asn in without else (4, 6)
+        prefixes, made_up = _prefixes(found, taken, number, versions)
+        real = len(made_up) < len(prefixes)
+        notes = [f"the largest of {len(found.prefixes)} (ROUTES)"] if real else []
         notes += [f"IPv{version} ASSUMED" for version in made_up]
+        notes += [f"IPv4-only{'' if operator.ipv4_only else ' (ROUTES)'}"] if operator.asn in without else []
         taken += prefixes
         carriers, known = _carriers(operator, data, plan.operators, own, transits)
+        sources = "" if known or not plan.files else "ASSUMED"
+        if operator.asn not in without and {*carriers} <= {own[asn] for asn in without}:
+            carriers.append(_transit_name([*transits, 64601][0]))
+            sources = f"{carriers[-1]} ASSUMED: {carriers[0]} has no IPv6"
         lines += [
             f"  {operator.name}:",
             f"    title: {_text(found.title or operator.name)}",
             f"    asn: {operator.asn}",
             f"    subscribers: {shares[operator.name] * plan.millions:.4g}  # in millions{_share_note(operator, plan)}",
             f"    prefixes: [{', '.join(_prefix(each) for each in prefixes)}]  # {'; '.join(notes)}",
-            f"    transit: [{', '.join(carriers)}]{'' if known or not plan.files else '  # ASSUMED'}",
+            f"    transit: [{', '.join(carriers)}]{f'  # {sources}' if sources else ''}",
             *(["    exchange: false  # its gateway is abroad, at its transit"] if operator.asn in above else []),
-            f"    source: {'ROUTES' if known or found.title or len(made_up) < len(_ROOM) else 'ASSUMED'}",
+            f"    source: {'ROUTES' if known or found.title or real else 'ASSUMED'}",
             "    regions:",
             *([_guests(transits)] if operator.access is Access.MOBILE else []),
             f"      capital: {{ordinary: {{access: {operator.access}}}}}",
@@ -187,13 +197,16 @@ def _transit_name(asn: int) -> str:
     return f"as{asn}"
 
 
-def _prefixes(found: Autonomous, taken: Sequence[IpPrefix], number: int) -> tuple[list[IpPrefix], list[int]]:
+def _prefixes(
+    found: Autonomous, taken: Sequence[IpPrefix], number: int, versions: Sequence[int]
+) -> tuple[list[IpPrefix], list[int]]:
     """Returns an operator's largest announced prefixes that the lab can use, up to two of IPv4 and one of IPv6.
 
-    For an IP version without any, one is made up; these versions are returned too.
+    versions: its IP versions. For one without any prefix, one is made up; these versions are returned too.
     """
     chosen: list[IpPrefix] = []
-    for version, most in ((4, _MOST_PREFIXES - 1), (6, 1)):
+    for version in versions:
+        most = _MOST_PREFIXES - 1 if version == 4 else 1
         fits = [p for p in found.prefixes if p.version == version and p.prefixlen <= _ROOM[version] and is_for_hosts(p)]
         # Real tables contain leaked private prefixes; a lab's own table contains nothing else.
         fits = [p for p in fits if p.is_global] or fits
@@ -205,7 +218,7 @@ def _prefixes(found: Autonomous, taken: Sequence[IpPrefix], number: int) -> tupl
         4: ipaddress.ip_network((int(ipaddress.IPv4Address("100.64.0.0")) + (number << 16), 16)),
         6: ipaddress.ip_network(f"2001:db8:{number + 0x100:x}::/48"),
     }
-    missing = [version for version in made if all(prefix.version != version for prefix in chosen)]
+    missing = [version for version in versions if all(prefix.version != version for prefix in chosen)]
     return [*chosen, *(made[version] for version in missing)], missing
 
 

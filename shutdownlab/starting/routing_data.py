@@ -61,6 +61,15 @@ class RoutingData:
     def __init__(self, wanted: Collection[int] = ()) -> None:
         self.wanted = frozenset(wanted)
         self.systems: dict[int, Autonomous] = {}
+        self._whole: set[int] = set()
+        """The AS numbers of which an answer has all prefixes."""
+        self._tables: set[int] = set()
+        """The IP versions of which a table has been read."""
+
+    def is_without_ipv6(self, asn: int) -> bool:
+        """Returns whether an AS announces IPv4 prefixes and none of IPv6: False if the data has nothing of IPv6."""
+        own = {prefix.version for prefix in self.systems[asn].prefixes} if asn in self.systems else set[int]()
+        return own == {4} and (asn in self._whole or 6 in self._tables)
 
     def of(self, asn: int) -> Autonomous:
         """Returns an AS's entry, adding an empty one if there is none."""
@@ -91,6 +100,7 @@ class RoutingData:
             if call == "announced-prefixes":
                 found = self.of(_asn(data["resource"]))
                 found.prefixes |= {ipaddress.ip_network(each["prefix"]) for each in data["prefixes"]}
+                self._whole.add(_asn(data["resource"]))
             elif call == "asn-neighbours":
                 found = self.of(_asn(data["resource"]))
                 left = (each for each in data["neighbours"] if each["type"] == "left")
@@ -120,6 +130,7 @@ class RoutingData:
             kinds.add(kind)
             if kind == _TABLE_DUMP_V2 and subtype in _RIBS:
                 try:
+                    self._tables.add(_RIBS[subtype][0])
                     self._routes(record, *_RIBS[subtype])
                 except (IndexError, ValueError, struct.error):
                     refuse(path, f"a damaged table: record {records:,}")

@@ -266,6 +266,50 @@ def test_ripestats_answers_alone_make_a_country_by_its_addresses() -> None:
     assert operators["as9988"].transit == ("as3356",)
 
 
+def test_a_network_of_which_the_data_has_ipv4_prefixes_alone_is_ipv4_only() -> None:
+    Path("bview").write_bytes(table(ROUTES))
+    operators = ("--operator", "telenor:133385:0.3:mobile", "--operator", "mpt:9988:0.7:mobile")
+    assert new("country", "land", *operators, "--from-ripe", "bview").exit_code == 0
+    land = library.load_topology("land.yaml").topology.operators
+    assert (land["telenor"].versions, land["mpt"].versions) == ((4,), (4, 6))
+    told = next(line for line in Path("land.yaml").read_text().splitlines() if "37.111.0.0/20" in line)
+    assert told.endswith("# the largest of 1 (ROUTES); IPv4-only (ROUTES)")
+
+
+def test_a_table_without_any_route_of_ipv6_does_not_tell_who_has_none() -> None:
+    Path("bview").write_bytes(table([route for route in ROUTES if ":" not in route[0]]))
+    assert new("country", "land", "--operator", "mpt:9988", "--from-ripe", "bview").exit_code == 0
+    assert library.load_topology("land.yaml").topology.operators["mpt"].versions == (4, 6)
+    assert "IPv6 ASSUMED" in Path("land.yaml").read_text()
+    told = answer("announced-prefixes", resource="9988", prefixes=[{"prefix": "45.112.176.0/22"}])
+    Path("mpt.json").write_text(told)
+    files = ("--from-ripe", "bview", "--from-ripe", "mpt.json")
+    assert new("country", "known", "--operator", "mpt:9988", *files).exit_code == 0
+    assert library.load_topology("known.yaml").topology.operators["mpt"].versions == (4,)
+
+
+def test_who_has_ipv6_and_buys_from_an_ipv4_only_carrier_gets_another_one_too() -> None:
+    below, own = [[64499, 7473, 133385, 9988]], ("37.111.0.0/20", [[64499, 7473, 133385]])
+    Path("bview").write_bytes(table([("45.112.176.0/22", below), ("2400:5f40::/32", [[64499, 133385, 9988]]), own]))
+    operators = ("--operator", "telenor:133385:0.3", "--operator", "mpt:9988:0.7")
+    assert new("country", "land", *operators, "--from-ripe", "bview").exit_code == 0
+    land = library.load_topology("land.yaml").topology.operators
+    assert (land["mpt"].transit, land["mpt"].versions) == (("telenor", "as7473"), (4, 6))
+    assert "# as7473 ASSUMED: telenor has no IPv6" in Path("land.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    "given", ["old:64501:ipv4", "old:64501:60%:ipv4", "old:64501:mobile:ipv4", "old:64501:0.6:mobile:ipv4"]
+)
+def test_an_operator_may_be_asked_for_without_ipv6(given: str) -> None:
+    assert new("country", "land", "--operator", given, "--operator", "both:64502").exit_code == 0
+    land = library.load_topology("land.yaml").topology.operators
+    assert (land["old"].versions, land["both"].versions) == ((4,), (4, 6))
+    assert "# IPv4 ASSUMED; IPv4-only" in Path("land.yaml").read_text()
+    done = new("country", "other", "--operator", "old:64501:ipv6")
+    assert done.exit_code == 2 and "with `:ipv4` it has no IPv6" in done.stderr
+
+
 def _record(kind: int, subtype: int, content: bytes) -> bytes:
     return struct.pack("!IHHI", 0, kind, subtype, len(content)) + content
 
