@@ -26,8 +26,10 @@ _ABROAD = (
 
 @dataclass(frozen=True, slots=True)
 class OperatorPlan:
-    """A requested operator. share: of the country's subscribers, 0 to 1; None if not given. ipv4_only: it has no IPv6; if
-    False, the routing data decides."""
+    """A requested operator. share: of the country's subscribers, 0 to 1; None if not given.
+
+    ipv4_only: whether it has no IPv6; if False, the routing data decides.
+    """
 
     name: str
     asn: int

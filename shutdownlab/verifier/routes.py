@@ -63,8 +63,13 @@ class Routes:
         }
         away = off.get("gateway", set())
         self._above = topology.by_satellite
-        providers = {
-            name: tuple(p for p in operator.transit if p not in away or name in self._above) if name not in away else ()
+        place = {name: number for number, name in enumerate((*topology.operators, *topology.transits))}
+        providers = {  # in the order of their router identifiers, the lowest of which wins a tie
+            name: tuple(
+                p for p in sorted(operator.transit, key=place.__getitem__) if p not in away or name in self._above
+            )
+            if name not in away
+            else ()
             for name, operator in topology.operators.items()
         }
         members = [
@@ -230,19 +235,17 @@ class Routes:
             return {}
         climbed = over.climbed(to) if standing == "announced" else {to: 0}  # owner to length of the AS path
         best: dict[str, tuple[int, NextHop]] = {to: (0, NextHop(to, "gateway"))}
-        members = [name for name in over.members if name in climbed]
-        for name in over.members:
-            others = [other for other in members if other != name]
-            if name != to and others:
-                nearest = min(others, key=lambda other: climbed[other])
-                best[name] = climbed[nearest] + 1, NextHop(nearest, "exchange")
+        nearest = min((name for name in over.members if name in climbed), key=lambda name: climbed[name], default=None)
+        if nearest is not None:  # the route server passes on only the best route, and to its sender none
+            hearing = [name for name in over.members if name not in {to, nearest}]
+            best |= dict.fromkeys(hearing, (climbed[nearest] + 1, NextHop(nearest, "exchange")))
         for name, length in climbed.items():
             best.setdefault(name, (length, NextHop(to, meeting_lan(to in self._above))))
         for name in self._transits:
             others = [o for o in self._transits if o in climbed and o != name and self._joined(name, o)]
             if name not in best and others:
-                nearest = min(others, key=lambda other: climbed[other])
-                best[name] = climbed[nearest] + 1, NextHop(nearest, "backbone")
+                next_to = min(others, key=lambda other: climbed[other])
+                best[name] = climbed[next_to] + 1, NextHop(next_to, "backbone")
         self._descend(best, over.providers)
         return {name: hop for name, (_, hop) in best.items() if name != to}
 

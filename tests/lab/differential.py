@@ -3,9 +3,9 @@
     python tests/lab/differential.py [--seed N] [--cells N] [--phases N] [--out DIR] [--all-kinds]
 
 Scenarios of the small country are made up: a policy or two a phase out of the whole language, and a DPI profile for
-each operator; with --all-kinds also routes that are withdrawn, resolvers that lie, and what breaks by itself. Each is
-run with real packets, `sl.verify` says what it should find, and what differs is printed, by kind. A seed makes the same
-scenario again; with the same --out DIR, runs that are whole are compared anew, and not made again.
+each operator; with --all-kinds also IPv4-only operators, routes that are withdrawn, resolvers that lie, and what breaks
+by itself. Each is run with real packets, `sl.verify` says what it should find, and what differs is printed, by kind. A
+seed makes the same scenario again; with the same --out DIR, runs that are whole are compared anew, and not made again.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.verifier.verify import Verified
 
 FIRST = Path(__file__).parents[2] / "scenarios/first-shutdown.yaml"
+COUNTRY = FIRST.parents[1] / "topologies/two-operators.yaml"
 APPS = ("kaspi", "tengrinews", "egov-kz", "whatsapp", "telegram", "wikipedia", "google-dns", "bbc", "youtube")
 SITES = ("kaspi.kz", "kz", "egov.kz", "www.bbc.com", "whatsapp.net", "dns.google", "wikipedia.org", "youtube.com")
 PORTS = ("179", "443", "tcp/443", "udp/443", "udp/53", "tcp/1-1023", "udp/5060", "5222", "80", "53")
@@ -76,6 +77,8 @@ class Maker:
         for probe in made["probes"].values():
             probe.pop("during", None)
         del made["probes"]["speed"]
+        if self.all_kinds and (without := self.beside.choice(("", *SCOPE["operators"]))):
+            made["topology"] = _country(without)
         made["timeline"] = [{"phase": "nothing", "at": _at(0), "title": "Nothing"}]
         before: list[str] = []
         for number in range(1, phases + 1):
@@ -166,6 +169,15 @@ class Maker:
     def _scope(self) -> dict[str, list[str]]:
         kind = self.random.choice(list(SCOPE))
         return {kind: [self.random.choice(SCOPE[kind])]}
+
+
+def _country(without: str) -> dict[str, Any]:
+    """The small country, with one of its operators IPv4-only."""
+    made: dict[str, Any] = yaml.safe_load(COUNTRY.read_text())
+    made["operators"][without]["prefixes"] = made["operators"][without]["prefixes"][:1]
+    if without == "northnet":
+        made["operators"]["southcell"]["transit"].append("transit-one")
+    return made
 
 
 def _loads(made: dict[str, Any]) -> bool:

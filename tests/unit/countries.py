@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,15 @@ def small_country() -> Network:
 
 
 def country(
-    carriers: list[tuple[list[str], bool]], transits: int = 2, served: dict[str, list[str]] | None = None
+    carriers: list[tuple[list[str], bool]],
+    transits: int = 2,
+    served: dict[str, list[str]] | None = None,
+    without: Collection[str] = (),
 ) -> Network:
-    """Return a country whose n-th operator `op<n>` buys from the given carriers and is, or isn't, at the exchange."""
+    """Return a country whose n-th operator `op<n>` buys from the given carriers and is, or isn't, at the exchange.
+
+    without: the IPv4-only operators.
+    """
     subscribers = {"city": {"ordinary": {"access": "fixed"}}}
     data: dict[str, Any] = {
         "format": 1,
@@ -49,7 +56,7 @@ def country(
                 "prefixes": [
                     f"{100 + number // 192}.{64 + number % 192}.0.0/16",
                     f"2001:db8:{number + (1 if number < 200 else 0x1000):x}::/48",
-                ],
+                ][: 1 if f"op{number}" in without else 2],
                 "transit": sellers,
                 "exchange": member,
                 "regions": subscribers,
@@ -74,11 +81,14 @@ def country(
 
 @st.composite
 def countries(draw: st.DrawFn) -> Network:
-    """Any way for up to five operators to buy from transits and from operators before them (no one from itself)."""
+    """Any way for up to five operators to buy from transits and from operators before them (no one from itself); any of
+    them is IPv4-only, and so is whoever buys from those alone."""
     transits = draw(st.integers(1, 3))
-    carriers = []
+    carriers, without = [], set[str]()
     for number in range(draw(st.integers(1, 5))):
         sellers = [f"t{each}" for each in range(transits)] + [f"op{each}" for each in range(number)]
         chosen = draw(st.lists(st.sampled_from(sellers), min_size=1, max_size=3, unique=True))
         carriers.append((chosen, draw(st.booleans())))
-    return country(carriers, transits)
+        if without.issuperset(chosen) or draw(st.booleans()):
+            without.add(f"op{number}")
+    return country(carriers, transits, without=without)

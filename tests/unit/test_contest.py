@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
+from countries import countries
+from countries import country as made_up
+from hypothesis import given, settings
 
 from shutdownlab.library import network, shipped
 from shutdownlab.model.faults import Announced, Damage, Leaked
-from shutdownlab.model.network import Role
+from shutdownlab.model.network import Network, Role
 from shutdownlab.model.routing import originated, routers
 from shutdownlab.verifier.contest import Contest, Neighbours, NextHop
 from shutdownlab.verifier.routes import Routes
@@ -30,6 +33,34 @@ def test_what_one_network_announces_goes_the_same_way_played_out_and_by_rule(nam
                 assert heard is not None
                 if node is not to:
                     assert heard.hop == routes.next_hop(node.owner, to.owner)
+
+
+@given(countries())
+@settings(max_examples=20, deadline=None)
+def test_both_ip_versions_go_the_same_way_played_out_and_by_rule(network: Network) -> None:
+    routes = Routes(network)
+    speakers = [node for node in routers(network) if node.role is not Role.ROUTE_SERVER]
+    for to in speakers:
+        for prefix in originated(network, to):
+            for node in (each for each in speakers if each is not to):
+                heard = routes.selected(node.owner, prefix)
+                assert (heard is not None) == (prefix.version in node.versions)
+                assert routes.leads(node.owner, to.owner, prefix) == (heard is not None)
+                if heard is not None:
+                    assert heard.hop == routes.next_hop(node.owner, to.owner, version=prefix.version)
+
+
+def test_the_route_server_gives_who_sent_it_the_best_route_no_other() -> None:
+    made = made_up([(["t0"], True), (["op0"], False), (["t1", "t0"], True), (["op1", "op2"], False)])
+    routes = Routes(made)
+    assert routes.next_hop("op2", "op3") == NextHop("op3", "gateway")  # its own customer, at one hop
+    assert routes.next_hop("op0", "op3") == NextHop("op2", "exchange")
+
+
+def test_of_two_equal_providers_the_lower_router_identifier_wins_in_whatever_order_they_are_written() -> None:
+    for carriers in (["t0", "t1"], ["t1", "t0"]):
+        made = made_up([(carriers, True)], transits=3)
+        assert Routes(made).next_hop("op0", "t2") == NextHop("t0", "gateway")
 
 
 def test_who_is_nearer_gets_the_packets_of_a_prefix_that_two_announce() -> None:

@@ -60,7 +60,7 @@ def exported(rule: str, tag: str) -> bool:
     )
 
 
-def reached(network: Network, origin: str) -> dict[str, set[tuple[str, ...]]]:
+def reached(network: Network, origin: str, version: int = 4) -> dict[str, set[tuple[str, ...]]]:
     """Every way an announcement of `origin` can travel by the configurations, as the roles of its hops' importers."""
     birds = {node.name: parse(bird_config(network, node)) for node in routers(network)}
     owner = {
@@ -74,7 +74,7 @@ def reached(network: Network, origin: str) -> dict[str, set[tuple[str, ...]]]:
         ways[here.name].add(path)
         for session in sessions(network, here):
             there = owner[str(session.neighbour)]
-            if session.version == 6 or there in path or not exported(birds[here.name].exports[session.name], tag):
+            if session.version != version or there in path or not exported(birds[here.name].exports[session.name], tag):
                 continue
             back = next(s for s in sessions(network, network.nodes[there]) if str(s.neighbour) == str(session.local))
             queue.append(((*path, there), birds[there].tags[back.name]))
@@ -112,6 +112,28 @@ def test_everyone_can_reach_everyone(network: Network) -> None:
     for origin in (node for node in routers(network) if node.role is not Role.ROUTE_SERVER):
         unreached = {name for name, ways in reached(network, origin.name).items() if not ways}
         assert unreached <= {"route-server"}
+
+
+@given(countries())
+@settings(max_examples=15, deadline=None)
+def test_over_ipv6_everyone_who_has_it_can_reach_everyone_who_has_it(network: Network) -> None:
+    of_both = {node.name for node in routers(network) if 6 in node.versions}
+    for origin in (node for node in routers(network) if node.role is not Role.ROUTE_SERVER and 6 in node.versions):
+        heard = {name for name, ways in reached(network, origin.name, 6).items() if ways}
+        assert of_both - {"route-server"} <= heard <= of_both
+
+
+@given(countries())
+@settings(max_examples=15, deadline=None)
+def test_a_router_expects_what_is_announced_in_the_versions_that_it_has(network: Network) -> None:
+    converged = Convergence.of(network)
+    for node in (node for node in routers(network) if node.role is not Role.ROUTE_SERVER):
+        there = {(prefix.version, prefix) for prefix in converged.expected(node)}
+        assert {version for version, _ in there} <= set(node.versions)
+        for origin in (each for each in routers(network) if each.role is not Role.ROUTE_SERVER):
+            for prefix in originated(network, origin):
+                comes = bool(reached(network, origin.name, prefix.version)[node.name]) or origin is node
+                assert ((prefix.version, prefix) in there) == comes
 
 
 def test_an_operator_that_buys_from_another_is_announced_abroad_by_its_carrier() -> None:
