@@ -200,24 +200,26 @@ class LabHost(EmulatedNode, Host):  # type: ignore[misc]
         local_prefixes: Sequence[str] = (),
         sysctls: Mapping[str, object] | None = None,
         forwarding: bool = False,
+        serves: bool = False,
         **_params: Any,
     ) -> dict[str, Any]:
         """Configures addresses and routes in one netlink session.
 
         Raises pyroute2.NetlinkError, and KeyError for an unknown interface.
         """
+        if forwarding or serves:
+            # No rate limit on ICMP errors: with one error a second, outcomes would depend on which probe came first.
+            sysctls = {"net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0, **(sysctls or {})}
         if forwarding:
             # Keeps the IPv6 addresses of an interface that goes down, so that it has them when it is up again.
             keep = {"net.ipv6.conf.all.keep_addr_on_down": 1}
-            # No rate limit on ICMP errors: with one error a second, outcomes would depend on which probe came first.
-            tell = {"net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0}
             # No error for an unused address, as behind routers configured to send none: if it came after the three
             # seconds of ARP and neighbour discovery, outcomes would depend on a probe's timeout.
             # Set per interface, as an ordinary user's namespace has no `default` to set.
             ways = [f"net.{family}.neigh.{name}" for family in ("ipv4", "ipv6") for name in self.nameToIntf]
             look = {f"{way}.mcast_solicit": _SOLICITATIONS for way in ways}
             forward = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1}
-            sysctls = {**forward, **keep, **tell, **look, **(sysctls or {})}
+            sysctls = {**forward, **keep, **look, **(sysctls or {})}
         if sysctls:
             self.namespace.set_sysctls(sysctls)
         if ip and "/" not in ip:

@@ -11,6 +11,7 @@ from shutdownlab.model.network import PLAIN, Link, Network, Node, Port, Role
 from shutdownlab.network.hops import Hops
 
 _ROUTERS = {Role.BORDER, Role.TRANSIT}
+_SERVING = {Role.RESOLVER, Role.TELEPHONE, Role.SERVERS}
 _SUBSCRIBERS = {Role.SUBSCRIBER, Role.CONTROL}
 _STOCK_NAME_LIMIT = 15
 
@@ -60,6 +61,8 @@ class CountryTopo(Topo):  # type: ignore[misc]
             return str(self.addHost(node.name, ip=next((a for _, a in addresses if ":" not in a), None)))
         forwarding = node.role in _ROUTERS
         options: dict[str, Any] = {}
+        if hosted or node.role in _SERVING:
+            options["serves"] = True
         if node.role in _SUBSCRIBERS:
             owner = node.owner if node.vantage is None else node.vantage.home or node.owner
             options["resolv"] = _resolv(network, owner)

@@ -60,6 +60,11 @@ KEPT: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
     ),
     # The order to block calls, given meanwhile, was heard between two faults.
     "a controller is cut off": ([{"block": {"voice": True}, "by": "address"}], [{"partition": SOUTHCELL}]),
+    # It was a timeout: that of a resolver that waits for who is cut off from it.
+    "a resolver that is dead refuses, though nobody abroad would answer it": (
+        [{"withdraw": {"from": "abroad"}, "where": {"operators": ["southcell"]}}],
+        [{"kill": {"resolvers": ["southcell"]}}],
+    ),
     "a controller that another fault takes away at once is not back in between": ([], [{"kill": SOUTHCELL}]),
 }
 """Policies and faults whose measurement once differed from what was verified."""

@@ -22,7 +22,8 @@ SHOWN = ("ipv6-withdrawn", "ipv6-discarded", "by-address", "rejected", "lies", "
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[sl.Lab]:
-    with sl.lab(scenario({}), at="baseline") as opened:
+    dead = {"title": "Dead", "source": "made up", "kill": {"resolvers": ["oldnet"]}}
+    with sl.lab(scenario({}) | {"faults": {"dead": dead}}, at="baseline") as opened:
         yield opened
 
 
@@ -77,3 +78,26 @@ def test_a_probe_over_ipv6_from_there_is_refused(lab: sl.Lab) -> None:
         lab.probe("oldnet/valley", "bbc", family="ipv6")
     assert lab.probe("oldnet/valley", "bbc").outcome == "ok"
     assert lab.probe("bothnet/valley", "bbc", family="ipv6").outcome == "ok"
+
+
+ASKING = """
+import socket, sys
+told = 0
+for _ in range(20):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(2)
+        asking.connect((sys.argv[1], 53))
+        asking.send(bytes(20))
+        try:
+            asking.recv(100)
+        except ConnectionRefusedError:
+            told += 1
+        except TimeoutError:
+            break
+print(told)
+"""
+
+
+def test_a_dead_resolver_refuses_every_query_however_many_there_are(lab: sl.Lab) -> None:
+    lab.throw("dead")
+    assert lab.exec("oldnet-valley", [sys.executable, "-c", ASKING, "100.64.0.53"], check=True).stdout == "20\n"
