@@ -129,7 +129,7 @@ def family_of(vantage: Vantage, family: str | None, families: Sequence[Family], 
     chosen = Family(known("address family", wanted, [each.value for each in families], where))
     if chosen not in usable:
         hint = "its operator has no IPv6 prefixes"
-        refuse(where, f"{chosen} from {vantage.id}, which is IPv4-only", "a target, or a family, of IPv4", hint)
+        refuse(where, f"{chosen} from {vantage.id}, which is IPv4-only", "ipv4, or a target with IPv4 addresses", hint)
     return chosen
 
 

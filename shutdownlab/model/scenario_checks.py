@@ -251,7 +251,8 @@ class ScenarioChecker:
         if all(operator.versions == (4, 6) for operator in self.topology.operators.values()):
             return
         who = self._select(probe.from_)
-        self._families(path, probe.families, {version for vantage in who for version in vantage.versions}, "from")
+        had = {version for vantage in who for version in vantage.versions}
+        self._families(path, probe.families, had, "from" if probe.from_ != Scope() else "")
         without = next((vantage for vantage in who if 6 not in vantage.versions), None)
         named = {key: host for key, host in probe.hosts.items() if host != probe.host_name}
         if probe.resolver_address is not None:
@@ -263,12 +264,13 @@ class ScenarioChecker:
                 self.document.report((*path, key), found, "an IPv4 address", hint)
 
     def _families(self, path: Path, families: tuple[Family, ...], had: Container[int], key: str) -> None:
-        """Reports address families that nobody has at whom a probe or observation, selected by `key`, is aimed."""
+        """Reports address families that none of the operators has whom a probe or observation selects by `key` ("": it
+        is of all)."""
         for index, family in enumerate(families):
             if family.version not in had:
-                found = f"{family}, which none of the operators in `{key}` has"
-                hint = "an operator without IPv6 prefixes is IPv4-only"
-                self.document.report((*path, "families", index), found, "address families that one of them has", hint)
+                found = f"{family}, which no operator {f'that `{key}` selects ' if key else ''}has"
+                hint = "without IPv6 prefixes an operator is IPv4-only"
+                self.document.report((*path, "families", index), found, "families that some operator has", hint)
 
     def _tool(self, name: str, tool: Probe) -> None:
         path: Path = ("tools", name)
@@ -292,7 +294,8 @@ class ScenarioChecker:
         before = self.document.problems.in_all
         self._names((*path, "operators"), "operator", observation.operators, self.topology.operators)
         if self.document.problems.in_all == before:
-            self._families(path, observation.families, self._versions(observation.operators), "operators")
+            key = "operators" if observation.operators else ""
+            self._families(path, observation.families, self._versions(observation.operators), key)
         self._names((*path, "during"), "phase", observation.during, self.phases)
 
     def _short_columns(self) -> None:

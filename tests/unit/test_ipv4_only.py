@@ -114,7 +114,7 @@ def test_a_question_over_ipv6_from_there_is_refused_and_the_first_family_is_ipv4
     assert told.family == "ipv4"
     with pytest.raises(BadInput, match=r"family: found ipv6 from oldnet/valley/ordinary, which is IPv4-only"):
         sl.explain(asked, at="baseline", vantage="oldnet/valley", target="bbc", family="ipv6")
-    with pytest.raises(BadInput, match=r"IPv4-only; expected a target, or a family, of IPv4"):
+    with pytest.raises(BadInput, match=r"IPv4-only; expected ipv4, or a target with IPv4 addresses"):
         sl.explain(asked, at="baseline", vantage="oldnet/valley", target="2001:4860:4860::8888")
     assert sl.explain(asked, at="baseline", vantage="oldnet/hills/visitors", target="bbc").family == "ipv6"
 
