@@ -87,7 +87,11 @@ class Documents:
         self.mutator = Mutator(seed)
         self.bases: dict[type[BaseModel], list[Any]] = {
             Scenario: [_shipped("scenarios", "first-shutdown"), _golden("valid-scenario.yaml")],
-            Topology: [_shipped("topologies", "two-operators"), _golden("valid-topology.yaml")],
+            Topology: [
+                _shipped("topologies", "two-operators"),
+                _golden("valid-topology.yaml"),
+                _golden("own/country-of-three-kinds.yaml"),
+            ],
             InspectionPolicy: [_golden("valid-policy.yaml")],
         }
         self.large = [_shipped("scenarios", "kazakhstan-2022"), _shipped("topologies", "kazakhstan")]
