@@ -58,6 +58,9 @@ the border router."""
 ROUTER, SHARED, SUBSCRIBER_CONTROL, SUBSCRIBER, FIRST_HOSTED = 1, 3, 9, 10, 80
 """Host numbers in a subscriber group's subnet. `SHARED`: the IPv4 address that a carrier-grade NAT gives all of them.
 """
+PROBED: Mapping[int, tuple[int, int]] = MappingProxyType({4: (192, 27), 6: (0x10000, 123)})
+"""In a subscriber group's subnet: the first host number and the prefix length of the addresses that outsiders probe,
+and from which background radiation comes. No NAT translates them."""
 TRANSLATOR = 69
 """In an operator's infrastructure subnet, IPv4 only: the source address of its NAT64's ICMP errors about packets that
 it cannot translate."""
@@ -121,6 +124,12 @@ def point_to_point(infrastructure: Pair, place: Mapping[int, int]) -> tuple[list
 def guests(servers: Pair) -> Pair:
     """Returns the part of a transit's server subnet that belongs to its customers who roam in the country."""
     return tuple(prefix(b.version, int(b.network_address) + _GUESTS, 26 if b.version == 4 else 122) for b in servers)
+
+
+def probed(subnet: IpPrefix) -> IpPrefix:
+    """Returns the part of a subscriber group's subnet with the addresses that outsiders probe."""
+    first, length = PROBED[subnet.version]
+    return prefix(subnet.version, int(subnet.network_address) + first, length)
 
 
 def home_resolver(pool: Pair) -> tuple[list[Interface], list[Interface]]:

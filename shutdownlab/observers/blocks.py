@@ -7,11 +7,11 @@ the availability A(E(b)); here both are drawn at random by the run's seed. The g
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_network
 from random import Random
 from typing import Final
 
 from shutdownlab.config.addresses import Address, IpPrefix
+from shutdownlab.model import address_plan
 from shutdownlab.model.network import Network
 from shutdownlab.model.topology import VantageId
 
@@ -19,9 +19,6 @@ KNOWN: Final = 32
 """The number of addresses of a block that ever answer; Trinocular excludes blocks with fewer than 15 (Quan et al.)."""
 AVAILABILITY: Final = (0.4, 0.95)
 """The range from which the availability is drawn uniformly (ASSUMED; Trinocular excludes blocks below 0.1)."""
-_FIRST: Final = {4: 192, 6: 0x10000}
-"""The offset of the first address in the group's subnet: beyond most assigned addresses (`address_plan`)."""
-_LENGTH: Final = {4: 27, 6: 123}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +51,8 @@ def blocks(network: Network, seed: int) -> list[Block]:
         taken = network.hosted_on(network.subscriber(vantage.id).name)
         for subnet in network.subnets[vantage.id]:
             draw = Random(f"{seed} {subnet}")
-            first = subnet.network_address + _FIRST[subnet.version]
-            prefix = ip_network(f"{first}/{_LENGTH[subnet.version]}")
+            prefix = address_plan.probed(subnet)
+            first = prefix.network_address
             known = [first + place for place in range(KNOWN) if first + place not in taken]
             draw.shuffle(known)
             awake = known[: max(1, round(len(known) * draw.uniform(*AVAILABILITY)))]

@@ -138,6 +138,8 @@ class ActiveProber(Instrument):
                         "add", dst=f"{address}/{address.max_prefixlen}", oif=LOOPBACK, table=_LOCAL_TABLE,
                         type=_TYPE_LOCAL, scope=_SCOPE_HOST, family=_FAMILY[block.version],
                     )  # fmt: skip
+            if block.version == 4 and node.vantage is not None and node.vantage.nat64 is not None:
+                continue  # the border router's translator has a route to the whole subnet
             border = network.one(Role.BORDER, block.vantage.operator)
             with net.get(border.name).namespace.netlink() as netlink:
                 via = str(node.address(block.version))

@@ -41,6 +41,11 @@ def test_every_cell_comes_out_as_the_model_has_it_and_none_is_over_ipv6_from_the
     seen = {(r.signal, r.of) for r in run.readings if r.family == "ipv6" and r.scope == "operator"}
     assert {of for _, of in seen} == {"bothnet", "newcell"}
     assert {signal for signal, _ in seen} == {"bgp", "active-probing"}
+    quiet = {(r.signal, r.of, r.value) for r in run.readings if r.phase == "baseline" and r.scope == "operator"}
+    for signal in ("active-probing", "telescope"):  # whom a NAT hides from outside is no less there
+        assert {(of, value) for name, of, value in quiet if name == signal} == {
+            (of, 1.0) for of in ("oldnet", "bothnet", "newcell")
+        }
     old = [r.value for r in run.readings if (r.signal, r.of, r.phase) == ("bgp", "oldnet", "ipv6-withdrawn")]
     assert old == [1.0]
 

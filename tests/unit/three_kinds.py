@@ -37,13 +37,16 @@ def topology() -> Json:
         "regions": {"valley": {"title": "Valley", "weight": 0.5}, "hills": {"title": "Hills", "weight": 0.5}},
         "operators": {
             "oldnet": operator(
-                64501, prefixes=["100.64.0.0/16"], transit=["transit-one"],
+                64501, prefixes=["100.64.0.0/16"], transit=["transit-one"], cgnat=["mobile"],
                 regions={
                     "valley": {
                         "ordinary": fixed,
                         "datacentre": fixed | {"class": "datacentre", "serves": ["kaspi"], "anycast": ["google-dns"]},
                     },
-                    "hills": {"ordinary": fixed, "visitors": {"access": "roaming", "home": "transit-two"}},
+                    "hills": {
+                        "ordinary": fixed, "phones": {"access": "mobile"},
+                        "visitors": {"access": "roaming", "home": "transit-two"},
+                    },
                 },
             ),
             "bothnet": operator(
