@@ -349,7 +349,7 @@ class Lab:
         place = lookup.vantage_point(network.topology, vantage, "vantage")
         _, probe = lookup.target_named(network, self.plan.probes, target, "target")
         families = tuple(Family) if family else probe.families
-        wanted = lookup.family_of(place, family, families, "family").value
+        wanted = lookup.family_of(network, place, probe, family, families, "family").value
         return Measure(self._connection.number(), str(place.id), target, wanted, hopeless)
 
     # --- the end ---

@@ -29,7 +29,7 @@ from shutdownlab.measure.controls import Control, controls_of, excused_by
 from shutdownlab.measure.requests import over_its_lines, request_at
 from shutdownlab.measure.task import Race
 from shutdownlab.model.faults import AUTHORITY, DeclaredFault
-from shutdownlab.model.lookup import target_named, vantage_point
+from shutdownlab.model.lookup import family_of, target_named, vantage_point
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Family, Surroundings
 from shutdownlab.model.routing import route_changes
@@ -202,7 +202,8 @@ class Session:
         for each in asked:
             vantage = vantage_point(network.topology, each.vantage, "vantage")
             name, probe = target_named(network, plan.probes, each.target, "target")
-            family, limit = Family(each.family), plan.throttled_below
+            family = family_of(network, vantage, probe, each.family, tuple(Family), "family")
+            limit = plan.throttled_below
             at = Surroundings(network, vantage, family, self.phase or "", limit, plan.folder)
             request = replace(request_at(probe, name, at, str(self.country.trusted)), id=str(each.number))
             request = over_its_lines(request, probe, at, self._held, plan.loaded.apps)

@@ -17,7 +17,7 @@ from shutdownlab.config.domains import url as parse_url
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import Ports, ports
 from shutdownlab.model.network import Hosted, Network, Node
-from shutdownlab.model.probe import Family, Probe, of_versions, probe
+from shutdownlab.model.probe import Family, Probe, Surroundings, of_versions, probe
 from shutdownlab.model.scenario import Phase, Scenario, vantage_named
 from shutdownlab.model.topology import Topology, Vantage
 
@@ -122,14 +122,20 @@ def target_named(network: Network, probes: Mapping[str, Probe], text: str, where
     return text, _site(hosted, host)
 
 
-def family_of(vantage: Vantage, family: str | None, families: Sequence[Family], where: str) -> Family:
-    """Returns the address family `family`, or the first of `families`, over which a vantage point can measure."""
+def family_of(
+    network: Network, vantage: Vantage, probe: Probe, family: str | None, families: Sequence[Family], where: str
+) -> Family:
+    """Returns the address family `family`, or the first of `families`, over which a vantage point can measure; whatever
+    the probe talks to must have it, too."""
     usable = of_versions(tuple(families), vantage.versions)
     wanted = family or (usable or families)[0].value
     chosen = Family(known("address family", wanted, [each.value for each in families], where))
     if chosen not in usable:
         hint = "its operator has no IPv6 prefixes"
         refuse(where, f"{chosen} from {vantage.id}, which is IPv4-only", "ipv4, or a target with IPv4 addresses", hint)
+    for end in (node for ends in probe.far_ends(Surroundings(network, vantage, chosen)) for node in ends):
+        if chosen.version not in network.nodes[end].versions:
+            refuse(where, f"{chosen} to {end}, which is IPv4-only", "ipv4")
     return chosen
 
 

@@ -77,7 +77,7 @@ def explain(
     if name not in loaded.probes:
         asked = probe.model_copy(update={"from_": NOBODY})
         shutdown = replace(shutdown, scenario=loaded.model_copy(update={"probes": {**loaded.probes, name: asked}}))
-    chosen = family_of(found, family, probe.families, "family")
+    chosen = family_of(shutdown.network, found, probe, family, probe.families, "family")
     cell = Cell(phase.phase, found.id.operator, found, name, chosen)
     explanation = _Explainer(Verifier(shutdown, choices), phase, cell).explain()
     if not measured:

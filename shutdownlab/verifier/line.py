@@ -122,6 +122,10 @@ class ModelledLine:
             return (host,)
         if not self._is_resolved(host):
             raise StepFailed(TIMEOUT, operation)
+        lied_about = self._says(host) is not None and not isinstance(self._says(host), Later)
+        listens = self.listener(self.resolver, 53, "udp") is not None  # a dead resolver refuses
+        if self.country.damage and listens and not lied_about and not self._is_answered(host):
+            raise StepFailed(TIMEOUT, operation)  # the resolver's timeout is longer than the client's
         answers = self._asks(host, operation)
         self.asked[host] = answers
         return answers
@@ -133,8 +137,6 @@ class ModelledLine:
             answer = b"" if lie.is_too_late else answer
         elif lie is not None:
             answer = speech.dns_lie(host, self.version, lie)
-        if self.country.damage and (lie is None or isinstance(lie, Later)) and not self._is_answered(host):
-            answer = b""  # the resolver's timeout is longer than the client's
         wire = self.wire(UDP, self.resolver, 53)
         return dns_addresses(self.datagrams(wire, (speech.dns_query(host, self.version),), answer), operation)
 

@@ -78,9 +78,11 @@ def test_no_table_of_its_border_has_a_prefix_of_ipv6_and_its_neighbours_have(lab
     assert "proto bird" not in lab.exec("oldnet-border", ["ip", "-6", "route"], check=True).stdout
 
 
-def test_a_probe_over_ipv6_from_there_is_refused(lab: sl.Lab) -> None:
+def test_a_probe_over_ipv6_from_there_or_to_there_is_refused(lab: sl.Lab) -> None:
     with pytest.raises(sl.BadInput, match="oldnet/valley/ordinary, which is IPv4-only"):
         lab.probe("oldnet/valley", "bbc", family="ipv6")
+    with pytest.raises(sl.BadInput, match="ipv6 to oldnet-valley-datacentre, which is IPv4-only; expected ipv4"):
+        lab.probe("bothnet/valley", "bank", family="ipv6")
     assert lab.probe("oldnet/valley", "bbc").outcome == "ok"
     assert lab.probe("bothnet/valley", "bbc", family="ipv6").outcome == "ok"
 
