@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from shutdownlab.config.addresses import IpPrefix
     from shutdownlab.inspection.conditions import Conditions
 
-_ONLY_IN: Final = {
+ONLY_IN: Final = {
     "qtype": ("dns",),
     "answer": ("dns",),
     "cname": ("dns",),
@@ -62,7 +62,7 @@ def check_ports(when: Conditions) -> None:
 def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
     """Yields each contradiction as (what was found, what is expected instead)."""
     asked = f"`protocol: {', '.join(when.protocol)}`"
-    for key, protocols in _ONLY_IN.items():
+    for key, protocols in ONLY_IN.items():
         if getattr(when, key) and when.protocol and not {*when.protocol} & {*protocols}:
             yield f"`{key}` together with {asked}", f"`{key}` with `protocol: {protocols[0]}`, or without `protocol`"
     for key, (lacking, one) in _NEVER_IN.items():

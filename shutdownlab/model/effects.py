@@ -12,6 +12,7 @@ from shutdownlab.config.addresses import IpPrefix, is_part, overlap
 from shutdownlab.config.document import Document, Path, dotted
 from shutdownlab.config.scalars import hours_text, rate_text
 from shutdownlab.inspection.conditions import Conditions
+from shutdownlab.inspection.contradictions import ONLY_IN
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.verdict import Action
@@ -23,18 +24,7 @@ from shutdownlab.model.topology import Vantage
 
 _MOST_NAMED = 12
 _HELLO = ("tls", "dot", "doh", "tor", "quic", "dtls")
-_NEEDS = {
-    "qtype": ("dns",),
-    "answer": ("dns",),
-    "cname": ("dns",),
-    "user_agent": ("http", "http2", "sip", "ssh", "stun", "whatsapp-call", "quic"),
-    "url_contains": ("http", "http2", "sip"),
-    "url_regex": ("http", "http2", "sip"),
-    "ja4": _HELLO,
-    "ech": _HELLO,
-    "esni": _HELLO,
-    "version": _HELLO,
-}
+_NEEDS = {**ONLY_IN, **dict.fromkeys(("ja4", "ech", "esni", "version"), _HELLO)}
 """Conditions, and the protocols that have the field they test."""
 
 
