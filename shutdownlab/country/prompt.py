@@ -39,6 +39,8 @@ from shutdownlab.system.streams import OutputLost
 _ASKED = (Role.SUBSCRIBER, Role.SERVERS)
 """`pingall` pings between nodes of these roles: the two ends of the Internet."""
 _PING_S = "2"
+_ENDLESS = ("monitor", "snoop")
+"""Commands of ovs-ofctl that would never come to the next switch."""
 _IPERF_S = 3
 _IPERF_LIMIT_S = 30.0
 _NO_DISPLAY = (
@@ -60,8 +62,14 @@ class _ToItsStream(StreamHandlerNoNewline):  # type: ignore[misc]
 class Prompt(CLI):  # type: ignore[misc]
     """The command line of a session. `failures`: how many commands failed."""
 
-    identchars = f"{CLI.identchars}-"
+    identchars = f"{CLI.identchars}-."
     doc_header = "Commands of Mininet and of the country (type help COMMAND):"
+    helpStr = (  # noqa: N815 - Mininet's name
+        "A line that begins with a node's name is a command on that node: NODE COMMAND\n"
+        "Names of nodes among its words stand for their addresses: NODE ping OTHER-NODE\n"
+        "A program that draws on the whole screen: noecho NODE COMMAND\n"
+        "A terminal of its own: shutdownlab attach NODE, outside the lab\n"
+    )
 
     def __init__(self, session: Session | DistantSession, **options: Any) -> None:
         """Reads commands until there are no more; `options` are those of `mininet.cli.CLI`."""
@@ -310,9 +318,19 @@ class Prompt(CLI):  # type: ignore[misc]
             self._fail("usage: dpctl COMMAND [ARGUMENT]...; for example: dpctl dump-flows")
             return
         words = shlex.split(line)
-        for switch in self.mn.switches:
-            if isinstance(switch, LabSwitch):
-                output(f"*** {switch.name} {'-' * 72}\n{switch.dpctl(*words)}")
+        if words[0] in _ENDLESS:
+            self._fail(f"{words[0]} never ends; to watch one switch until Ctrl-C: sh ovs-ofctl {words[0]} SWITCH")
+            return
+        failed: dict[str, list[str]] = {}
+        switches = [switch for switch in self.mn.switches if isinstance(switch, LabSwitch)]
+        for switch in switches:
+            done = switch.ofctl(*words)
+            if done.returncode:
+                failed.setdefault(done.stdout.strip(), []).append(switch.name)
+            else:
+                output(f"*** {switch.name} {'-' * 72}\n{done.stdout}")
+        for why, names in failed.items():
+            self._fail(f"dpctl, {'all switches' if len(names) == len(switches) else ', '.join(names)}: {why}")
 
     def do_pingall(self, line: str) -> None:
         """Ping (IPv4) between all subscribers and servers.

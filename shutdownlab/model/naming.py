@@ -1,12 +1,14 @@
 """Names the nodes of a network uniquely, whatever the user's names are.
 
 Names are made of the user's own, joined by hyphens (`kcell-almaty`), as people expect. Nodes whose names would collide
-get formal names instead: dots between the user's names, and for a node of ours an underscore and its role
-(`north.net-capital`, `kcell_border`). The user's names have no dots or underscores, so formal names never collide.
+with each other, or with a word that means something else at the lab's prompt, get formal names instead: dots between
+the user's names, and for a node of ours an underscore and its role (`north.net-capital`, `kcell_border`). The user's
+names have no dots or underscores, so formal names never collide.
 """
 
 from __future__ import annotations
 
+import keyword
 from collections import Counter
 from collections.abc import Iterator
 
@@ -27,6 +29,14 @@ _SUFFIXES = {
     Role.SERVERS: "servers",
 }
 _ALONE = {Role.GATEWAY_SWITCH: "gateway", Role.EXCHANGE_SWITCH: "exchange", Role.ROUTE_SERVER: "route-server"}
+_AT_THE_PROMPT = frozenset(
+    ("dpctl", "dump", "exit", "gterm", "help", "intfs", "iperf", "iperfudp", "link", "links", "net", "nodes", "noecho",
+     "phase", "pingall", "pingallfull", "pingpair", "pingpairfull", "policies", "ports", "probe", "px", "py", "quit",
+     "sh", "source", "start", "stop", "switch", "time", "why", "x", "xterm")
+)  # fmt: skip
+"""The commands of `country.prompt`. A node of such a name could have no command run on it."""
+_MEANT_OTHERWISE = _AT_THE_PROMPT.union(keyword.kwlist)
+"""Python's keywords too: at the prompt, `py` calls nodes by their names."""
 ORDINARY = "ordinary"
 """The default group of subscribers, which node names leave out."""
 
@@ -36,7 +46,10 @@ def names_of(topology: Topology) -> dict[Key, str]:
     keys = list(_keys(topology))
     usual = [_usual(key) for key in keys]
     often = Counter(usual)
-    return {key: name if often[name] == 1 else _formal(key) for key, name in zip(keys, usual, strict=True)}
+    return {
+        key: name if often[name] == 1 and name not in _MEANT_OTHERWISE else _formal(key)
+        for key, name in zip(keys, usual, strict=True)
+    }
 
 
 def _keys(topology: Topology) -> Iterator[Key]:

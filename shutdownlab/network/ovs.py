@@ -305,9 +305,13 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
 
     def dpctl(self, *args: Any) -> str:
         """Runs `ovs-ofctl COMMAND BRIDGE ARGUMENTS...` and returns its output, including errors."""
+        return self.ofctl(*args).stdout
+
+    def ofctl(self, *args: Any) -> subprocess.CompletedProcess[str]:
+        """Like `dpctl`, with the exit status of ovs-ofctl."""
         command, *rest = (str(arg) for arg in args)
         protocols = ["-O", self.protocols] if self.protocols else []
-        done = subprocess.run(
+        return subprocess.run(
             ["ovs-ofctl", *protocols, command, self.bridge, *rest],
             env={**os.environ, **self.environment()},
             stdin=subprocess.DEVNULL,
@@ -316,7 +320,6 @@ class LabSwitch(EmulatedNode, OVSSwitch):  # type: ignore[misc]
             text=True,
             check=False,
         )
-        return done.stdout
 
     def connected(self) -> bool:
         """Whether a controller of the instance is connected, or this switch forwards without one (fail mode)."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+import tiny
 from invocation import Done, invoke, shutdownlab
 
 COMMANDS = """\
@@ -74,6 +76,8 @@ pingall -1
 pingpair soon
 iperf gateway northnet-dpi
 dpctl 'add-flow
+dpctl nosuch
+dpctl monitor
 dpctl add-flow "table=9, priority=7, actions=drop"
 dpctl dump-flows table=9
 # and goes on
@@ -121,8 +125,11 @@ def test_a_script_with_mistakes_is_carried_out_to_its_end_and_ends_with_1(told: 
         "*** found 'soon'; expected the seconds to wait",
         "*** gateway has no address",
         "*** dpctl: ValueError: No closing quotation",
+        "*** dpctl, all switches: ovs-ofctl: unknown command 'nosuch'",
+        "*** monitor never ends; to watch one switch until Ctrl-C: sh ovs-ofctl monitor SWITCH",
     ):
         assert mistake in told.output
+    assert told.output.count("ovs-ofctl: unknown command 'nosuch'") == 1, "not once a switch"
 
 
 def test_a_file_of_commands_that_sources_itself_is_carried_out_once(told: Done) -> None:
@@ -203,6 +210,39 @@ def test_a_node_whose_shell_has_ended_gets_another(told: Done) -> None:
     lines = told.output.splitlines()
     assert lines[lines.index("a shell anew") - 2] == "exit"
     assert lines[lines.index("a shell anew") - 1] != "/tmp", "of the first shell"
+
+
+def test_a_switch_that_is_stopped_is_named_and_the_others_answer(tmp_path: Path) -> None:
+    script = tmp_path / "commands"
+    script.write_text("switch southcell-dpi stop\ndpctl dump-flows table=9\n")
+    done = invoke(tmp_path, "lab", tiny.written(tmp_path, "southcell"), "--script", script)
+    assert done.code == 1, "one could not be asked"
+    (complaint,) = (line for line in done.output.splitlines() if line.startswith("*** dpctl"))
+    assert complaint.startswith("*** dpctl, southcell-dpi: ovs-ofctl: ")
+    assert re.findall(r"^\*\*\* (\S+) -+$", done.output, re.MULTILINE) == ["gateway", "southcell-capital-sw"]
+
+
+def test_nodes_are_called_by_their_names_whatever_the_topology_calls_its_own(tmp_path: Path) -> None:
+    country = tiny.country("a", "a-b")
+    country["regions"] = {name: {"title": name, "weight": 0.5} for name in ("border", "b")}
+    for operator in country["operators"].values():
+        operator["regions"] = dict.fromkeys(country["regions"], operator["regions"]["capital"])
+        operator["transit"] = ["net"]
+    country["transits"] = {"net": country["transits"]["transit-one"]}
+    (tmp_path / "alike.yaml").write_text(json.dumps(country))
+    script = tmp_path / "commands"
+    script.write_text(
+        "a.border hostname -I\npy a.border.IP()\npy net['a-b.border'].IP()\na-border-sw ls /sys/class/net\n"
+        "net_transit birdc show protocols\nlink a.border a-border-sw down\nnet\n"
+    )
+    done = invoke(tmp_path, "lab", "alike.yaml", "--script", script)
+    assert done.code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines.count("100.64.1.10") == 1
+    assert sum(line.startswith("100.64.1.10 ") for line in lines) == 1
+    assert "100.65.1.10" in lines
+    assert any(re.match(r"customer_a_bUborder_4 +BGP .* Established", line) for line in lines)
+    assert "a.border: eth0--a-border-sw" in lines
 
 
 def test_what_is_piped_in_is_commands_to_the_last_and_none_is_taken_for_input(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shutdownlab.config.document import parse
+from shutdownlab.country.prompt import Prompt
 from shutdownlab.model.layout import lay_out
 from shutdownlab.model.lookup import node_named
 from shutdownlab.model.network import Network
@@ -121,6 +123,19 @@ OPERATORS = st.dictionaries(WORDS, st.dictionaries(WORDS, GROUP_SETS, min_size=1
 @settings(max_examples=50, deadline=None)
 def test_no_names_whatever_collide(operators: dict[str, dict[str, tuple[str, ...]]], transits: list[str]) -> None:
     assert_all_apart(country(operators, tuple(name for name in transits if name not in operators) or ("t",)))
+
+
+COMMANDS = {name.removeprefix("do_") for name in dir(Prompt) if name.startswith("do_")}
+WORDS_AT_THE_PROMPT = sorted(word for word in COMMANDS | set(keyword.kwlist) if word.islower())
+
+
+@pytest.mark.parametrize("turn", range(0, len(WORDS_AT_THE_PROMPT), 16))
+def test_no_node_is_called_by_a_word_that_means_something_else_at_the_prompt(turn: int) -> None:
+    words = WORDS_AT_THE_PROMPT[turn : turn + 16]
+    network = country({"a": {"b": ORDINARY}}, (*words, "other"))
+    assert_all_apart(network)
+    assert network.nodes.keys().isdisjoint(words)
+    assert {"other", *(f"{word}_transit" for word in words)} <= set(network.nodes)
 
 
 def test_where_nothing_collides_names_are_as_people_expect() -> None:
