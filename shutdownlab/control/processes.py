@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -146,6 +147,8 @@ class AuthorityClient:
         self._latest: _Latest = ("", {}, Mode.OPERATORS, None, None)
         self.held: dict[str, int] = {}
         """How many standing rules each switch has confirmed last."""
+        self.confirmations: Counter[str] = Counter()
+        """How often each switch has confirmed its rules."""
 
     def connect_again(self) -> None:
         """Reconnects to the authority's controller after a restart; raises OSError if it does not answer."""
@@ -252,7 +255,9 @@ class AuthorityClient:
         """
         polling.wait([self._lines], seconds=wait_s)
         messages = [decode(line) for line in self._lines.receive()]
-        self.held |= {message.switch: message.rules for message in messages if isinstance(message, Ack)}
+        confirmed = [message for message in messages if isinstance(message, Ack)]
+        self.held |= {message.switch: message.rules for message in confirmed}
+        self.confirmations.update(message.switch for message in confirmed)
         if self._lines.ended is not None and not messages:
             raise self._lost()
         return messages

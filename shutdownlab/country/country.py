@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,7 @@ from shutdownlab.network.datapath import Choice
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.ovs import LabSwitch, OvsInstance, ovs_version
 from shutdownlab.network.recorder import RECORDER, mark, patience_s
+from shutdownlab.network.rule_counts import CountsMissing, Standing, standing
 from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message, decode
 from shutdownlab.servers.start import Services
 from shutdownlab.system.child_process import Forked, ForkedError
@@ -74,6 +76,8 @@ class Country:
     """How many frames each on-path DPI box, and how many packets the tunnels, had missed at the last check."""
     sessions: dict[str, dict[str, float]] = field(default_factory=dict)
     """Since when each router's BGP sessions were up when the phase's measurements began."""
+    rules: dict[str, tuple[int, Standing]] = field(default_factory=dict)
+    """Which rules each switch had when the phase's measurements began, after how many confirmations."""
     damage: Damage = NO_DAMAGE
     """What is broken on purpose, and so no fault of the run."""
 
@@ -98,7 +102,15 @@ class Country:
         self.watch.begin()
 
     def begin_measuring(self) -> None:
-        """Notes what has started since the watch began, and how long BGP sessions have been up: orders change both."""
+        """Notes all switches' rules, what has started since the watch began, and how long BGP sessions have been up.
+
+        Orders change all three.
+        """
+        self.rules = {}
+        for node in self.led_switches:
+            confirmed = self.authority.confirmations[node.name]
+            with suppress(CountsMissing):  # reported when the phase is examined
+                self.rules[node.name] = confirmed, standing(self.net.get(node.name).management)
         self.watch.learn()
         self.sessions = self.liveness.sessions()
 
@@ -174,6 +186,16 @@ class Country:
         """The switches that should be running."""
         nodes = self.plan.network.nodes.values()
         return [node for node in nodes if node.role.is_openflow and node.owner not in self.damage.switchless]
+
+    @property
+    def led_switches(self) -> list[Node]:
+        """Those whose rules are known: a user's own controller alone knows what it has installed.
+
+        Without the authority nobody hears confirmed which switches bypass a lost box.
+        """
+        heard = AUTHORITY not in self.damage.leaderless
+        own = [node for node in self.switches if node.owner not in self.plan.controllers]
+        return [node for node in own if heard or node.role is not Role.DPI_SWITCH]
 
     @property
     def on_path(self) -> dict[str, str]:

@@ -15,11 +15,10 @@ from shutdownlab.country.country import Country
 from shutdownlab.country.health import EVERY_S, Examination
 from shutdownlab.country.liveness import AT_LAST_S, SOON_S, interrupted, missed_by
 from shutdownlab.country.roaming import lost_by
-from shutdownlab.model.network import Role
 from shutdownlab.network.delay_line import RELAY
 from shutdownlab.network.home_tunnels import TUNNELS
 from shutdownlab.network.ovs import LabSwitch
-from shutdownlab.network.rule_counts import CountsMissing, standing_rules
+from shutdownlab.network.rule_counts import CountsMissing, standing
 from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Parted, decode
 from shutdownlab.servers.late_answers import process_name
 from shutdownlab.system.child_process import ending
@@ -141,21 +140,19 @@ def _ask_controllers(country: Country) -> tuple[list[str], list[str]]:
 
 
 def _rules_lost(country: Country) -> list[str]:
-    """Returns a sentence for each switch whose number of rules is not what it last confirmed.
+    """Returns a sentence for each switch whose rules are not what it confirmed: in number, or since the phase began.
 
     Measurements through such a switch are void. A controller that believes its rules are installed does not install
-    them again. Switches of a user's own controller are skipped, because only that controller knows what it has
-    installed; without the authority, also those that may bypass a lost box by now, which nobody hears confirmed.
+    them again.
     """
     heard = AUTHORITY not in country.damage.leaderless
-    known = [n for n in country.switches if n.owner not in country.plan.controllers]
-    asked = {n.name: country.net.get(n.name) for n in known if heard or n.role is not Role.DPI_SWITCH}
+    asked = {node.name: country.net.get(node.name) for node in country.led_switches}
     end = time.monotonic() + AT_LAST_S
     while True:
-        found = {name: _held_by(switch) for name, switch in asked.items()}
-        asked = {name: asked[name] for name, rules in found.items() if rules != country.authority.held[name]}
+        found = {name: why for name, switch in asked.items() if (why := _not_as_confirmed(country, name, switch))}
+        asked = {name: asked[name] for name in found}
         if not asked or time.monotonic() > end or not heard:
-            return [f"the switch {n} holds {found[n]} rules, not {country.authority.held[n]}" for n in asked]
+            return [f"the switch {name} {why}" for name, why in found.items()]
         try:
             # rules that bypass a lost box are confirmed a moment later
             country.heard += country.authority.events(_AGAIN_S)
@@ -163,9 +160,15 @@ def _rules_lost(country: Country) -> list[str]:
             return [str(error)]
 
 
-def _held_by(switch: LabSwitch) -> int | str:
-    """Returns the number of standing rules of a switch, or why it is not known."""
+def _not_as_confirmed(country: Country, name: str, switch: LabSwitch) -> str:
+    """Returns in what a switch's standing rules are not as confirmed, or why they are not known; "" if they are."""
     try:
-        return standing_rules(switch.management)
+        now = standing(switch.management)
     except CountsMissing as missing:
-        return f"no known number of ({missing})"
+        return f"holds no known number of rules, not {country.authority.held[name]} ({missing})"
+    if now.rules != country.authority.held[name]:
+        return f"holds {now.rules} rules, not {country.authority.held[name]}"
+    confirmed, before = country.rules.get(name, (-1, now))
+    if confirmed != country.authority.confirmations[name]:
+        return ""  # its controller has changed them since
+    return f"has other {altered} than it confirmed" if (altered := " and ".join(before.altered(now))) else ""

@@ -1,4 +1,4 @@
-"""Queries a switch for how many packets matched policies' rules, and how many rules it holds: OpenFlow 1.3 statistics.
+"""Queries a switch for how many packets matched policies' rules, and which rules it holds: OpenFlow 1.3 statistics.
 
 All rules of a policy have its cookie, so packets are counted by cookie. The queries go to the bridge's management
 socket, as `ovs-ofctl`'s do, so no controller is involved, and the idle times of flows aren't affected.
@@ -9,29 +9,35 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from shutdownlab.compiler.rules import PipelineTable, policy_cookie
+from shutdownlab.compiler.verdicts import METER_IDS
 
 Counts: TypeAlias = Mapping[tuple[str, int], tuple[int, int]]
 """Packets and bytes by policy and table."""
 _VERSION, _HELLO, _ERROR, _ECHO, _ECHOED, _ASK, _ANSWER = 4, 0, 1, 2, 3, 18, 19
-_FLOWS, _AGGREGATE, _TABLES, _ALL_TABLES, _ANY, _MORE = 1, 2, 3, 0xFF, 0xFFFFFFFF, 1
+_FLOWS, _AGGREGATE, _METERS, _ALL_TABLES, _ANY, _MORE = 1, 2, 10, 0xFF, 0xFFFFFFFF, 1
 _HEADER: Final = struct.Struct("!BBHI")
 _RULES: Final = struct.Struct("!B3xII4xQQHH4x")
 """Which rules are asked for: table, port, group, cookie and its mask, and a match of all."""
 _REPLY: Final = struct.Struct("!HH4xQQ")
 _PART: Final = struct.Struct("!HH4x")
-_TABLE: Final = struct.Struct("!B3xI16x")
-_FLOW: Final = struct.Struct("!HBx8x2xHH")
-"""Of one rule: its length, its table, its timeouts, idle and hard (OpenFlow 1.3.5, section 7.3.5.2)."""
+_FLOW: Final = struct.Struct("!HBx8x2xHH6xQ")
+"""Of one rule: its length, table, timeouts, idle and hard, and cookie (OpenFlow 1.3.5, section 7.3.5.2)."""
+_PRIORITY: Final = slice(12, 14)
+_MATCHED: Final = 48
+"""Where its match begins, and then its instructions; before it are its ages and counters."""
+_ALL_METERS: Final = 0xFFFFFFFF
+_WHICH_METERS: Final = struct.Struct("!I4x")
+_METER: Final = struct.Struct("!HHI")
+"""Of one meter: its length, flags and number (section 7.3.5.15); then come its bands."""
 _PATIENCE_S: Final = 5.0
-_DECIDED: Final = (PipelineTable.RESIDUAL, PipelineTable.VERDICTS)
-"""Tables in which there are rules of connections, too, that come and go."""
-_STANDING: Final = frozenset(PipelineTable).difference(_DECIDED)
 
 
 class CountsMissing(Exception):
@@ -52,19 +58,56 @@ def rule_counts(bridge: Path, policies: Iterable[str]) -> Counts:
         return _asked(sock, [(name, int(table)) for name in met for table in PipelineTable])
 
 
-def standing_rules(bridge: Path) -> int:
-    """How many rules a switch holds, but for those of single connections, which expire.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The rules and meters of a switch, without those of single connections, which come and go.
+
+    rules: their number. digests: a number that stands for all rules of one table and cookie, with their matches and
+    instructions. meters: one that stands for all meters. They can be compared within one process.
+    """
+
+    rules: int
+    digests: Mapping[tuple[int, int], int]
+    meters: int
+
+    def altered(self, now: Standing) -> Iterator[str]:
+        """Yields what differs `now`: the tables with other rules than these, and the meters."""
+        for table in sorted({table for (table, _), _ in self.digests.items() ^ now.digests.items()}):
+            yield f"rules of the table {PipelineTable(table).name}"
+        if self.meters != now.meters:
+            yield "meters"
+
+
+def standing(bridge: Path) -> Standing:
+    """Returns the rules and meters that a switch holds, but for those of single connections.
 
     bridge: as for `rule_counts`. Raises `CountsMissing`.
     """
-    held = 0
+    rules, digests = 0, defaultdict[tuple[int, int], int](int)
     with _speaking(bridge) as sock:
-        for part in _parts(sock, _TABLES, b""):
-            held += sum(rules for table, rules in _TABLE.iter_unpack(part) if table in _STANDING)
-        for table in _DECIDED:
-            for part in _parts(sock, _FLOWS, _RULES.pack(table, _ANY, _ANY, 0, 0, 1, 4)):
-                held += sum(not idle and not hard for idle, hard in _timeouts(part))
-    return held
+        _ask(sock, 1, _FLOWS, _RULES.pack(_ALL_TABLES, _ANY, _ANY, 0, 0, 1, 4))
+        _ask(sock, 2, _METERS, _WHICH_METERS.pack(_ALL_METERS))
+        for part in _parts(sock):
+            place = 0
+            while place < len(part):
+                length, table, idle, hard, cookie = _FLOW.unpack_from(part, place)
+                if not idle and not hard:
+                    rules += 1
+                    rule = part[place : place + length]
+                    digests[table, cookie] += hash(rule[_PRIORITY] + rule[_MATCHED:])
+                place += length
+        meters = sum(hash(meter) for part in _parts(sock) for meter in _meters(part))
+    return Standing(rules, digests, meters)
+
+
+def _meters(part: bytes) -> Iterator[bytes]:
+    """Each meter of the policies, as it is written."""
+    place = 0
+    while place < len(part):
+        length, _, number = _METER.unpack_from(part, place)
+        if number not in METER_IDS:
+            yield part[place : place + length]
+        place += length
 
 
 @contextmanager
@@ -80,18 +123,8 @@ def _speaking(bridge: Path) -> Iterator[socket.socket]:
         raise CountsMissing(f"{bridge}: {error}") from error
 
 
-def _timeouts(part: bytes) -> Iterator[tuple[int, int]]:
-    """Idle and hard, of each rule."""
-    place = 0
-    while place < len(part):
-        length, _, idle, hard = _FLOW.unpack_from(part, place)
-        yield idle, hard
-        place += length
-
-
-def _parts(sock: socket.socket, kind: int, body: bytes) -> Iterator[bytes]:
-    """Ask for statistics of a kind; the answer, which may come in parts."""
-    _ask(sock, 1, kind, body)
+def _parts(sock: socket.socket) -> Iterator[bytes]:
+    """The answer to the oldest question that has none, which may come in parts."""
     more = True
     while more:
         _, answer = _answer(sock)

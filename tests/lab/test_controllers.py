@@ -28,7 +28,7 @@ from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Mode
-from shutdownlab.network.rule_counts import standing_rules
+from shutdownlab.network.rule_counts import standing
 from shutdownlab.protocol.messages import Ack, Failure, Message, Notice, Obeyed
 
 REPOSITORY = Path(__file__).parents[2]
@@ -185,10 +185,10 @@ def test_a_switch_tells_how_many_of_its_rules_have_been_confirmed_whatever_a_box
     lab.authority.order("named", policies(blackout=BLACKOUT, named={**WHATSAPP, "where": {"operators": ["northnet"]}}))
     box.decide([decision("pass", 40001), decision("drop", 40002, residual=Residual("3-tuple", 90, True))])
     until("verdicts on the switch", lambda: len(lab.verdicts(switch)) == 2)
-    told = {node.name: standing_rules(lab.switches.management(node.name)) for node in lab.switches.nodes}
+    told = {node.name: standing(lab.switches.management(node.name)).rules for node in lab.switches.nodes}
     assert told == lab.authority.held
     lab.switches.ofctl("del-flows", switch, "--strict", f"table={int(table)},priority=0")
-    assert standing_rules(lab.switches.management(switch)) == told[switch] - 1
+    assert standing(lab.switches.management(switch)).rules == told[switch] - 1
 
 
 def test_a_rule_that_stays_keeps_its_counters(lab: Lab) -> None:

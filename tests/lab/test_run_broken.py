@@ -124,6 +124,24 @@ def test_a_switch_that_has_lost_the_rules_of_a_policy_makes_its_phase_void_and_i
     assert done.code == 0, done.output
 
 
+@pytest.mark.thorough
+def test_a_switch_whose_rules_somebody_has_altered_makes_its_phase_void(tmp_path: Path) -> None:
+    """It has as many as were confirmed, and their policy's cookie; but they let pass what they should drop."""
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
+        wait_for_event(process, record, "confirmed", "blackout")
+        switches = harm.switches_of(process.pid)
+        outside.wait_until(lambda: any(map(harm.policies_met, switches)), "a packet that the blackout drops")
+        for switch in switches:
+            harm.alter_policies(switch)
+        done = finished(process)
+    assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
+    (voided,) = record.events_of("voided")
+    assert (voided["phase"], voided["anew"]) == ("blackout", True)
+    altered = r"the switch [a-z-]+ has other (rules of the table [A-Z]+( and )?)+ than it confirmed"
+    assert all(re.fullmatch(altered, reason) for reason in voided["reasons"]), voided["reasons"]
+    assert done.code == 0, done.output
+
+
 def copied(run: Interrupted, place: Path) -> Record:
     """Its record in another place, to be gone on with there."""
     shutil.copytree(run.place / "run", place / "run")
