@@ -31,7 +31,8 @@ LONGEST = (
     "test_run_door.py", "test_remembered_on_the_wire.py", "test_run_killed.py", "test_web_growth.py",
     "test_run_sampled.py", "test_ipv6_only_on_the_wire.py", "test_change_confirmed.py", "test_censored_planet.py",
     "test_run_watched.py", "test_run_inspected.py", "test_withdrawals.py", "test_late_resolvers.py",
-    "test_anycast_on_the_wire.py", "test_cables_of_a_lower_mtu.py", "test_two_gateways_on_the_wire.py",
+    "test_ipv4_only_on_the_wire.py", "test_anycast_on_the_wire.py", "test_cables_of_a_lower_mtu.py",
+    "test_two_gateways_on_the_wire.py",
 )  # fmt: skip
 """Files of tests/lab that take 40 s or more of a worker, the longest first: what is begun last should be short, or
 one worker has it to itself in the end. `make test-all PYTEST_ARGS=--durations=60` tells which they are."""
