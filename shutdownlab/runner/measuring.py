@@ -23,6 +23,7 @@ from shutdownlab.model.routing import route_changes
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.observers.observe import World, observe
 from shutdownlab.probes.conclusion import Conclusion
+from shutdownlab.probes.failure import is_own
 from shutdownlab.protocol.probing import Measurement, ProbeRequest
 from shutdownlab.results import measurement as ooni
 from shutdownlab.results.cells import Cell, cells_of, expected_of, result_of
@@ -171,15 +172,16 @@ class Measuring:
 
 
 def unconfirmed_of(found: Sequence[Result]) -> str:
-    """Returns how many results could not be confirmed, and why, as a sentence; "" if all were."""
-    unknown = sum(result.outcome is Outcome.UNKNOWN for result in found)
-    if not unknown:
+    """Returns how many results the testbed could not vouch for, and why, as a sentence; "" if it vouches for all."""
+    unsure = sum(result.outcome is Outcome.UNKNOWN or is_own(result.failure) for result in found)
+    if not unsure:
         return ""
-    outcomes = f"{unknown} outcome{'s' * (unknown > 1)}"
+    outcomes = f"{unsure} outcome{'s' * (unsure > 1)}"
     return f"{outcomes} could not be confirmed: {refuted_by(found) or 'this machine is busy'}"
 
 
 def refuted_by(found: Sequence[Result]) -> str:
-    """Returns which controls refuted the first refuted result; "" if none was."""
-    failures = (result.failure or "" for result in found if result.outcome is Outcome.UNKNOWN)
-    return next((each.removeprefix("unknown_failure: ") for each in failures if each.startswith(REFUTED)), "")
+    """Returns why the first refuted result was: which controls failed, or what its prober lacked; "" if none was."""
+    failures = (result.failure or "" for result in found if result.outcome is Outcome.UNKNOWN or is_own(result.failure))
+    refuted = (each for each in failures if each.startswith(REFUTED) or is_own(each))
+    return next(refuted, "").removeprefix("unknown_failure: ")

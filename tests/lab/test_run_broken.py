@@ -337,6 +337,23 @@ def test_what_only_controls_find_to_last_has_its_phase_measured_in_a_country_bui
 
 
 @pytest.mark.thorough
+def test_a_phase_in_which_probers_lack_descriptors_is_measured_by_those_of_a_country_built_anew(tmp_path: Path) -> None:
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
+        wait_for_event(process, record, "confirmed", "blackout")
+        for agent in (pid for pid in outside.descendants(process.pid) if "probe southcell" in outside.names(pid)):
+            harm.harm(process.pid, agent, "descriptors")
+        done = finished(process)
+
+    assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
+    voided = record.events_of("voided")
+    assert {event["phase"] for event in voided} == {"blackout"}
+    assert [event["anew"] for event in voided] == [False, True]
+    reasons = [event["reasons"][0] for event in voided]
+    assert all("the prober itself: too many open files" in why for why in reasons), reasons
+    assert done.code == 0, done.output
+
+
+@pytest.mark.thorough
 def test_a_link_that_no_policy_cut_blocks_nothing_its_cells_are_unknown_and_the_next_phase_has_a_country_built_anew(
     tmp_path: Path,
 ) -> None:
