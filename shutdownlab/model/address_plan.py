@@ -55,8 +55,9 @@ CONTROL: Mapping[int, int] = MappingProxyType({4: 65, 6: 0x67})
 """Host numbers in an operator's infrastructure subnet: all but the name server's are on a point-to-point subnet with
 the border router."""
 
-ROUTER, SHARED, SUBSCRIBER_CONTROL, SUBSCRIBER, FIRST_HOSTED = 1, 3, 9, 10, 80
+ROUTER, SHARED, SUBSCRIBER_CONTROL, SUBSCRIBER, ATLAS_PROBE, FIRST_HOSTED = 1, 3, 9, 10, 11, 80
 """Host numbers in a subscriber group's subnet. `SHARED`: the IPv4 address that a carrier-grade NAT gives all of them.
+`ATLAS_PROBE`: IPv4 only. What is counted or remembered of each client must not be of two.
 """
 PROBED: Mapping[int, tuple[int, int]] = MappingProxyType({4: (192, 27), 6: (0x10000, 123)})
 """In a subscriber group's subnet: the first host number and the prefix length of the addresses that outsiders probe,

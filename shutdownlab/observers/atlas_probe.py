@@ -18,11 +18,9 @@ import dns.message
 from shutdownlab.observers.atlas_format import Echo
 from shutdownlab.observers.echo import echo_request
 from shutdownlab.probes.handshake import client_context
+from shutdownlab.signals.atlas import MOST_HOPS, PACKETS
 from shutdownlab.system.namespace import Namespace
 
-PACKETS: Final = 3
-"""Packets per ping, and per hop of a traceroute."""
-_MOST_HOPS: Final = 10
 _ECHO_REPLY, _TIME_EXCEEDED = 0, 11
 _PENDING: Final = {errno.EINPROGRESS, errno.EAGAIN}
 Controller: TypeAlias = tuple[str, str]
@@ -71,21 +69,30 @@ class Round:
         return found
 
 
-def play(namespace: Namespace, controllers: Sequence[Controller], resolver: str, patience: float, ident: int) -> Round:
+def play(
+    namespace: Namespace,
+    address: str,
+    controllers: Sequence[Controller],
+    resolver: str,
+    patience: float,
+    ident: int,
+) -> Round:
     """Runs one round from a line: connects to a controller, pings and traces the first, queries the resolver, and
     makes a TLS handshake.
 
-    controllers: at least one; of those that connect, the first in the list counts, even if others are faster. patience:
-    timeout in seconds, once for the handshake and once for the rest. ident: the DNS query id, below 65,536. Raises
-    `OSError`.
+    address: the probe's own. controllers: at least one; of those that connect, the first in the list counts, even if
+    others are faster. patience: timeout in seconds, once for the handshake and once for the rest. ident: the DNS query
+    id, below 65,536. Raises `OSError`.
     """
     question = dns.message.make_query(controllers[0][0], "A", id=ident)
-    found = Round(controllers[0], question.to_wire(), hops={ttl: [None] * PACKETS for ttl in range(1, _MOST_HOPS + 1)})
+    found = Round(controllers[0], question.to_wire(), hops={ttl: [None] * PACKETS for ttl in range(1, MOST_HOPS + 1)})
     with ExitStack() as stack:
         with namespace.entered():
             icmp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
             udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             tcps = {stack.enter_context(socket.socket()): each for each in controllers}
+            for sock in (icmp, udp, *tcps):
+                sock.bind((address, 0))
         begun = time.monotonic()
         sent = _send_echoes(icmp, found.target[1])
         with suppress(OSError):
@@ -144,7 +151,7 @@ def first_open(
 def _send_echoes(icmp: socket.socket, address: str) -> dict[bytes, tuple[int, int, float]]:
     """Sends the packets of a traceroute, then those of a ping; returns TTL, index and time sent, by identifier."""
     sent = {}
-    for ttl in (*range(1, _MOST_HOPS + 1), 64):
+    for ttl in (*range(1, MOST_HOPS + 1), 64):
         icmp.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
         for place in range(PACKETS):
             ident = os.urandom(4)

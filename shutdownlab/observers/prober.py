@@ -23,6 +23,7 @@ from typing import ClassVar, Final, TypeAlias
 
 from shutdownlab.model.network import Role
 from shutdownlab.model.scenario import Family
+from shutdownlab.observers.addresses import add_addresses
 from shutdownlab.observers.blocks import Block, blocks
 from shutdownlab.observers.echo import Ask, EchoResult, Site
 from shutdownlab.observers.instrument import Abroad, Instrument, Moment, Sighting
@@ -30,14 +31,11 @@ from shutdownlab.observers.naming import stamp
 from shutdownlab.observers.watched_block import WatchedBlock
 from shutdownlab.results.reading import Reading, places_of
 from shutdownlab.signals import trinocular
-from shutdownlab.system.namespace import LOOPBACK
 
 _MOST_SITES: Final = 3
 _MOST_ROUNDS: Final = 40
 """More rounds than any block takes."""
 Row: TypeAlias = tuple[object, ...]
-_FAMILY: Final = {4: 2, 6: 10}
-_LOCAL_TABLE, _TYPE_LOCAL, _SCOPE_HOST = 255, 2, 254
 COLUMNS: Final = (
     "time", "block", "operator", "region", "subscriber", "site", "availability", "probes", "answers", "belief",
     "state", "wall_time",
@@ -54,7 +52,8 @@ class ActiveProber(Instrument):
         super().__init__(abroad)
         nodes = list(abroad.network.by_role(Role.SERVERS))[:_MOST_SITES]
         self._blocks = blocks(abroad.network, abroad.seed)
-        self._answer_for(self._blocks)
+        for block in self._blocks:
+            add_addresses(abroad, block.vantage, block.prefix, block.awake)
         self._sites = [Site(node.name, abroad.net.get(node.name).namespace) for node in nodes]
         self._watched = {
             site.name: [WatchedBlock(block, site.name, trinocular.Block(block.availability)) for block in self._blocks]
@@ -126,24 +125,6 @@ class ActiveProber(Instrument):
                     yield Reading(
                         self.name, phase, place.scope, place.of, family.value, round(share, 9), "share", "measured"
                     )
-
-    def _answer_for(self, every: Iterable[Block]) -> None:
-        """Makes each group's node answer for its block's addresses, and adds routes to them at its border router."""
-        network, net = self.abroad.network, self.abroad.net
-        for block in every:
-            node = network.subscriber(block.vantage)
-            with net.get(node.name).namespace.netlink() as netlink:
-                for address in block.awake:
-                    netlink.route(
-                        "add", dst=f"{address}/{address.max_prefixlen}", oif=LOOPBACK, table=_LOCAL_TABLE,
-                        type=_TYPE_LOCAL, scope=_SCOPE_HOST, family=_FAMILY[block.version],
-                    )  # fmt: skip
-            if block.version == 4 and node.vantage is not None and node.vantage.nat64 is not None:
-                continue  # the border router's translator has a route to the whole subnet
-            border = network.one(Role.BORDER, block.vantage.operator)
-            with net.get(border.name).namespace.netlink() as netlink:
-                via = str(node.address(block.version))
-                netlink.route("add", dst=str(block.prefix), gateway=via, family=_FAMILY[block.version])
 
 
 def _copy(watched: Mapping[str, list[WatchedBlock]]) -> dict[str, list[WatchedBlock]]:

@@ -5,6 +5,7 @@ Each has the same steps as the kind's function that `runs` names.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -27,6 +28,7 @@ from shutdownlab.probes.kinds import (
     TelephoneLines,
 )
 from shutdownlab.probes.openvpn import SESSION_ID_SIZE, client_reset
+from shutdownlab.signals.atlas import ECHOES_ABROAD
 from shutdownlab.verifier import speech
 from shutdownlab.verifier.line import ModelledLine, Open, Undecided
 from shutdownlab.verifier.packets import MOST_DATA, Segment
@@ -77,6 +79,15 @@ def ping(line: ModelledLine, ask: Echoes) -> Conclusion:
     if ask.then:
         line.connect(address, ask.then).connection.close()
     return Conclusion(Outcome.OK)
+
+
+def atlas_probe(line: ModelledLine, ask: Destination) -> Conclusion:
+    """A TCP connection of an Atlas probe, which pings and traces meanwhile, as a client of its own."""
+    line.echoes_besides = 0
+    if line.country.equipment.counting:
+        with suppress(StepFailed):
+            line.ping(line.locate(ask.host), ECHOES_ABROAD)
+    return tcp(line, ask)
 
 
 def web(line: ModelledLine, ask: Page) -> Conclusion:

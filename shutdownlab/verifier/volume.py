@@ -60,7 +60,7 @@ class Sites:
             url = f"https://{hosted.names[0]}/"
             if ("https", 443) in services:
                 self._add(self.pages, f"page of {app}", Web(test="web", url=url), hosted)
-                self._add(self.connections, f"connection to {app}", _connection(hosted.names[0]), hosted)
+                self._add(self.connections, f"connection to {app}", _controller(hosted.names[0]), hosted)
             if ("h3", 443) in services:
                 self._add(self.quic, f"page of {app} over QUIC", Http3(test="http3", url=url), hosted)
                 self.same.append(f"page of {app}")
@@ -174,8 +174,14 @@ def named_sites(network: Network, policies: Iterable[Policy]) -> tuple[str, ...]
     return tuple(dict.fromkeys(found))
 
 
-def _connection(host: str) -> Tcp:
-    return Tcp.model_validate({"test": "tcp", "host": host, "port": "tcp/443"})
+class _Controller(Tcp):
+    """A TCP connection of an Atlas probe."""
+
+    follows = "shutdownlab.verifier.follow:atlas_probe"
+
+
+def _controller(host: str) -> Tcp:
+    return _Controller.model_validate({"test": "tcp", "host": host, "port": "tcp/443"})
 
 
 def _names(target: Targets | Exceptions | Allowance, hosted: Hosted) -> bool:

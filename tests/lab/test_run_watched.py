@@ -79,6 +79,37 @@ def test_what_is_seen_from_outside_is_what_the_model_says(place: Path) -> None:
     assert found == pytest.approx(expected)
 
 
+def counting(scenario: Json) -> None:
+    """An ordinary day; then whoever pings more than three times sends nothing any more."""
+    scenario["policies"]["pings"] = {
+        "title": "Three pings",
+        "block": {"protocols": ["icmp"]},
+        "block_after": {"packets": 3, "within": "60s", "then": "client"},
+        "source": "FACT",
+    }
+    scenario["probes"] = {"web": {"test": "web", "url": "https://kaspi.kz/"}}
+    scenario["timeline"] = [each | {"expect": []} for each in scenario["timeline"][:2]]
+    scenario["timeline"][1]["start"] = ["pings"]
+
+
+def test_what_observers_devices_send_is_not_counted_against_the_subscriber_who_is_measured(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "run", small(tmp_path, counting), "--observe", "--out", "run")
+    record = Record(tmp_path / "run")
+    assert {row["outcome"] for row in record.rows} == {"ok"}, done.output
+    shutdown = library.load(tmp_path / "small.yaml")
+    last = shutdown.scenario.timeline[-1]
+    model = {
+        (r.signal, r.scope, r.of): r.value for r in Outside(shutdown, {}).of(last, ["atlas-datacentre", "atlas-home"])
+    }
+    found = {
+        (reading.signal, reading.scope, reading.of): reading.value
+        for reading in read_readings(tmp_path / "run")
+        if reading.signal.startswith("atlas") and reading.phase == last.phase and reading.basis == "measured"
+    }
+    assert found == model
+    assert set(found.values()) == {0}, "Atlas probes ping and trace, and lose their controllers by it"
+
+
 def test_signals_that_cannot_be_observed_are_reported_and_here_all_were_observed(place: Path) -> None:
     observed = Record(place / "run").events_of("observed")
     assert [event["phase"] for event in observed] == list(PHASES)
