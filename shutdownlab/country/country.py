@@ -24,10 +24,10 @@ from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
 from shutdownlab.network.datapath import Choice
+from shutdownlab.network.flow_statistics import Standing, StatisticsMissing, standing
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.ovs import LabSwitch, OvsInstance, ovs_version
 from shutdownlab.network.recorder import RECORDER, mark, patience_s
-from shutdownlab.network.rule_counts import CountsMissing, Standing, standing
 from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Message, decode
 from shutdownlab.servers.start import Services
 from shutdownlab.system.child_process import Forked, ForkedError
@@ -109,7 +109,7 @@ class Country:
         self.rules = {}
         for node in self.led_switches:
             confirmed = self.authority.confirmations[node.name]
-            with suppress(CountsMissing):  # reported when the phase is examined
+            with suppress(StatisticsMissing):  # reported when the phase is examined
                 self.rules[node.name] = confirmed, standing(self.net.get(node.name).management)
         self.watch.learn()
         self.sessions = self.liveness.sessions()

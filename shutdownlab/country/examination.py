@@ -16,9 +16,9 @@ from shutdownlab.country.health import EVERY_S, Examination
 from shutdownlab.country.liveness import AT_LAST_S, SOON_S, interrupted, missed_by
 from shutdownlab.country.roaming import lost_by
 from shutdownlab.network.delay_line import RELAY
+from shutdownlab.network.flow_statistics import StatisticsMissing, standing
 from shutdownlab.network.home_tunnels import TUNNELS
 from shutdownlab.network.ovs import LabSwitch
-from shutdownlab.network.rule_counts import CountsMissing, standing
 from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Parted, decode
 from shutdownlab.servers.late_answers import process_name
 from shutdownlab.system.child_process import ending
@@ -164,7 +164,7 @@ def _not_as_confirmed(country: Country, name: str, switch: LabSwitch) -> str:
     """Returns in what a switch's standing rules are not as confirmed, or why they are not known; "" if they are."""
     try:
         now = standing(switch.management)
-    except CountsMissing as missing:
+    except StatisticsMissing as missing:
         return f"holds no known number of rules, not {country.authority.held[name]} ({missing})"
     if now.rules != country.authority.held[name]:
         return f"holds {now.rules} rules, not {country.authority.held[name]}"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from shutdownlab.country.country import Country
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
+from shutdownlab.network.flow_statistics import Counts, StatisticsMissing, rule_counts, settle, since
 from shutdownlab.network.ovs import LabSwitch
-from shutdownlab.network.rule_counts import Counts, CountsMissing, rule_counts, settle, since
 from shutdownlab.results.events import Notice, RuleCount, RulesCounted
 
 
@@ -37,7 +37,7 @@ class RulesMet:
         for switch in self._switches(country) if lasting else ():
             try:
                 self._before[switch.name] = rule_counts(switch.management, lasting)
-            except CountsMissing:
+            except StatisticsMissing:
                 continue  # reported at the phase's end
 
     def end(self, country: Country, phase: str) -> Iterator[RulesCounted | Notice]:
@@ -47,12 +47,12 @@ class RulesMet:
         switches = list(self._switches(country))
         try:
             settle({switch.instance.control for switch in switches})
-        except CountsMissing as missing:
+        except StatisticsMissing as missing:
             yield Notice(where=phase, text=f"rules' counters may be behind: {missing}")
         for switch in switches:
             try:
                 met = since(self._before.get(switch.name, {}), rule_counts(switch.management, self._policies))
-            except CountsMissing as missing:
+            except StatisticsMissing as missing:
                 yield Notice(where=switch.name, text=f"its rules' counters are not known: {missing}")
                 continue
             if met:

@@ -12,7 +12,7 @@ from switches import Switches
 from shutdownlab import library
 from shutdownlab.compiler.rules import PipelineTable
 from shutdownlab.control.addresses import controller_addresses
-from shutdownlab.network.rule_counts import standing
+from shutdownlab.network.flow_statistics import standing
 
 SWITCH = "southcell-capital-sw"
 RULES = (

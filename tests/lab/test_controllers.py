@@ -28,7 +28,7 @@ from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Mode
-from shutdownlab.network.rule_counts import standing
+from shutdownlab.network.flow_statistics import standing
 from shutdownlab.protocol.messages import Ack, Failure, Message, Notice, Obeyed
 
 REPOSITORY = Path(__file__).parents[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from shutdownlab.config.document import parse
@@ -42,9 +43,23 @@ def scenario() -> Json:
     return played(topology(), "Behind a NAT", POLICIES)
 
 
+def in_turn(policies: Iterable[str]) -> list[Json]:
+    """A quiet phase, then one in which each policy alone is in force."""
+    names = list(policies)
+    return [
+        {"phase": "baseline", "at": "2030-05-01T00:00Z", "title": ""},
+        *(
+            {
+                "phase": name, "at": f"2030-05-01T{hour:02}:00Z", "title": "", "start": [name],
+                "stop": names[: hour - 1][-1:],
+            }
+            for hour, name in enumerate(names, 1)
+        ),
+    ]  # fmt: skip
+
+
 def played(country: Json, title: str, policies: dict[str, Json], **of_calls_and_the_bank: list[str]) -> Json:
     """A phase for each policy, after a quiet one."""
-    phases = list(policies)
     return {
         "format": 1, "name": country["name"], "title": title, "topology": country,
         "policies": {name: MADE_UP | policy for name, policy in policies.items()},
@@ -57,16 +72,7 @@ def played(country: Json, title: str, policies: dict[str, Json], **of_calls_and_
             "dns": {"test": "dns", "host": "www.bbc.com", "resolver": "8.8.8.8"},
             "call": {"test": "call", **of_calls_and_the_bank},
         },
-        "timeline": [
-            {"phase": "baseline", "at": "2030-05-01T00:00Z", "title": ""},
-            *(
-                {
-                    "phase": name, "at": f"2030-05-01T{hour:02}:00Z", "title": "", "start": [name],
-                    "stop": phases[: hour - 1][-1:],
-                }
-                for hour, name in enumerate(phases, 1)
-            ),
-        ],
+        "timeline": in_turn(policies),
         "ends": "2030-05-02T00:00Z",
     }  # fmt: skip
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-Json = dict[str, Any]
-MADE_UP = {"title": "Made up", "source": "made up"}
+from behind import MADE_UP, Json, in_turn
+
 OLD = {"where": {"operators": ["oldnet"]}}
 BOTH = ["ipv4", "ipv6"]
 POLICIES: dict[str, Json] = {
@@ -75,7 +75,7 @@ def topology() -> Json:
 
 def scenario(policies: dict[str, Json] = POLICIES) -> Json:
     """A phase for each policy, after a quiet one."""
-    phases, at_home = list(policies), {"from": {"not": {"access": ["roaming"]}}}
+    at_home = {"from": {"not": {"access": ["roaming"]}}}
     return {
         "format": 1, "name": "three-kinds", "title": "An operator of each kind", "topology": topology(),
         "policies": {name: MADE_UP | policy for name, policy in policies.items()},
@@ -89,15 +89,6 @@ def scenario(policies: dict[str, Json] = POLICIES) -> Json:
             "call": {"test": "call", "families": BOTH} | at_home,
         },
         "observations": {"routes": {"observer": "bgp", "families": BOTH}},
-        "timeline": [
-            {"phase": "baseline", "at": "2030-05-01T00:00Z", "title": ""},
-            *(
-                {
-                    "phase": name, "at": f"2030-05-01T{hour:02}:00Z", "title": "", "start": [name],
-                    "stop": phases[: hour - 1][-1:],
-                }
-                for hour, name in enumerate(phases, 1)
-            ),
-        ],
+        "timeline": in_turn(policies),
         "ends": "2030-05-02T00:00Z",
     }  # fmt: skip

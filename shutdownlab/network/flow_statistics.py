@@ -40,14 +40,14 @@ _METER: Final = struct.Struct("!HHI")
 _PATIENCE_S: Final = 5.0
 
 
-class CountsMissing(Exception):
-    """A switch did not return its counts."""
+class StatisticsMissing(Exception):
+    """A switch did not return its statistics."""
 
 
 def rule_counts(bridge: Path, policies: Iterable[str]) -> Counts:
     """Returns the counts of policies' rules since they were installed, without those of 0 packets.
 
-    bridge: the management socket (`BRIDGE.mgmt`). Raises `CountsMissing`.
+    bridge: the management socket (`BRIDGE.mgmt`). Raises `StatisticsMissing`.
     """
     names = tuple(policies)
     if not names:
@@ -81,7 +81,7 @@ class Standing:
 def standing(bridge: Path) -> Standing:
     """Returns the rules and meters that a switch holds, but for those of single connections.
 
-    bridge: as for `rule_counts`. Raises `CountsMissing`.
+    bridge: as for `rule_counts`. Raises `StatisticsMissing`.
     """
     rules, digests = 0, defaultdict[tuple[int, int], int](int)
     with _speaking(bridge) as sock:
@@ -112,7 +112,7 @@ def _meters(part: bytes) -> Iterator[bytes]:
 
 @contextmanager
 def _speaking(bridge: Path) -> Iterator[socket.socket]:
-    """A connection to a switch's socket, greeted. Raises `CountsMissing` for whatever goes wrong with it."""
+    """A connection to a switch's socket, greeted. Raises `StatisticsMissing` for whatever goes wrong with it."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(_PATIENCE_S)
@@ -120,7 +120,7 @@ def _speaking(bridge: Path) -> Iterator[socket.socket]:
             sock.sendall(_HEADER.pack(_VERSION, _HELLO, _HEADER.size, 0))
             yield sock
     except OSError as error:
-        raise CountsMissing(f"{bridge}: {error}") from error
+        raise StatisticsMissing(f"{bridge}: {error}") from error
 
 
 def _parts(sock: socket.socket) -> Iterator[bytes]:
@@ -149,7 +149,7 @@ def since(before: Counts, now: Counts) -> Counts:
 def settle(controls: Iterable[Path]) -> None:
     """Makes the daemons of switches update their counts, all concurrently; by themselves they do so twice a second.
 
-    controls: their control sockets, as used by `ovs-appctl`. Raises `CountsMissing` for the first that fails.
+    controls: their control sockets, as used by `ovs-appctl`. Raises `StatisticsMissing` for the first that fails.
     """
     question = json.dumps({"method": "revalidator/wait", "params": [], "id": 0}).encode()
     with ExitStack() as open_sockets:
@@ -162,7 +162,7 @@ def settle(controls: Iterable[Path]) -> None:
                 sock.connect(str(control))
                 sock.sendall(question)
             except OSError as error:
-                raise CountsMissing(f"{control}: {error}") from error
+                raise StatisticsMissing(f"{control}: {error}") from error
         for control, sock in asked:
             _await_answer(control, sock)
 
@@ -173,9 +173,9 @@ def _await_answer(control: Path, sock: socket.socket) -> None:
         try:
             part = sock.recv(4096)
         except OSError as error:
-            raise CountsMissing(f"{control}: {error}") from error
+            raise StatisticsMissing(f"{control}: {error}") from error
         if not part:
-            raise CountsMissing(f"{control}: closed without an answer")
+            raise StatisticsMissing(f"{control}: closed without an answer")
         heard += part
 
 

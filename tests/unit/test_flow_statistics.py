@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shutdownlab.network.rule_counts import CountsMissing, rule_counts, since
+from shutdownlab.network.flow_statistics import StatisticsMissing, rule_counts, since
 
 
 def test_only_what_was_met_since_the_first_look_counts() -> None:
@@ -20,5 +20,5 @@ def test_of_rules_that_were_put_anew_in_between_all_counts() -> None:
 
 def test_nobody_is_asked_about_no_policies_and_a_switch_that_is_gone_is_reported(tmp_path: Path) -> None:
     assert rule_counts(tmp_path / "gone.mgmt", ()) == {}
-    with pytest.raises(CountsMissing, match=r"gone\.mgmt: .*No such file"):
+    with pytest.raises(StatisticsMissing, match=r"gone\.mgmt: .*No such file"):
         rule_counts(tmp_path / "gone.mgmt", ("cut",))
