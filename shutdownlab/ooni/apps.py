@@ -32,20 +32,28 @@ def _status(failure: object) -> str:
 
 
 def judge_whatsapp(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
-    """Judges a WhatsApp test: the endpoints are blocked if none was reached, on any of its addresses and ports."""
+    """Judges a WhatsApp test: the endpoints are blocked if none was reached, on any of its addresses and ports.
+
+    If none was looked up, as they have no IPv6 addresses and an emulated country's tests are of one IP version each,
+    the file's own `whatsapp_endpoints_status` is used.
+    """
     addresses = _addresses(keys)
     endpoints = [name for name in addresses if _WHATSAPP_ENDPOINT.fullmatch(name)]
     open_ = {connect.ip for connect in keys.tcp_connect or () if not connect.broken}
     blocked = [name for name in endpoints if open_.isdisjoint(addresses[name])]
     registration = _failure_of(keys, "v.whatsapp.net")
     web = _failure_of(keys, "web.whatsapp.com")
-    reached = len(blocked) < len(endpoints)
+    status: object = _status(len(blocked) == len(endpoints))
+    why, assumed = f"{len(endpoints) - len(blocked)} of {len(endpoints)} endpoints were reached", dict[str, str]()
+    if not endpoints and claims.get("whatsapp_endpoints_status") in {"ok", "blocked"}:
+        status, why = claims["whatsapp_endpoints_status"], "no endpoint was looked up"
+        assumed["whatsapp_endpoints_status"] = why
     return OoniVerdict(
         {
             "registration_server_failure": registration,
             "registration_server_status": _status(registration),
             "whatsapp_endpoints_blocked": sorted(blocked),
-            "whatsapp_endpoints_status": _status(not reached),
+            "whatsapp_endpoints_status": status,
             "whatsapp_web_failure": web,
             "whatsapp_web_status": _status(web),
         },
@@ -53,8 +61,9 @@ def judge_whatsapp(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
         | dict.fromkeys(("whatsapp_web_failure", "whatsapp_web_status"), "of web.whatsapp.com")
         | {
             "whatsapp_endpoints_blocked": "no connect to any of its addresses succeeded",
-            "whatsapp_endpoints_status": f"{len(endpoints) - len(blocked)} of {len(endpoints)} endpoints were reached",
+            "whatsapp_endpoints_status": why,
         },
+        assumed=assumed,
     )
 
 

@@ -96,7 +96,7 @@ def judge_one(data: bytes | str, rules: VerdictRules | None = None, line: int = 
     elif not (keys.queries or keys.tcp_connect or keys.tls_handshakes or keys.requests):
         raise NotJudged("a measurement without raw observations", "queries, tcp_connect, tls_handshakes or requests")
     else:
-        claims = {key: _VALUE.decode(value) for key, value in raw.items() if key.startswith("facebook_")}
+        claims = {key: _VALUE.decode(value) for key, value in raw.items() if key.startswith(("facebook_", "whatsapp_"))}
         name, verdict = measured.test_name, JUDGES[measured.test_name](keys, claims)
     return Judged(
         measured.test_name,

@@ -151,6 +151,14 @@ def test_whatsapp_is_ok_where_one_port_of_one_endpoint_is_open() -> None:
     assert found["whatsapp_endpoints_blocked"] == ["e1.whatsapp.net"]
 
 
+@pytest.mark.parametrize("status", ["ok", "blocked"])
+def test_whatsapps_endpoints_are_as_the_file_says_where_none_was_looked_up(status: str) -> None:
+    rest = WHATSAPP | {"queries": [q for q in WHATSAPP["queries"] if not q["hostname"].startswith("e")]}
+    found = app("whatsapp", "0.11.0", **rest, tcp_connect=[], whatsapp_endpoints_status=status)
+    assert found.fields["whatsapp_endpoints_status"] == status
+    assert found.assumed == {"whatsapp_endpoints_status": "no endpoint was looked up"}
+
+
 def test_whatsapps_web_fails_by_the_failure_of_its_request() -> None:
     requests = [request("https://web.whatsapp.com/", "connection_reset"), WHATSAPP["requests"][1]]
     found = app("whatsapp", "0.11.0", **WHATSAPP | {"requests": requests}).fields
