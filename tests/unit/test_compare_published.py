@@ -404,6 +404,7 @@ def test_what_is_wrong_with_every_row_is_told_once_and_how_many_have_it(row: str
         (b"PK\x03\x04\xff", "save the sheet as CSV"),
         (GAP.decode().encode("utf-16"), "save it as UTF-8"),
     ],
+    ids=["gzip", "a spreadsheet", "UTF-16"],  # gzip's bytes have the time in them: each worker would have another name
 )
 def test_of_a_file_that_is_no_text_it_is_said_what_it_is(content: bytes, hint: str) -> None:
     with pytest.raises(BadInput, match=hint):
