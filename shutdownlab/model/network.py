@@ -232,6 +232,18 @@ class Network:
         """Returns the addresses of a subscriber group's controls: in its subnets, but exempt from every policy."""
         return tuple(subnet.network_address + plan.SUBSCRIBER_CONTROL for subnet in self.subnets[vantage])
 
+    def probed_address(self, vantage: VantageId, version: int) -> Address:
+        """Returns the first of the addresses that outsiders probe in a subscriber group's subnet, and from which its
+        background radiation comes. Raises `StopIteration` if the group has no subnet of the IP version."""
+        return next(plan.probed(own).network_address for own in self.subnets[vantage] if own.version == version)
+
+    def atlas_address(self, vantage: Vantage) -> Address:
+        """Returns the IPv4 address of an Atlas probe on a line: its own, but for lines that have only one, because of
+        a tunnel or a NAT64."""
+        if vantage.is_of_one_address:
+            return self.subscriber(vantage.id).address(4)
+        return next(own.network_address + plan.ATLAS_PROBE for own in vantage.subnets if own.version == 4)
+
     def hosted_as(self, name: str) -> Hosted | None:
         """Returns what is hosted at a host name or an address, or None."""
         if not self._by_name:

@@ -69,6 +69,11 @@ class Vantage(Record):
     """If it is roaming: its tunnel home, and its controls'. `subnets` are then the addresses by which the country sees
     it."""
 
+    @property
+    def is_of_one_address(self) -> bool:
+        """Whether a single IPv4 address is all that its line has: that of a tunnel's end, or of a NAT64's."""
+        return bool(self.home) or self.nat64 is not None
+
     @cached_property
     def versions(self) -> tuple[int, ...]:
         """The IP versions that its subscribers can use: those of its operator; if it is roaming, those of its home."""

@@ -21,10 +21,8 @@ from functools import partial
 from itertools import islice, zip_longest
 from typing import ClassVar, Final
 
-from shutdownlab.config.addresses import Address
 from shutdownlab.config.addresses import network as prefix
-from shutdownlab.model.address_plan import ATLAS_PROBE
-from shutdownlab.model.network import Network, Role
+from shutdownlab.model.network import Role
 from shutdownlab.model.topology import Access, SubscriberClass, Vantage
 from shutdownlab.observers import atlas_format as form
 from shutdownlab.observers.addresses import add_addresses
@@ -73,8 +71,8 @@ class Atlas(Instrument):
             raise CannotSee("no site abroad answers on port 443 for Atlas probes to connect to")
         self._hosts = list(hosts(network.vantages))
         for host in self._hosts:
-            if _is_apart(host.vantage):
-                own = own_address(network, host.vantage)
+            if not host.vantage.is_of_one_address:
+                own = network.atlas_address(host.vantage)
                 add_addresses(abroad, host.vantage.id, prefix(own), (own,))
         node = next(network.by_role(Role.SERVERS))
         self._site = Site(node.name, abroad.net.get(node.name).namespace)
@@ -102,7 +100,7 @@ class Atlas(Instrument):
         node = self.abroad.net.get(network.subscriber(host.vantage.id).name)
         resolver = str(network.one(Role.RESOLVER, host.vantage.id.operator).address(4))
         ident = random.Random(f"{self.abroad.seed} {moment.phase.phase} {host.number}").randrange(1 << 16)
-        own = str(own_address(network, host.vantage))
+        own = str(network.atlas_address(host.vantage))
         return play(node.namespace, own, self._controllers, resolver, _PATIENCE_S, ident)
 
     def _refuted(self, away: list[Host], moment: Moment) -> set[Host]:
@@ -130,7 +128,7 @@ class Atlas(Instrument):
         now = time.time()
         at, wall = int(self.abroad.time.of(now)), datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
         for host, found in rounds.items():
-            own = str(own_address(network, host.vantage))
+            own = str(network.atlas_address(host.vantage))
             operator = network.topology.operators[host.vantage.id.operator]
             tags = ["datacentre" if host.signal == "atlas-datacentre" else "home", *host.vantage.id]
             connected = found.controller is not None
@@ -152,18 +150,6 @@ class Atlas(Instrument):
         when = stamp(moment.phase.at)
         lines = "".join(json.dumps(result, separators=(",", ":")) + "\n" for result in results)
         return {f"results.{when}.jsonl": lines.encode(), f"probes.{when}.json": json.dumps(listed, indent=1).encode()}
-
-
-def own_address(network: Network, vantage: Vantage) -> Address:
-    """Returns the IPv4 address of a line's probe."""
-    if not _is_apart(vantage):
-        return network.subscriber(vantage.id).address(4)
-    return next(subnet.network_address + ATLAS_PROBE for subnet in vantage.subnets if subnet.version == 4)
-
-
-def _is_apart(vantage: Vantage) -> bool:
-    """Whether a line's probe has an address of its own: not where a tunnel or a NAT64 leaves IPv4 only one."""
-    return not vantage.home and vantage.nat64 is None
 
 
 def hosts(vantages: tuple[Vantage, ...]) -> Iterator[Host]:

@@ -83,7 +83,7 @@ def ping(line: ModelledLine, ask: Echoes) -> Conclusion:
 
 def atlas_probe(line: ModelledLine, ask: Destination) -> Conclusion:
     """A TCP connection of an Atlas probe, which pings and traces meanwhile, as a client of its own."""
-    line.echoes_besides = 0
+    line.echoes_besides, line.client_address = 0, str(line.at.network.atlas_address(line.at.vantage))
     if line.country.equipment.counting:
         with suppress(StepFailed):
             line.ping(line.locate(ask.host), ECHOES_ABROAD)

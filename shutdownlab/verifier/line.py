@@ -54,6 +54,8 @@ class ModelledLine:
     resolver: str
     chances: Chances
     first_port: int = EPHEMERAL
+    client_address: str = ""
+    """Of a device that is not the subscriber's; "": the subscriber's address."""
     wires: list[ModelledConnection] = field(default_factory=list)
     asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The addresses answered for each name."""
@@ -81,8 +83,9 @@ class ModelledLine:
         client: str = "",
     ) -> ModelledConnection:  # fmt: skip
         """Returns a new connection between this subscriber (or the node `client`) and a server's port."""
+        source = "" if client else self.client_address
         client = client or self.node
-        source = self.country.equipment.address_of(client, self.version)
+        source = source or self.country.equipment.address_of(client, self.version)
         own = self.first_port + len(self.wires) if client_port is None else client_port
         stream = FiveTuple(proto, source, server, own if proto in (TCP, UDP) else 0, port, kinds)
         host = self.country.ways.reached(client, server)

@@ -23,7 +23,7 @@ _RADIATION_PORT: Final = 23
 def answers_ping(version: int, country: ModelledCountry, vantage: Vantage) -> float:
     """Returns 1 if a group answers an ICMP echo request from behind any transit, else 0."""
     target = country.network.subscriber(vantage.id)
-    address = str(target.address(version))
+    address = str(country.network.probed_address(vantage.id, version))
     for prober in country.network.by_role(Role.SERVERS):
         own = str(prober.address(version))
         stream = FiveTuple(icmp_of(version), own, address, kinds=(ECHO[version], ECHO_REPLY[version]))
@@ -47,8 +47,8 @@ def dark_address(network: Network, ways: Ways) -> tuple[str, str] | None:
 
 def reaches(router: str, address: str, country: ModelledCountry, vantage: Vantage) -> float:
     """Returns 1 if a TCP SYN of a group's background radiation reaches an address behind a router abroad, else 0."""
-    source = country.network.subscriber(vantage.id)
-    stream = FiveTuple(TCP, str(source.address(4)), address, EPHEMERAL, _RADIATION_PORT)
+    source, own = country.network.subscriber(vantage.id), country.network.probed_address(vantage.id, 4)
+    stream = FiveTuple(TCP, str(own), address, EPHEMERAL, _RADIATION_PORT)
     wire = ModelledConnection(country, stream, source.name, None, Chances())
     wire.send(Segment(flags=SYN), by_client=True)
     return float([stop.at for stop in wire.stops] == [router])  # nothing on the path has stopped it

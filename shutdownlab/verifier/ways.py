@@ -122,9 +122,13 @@ class Ways:
             if node.role in {Role.SUBSCRIBER, Role.RESOLVER, Role.TELEPHONE, Role.SERVERS}:
                 own = (a.ip for port in node.ports.values() for a in port.addresses)
                 self._hosts |= dict.fromkeys(own, node)
-        for vantage in network.vantages:  # roaming clients have addresses in their home's network
-            own = (a for bearer in vantage.bearers for a in bearer.inner)
-            self._hosts |= dict.fromkeys(own, network.subscriber(vantage.id))
+        for vantage in network.vantages:
+            node = network.subscriber(vantage.id)
+            # Roaming clients have addresses in their home's network.
+            self._hosts |= dict.fromkeys((a for bearer in vantage.bearers for a in bearer.inner), node)
+            if not vantage.home:  # what outsiders probe there, and their own device
+                probed = [network.probed_address(vantage.id, subnet.version) for subnet in vantage.subnets]
+                self._hosts |= dict.fromkeys([*probed, network.atlas_address(vantage)], node)
         for hosted in network.hosted:
             self._hosts |= dict.fromkeys(hosted.addresses, network.nodes[hosted.node])
         self._instances: dict[Address, dict[str, Node]] = {}

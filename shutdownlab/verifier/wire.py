@@ -113,8 +113,14 @@ class ModelledConnection:
     def beyond(self) -> FiveTuple:
         """The connection beyond the client's border router, which may translate the client's address."""
         if self._beyond is None:
-            vantage, self._beyond = self.country.network.nodes[self.client].vantage, self.stream
-            if vantage is not None and vantage.shared is not None and self.stream.version == 4:
+            network, self._beyond = self.country.network, self.stream
+            vantage = network.nodes[self.client].vantage
+            if (
+                vantage is not None
+                and vantage.shared is not None
+                and self.stream.version == 4
+                and self.stream.client != str(network.probed_address(vantage.id, 4))  # which is in front of the NAT
+            ):
                 self._beyond = replace(self.stream, client=str(vantage.shared))
         return self._beyond
 

@@ -6,7 +6,7 @@ import csv
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,51 +63,54 @@ def bgp(place: Path, kind: str, phase: str) -> Path:
     return place / "run" / "observations" / "bgp" / f"{kind}.{PHASES[phase]}.mrt"
 
 
-def test_what_is_seen_from_outside_is_what_the_model_says(place: Path) -> None:
+def by_place(readings: Iterable[Reading]) -> dict[tuple[str, ...], float]:
+    return {(r.signal, r.phase, r.scope, r.of, r.family): r.value for r in readings}
+
+
+def as_modelled(place: Path) -> dict[tuple[str, ...], float]:
     shutdown = library.load(place / "small.yaml")
     model = Outside(shutdown, {})
-    expected = {
-        (r.signal, r.phase, r.scope, r.of, r.family): r.value
-        for phase in shutdown.scenario.timeline
-        for r in model.of(phase, MEASURED)
-    }
-    found = {
-        (r.signal, r.phase, r.scope, r.of, r.family): r.value
-        for r in read_readings(place / "run")
-        if r.signal in MEASURED and r.basis == "measured"
-    }
-    assert found == pytest.approx(expected)
+    return by_place(reading for phase in shutdown.scenario.timeline for reading in model.of(phase, MEASURED))
 
 
-def counting(scenario: Json) -> None:
-    """An ordinary day; then whoever pings more than three times sends nothing any more."""
-    scenario["policies"]["pings"] = {
-        "title": "Three pings",
-        "block": {"protocols": ["icmp"]},
-        "block_after": {"packets": 3, "within": "60s", "then": "client"},
-        "source": "FACT",
-    }
+def as_measured(place: Path) -> dict[tuple[str, ...], float]:
+    readings = read_readings(place / "run")
+    return by_place(each for each in readings if each.signal in MEASURED and each.basis == "measured")
+
+
+def test_what_is_seen_from_outside_is_what_the_model_says(place: Path) -> None:
+    assert as_measured(place) == pytest.approx(as_modelled(place))
+
+
+def by_client(scenario: Json) -> None:
+    """An ordinary day; whoever pings more than three times sends nothing any more; only subscribers are spared."""
+    north, south = ({"where": {"operators": [name]}} for name in ("northnet", "southcell"))
+    pings = {"block": {"protocols": ["icmp"]}, "block_after": {"packets": 3, "within": "60s", "then": "client"}}
+    alone = {"block": "everything", "at": "gateway", "allow": [{"inside": ["100.65.1.10"]}]} | south
+    scenario["policies"] = {
+        name: {"title": name, "source": "FACT"} | policy
+        for name, policy in {
+            "pings": pings, "dark": {"null_route": {"spare": ["100.64.1.10"]}} | north, "alone": alone,
+        }.items()
+    }  # fmt: skip
     scenario["probes"] = {"web": {"test": "web", "url": "https://kaspi.kz/"}}
-    scenario["timeline"] = [each | {"expect": []} for each in scenario["timeline"][:2]]
-    scenario["timeline"][1]["start"] = ["pings"]
+    baseline = scenario["timeline"][0] | {"expect": []}
+    scenario["timeline"] = [baseline] + [
+        baseline | {"phase": name, "at": f"2030-05-01T08:{minute}Z", "start": [name], "stop": before}
+        for name, minute, before in (("pings", 20, []), ("dark", 30, ["pings"]), ("alone", 40, ["dark"]))
+    ]
 
 
-def test_what_observers_devices_send_is_not_counted_against_the_subscriber_who_is_measured(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "run", small(tmp_path, counting), "--observe", "--out", "run")
-    record = Record(tmp_path / "run")
-    assert {row["outcome"] for row in record.rows} == {"ok"}, done.output
-    shutdown = library.load(tmp_path / "small.yaml")
-    last = shutdown.scenario.timeline[-1]
-    model = {
-        (r.signal, r.scope, r.of): r.value for r in Outside(shutdown, {}).of(last, ["atlas-datacentre", "atlas-home"])
-    }
-    found = {
-        (reading.signal, reading.scope, reading.of): reading.value
-        for reading in read_readings(tmp_path / "run")
-        if reading.signal.startswith("atlas") and reading.phase == last.phase and reading.basis == "measured"
-    }
-    assert found == model
-    assert set(found.values()) == {0}, "Atlas probes ping and trace, and lose their controllers by it"
+def test_observers_devices_are_clients_of_their_own_beside_the_subscriber_who_is_measured(tmp_path: Path) -> None:
+    done = invoke(tmp_path, "run", small(tmp_path, by_client), "--observe", "--verify", "--out", "run")
+    assert {row["outcome"] for row in Record(tmp_path / "run").rows if row["phase"] == "pings"} == {"ok"}, done.output
+    assert "The model says the same of all" in done.output
+    found = as_measured(tmp_path)
+    assert found == pytest.approx(as_modelled(tmp_path))
+    atlas = {value for (signal, phase, *_), value in found.items() if signal.startswith("atlas") and phase == "pings"}
+    assert atlas == {0}, "its probes ping and trace, and lose their controllers by it"
+    for operator, phase in (("northnet", "dark"), ("southcell", "alone")):  # the spared one is not whom outsiders probe
+        assert found["active-probing", phase, "operator", operator, "ipv4"] == 0
 
 
 def test_signals_that_cannot_be_observed_are_reported_and_here_all_were_observed(place: Path) -> None:
