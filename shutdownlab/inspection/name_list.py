@@ -66,14 +66,17 @@ def _names(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[str, None]:
     names: dict[str, None] = {}
     zone = ZoneList()
     for number, line in enumerate(lines, start=1):
-        if names and not zone.within and b"." in line and _PLAIN.fullmatch(line):
-            names[line.decode("ascii")] = None
+        plain = line.removesuffix(b".")
+        if names and not zone.within and b"." in plain and _PLAIN.fullmatch(plain):
+            names[plain.decode("ascii")] = None
             continue
         entry = line.strip() if b"##" in line or b"=/" in line else line.partition(b"#")[0].strip()
         if not entry:
             continue
         wrapped = _WRAPPED.fullmatch(entry)
         name = wrapped[wrapped.lastindex or 0] if wrapped else entry
+        if name.endswith(b"."):
+            name = name.removesuffix(zone.end) if wrapped and zone.end and name.endswith(zone.end) else name[:-1]
         try:
             if (
                 zone.within

@@ -32,6 +32,8 @@ class ZoneList:
 
     within: bool = False
     """Within the parentheses of an SOA record of several lines."""
+    end: bytes = b""
+    """What its absolute names end in: `.rpz.example.`; empty if it has not said."""
     _origin: str = ""
 
     def names(self, line: str) -> Iterable[str] | None:
@@ -43,18 +45,22 @@ class ZoneList:
         if not text or text.strip() == "server:" or text.upper().startswith("$TTL "):
             return ()
         if text.upper().startswith("$ORIGIN "):
-            self._origin = text.split()[1].rstrip(".").lower()
+            self._begin(text.split()[1])
             return ()
         if unbound := _UNBOUND.fullmatch(text.strip()):
             return _of_unbound(*unbound.groups())
         record = _RECORD.fullmatch(text)
         return self._of_record(record[1], record[2].upper(), record[3]) if record else None
 
+    def _begin(self, origin: str) -> None:
+        self._origin = origin.rstrip(".").lower()
+        self.end = f".{self._origin}.".encode() if self._origin else b""
+
     def _of_record(self, owner: str, kind: str, data: str) -> Iterable[str]:
         if kind in _HEADING:
             self.within = "(" in data and ")" not in data
             if kind == "SOA" and owner.endswith("."):
-                self._origin = owner.rstrip(".").lower()
+                self._begin(owner)
             return ()
         if data.strip().lower() == "rpz-passthru.":
             raise Expected("a record that blocks a name", _EXCEPTION)

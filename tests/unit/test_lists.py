@@ -98,6 +98,7 @@ def test_lists_that_were_made_for_other_programs_are_read_as_they_are(text: str,
     [
         *("0.0.0.0 {}", "127.0.0.1\t{}", ":: {}", "||{}^", "address=/{}/0.0.0.0", "server=/{}/", ".{}", "{}"),
         *("{} CNAME .", "{}\t60\tIN\tCNAME\t.", '  local-zone: "{}" always_nxdomain', 'local-zone: "{}." static'),
+        *("{}.", "0.0.0.0 {}.", "{}. CNAME .", "*.{}.\t60\tIN\tCNAME\t."),
     ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -108,6 +109,15 @@ def test_a_million_names_fit_in_every_form_and_cost_a_few_calls_each(line: str, 
     assert read_names(text, "list.txt") == tuple(names)
     profile = cProfile.Profile()
     profile.runcall(read_names, text, "list.txt")
+    assert sum(entry.callcount for entry in profile.getstats()) <= 12 * len(names)
+
+
+def test_a_zone_as_it_is_transferred_costs_no_more_than_one_of_relative_names() -> None:
+    names = [f"{number:013x}.example.org" for number in range(2_000)]
+    records = "".join(f"{name}.rpz.example. 60 IN CNAME .\n" for name in names)
+    text = f"rpz.example. 60 IN SOA localhost. root. 1 2 3 4 5\n{records}".encode()
+    profile = cProfile.Profile()
+    assert profile.runcall(read_names, text, "list.txt") == tuple(names)
     assert sum(entry.callcount for entry in profile.getstats()) <= 12 * len(names)
 
 
