@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,11 +15,12 @@ from shutdownlab import library
 from shutdownlab.cli.options import Settings, as_settings
 from shutdownlab.cli.program import bad_option, errors, user_errors, writable
 from shutdownlab.config.beside import NotReadable, read_file
+from shutdownlab.config.document import MAX_BYTES as MOST_YAML
 from shutdownlab.config.document import Document, parse
 from shutdownlab.config.kinds import kind_of
 from shutdownlab.config.problems import BadInput, Problems
 from shutdownlab.inspection.address_list import read_addresses
-from shutdownlab.inspection.name_list import read_names
+from shutdownlab.inspection.name_list import MAX_BYTES, read_names
 from shutdownlab.inspection.own_apps import apps_of_file
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import load_profile
@@ -32,6 +33,8 @@ _YAML: Final = frozenset({".yaml", ".yml"})
 _COMMENT: Final = re.compile(rb"\s*(?:[#!;].*)?$")
 _MAPPING: Final = re.compile(rb"(?!server:|local-)[\w-]+\s*:(?:\s|$)|[{%&]|---")
 """How a YAML mapping begins, and Unbound's configuration does not."""
+_NEXT_OF_MAPPING: Final = re.compile(rb"[\s\-\"'?&*!\]}]|[\w./-][^:;,]*:(?:\s|$)|\.\.\.")
+"""How its second line begins: further in, as an entry of a list, or with another key. Rows of a table do not."""
 _TRIED: Final = 100
 """Lines that may be headings and mistakes before the first that tells what a list holds."""
 _LISTS: Final[tuple[tuple[Callable[[bytes, str], Sized], tuple[str, str], str], ...]] = (
@@ -133,8 +136,9 @@ def _own_content(file: str) -> bytes | None:
     """Returns the content of a user's file; None for a shipped or unreadable one, which `library.check` handles."""
     if file in dict(library.shipped("topologies")) or file in dict(library.shipped("scenarios")):
         return None
+    limit = MOST_YAML if Path(file).suffix.lower() in _YAML else MAX_BYTES
     try:
-        return read_file(Path(file))
+        return read_file(Path(file), limit)
     except NotReadable:
         return None
 
@@ -147,13 +151,21 @@ def _list_file(content: bytes, file: str) -> str | None:
     """
     lines = (line for line in content.removeprefix(b"\xef\xbb\xbf").splitlines() if not _COMMENT.match(line))
     entries = list(islice(lines, _TRIED))
-    if Path(file).suffix.lower() in _YAML or not entries or _MAPPING.match(entries[0]) or b"\0" in content:
+    if Path(file).suffix.lower() in _YAML or not entries or _begin_mapping(entries) or b"\0" in content:
         return None
     read, (one, many), takers = next(
         (kind for kind in _LISTS if any(_reads(kind[0], each) for each in entries)), _LISTS[-1]
     )
     count = len(read(content, file))
     return f"a list of {count:,} {one if count == 1 else many}, for {takers}"
+
+
+def _begin_mapping(entries: Sequence[bytes]) -> bool:
+    """Whether a file's first lines are those of a YAML mapping, and not a heading such as `Updated: 2022-01-05`."""
+    first, *others = entries
+    if _MAPPING.match(first) is None:
+        return False
+    return first[:1] in b"{%&-" or not others or _NEXT_OF_MAPPING.match(others[0]) is not None
 
 
 def _reads(read: Callable[[bytes, str], Sized], entry: bytes) -> bool:

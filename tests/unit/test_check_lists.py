@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shutdownlab.cli import app
+from shutdownlab.config.document import MAX_BYTES
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,7 @@ def test_a_mistake_in_a_list_is_reported_with_its_line(tmp_path: Path) -> None:
         ("domain,category\nblocked.example,NEWS\n", "`cut -d, -f1 FILE`"),
         ("network,country\n192.0.2.0/24\n", "one prefix, address or range per line"),
         ("@@||blocked.example^\n", "exceptions as separate rules"),
+        ("Updated: 2022-01-05 10:00:00 +0000\n192.0.2.1;blocked.example;;order\n", "one prefix, address or range"),
     ],
 )
 def test_a_list_with_a_mistake_in_its_first_line_is_a_list_still(tmp_path: Path, text: str, told: str) -> None:
@@ -52,6 +54,30 @@ def test_a_list_with_a_mistake_in_its_first_line_is_a_list_still(tmp_path: Path,
     assert done.exit_code == 2
     assert "list.txt:1: found" in done.stderr
     assert told in done.stderr
+
+
+def test_a_list_may_be_larger_than_any_scenario(tmp_path: Path) -> None:
+    names = "".join(f"{number:07}.blocked.example\n" for number in range(60_000))
+    (tmp_path / "list.txt").write_text(names)
+    assert len(names) > MAX_BYTES
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "list.txt")])
+    assert (done.exit_code, "a list of 60,000 names" in done.stdout) == (0, True), done.output
+    (tmp_path / "list.yaml").write_text(names)
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "list.yaml")])
+    assert done.exit_code == 2 and "at most 1,048,576" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: mine\nrules: []\n", "name: mine\n\n# why\nrules:\n- {name: a, verdict: drop}\n", "rules:\n- name: a\n",
+        '{"name": "mine"\n, "rules": []}\n', "---\nname: mine\n", "name: mine\n'rules': []\n", "name:\n  mine\n",
+    ],
+)  # fmt: skip
+def test_yaml_of_whatever_form_by_another_ending_is_no_list(tmp_path: Path, text: str) -> None:
+    (tmp_path / "mine.txt").write_text(text)
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "mine.txt")])
+    assert "a list of" not in done.output and "per line" not in done.output
 
 
 @pytest.mark.parametrize(("name", "text"), [("list.yaml", "blocked.example\n"), ("list.txt", "")])
