@@ -96,7 +96,7 @@ def running_labs() -> tuple[list[RunningLab], list[RunningLab]]:
     listening, coming = [], []
     try:
         with _opened(place()) as at:
-            for entry in sorted(os.scandir(at), key=lambda entry: entry.stat(follow_symlinks=False).st_ctime_ns):
+            for entry in sorted(os.scandir(at), key=_since):
                 pid, _, title = entry.name.partition(".")
                 if not pid.isdigit() or not title:
                     continue
@@ -115,6 +115,14 @@ def running_labs() -> tuple[list[RunningLab], list[RunningLab]]:
     except FileNotFoundError:
         pass
     return listening, coming
+
+
+def _since(entry: os.DirEntry[str]) -> tuple[int, str]:
+    """Returns when a socket was made, in ticks of the kernel's clock, which several may share; and its name."""
+    try:
+        return entry.stat(follow_symlinks=False).st_ctime_ns, entry.name
+    except FileNotFoundError:  # its lab has just ended
+        return 0, entry.name
 
 
 def lab_named(which: str | None, option: str) -> RunningLab:

@@ -69,6 +69,22 @@ def test_of_several_labs_one_must_be_named(folder: Path) -> None:
     assert list(folder.iterdir()) == [], "a lab that has ended leaves nothing"
 
 
+def test_a_lab_that_ends_while_labs_are_listed_does_not_hide_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = os.scandir
+
+    def ended_meanwhile(at: int) -> list[os.DirEntry[str]]:
+        entries = list(listed(at))
+        (folder / f"{os.getpid()}.ending").unlink(missing_ok=True)
+        return entries
+
+    with a_lab("ending"), a_lab("staying"):
+        monkeypatch.setattr(os, "scandir", ended_meanwhile)
+        assert lab_named(None, "--lab").title == "staying"
+        monkeypatch.undo()
+
+
 def test_what_a_killed_lab_has_left_is_removed_and_not_offered(folder: Path) -> None:
     child = os.fork()
     if child == 0:
