@@ -24,7 +24,7 @@ def print_overlay(found: Overlay, console: Console) -> None:
         figures = (_percent(value) for value in (phase.published, phase.emulated, phase.error))
         table.add_row(f"{phase.at:%d %b %H:%M}", Text(phase.phase), *figures)
     of = f" of {found.series.of}" if found.series.of else ""
-    console.print(f"\n[bold]{literal(found.column)} and the emulated {found.series.signal.name}{literal(of)}[/bold]")
+    console.print(f"\n[bold]{literal(found.column)} and the emulated {found.series.signal.title}{literal(of)}[/bold]")
     console.print(table)
     console.print(f"[dim]percent of the quiet days before; {found.values:,} values[/dim]")
     console.print(sum_of(found), soft_wrap=True)

@@ -28,8 +28,10 @@ strongly: `shutdownlab detect`.
 def rendered() -> str:
     """Returns the page. Takes some seconds, as it verifies every scenario."""
     found = [verify(name) for name, _ in library.shipped("scenarios")]
-    lines = [_HEAD, "| signal | what it is | a value every |", "| --- | --- | ---: |"]
-    lines += [f"| `{signal.name}` | {signal.title} | {signal.step} min |" for signal in SIGNALS.values()]
+    lines = [_HEAD, "| signal | in reports | what it is of | a value every |", "| --- | --- | --- | ---: |"]
+    lines += [
+        f"| `{signal.name}` | {signal.title} | {signal.about} | {signal.step} min |" for signal in SIGNALS.values()
+    ]
     judged = [verdict for verified in found for verdict in verified.signals]
     passed = sum(verdict.met is True for verdict in judged)
     assumed = sum(verdict.source == "ASSUMED" for verdict in judged)

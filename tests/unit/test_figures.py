@@ -72,9 +72,9 @@ def test_a_png_has_300_dots_an_inch(run: Path, tmp_path: Path) -> None:
 
 def test_the_map_is_of_the_worst_phase_or_of_the_one_asked_for(run: Path, tmp_path: Path) -> None:
     worst = drawn(run, tmp_path / "worst.svg", what="map")
-    assert texts(worst)[0] == "All operators, blackout, from 5 January 2022, 10:30 UTC"
+    assert texts(worst)[0] == "All operators, phase blackout, from 05 Jan 2022 10:30 UTC"
     quiet = drawn(run, tmp_path / "quiet.svg", what="map", at="baseline")
-    assert texts(quiet)[0].startswith("All operators, baseline")
+    assert texts(quiet)[0].startswith("All operators, phase baseline")
 
     def coloured(figure: ElementTree.Element) -> set[str | None]:
         return {shape.get("fill") for shape in figure.iter(f"{SVG}circle")}
@@ -109,7 +109,7 @@ def test_signals_are_drawn_as_they_were_read(run: Path, tmp_path: Path) -> None:
         + [Reading("bgp", phases[0], "operator", "kcell", "ipv6", 1.0, "share", "measured")],
     )
     figure = drawn(tmp_path / "run", tmp_path / "signals.svg", what="signals")
-    assert {"bgp", "IPv4, 0 to 100%", "cdn"} <= set(texts(figure))
+    assert {"BGP", "IPv4, 0 to 100%", "CDN volume"} <= set(texts(figure))
     curves = [path for path in figure.iter(f"{SVG}path") if path.get("fill") == "none"]
     assert len(curves) == len(phases) + 1
     assert [path.get("stroke-dasharray") for path in curves] == [None] * len(phases) + [sheet.DASHED]
@@ -122,7 +122,7 @@ def test_no_name_of_a_signal_is_cut_short(run: Path, tmp_path: Path) -> None:
     phases = [name for name, _ in sl.Run.open(run).table.phases]
     seen = [Reading("atlas-datacentre", phase, "country", "", "both", 1.0, "share", "measured") for phase in phases]
     write_readings(tmp_path / "run", seen)
-    assert "atlas-datacentre" in texts(drawn(tmp_path / "run", tmp_path / "signals.svg", what="signals"))
+    assert "Atlas in data centres" in texts(drawn(tmp_path / "run", tmp_path / "signals.svg", what="signals"))
 
 
 def test_the_figures_colours_are_the_report_s() -> None:

@@ -282,6 +282,16 @@ def test_many_services_that_hardly_anybody_reached_are_said_by_the_most() -> Non
     assert told.endswith("in north reached nothing but calls, and at most 10% of them anything else, for 6 h.")
 
 
+def test_the_page_and_the_map_open_on_the_phase_that_the_headline_is_of() -> None:
+    """Downloads are measured in the milder phase alone, which makes its average the lower one."""
+    dark = [cell(1, "web", "blocked"), cell(1, "calls", "ok")]
+    milder = [cell(2, "web", "ok", operator="two", weight=0.1), cell(2, "web", "blocked", weight=0.9)]
+    milder += [cell(2, "speed", "blocked"), cell(2, "mail", "blocked"), cell(2, "calls", "ok")]
+    found = account([cell(0, "web", "ok"), cell(0, "calls", "ok"), *dark, *milder], phases=4)
+    assert headline(found).startswith("From 1 May 2030, 14:00 UTC")
+    assert found.spans[found.worst].name == "p1"
+
+
 def test_a_region_that_lost_nothing_is_not_said_to_be_cut_off() -> None:
     regions = {"north": 5.0, "south": 5.0, "capital": 0.1}
     found = [

@@ -23,7 +23,7 @@ from shutdownlab.reporting.page.country import ALL, mean_share
 from shutdownlab.reporting.page.map import CountryMap, map_of
 from shutdownlab.reporting.page.markup import Html, element
 from shutdownlab.reporting.page.tables import level
-from shutdownlab.reporting.page.words import when
+from shutdownlab.reporting.page.words import short
 from shutdownlab.results.table import percent
 
 _GAP, _HEAD, _TILE = 8.0, 11.0, 17.0
@@ -38,7 +38,8 @@ def areas(account: RunAccount, place: int, width: float) -> str:
     """Returns the figure, an SVG document `width` points wide, of the phase with index `place`: a panel for all
     operators and one for each. A panel is a map, or tiles if the country has none."""
     drawn, span = map_of(account), account.spans[place]
-    parts: list[Html] = [text(shortened(f"All operators, {span.name}, from {when(span.at)}", width), 1, 8)]
+    head = f"All operators, phase {span.name}, from {short(span.at, with_year=True)} UTC"
+    parts: list[Html] = [text(shortened(head, width), 1, 8)]
     parts += _panel(account, drawn, span.name, ALL, (1, 13, width - 2))
     bottom = 13 + _height(account, drawn, width - 2) + _GAP
     panels = list(account.operators.items()) if len(account.operators) > 1 else []

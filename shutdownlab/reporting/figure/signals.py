@@ -22,6 +22,7 @@ from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.axis import Axis
 from shutdownlab.reporting.page.markup import Html, element
 from shutdownlab.results.reading import Reading
+from shutdownlab.signals.catalogue import title_of
 
 _ROW, _HIGH, _TOP = 26.0, 19.0, 6.0
 _LABELS, _MOST_LABELS = 0.27, 0.4
@@ -37,7 +38,7 @@ def signals(account: RunAccount, readings: Sequence[Reading], width: float) -> s
     for reading in readings:
         if reading.scope == "country":
             rows.setdefault((reading.signal, reading.family), {})[reading.phase] = reading
-    longest = max((width_of(signal) for signal, _ in rows), default=0.0)
+    longest = max((width_of(title_of(signal)) for signal, _ in rows), default=0.0)
     left, right = min(max(46.0, width * _LABELS, longest + 6), width * _MOST_LABELS), width - 4
     axis = Axis(account.spans, left, right, max(2, int(width / 40)))
     bottom = _TOP + _ROW * len(rows)
@@ -55,7 +56,7 @@ def _curve(axis: Axis, signal: str, family: str, of_phase: dict[str, Reading], t
     full = max(1.0, highest) if unit == "share" else highest or 1.0
     label = f"0 to {full:.0%}" if unit == "share" else f"0 to {full:,.0f}"
     below = label if family == "both" else f"{family.replace('ipv', 'IPv')}, {label}"
-    yield text(shortened(signal, axis.left - 6), axis.left - 4, top + 8, anchor="end", fill=INK)
+    yield text(shortened(title_of(signal), axis.left - 6), axis.left - 4, top + 8, anchor="end", fill=INK)
     yield text(below, axis.left - 4, top + 15.5, anchor="end", size=SMALL - 0.8, fill=SOFT)
     base = top + _HIGH
     yield element("path", d=f"M{figure(axis.left)} {figure(base)}H{figure(axis.right)}", stroke=RULE, stroke_width=0.4)

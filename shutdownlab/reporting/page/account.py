@@ -12,6 +12,7 @@ from typing import Any
 
 from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.reporting.page.cut_offs import HARDLY, CutOff, cut_offs
 from shutdownlab.reporting.page.watched import WatchedSignal, watched_of
 from shutdownlab.reporting.page.words import short
 from shutdownlab.results.reading import Reading
@@ -20,8 +21,6 @@ from shutdownlab.results.table import Share, Table, table_of
 
 _HOUR = 3_600.0
 _AN_HOUR = timedelta(hours=1)
-HARDLY = 0.25
-"""A service that a smaller share of subscribers reached counts as reached by hardly anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +251,20 @@ class RunAccount:
         return sum(span.hours for span, share in measured if share.fraction == 0) if measured else None
 
     @cached_property
+    def cut_offs(self) -> list[CutOff]:
+        """The states in which the country was cut off, gravest first."""
+        return sorted(cut_offs(self), key=lambda state: state.gravity)
+
+    @cached_property
     def worst(self) -> int:
-        """The index of the phase in which the smallest share of subscribers got through, averaged over services; the
-        first of equals."""
+        """The index of the phase that the page and the map open on: the first of the gravest state in which the country
+        was cut off, which the headline is of; of a country never cut off, the phase in which the smallest share of
+        subscribers got through, averaged over services, the first of equals.
+
+        Phases do not all measure the same services, so that averages of two of them are not alike.
+        """
+        if self.cut_offs:
+            return self.cut_offs[0].places[0]
         return max(range(len(self.spans)), key=lambda place: (self._loss(place), -place), default=0)
 
     def _loss(self, place: int) -> float:

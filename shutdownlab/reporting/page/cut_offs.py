@@ -9,8 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from shutdownlab.reporting.page.account import HARDLY, PhaseSpan, RunAccount
+if TYPE_CHECKING:
+    from shutdownlab.reporting.page.account import PhaseSpan, RunAccount
+
+HARDLY = 0.25
+"""A service that a smaller share of subscribers reached counts as reached by hardly anybody."""
 
 DEFINITION = (
     "Shares and hours are of ordinary subscribers, weighted by their number, and of what was measured. The country "

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.page.account import PhaseSpan, RunAccount, column_of
-from shutdownlab.reporting.page.cut_offs import CutOff, cut_offs
+from shutdownlab.reporting.page.cut_offs import CutOff
 from shutdownlab.reporting.page.words import (
     counted,
     day,
@@ -34,9 +34,9 @@ def headline(account: RunAccount) -> str:
     """Returns what happened, in one sentence."""
     if not account.spans:
         return "Nothing has been measured."
-    states = cut_offs(account)
+    states = account.cut_offs
     if states:
-        return _cut_off(account, min(states, key=lambda state: state.gravity), first=True)
+        return _cut_off(account, states[0], first=True)
     blocked = {(r.phase, column_of(r)) for r in account.results if r.region and _is_kept_back(r)}
     lost = [c for c in account.services if any((account.spans[p].name, c) in blocked for p in _gone(account, c))]
     if lost:
@@ -72,16 +72,15 @@ def story(account: RunAccount) -> Iterator[str]:
     seen from outside, how it ended."""
     if not account.spans:
         return
-    states = cut_offs(account)
+    states = account.cut_offs
     grave = {place for state in states for place in state.places}
     if states:
         yield from _beginning(account, grave)
         yield from _in_all(account, states)
-    ordered = sorted(states, key=lambda state: state.gravity)
-    for state in sorted(ordered[1 : 1 + _MOST_STATES], key=lambda state: state.places[0]):
+    for state in sorted(states[1 : 1 + _MOST_STATES], key=lambda state: state.places[0]):
         yield _cut_off(account, state, first=False)
-    if len(ordered) > 1 + _MOST_STATES:
-        more = counted(len(ordered) - 1 - _MOST_STATES, "other state of its kind", "other states of their kind")
+    if len(states) > 1 + _MOST_STATES:
+        more = counted(len(states) - 1 - _MOST_STATES, "other state of its kind", "other states of their kind")
         yield f"The timeline has {more}."
     yield from _by_region(account)
     yield from _outside_the_cuts(account, grave)

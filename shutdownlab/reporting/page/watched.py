@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from shutdownlab.results.reading import Reading
 from shutdownlab.signals.alerts import Level, alerts_of
 from shutdownlab.signals.calendar import Calendar, calendar_of
-from shutdownlab.signals.catalogue import SIGNALS
+from shutdownlab.signals.catalogue import SIGNALS, title_of
 from shutdownlab.signals.series import series_of
-
-_TITLES: Final = {
-    "bgp": "BGP", "cdn": "CDN volume", "http3": "HTTP/3 share", "mobile": "mobile share", "dns-queries": "DNS queries",
-    "atlas-datacentre": "Atlas in data centres", "atlas-home": "Atlas at home", "hyperquack": "Hyperquack",
-    "tor": "Tor", "tor-relays": "Tor relays", "tor-bridges": "Tor bridges", "vpn-demand": "VPN demand",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +42,7 @@ class WatchedSignal:
     @property
     def title(self) -> str:
         """The signal's name as the page shows it."""
-        return _TITLES.get(self.name, self.name.replace("-", " "))
+        return title_of(self.name)
 
     @property
     def label(self) -> str:
