@@ -86,6 +86,9 @@ class PageApp:
             if await self._source.board.changed(version, _ALIVE_S):
                 version, text = await run_in_threadpool(self._source.board.since, version)
                 yield f"id: {self._epoch}-{version}\ndata: {text}\n\n"
+            elif self._source.board.is_closed:
+                yield "event: over\ndata: over\n\n"  # so that the browser does not try again for ever
+                return
             else:
                 yield ": alive\n\n"
 

@@ -28,6 +28,7 @@ class Board:
         """The version for which changes are cached, and the cached changes by the older version they start from."""
         self._lock = threading.Lock()
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self.is_closed = False
 
     def post(self, parts: Mapping[str, Any], *, family: str = "") -> None:
         """Sets parts. family: other parts whose names start with this prefix are removed; "" for none."""
@@ -44,6 +45,15 @@ class Board:
             for name in gone:
                 del self._parts[name]
                 self._gone[name] = self.version
+        self._wake()
+
+    def close(self) -> None:
+        """Announces that nothing more will be posted: whoever waits is woken, and none waits from now on."""
+        self.is_closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._lock:
             waiting = list(self._waiting)
         for loop, event in waiting:
             with suppress(RuntimeError):  # the server has stopped and closed its loop
@@ -67,18 +77,18 @@ class Board:
         return f'{{"version":{self.version},"set":{{{found}}},"gone":{gone}}}'
 
     async def changed(self, version: int, seconds: float) -> bool:
-        """Waits up to `seconds` for a newer version than `version`; returns whether there is one."""
+        """Waits up to `seconds`, or until it is closed, for a newer version than `version`; returns whether there is
+        one."""
         event = asyncio.Event()
         waiting = asyncio.get_running_loop(), event
         with self._lock:
-            if self.version > version:
-                return True
+            if self.version > version or self.is_closed:
+                return self.version > version
             self._waiting.add(waiting)
         try:
-            await asyncio.wait_for(event.wait(), seconds)
-        except TimeoutError:
-            return False
+            with suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), seconds)
         finally:
             with self._lock:
                 self._waiting.discard(waiting)
-        return True
+        return self.version > version

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
+import logging
 import secrets
 import socket
 import threading
@@ -110,12 +112,14 @@ class PageServer:
             app.asgi, log_config=None, access_log=False, lifespan="off", ws="websockets-sansio", server_header=False,
             proxy_headers=False, timeout_graceful_shutdown=1, ws_max_size=1 << 16,
         )  # fmt: skip
-        self._server = Server(config)
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
+        self._board, self._server = source.board, Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="web", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stops the server and closes all connections."""
+        """Tells viewers that it is over, stops the server and closes all connections."""
+        self._board.close()
         self._server.should_exit = True
         self._thread.join(_START_S)
         self._socket.close()
@@ -127,6 +131,13 @@ class PageServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a message of the server is not about a request that it ended itself, as its page closed: an order may
+    take half a minute, and nobody waits for it any more."""
+    ended = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not ended and "timeout graceful shutdown exceeded" not in str(record.msg)
 
 
 def _names(host: str, port: int) -> Iterable[str]:

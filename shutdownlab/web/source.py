@@ -26,7 +26,7 @@ _MOST_PAUSE_S: Final = 20.0
 
 
 class Source(ABC):
-    """Keeps a board up to date, in a thread of its own that is busy for at most a `share` (0 to 1) of the time.
+    """Keeps a board up to date, in a thread of its own that takes at most a `share` (0 to 1) of a processor.
 
     Subclasses return the view (`view`); `changed` has it redrawn.
     """
@@ -93,13 +93,13 @@ class Source(ABC):
         while not self.ended:
             self._dirty.wait()
             self._dirty.clear()
-            began = time.monotonic()
+            before = time.thread_time()  # of a clock, a busy machine would add what others took
             try:
                 self.board.post(self.view(), family=VIEW)
             except Exception:  # a bug in drawing must not stop the page
                 traceback.print_exc()
                 self.tell("notice", "the page could not be drawn: a bug of shutdownlab; its terminal has the traceback")
-            took = time.monotonic() - began
+            took = time.thread_time() - before
             self._ended.wait(min(_MOST_PAUSE_S, max(_LEAST_PAUSE_S, took * (1 / self.share - 1))))
         self.board.post(self.view(), family=VIEW)
 

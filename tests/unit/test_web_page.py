@@ -288,3 +288,44 @@ def test_thirty_viewers_at_once_are_all_told_of_a_change(site: Site, run: Run) -
             connection.close()
         source.board.post({"state": {"doing": "and nobody there"}})
     assert len(viewers) == 31
+
+
+def test_who_watches_to_the_end_is_told_that_it_is_over_and_the_terminal_says_nothing_of_it(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A browser that is not told tries again for ever; a stream that is cut leaves a traceback on the terminal."""
+    source = FinishedRun(run)
+    with PageServer(source, Place(), guests_of(Place(), steers=False)) as server:
+        link = urlsplit(next(iter(server.links.values())))
+        connection = http.client.HTTPConnection(link.netloc, timeout=60)
+        connection.request("GET", f"{link.path}events")
+        answer = connection.getresponse()
+        source.board.post({"state": {"doing": "the last change"}})
+        while b"the last change" not in answer.readline():
+            pass
+    rest = answer.read()
+    connection.close()
+    assert rest.endswith(b"event: over\ndata: over\n\n")
+    assert caplog.records == []
+
+
+def test_a_request_that_the_country_has_not_answered_when_the_page_closes_leaves_no_traceback(
+    run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answer_now = threading.Event(), threading.Event()
+
+    def slow(*_: str) -> dict[str, str]:
+        asked.set()
+        answer_now.wait(60)
+        return {}
+
+    source = FinishedRun(run)
+    monkeypatch.setattr(source, "cell", slow)
+    with PageServer(source, Place(), guests_of(Place(), steers=False)) as server:
+        link = urlsplit(next(iter(server.links.values())))
+        connection = http.client.HTTPConnection(link.netloc, timeout=60)
+        connection.request("GET", f"{link.path}cell?phase=blackout")
+        assert asked.wait(60)
+        threading.Timer(2.5, answer_now.set).start()  # later than the second that the server waits
+    connection.close()
+    assert [record.getMessage() for record in caplog.records] == []

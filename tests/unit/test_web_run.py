@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -240,3 +241,21 @@ def until(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come to be"
         time.sleep(0.02)
+
+
+def test_on_a_busy_machine_the_page_is_drawn_no_less_often_than_its_share_of_a_processor_allows() -> None:
+    """What others took while it was drawn was counted as its own, and it then waited twenty-five times as long."""
+    drawn = threading.Semaphore(0)
+
+    class Slow(RunSource):
+        def view(self) -> dict[str, Any]:
+            time.sleep(0.4)  # others have the processor
+            drawn.release()
+            return {}
+
+    source = Slow("a run", None)
+    source.start()
+    assert drawn.acquire(timeout=5)
+    source.changed()
+    assert drawn.acquire(timeout=5), "it waits for ten seconds"
+    source.end()

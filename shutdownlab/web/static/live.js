@@ -59,11 +59,11 @@
     };
 
     // -- what is going on -------------------------------------------------------------------------------------------------
+    const standing = () => state.kind === "country" ? (state.status === "ended" ? "The country has ended." : state.doing ? `${state.doing} …` : `${state.whole ? `As in phase ${state.phase}` : state.phase ? `Of phase ${state.phase}, changed by hand` : "In no phase of the scenario"}; probes repeat.`)
+      : state.kind === "replay" ? `A run that is over: ${state.status}.`
+      : state.status === "running" ? state.doing || "running" : `The run has ended: ${state.status}.`;
     const told = () => {
-      const how = state.kind === "country" ? (state.status === "ended" ? "The country has ended." : state.doing ? `${state.doing} …` : `${state.whole ? `As in phase ${state.phase}` : state.phase ? `Of phase ${state.phase}, changed by hand` : "In no phase of the scenario"}; probes repeat.`)
-        : state.kind === "replay" ? `A run that is over: ${state.status}.`
-        : state.status === "running" ? state.doing || "running" : `The run has ended: ${state.status}.`;
-      $("live-state").textContent = how;
+      $("live-state").textContent = standing();
       $("live-state").classList.remove("live-error");
       $("live-replay").hidden = state.kind !== "replay";
       document.title = `${state.title || "shutdownlab"}: live`;
@@ -203,7 +203,9 @@
     const events = new EventSource("events");
     events.onopen = () => { if (root.dataset.connected === "false") { root.dataset.connected = "true"; told(); } }; // there may be no change to receive
     events.onmessage = (event) => { root.dataset.connected = "true"; apply(JSON.parse(event.data)); };
-    events.onerror = () => { root.dataset.connected = "false"; $("live-state").textContent = "The page's server is gone; what was seen stays."; };
+    const gone = (before) => { root.dataset.connected = "false"; $("live-state").textContent = `${before}The page's server is gone; what was seen stays.`; };
+    events.onerror = () => gone("");
+    events.addEventListener("over", () => { events.close(); gone(["running", undefined].includes(state.status) ? "" : `${standing()} `); });
   };
   if (window.page) start(); else document.addEventListener("pg-ready", start);
 })();
