@@ -199,6 +199,16 @@ def test_on_a_phone_no_heading_lies_above_the_cells_of_a_small_table(browser: Br
     assert "blocked" in page.locator("dialog").inner_text()
 
 
+def test_a_long_word_in_a_service_s_name_does_not_lie_on_its_neighbour(browser: Browser, tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "scenarios/first-shutdown.yaml"
+    (tmp_path / "own.yaml").write_text(source.read_text().replace("column: Telegram", "column: Kurznachrichtendienste"))
+    sl.verify(tmp_path / "own.yaml").write(tmp_path / "run")
+    sl.report(tmp_path / "run", tmp_path / "own.html")
+    page = opened(browser, tmp_path / "own.html", width=768)
+    heading = page.locator(".pg-over thead th", has_text="Kurznachrichtendienste")
+    assert heading.evaluate("each => each.scrollWidth <= each.clientWidth")
+
+
 def test_the_timeline_is_read_and_walked(browser: Browser, file: Path) -> None:
     page = opened(browser, file)
     page.locator("#pg-timeline .pg-hit").first.hover()
