@@ -292,6 +292,25 @@ def test_the_page_and_the_map_open_on_the_phase_that_the_headline_is_of() -> Non
     assert found.spans[found.worst].name == "p1"
 
 
+def test_a_region_that_was_cut_off_is_told_though_the_country_was_not() -> None:
+    """It was told of services that got through to nobody in the whole country alone, as if there was nothing else."""
+
+    def found(chat: str) -> RunAccount:
+        """Chat, in the whole country, and beside it everything in the north; a block of chat is the greater part."""
+        first = [cell(0, name, "ok", region) for name in ("chat", "web", "mail") for region in ("north", "south")]
+        second = [cell(1, "chat", chat, region) for region in ("north", "south")]
+        second += [cell(1, name, "ok", region) for name in ("web", "mail") for region in ("north", "south")]
+        third = [cell(2, name, "blocked", "north") for name in ("chat", "web", "mail")]
+        third += [cell(2, name, "ok", "south", weight=1.0) for name in ("chat", "web", "mail")]
+        return account([*first, *second, *third], phases=4)
+
+    dark = "From 1 May 2030, 20:00 UTC ordinary subscribers in north reached nothing at all, for 6 h."
+    assert headline(found("ok")) == dark
+    assert dark not in list(story(found("ok")))
+    assert headline(found("blocked")).startswith("From 1 May 2030, 14:00 UTC chat got through to nobody")
+    assert dark in list(story(found("blocked")))
+
+
 def test_a_region_that_lost_nothing_is_not_said_to_be_cut_off() -> None:
     regions = {"north": 5.0, "south": 5.0, "capital": 0.1}
     found = [

@@ -12,7 +12,7 @@ from typing import Any
 
 from shutdownlab.library import Shutdown
 from shutdownlab.model.scenario import Outcome
-from shutdownlab.reporting.page.cut_offs import HARDLY, CutOff, cut_offs
+from shutdownlab.reporting.page.cut_offs import HARDLY, CutOff, cut_offs, regional_cut_offs
 from shutdownlab.reporting.page.watched import WatchedSignal, watched_of
 from shutdownlab.reporting.page.words import short
 from shutdownlab.results.reading import Reading
@@ -256,15 +256,20 @@ class RunAccount:
         return sorted(cut_offs(self), key=lambda state: state.gravity)
 
     @cached_property
+    def regional_cut_offs(self) -> list[CutOff]:
+        """The states in which regions were cut off while the country as a whole was not, most hours first."""
+        return regional_cut_offs(self)
+
+    @cached_property
     def worst(self) -> int:
         """The index of the phase that the page and the map open on: the first of the gravest state in which the country
-        was cut off, which the headline is of; of a country never cut off, the phase in which the smallest share of
-        subscribers got through, averaged over services, the first of equals.
+        was cut off, which the headline is of, or of a region's; where nothing was cut off, the phase in which the
+        smallest share of subscribers got through, averaged over services, the first of equals.
 
         Phases do not all measure the same services, so that averages of two of them are not alike.
         """
-        if self.cut_offs:
-            return self.cut_offs[0].places[0]
+        for state in self.cut_offs or self.regional_cut_offs:
+            return state.places[0]
         return max(range(len(self.spans)), key=lambda place: (self._loss(place), -place), default=0)
 
     def _loss(self, place: int) -> float:

@@ -7,7 +7,7 @@ off, whatever else was not measured.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,9 @@ HARDLY = 0.25
 """A service that a smaller share of subscribers reached counts as reached by hardly anybody."""
 
 DEFINITION = (
-    "Shares and hours are of ordinary subscribers, weighted by their number, and of what was measured. The country "
-    "counts as cut off in a phase where fewer than a quarter of them reached at least half of what was measured of the "
-    "Internet, beside what orders blocked by name."
+    "Shares and hours are of ordinary subscribers, weighted by their number, and of what was measured. The country, or "
+    "a region, counts as cut off in a phase where fewer than a quarter of them reached at least half of what was "
+    "measured of the Internet, beside what orders blocked by name."
 )
 
 
@@ -62,10 +62,38 @@ def cut_offs(account: RunAccount) -> list[CutOff]:
     ]
 
 
-def _is_cut_off(account: RunAccount, shares: Mapping[str, float | None]) -> bool:
+def regional_cut_offs(account: RunAccount) -> list[CutOff]:
+    """Returns the states in which regions were cut off while the country as a whole was not, most hours first.
+
+    At least two services must be gone there: a region that lost the only one measured has lost that.
+    """
+    found: dict[tuple[tuple[str, ...], frozenset[str]], list[int]] = {}
+    national = {place for state in account.cut_offs for place in state.places}
+    for place, span in enumerate(account.spans):
+        if place in national or len(account.regions) < 2:
+            continue
+        regions = frozenset(r for r in account.regions if _is_cut_off(account, _shares(account, span, {r}), least=2))
+        if regions:
+            shares = _shares(account, span, regions)
+            still = tuple(c for c, share in shares.items() if share is not None and share >= HARDLY)
+            found.setdefault((still, regions), []).append(place)
+    states = [
+        CutOff(still, tuple(places), regions, _reached(account, places, regions))
+        for (still, regions), places in found.items()
+    ]
+    return sorted(states, key=lambda state: -sum(account.spans[place].hours for place in state.places))
+
+
+def _shares(account: RunAccount, span: PhaseSpan, regions: Collection[str]) -> dict[str, float | None]:
+    return {column: account.share(span.name, column, regions).fraction for column in account.services}
+
+
+def _is_cut_off(account: RunAccount, shares: Mapping[str, float | None], least: int = 1) -> bool:
+    """Returns whether half of the services, and at least that many, were reached by hardly anybody."""
     beside = account.blocked_by_name | account.telephony
     counted = [share for c, share in shares.items() if share is not None and c not in beside]
-    return bool(counted) and 2 * sum(share < HARDLY for share in counted) >= len(counted)
+    lost = sum(share < HARDLY for share in counted)
+    return lost >= least and 2 * lost >= len(counted)
 
 
 def _where_cut_off(account: RunAccount, span: PhaseSpan, lost: Sequence[str]) -> frozenset[str]:

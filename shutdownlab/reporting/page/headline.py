@@ -26,6 +26,7 @@ from shutdownlab.results.result import THE_MODEL, Result
 
 _MOST_STATES = 3
 _MOST_NAMED = 6
+_MOST_REGIONAL = 2
 _MOST_OUTSIDE = 2
 """Sentences of their own about services that were unreachable outside the cuts; more of them share one."""
 
@@ -41,6 +42,8 @@ def headline(account: RunAccount) -> str:
     lost = [c for c in account.services if any((account.spans[p].name, c) in blocked for p in _gone(account, c))]
     if lost:
         return _nobody(account, lost)
+    if account.regional_cut_offs:
+        return _cut_off(account, account.regional_cut_offs[0], first=False)
     for place, span in enumerate(account.spans):
         kept = _kept_back(account, span)
         if kept:
@@ -82,6 +85,10 @@ def story(account: RunAccount) -> Iterator[str]:
     if len(states) > 1 + _MOST_STATES:
         more = counted(len(states) - 1 - _MOST_STATES, "other state of its kind", "other states of their kind")
         yield f"The timeline has {more}."
+    regional = [_cut_off(account, state, first=False) for state in account.regional_cut_offs[:_MOST_REGIONAL]]
+    if headline(account) in regional:
+        yield from _beginning(account, set())
+    yield from (told for told in regional if told != headline(account))
     yield from _by_region(account)
     yield from _outside_the_cuts(account, grave)
     yield from _slowed(account)
