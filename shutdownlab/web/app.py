@@ -30,7 +30,8 @@ from shutdownlab.web.steering import VERBS, Steering
 from shutdownlab.web.terminal import serve_terminal
 
 _ALIVE_S: Final = 15.0
-"""Interval of keep-alive comments in an idle event stream, so that proxies keep it open."""
+"""Interval of keep-alive events in an idle event stream: proxies keep it open, and a page that hears none knows that it
+was cut off."""
 _MOST_BODY: Final = 4096
 _VERSION: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 ANSWERS_AT_ONCE: Final = 16
@@ -90,7 +91,7 @@ class PageApp:
                 yield "event: over\ndata: over\n\n"  # so that the browser does not try again for ever
                 return
             else:
-                yield ": alive\n\n"
+                yield "event: alive\ndata: alive\n\n"
 
     async def _cell(self, request: Request) -> Response:
         asked = [request.query_params.get(name, "") for name in ("phase", "vantage", "target", "family")]

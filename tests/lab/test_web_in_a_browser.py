@@ -47,6 +47,21 @@ KEEP_STREAM = """
 """What tells the page of its server, kept where a test can have it fail and come back, as the browser tells of that."""
 
 
+COUNT_STREAMS = """
+  const Stream = window.EventSource;
+  window.streams = 0;
+  window.EventSource = function (...where) { streams += 1; return new Stream(...where); };
+"""
+WATCH_CONNECTION = """() => {
+  window.seen = [];
+  let last = "true";
+  new MutationObserver(() => {
+    const now = document.documentElement.dataset.connected;
+    if (now !== last) seen.push(last = now);
+  }).observe(document.documentElement, { attributes: true, attributeFilter: ["data-connected"] });
+}"""
+
+
 @dataclass(frozen=True)
 class Links:
     steer: str
@@ -222,6 +237,21 @@ def test_a_page_that_was_cut_off_says_so_until_it_hears_the_server_again(browser
         "true",
         True,
     )
+
+
+def test_a_page_that_hears_nothing_says_so_and_asks_anew(browser: Browser, links: Links) -> None:
+    """Of a network that drops everything, the browser does not tell the page."""
+    page = opened(browser, links.follow, init=COUNT_STREAMS)
+    page.wait_for_selector('html[data-connected="true"]')
+    page.clock.install()
+    page.clock.resume()
+    page.reload()
+    page.wait_for_selector('html[data-connected="true"]')
+    page.evaluate(WATCH_CONNECTION)
+    page.clock.fast_forward(60_000)
+    page.wait_for_selector('html[data-connected="true"]')
+    assert page.evaluate("[streams, seen]") == [2, ["false", "true"]]
+    assert "gone" not in page.locator("#live-state").inner_text()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -200,12 +200,27 @@
     };
     page.steers = () => steers && state.kind === "country";
     page.is = () => state.kind;
-    const events = new EventSource("events");
-    events.onopen = () => { if (root.dataset.connected === "false") { root.dataset.connected = "true"; told(); } }; // there may be no change to receive
-    events.onmessage = (event) => { root.dataset.connected = "true"; apply(JSON.parse(event.data)); };
+    const SILENCE = 40000; // milliseconds; an idle server says every 15 s that it is there
+    let events, heard;
     const gone = (before) => { root.dataset.connected = "false"; $("live-state").textContent = `${before}The page's server is gone; what was seen stays.`; };
-    events.onerror = () => gone("");
-    events.addEventListener("over", () => { events.close(); gone(["running", undefined].includes(state.status) ? "" : `${standing()} `); });
+    const hear = () => {
+      heard = Date.now();
+      if (root.dataset.connected === "false") { root.dataset.connected = "true"; told(); } // there may be no change to receive
+      root.dataset.connected = "true";
+    };
+    const listen = () => {
+      heard = Date.now();
+      events = new EventSource("events");
+      events.onopen = hear;
+      events.onmessage = (event) => { hear(); apply(JSON.parse(event.data)); };
+      events.onerror = () => gone("");
+      events.addEventListener("alive", hear);
+      events.addEventListener("over", () => { events.close(); gone(["running", undefined].includes(state.status) ? "" : `${standing()} `); });
+    };
+    listen();
+    setInterval(() => { // of a network that drops what is sent, the browser itself learns nothing for a quarter of an hour
+      if (Date.now() - heard > SILENCE && events.readyState !== 2) { events.close(); gone(""); listen(); }
+    }, 5000);
   };
   if (window.page) start(); else document.addEventListener("pg-ready", start);
 })();
