@@ -49,7 +49,8 @@ def _line(name: str, *, steers: bool) -> Html:
         element("button", "Follow", type_="button", id_="live-follow", hidden=True),
         element(
             "span", element("button", "▶ Replay", type_="button", id_="live-play"),
-            element("label", "at ", element("select", speeds, id_="live-speed")), id_="live-replay", hidden=True,
+            element("label", "at ", element("select", speeds, id_="live-speed")),
+            element("span", id_="live-passed", class_="pg-soft", aria_hidden="true"), id_="live-replay", hidden=True,
         ),
         element("p", role, class_="pg-soft pg-small"),
         class_="live-line", role="region", aria_label="What is going on",

@@ -312,10 +312,13 @@ def test_a_run_that_is_over_is_replayed_by_its_own_time(browser: Browser, tmp_pa
         page = opened(browser, next(iter(server.links.values())))
         assert page.locator("#steer").is_hidden(), "a run cannot be steered"
         assert page.locator("#pg-cells button[data-who]").count() == 0, "nor is anybody in it to be"
+        assert page.locator("#live-state").inner_text() == "Worked out by the model, not measured."
         page.select_option("#pg-select", label="01 May 08:00 baseline")
-        page.select_option("#live-speed", "168")
+        page.select_option("#live-speed", "0.25")
         page.click("#live-play")
-        page.wait_for_selector('html[data-shown="restored"]')
+        page.locator("#live-passed", has_text="0 of 4 h").wait_for()
+        page.select_option("#live-speed", "168")  # within a phase that would have lasted 16 s
+        page.wait_for_selector('html[data-shown="restored"]', timeout=12_000)
         page.wait_for_selector('html[data-playing="false"]')
         assert page.locator("#pg-read").inner_text().startswith("restored")
         page.wait_for_selector('html[data-listed="restored"]')

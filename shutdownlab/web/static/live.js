@@ -60,7 +60,7 @@
 
     // -- what is going on -------------------------------------------------------------------------------------------------
     const standing = () => state.kind === "country" ? (state.status === "ended" ? "The country has ended." : state.doing ? `${state.doing} …` : `${state.whole ? `As in phase ${state.phase}` : state.phase ? `Of phase ${state.phase}, changed by hand` : "In no phase of the scenario"}; probes repeat.`)
-      : state.kind === "replay" ? `A run that is over: ${state.status}.`
+      : state.kind === "replay" ? (state.status === "verified" ? "Worked out by the model, not measured." : `A run that is over: ${state.status}.`)
       : state.status === "running" ? state.doing || "running" : `The run has ended: ${state.status}.`;
     const told = () => {
       $("live-state").textContent = standing();
@@ -129,20 +129,29 @@
     $("live-follow").addEventListener("click", () => { follows = true; follow(); page.choose(page.data().phases.length - 1); $("pg-select").focus(); });
 
     // -- looking back: the phases one after another, each as long as it lasted ----------------------------------------------
-    const stop = () => { clearTimeout(playing); playing = 0; $("live-play").textContent = "▶ Replay"; root.dataset.playing = "false"; };
-    const step = () => {
+    const TICK = 100; // milliseconds; the speed may be changed within a phase that lasts for days
+    let elapsed = 0, last = 0; // hours of the phase that is shown; when it was looked at
+    const passed = (hours) => { $("live-passed").textContent = `${hours < 1 ? `${Math.round(60 * elapsed)} of ${Math.round(60 * hours)} min` : `${Math.floor(elapsed)} of ${Math.round(hours)} h`}`; };
+    const stop = () => { clearInterval(playing); playing = 0; elapsed = 0; $("live-passed").textContent = ""; $("live-play").textContent = "▶ Replay"; root.dataset.playing = "false"; };
+    const tick = () => {
       const { phases } = page.data(), at = page.phase();
-      shown();
       if (at >= phases.length - 1) { stop(); return; }
-      const hours = phases[at][3] || 1;
-      playing = setTimeout(() => { page.choose(at + 1); step(); }, Math.max(60, (1000 * hours) / +$("live-speed").value));
+      const hours = phases[at][3] || 1, now = Date.now();
+      elapsed += (+$("live-speed").value * (now - last)) / 1000;
+      last = now;
+      if (elapsed < hours) { passed(hours); return; }
+      elapsed = 0;
+      page.choose(at + 1);
+      shown();
     };
     $("live-play").addEventListener("click", () => {
       if (playing) { stop(); return; }
       if (page.phase() >= page.data().phases.length - 1) page.choose(0);
       $("live-play").textContent = "❚❚ Pause";
       root.dataset.playing = "true";
-      step();
+      shown();
+      last = Date.now();
+      playing = setInterval(tick, TICK);
     });
 
     // -- orders ---------------------------------------------------------------------------------------------------------------
