@@ -131,7 +131,7 @@ class RunDirectory:
         self._measured.clear()
         for file in (self._csv_file, self._measurements):
             _sync(file)
-        if self.manifest.observe:
+        if self.manifest.observe or self._observed:
             self._readings += self._observed
             self._observed = ()
             write_readings(self.path, self._readings)

@@ -153,7 +153,8 @@ class Measured(Event):
 
 
 class Observed(Event):
-    """With `--observe`: the readings of outside signals in a phase that was measured completely."""
+    """The readings of outside signals in a phase that was measured completely: with `--observe`, and of `verify`, whose
+    readings are all modelled."""
 
     event: Literal["observed"] = "observed"
     phase: str

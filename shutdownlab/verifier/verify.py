@@ -204,7 +204,7 @@ class Verified:
         return begun.model_dump(exclude={"event", "at", "machine"}) | {"status": self.status}
 
     def write(self, directory: Path, *, force: bool = False) -> None:
-        """Writes a run directory with the status `verified`.
+        """Writes a run directory with the status `verified`, with what outsiders would see of it.
 
         Raises `BadInput` if it cannot be written, or already has a run; `force`: deletes that run first.
         """
@@ -217,10 +217,11 @@ class Verified:
 
     def _events(self, name: str, began: float) -> Iterator[Event]:
         """Yields the events from which the run directory is written."""
-        from shutdownlab.results.events import Finished, Measured, PhaseBegun, PhaseMeasured
+        from shutdownlab.results.events import Finished, Measured, Observed, PhaseBegun, PhaseMeasured, SignalsJudged
 
         yield self._begun(name)
         counts: Counter[str] = Counter()
+        outside = Outside(self.shutdown, self.choices, self.verifier.equipment)
         for phase in self.timeline:
             start = monotonic()
             found = list(self.of_phase(phase))
@@ -234,11 +235,14 @@ class Verified:
                 of_phase["held"] += bool(result.held)
                 counts["expectations"] += result.expected is not None
             counts += of_phase
+            yield Observed(phase=phase.phase, readings=tuple(outside.of(phase)))
             yield PhaseMeasured(
                 phase=phase.phase, cells=len(found), reached=of_phase["reached"], unmet=of_phase["unmet"],
                 errors=of_phase["errors"], held=of_phase["held"], seconds=round(monotonic() - start, 3),
             )  # fmt: skip
             counts["cells"] += len(found)
+        if self.signals:
+            yield SignalsJudged(signals=self.signals)
         yield Finished(
             status="verified", exit_code=self.exit_code, seconds=round(monotonic() - began, 3), cells=counts["cells"],
             expectations=counts["expectations"], unmet=counts["unmet"], errors=counts["errors"],

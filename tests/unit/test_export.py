@@ -18,7 +18,7 @@ from shutdownlab.results.reading import Reading, write_readings
 from shutdownlab.results.result import COLUMNS
 
 EXAMPLE = Path(__file__).parents[2] / "docs/reference/examples/run"
-TABLES = {"results", "phases", "orders", "measurements"}
+TABLES = {"readings", "results", "phases", "orders", "measurements"}
 
 
 @pytest.fixture(scope="module")

@@ -146,7 +146,11 @@ def test_the_figures_colours_are_the_report_s() -> None:
         (["-o", "no/such/a.svg"], "-o: found no/such/a.svg, which cannot be written"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_with_what_can(run: Path, arguments: list[str], said: str) -> None:
+def test_what_cannot_be_drawn_is_refused_with_what_can(
+    run: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    run = shutil.copytree(run, tmp_path / "run")
+    (run / "readings.csv").unlink()  # as of a run without --observe
     done = CliRunner().invoke(app, ["plot", str(run), *arguments])
     assert done.exit_code == 2
     assert said in done.output

@@ -73,8 +73,27 @@ def test_the_section_has_a_row_a_signal_and_the_timeline_a_curve(page: str) -> N
 
 def test_where_nobody_looked_on_the_page_has_no_such_section(tmp_path: Path) -> None:
     sl.verify("first-shutdown").write(tmp_path / "run")
+    (tmp_path / "run/readings.csv").unlink()  # as of a run without --observe
     page = sl.report(tmp_path / "run").html
 
     assert 'id="outside"' not in page
     assert "pg-signal" not in page[page.index("<body") : page.index('id="pg-data"')]
     assert "detectors" not in page[page.index("<body") : page.index('id="pg-data"')]
+
+
+def test_a_result_of_the_model_has_what_outsiders_would_see_of_it_and_says_by_whom(tmp_path: Path) -> None:
+    """So that a page made without packets answers what outsiders saw too."""
+    verified = sl.verify("iran-2019")
+    verified.write(tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert {(each.phase, each.basis) for each in run.readings} == {(p.phase, "modelled") for p in verified.phases}
+    assert run.signals == list(verified.signals)
+    sentence = outsiders_sentence(account_of(run))
+    assert sentence.startswith("By the model, outsiders' detectors would raise alerts: first BGP, at 16 November 2019,")
+    assert "(modelled)" not in sentence, "of all of them it is said once"
+    page = sl.report(run).html
+    assert "What sources say that outsiders saw, and what was seen here" in page
+    assert 'class="pg-signal"' not in page, "all curves are pale"
+    assert re.findall(r'pg-swatch pg-signal[^"]*"></span> ([^<]*)<', page) == [
+        "an outside signal, as a share of a quiet day: modelled"
+    ]

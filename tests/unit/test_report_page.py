@@ -33,7 +33,7 @@ from shutdownlab.results.result import THE_MODEL, Result
 ROOT = Path(__file__).parents[2]
 OLD = ROOT / "tests/data/run-0.1"
 BEGIN = datetime(2030, 5, 1, 8, tzinfo=UTC)
-SECTIONS = ["timeline", "phases", "cells", "map", "network", "orders", "expectations", "making", "cite"]
+SECTIONS = ["timeline", "phases", "cells", "map", "network", "orders", "outside", "expectations", "making", "cite"]
 EMPTY = {"meta", "link", "input", "br", "hr", "img"}
 
 
@@ -505,7 +505,7 @@ def test_lies_of_resolvers_and_routes_that_are_gone_are_decided_there(tmp_path: 
     page = sl.report(tmp_path).html
     whys = data_of(page)["whys"]
     assert {"own resolver", "own border", "own access-switch", "campana-border"} == {why["at"] for why in whys}
-    [orders] = re.findall(r'<table class="pg-orders">.*?</table>', page)
+    orders = re.findall(r'<table class="pg-orders">.*?</table>', page)[0]
     assert "operators&#x27; resolvers" in orders
     assert "border routers, by BGP" in orders
 
@@ -563,7 +563,7 @@ def test_nothing_of_a_users_file_becomes_markup(tmp_path: Path) -> None:
 def test_faults_of_the_scenario_stand_beside_the_orders_and_are_distinguished_from_them(tmp_path: Path) -> None:
     sl.verify(ROOT / "examples/breakdowns.yaml").write(tmp_path / "run")
     page = sl.report(tmp_path / "run").html
-    [orders] = re.findall(r'<table class="pg-orders">.*?</table>', page)
+    orders = re.findall(r'<table class="pg-orders">.*?</table>', page)[0]
     assert re.search(r"fault </span><code>power</code>.*?nobody: a fault", orders)
     data = data_of(page)
     down = [why for why in data["whys"] if why["outcome"] == "down"]
@@ -582,7 +582,7 @@ def test_orders_and_faults_come_from_the_events_where_the_scenario_is_gone(tmp_p
         {"event": "damaged", "at": at, "phase": "fibre", "faults": {"fibre": "The fibre is cut"}},
     ]  # fmt: skip
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    [orders] = re.findall(r'<table class="pg-orders">.*?</table>', sl.report(tmp_path).html)
+    orders = re.findall(r'<table class="pg-orders">.*?</table>', sl.report(tmp_path).html)[0]
     assert "<code>messengers</code>" in orders
     assert "<code>fibre</code>" in orders and "The fibre is cut" in orders
 

@@ -117,6 +117,7 @@ def test_when_it_is_over_the_page_says_what_the_report_says(run: Run, shutdown: 
     for phase in phases:
         for event in measured(run, phase):
             source(event)
+        source(Observed(phase=phase, readings=tuple(each for each in run.readings if each.phase == phase)))
     source(finished(run))
     live, report = source.view(), FinishedRun(run).view()
 

@@ -202,9 +202,10 @@ def _timeline(account: RunAccount, orders: tuple[Order, ...]) -> tuple[str, ...]
         shown = (*shown, ("pg-unmeasured", "not measured"))
     if account.watched:
         share = "an outside signal, as a share of a quiet day"
-        outside = (("pg-signal", share), ("pg-signal pg-modelled", "the same, modelled"))
+        measured = (("pg-signal", share),) if not all(each.is_modelled for each in account.watched) else ()
+        pale = (("pg-signal pg-modelled", f"{share}: modelled"),) if any(s.modelled for s in account.watched) else ()
         alert = (("pg-alert", "an alert of its detector"),) if any(signal.alerts for signal in account.watched) else ()
-        shown = (*shown, *outside, *alert)
+        shown = (*shown, *measured, *pale, *alert)
     items = (element("li", element("span", class_=f"pg-swatch {class_}"), " ", text) for class_, text in shown)
     drawing = element(
         "div", timeline(account, orders), class_="pg-scroll", role="region", aria_label="Drawing of the timeline",

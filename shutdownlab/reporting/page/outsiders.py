@@ -64,8 +64,14 @@ def _now(account: RunAccount, signal: WatchedSignal) -> Html:
 def outsiders_sentence(account: RunAccount) -> str:
     """Returns a sentence on which signals raised alerts, and which did not; "" if no detector was run."""
     noticed = sorted((s for s in account.watched if s.alerts), key=lambda signal: signal.alerts[0].raised)
-    names = list(dict.fromkeys(map(_called, noticed)))
-    quiet = [name for s in account.watched if s.judged and not s.alerts and (name := _called(s)) not in names]
+    by_the_model = all(signal.is_modelled for signal in account.watched)
+
+    def called(signal: WatchedSignal) -> str:
+        """Returns a signal's title without the address family, marked if it alone is modelled."""
+        return f"{signal.title} (modelled)" if signal.is_modelled and not by_the_model else signal.title
+
+    names = list(dict.fromkeys(map(called, noticed)))
+    quiet = [name for s in account.watched if s.judged and not s.alerts and (name := called(s)) not in names]
     clauses = []
     if noticed:
         clauses.append(f"first {names[0]}, at {when(noticed[0].alerts[0].raised)}")
@@ -73,13 +79,11 @@ def outsiders_sentence(account: RunAccount) -> str:
     clauses += [f"no alert in {listed(dict.fromkeys(quiet))}"] * bool(quiet)
     if not clauses:
         return ""
-    what = "raised alerts" if noticed else "noticed nothing"
-    return f"Outsiders' detectors {what}: {'; '.join(clauses)}."
-
-
-def _called(signal: WatchedSignal) -> str:
-    """Returns a signal's title without the address family, marked if the signal is modelled."""
-    return f"{signal.title} (modelled)" if signal.modelled >= signal.levels.keys() else signal.title
+    if by_the_model:
+        what = "By the model, outsiders' detectors would " + ("raise alerts" if noticed else "notice nothing")
+    else:
+        what = "Outsiders' detectors " + ("raised alerts" if noticed else "noticed nothing")
+    return f"{what}: {'; '.join(clauses)}."
 
 
 def _level(account: RunAccount, signal: WatchedSignal) -> Html:
@@ -109,7 +113,7 @@ def _alert(account: RunAccount, alert: RaisedAlert) -> str:
 def _basis(signal: WatchedSignal) -> str:
     if not signal.modelled:
         return "measured"
-    return "modelled" if signal.modelled >= signal.levels.keys() else "measured, modelled in part"
+    return "modelled" if signal.is_modelled else "measured, modelled in part"
 
 
 def _met(verdict: SignalVerdict) -> str:

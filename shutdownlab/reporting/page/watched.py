@@ -50,6 +50,11 @@ class WatchedSignal:
         return self.title if self.family == "both" else f"{self.title}, {self.family.replace('ipv', 'IPv')}"
 
     @property
+    def is_modelled(self) -> bool:
+        """Whether none of it was measured."""
+        return self.modelled >= self.levels.keys()
+
+    @property
     def lowest(self) -> tuple[str, float]:
         """The phase with the lowest level (the first of equals), and that level."""
         return min(self.levels.items(), key=lambda level: level[1])
