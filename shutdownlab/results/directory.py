@@ -119,6 +119,8 @@ class RunDirectory:
             case SignalsJudged():
                 self._describe(signals=event.signals)
             case Finished():
+                if self._readings and not self.manifest.observe:  # the model's, which has nothing to lose meanwhile
+                    write_readings(self.path, self._readings)
                 durations = Durations(phases=self.manifest.seconds.phases, total=event.seconds)
                 self._describe(**_entries(event, but={"seconds"}), seconds=durations)
 
@@ -131,9 +133,9 @@ class RunDirectory:
         self._measured.clear()
         for file in (self._csv_file, self._measurements):
             _sync(file)
-        if self.manifest.observe or self._observed:
-            self._readings += self._observed
-            self._observed = ()
+        self._readings += self._observed
+        self._observed = ()
+        if self.manifest.observe:
             write_readings(self.path, self._readings)
         self._events.flush()
         manifest = self.manifest
