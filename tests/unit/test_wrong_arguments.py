@@ -10,22 +10,28 @@ import pytest
 
 import shutdownlab as sl
 
-ANYTHING: Any = None  # what type checkers would refuse
+
+def wrong(value: Any) -> Any:
+    """What type checkers would refuse."""
+    return value
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: sl.load(ANYTHING), "scenario: found nothing; expected the name of a scenario that ships, the path"),
-        (lambda: sl.load(ANYTHING or ["a"]), "scenario: found a list; expected the name of a scenario"),
-        (lambda: sl.verify("first-shutdown", choose=ANYTHING or "x"), "choose: found 'x'; expected the version"),
-        (lambda: sl.verify("first-shutdown", at=ANYTHING or 3), "at: found unknown phase 3; expected one of baseline"),
-        (lambda: sl.run("first-shutdown", until=ANYTHING or ["x"]), "until: found unknown phase a list; expected one"),
-        (lambda: sl.lab("first-shutdown", choose=ANYTHING or "x"), "choose: found 'x'; expected the version to follow"),
+        (lambda: sl.load(wrong(None)), "scenario: found nothing; expected the name of a scenario that ships, the path"),
+        (lambda: sl.load(wrong(["a"])), "scenario: found a list; expected the name of a scenario"),
+        (lambda: sl.verify("first-shutdown", choose=wrong("x")), "choose: found 'x'; expected the version"),
+        (lambda: sl.verify("first-shutdown", at=wrong(3)), "at: found unknown phase 3; expected one of baseline"),
+        (lambda: sl.run("first-shutdown", until=wrong(["x"])), "until: found unknown phase a list; expected one"),
+        (lambda: sl.lab("first-shutdown", choose=wrong("x")), "choose: found 'x'; expected the version to follow"),
         (lambda: explained(at=None), "at: found unknown phase nothing; expected one of baseline, messenger"),
         (lambda: explained(vantage=None), "vantage: found nothing; expected one of northnet/capital/ordinary"),
         (lambda: explained(target=443), "target: found 443; expected a probe of the scenario, an app, a site"),
-        (lambda: sl.compare("first-shutdown", ANYTHING), "published: found nothing; expected the path of a CSV file"),
+        (
+            lambda: sl.compare("first-shutdown", wrong(None)),
+            "published: found nothing; expected the path of a CSV file",
+        ),
         (lambda: sl.compare("first-shutdown", "no.csv"), "published: found no.csv, which does not exist; expected the"),
         (lambda: sl.matrix("first-shutdown", tools="ssh,shh"), "tools: found unknown tool 'shh'; expected one of doh"),
         (lambda: sl.matrix("first-shutdown", at="blackuot"), "at: found unknown phase 'blackuot'; expected one of"),
@@ -58,4 +64,4 @@ def test_a_phase_or_a_column_that_a_table_does_not_have_is_no_share_of_nobody() 
     with pytest.raises(sl.BadInput, match=r"found unknown phase 'blakout'(.|\n)*did you mean 'blackout'\?"):
         table["blakout", "WhatsApp"]
     with pytest.raises(sl.BadInput, match=r"table: found 'blackout'; expected a phase and a column"):
-        table[ANYTHING or "blackout"]
+        table[wrong("blackout")]
