@@ -14,7 +14,7 @@ The interface for programs, in short; `help(sl.lab)`, `help(sl.Lab)` and so on h
     sl.diff("HEAD~1:mine.yaml", "mine.yaml")     # what changed, for whom and due to which line: .changes
     sl.matrix("first-shutdown", tools=["ssh"])   # which circumvention tools work when, and at what cost: .cells()
     sl.detect("kazakhstan-2022")                 # which mechanism shows in which outside signal, and how late: .rows
-    sl.compare("kazakhstan-2022", Path("ioda.csv").read_bytes(), signal="bgp")    # beside a published series
+    sl.compare("kazakhstan-2022", "ioda.csv", signal="bgp")    # a published series beside the emulated one
     sl.explain("kazakhstan-2022", at="blackout", vantage="kcell/almaty", target="telegram")    # why: .hops, .mends
     sl.judge("measurements.jsonl")               # OONI's verdict on each measurement: .fields, .why, .differs
     sl.report("runs/a", "report.html")           # one page to read; a notebook shows it for a run, too

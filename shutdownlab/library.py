@@ -268,6 +268,9 @@ def load(scenario: str | Path | Mapping[str, Any], *, set: Mapping[str, Any] | N
 
 def _load(scenario: str | Path | Mapping[str, Any], given: Mapping[str, Any]) -> Shutdown:
     made = isinstance(scenario, Mapping)
+    if not isinstance(scenario, Mapping | str | Path):
+        expected = "the name of a scenario that ships, the path of a file, or a mapping"
+        raise BadInput([Problem("scenario", 0, "", quoted(scenario), expected, "`shutdownlab list` lists the names")])
     text, file = (scenario, "scenario") if isinstance(scenario, Mapping) else read("scenarios", str(scenario))
     read_base = partial(_read_base, Path() if made else Path(file).parent)
     settings = {path: value_of(v, f"{OPTION} {path}") if isinstance(v, str) else v for path, v in given.items()}

@@ -12,8 +12,6 @@ from rich.console import Console
 from shutdownlab.cli.options import Choices, ScenarioName, as_mapping, as_pairs
 from shutdownlab.cli.program import bad_option, naming_options, user_errors
 
-_MOST_BYTES = 64 << 20
-
 
 def compare(
     scenario: ScenarioName,
@@ -76,8 +74,9 @@ def _offset(text: str | None) -> timedelta | None:
 
 def _read(path: Path) -> bytes:
     from shutdownlab.config.beside import NotReadable, read_file
+    from shutdownlab.verifier.published import MOST_BYTES
 
     try:
-        return read_file(path, _MOST_BYTES)
+        return read_file(path, MOST_BYTES)
     except NotReadable as why:
         bad_option("--with", f"{path}, {why}", "a file that can be read")

@@ -69,8 +69,8 @@ def with_ending(path: PurePath, ending: str, name: str) -> PurePath:
     return path.with_suffix(ending) if path.name.strip(".") else path / f"{name}{ending}"
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    if len(name) > _LONGEST:
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    if not isinstance(name, str) or len(name) > _LONGEST:
         return ""
     near = islice((other for other in known if abs(len(other) - len(name)) <= len(name)), _COMPARED)
     spelt = {other.lower(): other for other in near}

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import yaml
@@ -39,6 +39,8 @@ def read_yaml(text: bytes, file: str) -> tuple[dict[str, Any], dict[Path, int]]:
 
     if len(text) > MAX_BYTES:
         raise bad(0, f"a file of {len(text):,} bytes", f"at most {MAX_BYTES:,}", "is this the right file?")
+    if text.startswith(_UTF_16):
+        raise bad(0, "UTF-16", "YAML text in UTF-8", "save the file as UTF-8")
     if b"\0" in text[:4096]:
         raise bad(0, "a binary file", "YAML text in UTF-8", "give the path of a topology or scenario file")
     try:
@@ -70,6 +72,10 @@ def read_yaml(text: bytes, file: str) -> tuple[dict[str, Any], dict[Path, int]]:
     if not isinstance(data, dict):
         raise bad(1, quoted(data), "a YAML mapping", "start with `format: 1`")
     return data, reader.lines
+
+
+_UTF_16 = b"\xff\xfe", b"\xfe\xff"
+"""How Windows' editors and PowerShell begin "Unicode" files."""
 
 
 def _counted(events: Iterable[yaml.Event], file: str) -> Iterator[yaml.Event]:
@@ -132,7 +138,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str
         wanted = missed[1].replace("<", "the ").replace(">", "").replace("hexdecimal number", _HEXADECIMAL)
         return (
             line + 1,
-            quoted(line_text.strip()),
+            quoted(line_text.strip()) if any(islice(text.splitlines(), line, None)) else "the end of the file",
             wanted if wanted[0] in "',[]" or wanted == _HEXADECIMAL else f"{wanted} (is the indentation right?)",
             hint,
         )
@@ -165,6 +171,13 @@ def _tag(node: yaml.Node) -> str:
     return str(node.tag).replace("tag:yaml.org,2002:", "!!")
 
 
+def _parts_of(node: yaml.Node) -> Iterable[yaml.Node]:
+    """Returns the keys and values of a mapping, or the entries of a list."""
+    if isinstance(node, yaml.MappingNode):
+        return chain.from_iterable(node.value)
+    return node.value if isinstance(node, yaml.SequenceNode) else ()
+
+
 class _Reader:
     """Converts composed nodes; counts values as aliases expand, so that a YAML bomb is refused early."""
 
@@ -177,12 +190,26 @@ class _Reader:
     def _bad(self, node: yaml.Node, path: Path, found: str, expected: str, hint: str = "") -> None:
         self.problems.append(Problem(self.file, node.start_mark.line + 1, dotted(path), found, expected, hint))
 
+    def _endless(self, node: yaml.Node) -> Problem | None:
+        """Returns the problem of a value that stands within itself by an alias; None if this one does not."""
+        within, seen = [node], set[int]()
+        while within:
+            for part in _parts_of(within.pop()):
+                if part is node:
+                    found, expected = "an alias within what it stands for", "values that do not contain themselves"
+                    hint = "take out the `*name` that stands below its own `&name`"
+                    return Problem(self.file, node.start_mark.line + 1, "", found, expected, hint)
+                if id(part) not in seen:
+                    seen.add(id(part))
+                    within.append(part)
+        return None
+
     def read(self, node: yaml.Node, path: Path) -> Any:
         self.values += 1
         if self.values > MAX_EXPANDED or len(path) > MAX_DEPTH:
             many = f"more than {MAX_EXPANDED:,} values, counting every use of an alias"
-            found, *rest = (many, TOO_DEEP[1], "use fewer aliases") if self.values > MAX_EXPANDED else TOO_DEEP
-            raise BadInput([Problem(self.file, node.start_mark.line + 1, "", found, *rest)])
+            found = (many, TOO_DEEP[1], "use fewer aliases") if self.values > MAX_EXPANDED else TOO_DEEP
+            raise BadInput([self._endless(node) or Problem(self.file, node.start_mark.line + 1, "", *found)])
         self.lines.setdefault(path, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode | yaml.SequenceNode) and node.tag not in _PLAIN_TAGS:
             self._bad(node, path, f"the tag {_tag(node)}", "plain YAML without tags", "remove the tag")
@@ -234,7 +261,8 @@ class _Reader:
                     continue
                 self.values += 1
                 if depth > MAX_DEPTH or self.values > MAX_EXPANDED:
-                    raise BadInput([Problem(self.file, key_node.start_mark.line + 1, "", *TOO_DEEP)])
+                    deep = Problem(self.file, key_node.start_mark.line + 1, "", *TOO_DEEP)
+                    raise BadInput([self._endless(node) or deep])
                 yield from (pair for pair in other.value if pair[0].tag != _MERGE)
                 yield from self._merged(other, path, depth + 1)
 

@@ -410,7 +410,7 @@ def lab(
     Raises `BadInput` if the arguments or files are wrong, `MachineCannot` if this machine cannot run it, and `LabError`
     if the country did not start.
     """
-    return Lab(lab_plan(name, at, dict(choose or {}), datapath, trust=trust))
+    return Lab(lab_plan(name, at, choose or {}, datapath, trust=trust))
 
 
 __all__ = ["Lab", "LabEnded", "LabError", "LabMeasurement", "LabNode", "Program", "Server", "lab"]

@@ -179,15 +179,13 @@ class Scheduler:
             attempt.then()
             return
         task, place, now = attempt.task, attempt.task.request.place, time.monotonic()
-        if not task.request.slowed:
-            yield from self._learn(task, measurement, attempt.began, now)
-            return
-        self.busy_s[place] += _line_busy_s(measurement, task.request.rate)
-        if task.tries and not task.request.alone:
+        if task.request.slowed:
+            self.busy_s[place] += _line_busy_s(measurement, task.request.rate)
+        if task.request.slowed and task.tries and not task.request.alone:
             self.held[place].append(_Held(task, measurement, attempt.began, now))
         else:
             yield from self._learn(task, measurement, attempt.began, now)
-        if not self.there[place]:
+        if not self.there[place]:  # also after a probe of another group of the place, whose line is not slowed
             yield from self._release(place)
 
     def _release(self, place: str) -> Iterator[Task]:

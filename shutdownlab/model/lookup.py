@@ -30,11 +30,18 @@ def refuse(where: str, found: str, expected: str, hint: str = "") -> NoReturn:
     raise BadInput([Problem(where, 0, "", found, expected, hint)])
 
 
-def known(kind: str, name: str, names: Collection[str], where: str) -> str:
+def known(kind: str, name: object, names: Collection[str], where: str) -> str:
     """Returns `name`, which must be one of `names`."""
-    if name not in names:
+    if not isinstance(name, str) or name not in names:
         refuse(where, f"unknown {kind} {quoted(name)}", one_of(names), did_you_mean(name, names))
     return name
+
+
+def _a_name(given: object, expected: str, where: str) -> str:
+    """Returns `given`, which must be text: a program can pass anything."""
+    if not isinstance(given, str):
+        refuse(where, quoted(given), expected)
+    return given
 
 
 def a_share(given: object, where: str, hint: str) -> float:
@@ -50,14 +57,14 @@ def a_share(given: object, where: str, hint: str) -> float:
 def phase_named(scenario: Scenario, name: str, where: str) -> Phase:
     """Returns a phase of the timeline."""
     phases = {phase.phase: phase for phase in scenario.timeline}
-    if name not in phases:
-        refuse(where, f"unknown phase {quoted(name)}", f"one of {', '.join(phases)}", did_you_mean(name, phases))
-    return phases[name]
+    return phases[known("phase", name, phases, where)]
 
 
 def choices_of(scenario: Scenario, given: Mapping[str, str], where: str) -> dict[str, str]:
     """Returns an option for every account of the scenario: the given one, or else its default."""
     choices = scenario.default_choices()
+    if not isinstance(given, Mapping):
+        refuse(where, quoted(given), "the version to follow, by account: {ACCOUNT: VERSION}")
     for account, option in given.items():
         known("account", account, scenario.accounts, where)
         options = scenario.accounts[account].options
@@ -71,9 +78,9 @@ def choices_of(scenario: Scenario, given: Mapping[str, str], where: str) -> dict
 def vantage_point(topology: Topology, name: str, where: str) -> Vantage:
     """Returns the vantage point `kcell/almaty/government`, or `kcell/almaty`: its ordinary group, or else its first
     one."""
-    found = vantage_named(topology, name)
+    ids = [str(vantage.id) for vantage in topology.vantages()]
+    found = vantage_named(topology, _a_name(name, one_of(ids), where))
     if found is None:
-        ids = [str(vantage.id) for vantage in topology.vantages()]
         hint = did_you_mean(name, [*ids, *(each.rpartition("/")[0] for each in ids)])
         refuse(where, f"unknown vantage point {quoted(name)}", one_of(ids), hint)
     return found
@@ -81,7 +88,7 @@ def vantage_point(topology: Topology, name: str, where: str) -> Vantage:
 
 def node_named(network: Network, name: str, where: str) -> Node:
     """Returns a node by its name in the drawing (`retn-servers`), or a vantage point's by its id (`kcell/almaty`)."""
-    if name in network.nodes:
+    if _a_name(name, "the name of a node or of a vantage point", where) in network.nodes:
         return network.nodes[name]
     vantage = vantage_named(network.topology, name)
     if vantage is not None:
@@ -98,7 +105,7 @@ def target_named(network: Network, probes: Mapping[str, Probe], text: str, where
     network hosts, a site that it hosts (a URL, or a host name: its front page), `ADDRESS:PORT`, `[ADDRESS]:PORT` or
     `HOST:PORT` (a TCP connection), or a bare address (a ping).
     """
-    if text in probes:
+    if _a_name(text, _TARGET, where) in probes:
         return text, probes[text]
     if any(hosted.app == text for hosted in network.hosted):
         return text, probe("app", app=text, families=_families(network.addresses_of(text)))

@@ -47,11 +47,14 @@ class RunDirectory:
     A phase's rows and measurements are written when the phase is complete.
     """
 
-    def __init__(self, path: Path, *, resume: bool = False) -> None:
-        """Raises `FileExistsError` if the directory holds a run already, unless `resume`."""
+    def __init__(self, path: Path, *, resume: bool = False, status: Status = "running") -> None:
+        """Raises `FileExistsError` if the directory holds a run already, unless `resume`.
+
+        status: what the manifest says until an event changes it: `verified` if no packets are sent.
+        """
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
-        self.manifest = Manifest()
+        self.manifest = Manifest(status=status)
         if resume:
             self.manifest = Manifest.model_validate_json((path / "manifest.json").read_text())
             _cut_to_whole_phases(path, set(self.manifest.rows))

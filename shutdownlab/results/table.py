@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from shutdownlab.config.wording import quoted
+from shutdownlab.model.lookup import known, refuse
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.results.result import Result
 
@@ -75,8 +77,9 @@ def percent(share: float) -> str:
 class Table:
     """Percent of ordinary subscribers who got through, each group weighted by its number of subscribers.
 
-    phases: name and scenario time, in order. columns: headings, in order. `table[phase, column]` is the `Share`.
-    short: abbreviated headings for narrow terminals, by heading.
+    phases: name and scenario time, in order. columns: headings, in order. short: abbreviated headings for narrow
+    terminals, by heading. `table[phase, column]` is the `Share`, also of a cell that was not measured; it raises
+    `BadInput` for a phase or a column that the table does not have.
     """
 
     phases: tuple[tuple[str, datetime], ...]
@@ -85,7 +88,14 @@ class Table:
     short: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, place: tuple[str, str]) -> Share:
-        return self.shares.get(place, Share())
+        found = self.shares.get(place)
+        if found is not None:
+            return found
+        if not isinstance(place, tuple) or len(place) != 2:
+            refuse("table", quoted(place), "a phase and a column: table[PHASE, COLUMN]")
+        known("phase", place[0], dict(self.phases), "table")
+        known("column", place[1], self.columns, "table")
+        return Share()
 
     def rows(self) -> list[dict[str, object]]:
         """Returns a dictionary per phase: `phase`, `time`, and each column's share, 0 to 1 (None: not measured)."""

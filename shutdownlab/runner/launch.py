@@ -165,6 +165,9 @@ def resume(
     directory = Path(path)
     before = Run.open(directory)
     manifest = before.manifest
+    if before.status == "verified":  # resumed, the model's results would pass for measured ones
+        hint = f"with packets it is `shutdownlab run {manifest.get('source') or 'SCENARIO'}`"
+        lookup.refuse(str(path), "what `verify` wrote", "a run that was interrupted, killed or broke off", hint)
     if before.status in {"finished", "running"} or manifest.get("format") != FORMAT:
         found = f"a run that is {before.status}" if manifest.get("format") == FORMAT else "a run of version 0.1"
         lookup.refuse(str(path), found, "one that was interrupted, killed or broke off", "start another with `run`")

@@ -243,12 +243,17 @@ def with_tools(shutdown: Shutdown, names: Sequence[str], at: Sequence[str] = ())
     names: tools, also several in one string separated by commas, or `all`. at: phases; empty: all. Raises `BadInput`.
     """
     known = known_tools(shutdown.scenario)
-    chosen = [name for given in names for name in given.split(",") if name]
+    chosen = [name for given in names for name in _several(given)]
     for name in chosen:
         lookup.known("tool", name, (*known, "all"), "tools")
     for phase in at:
         lookup.phase_named(shutdown.scenario, phase, "at")
     return arranged(shutdown, known if "all" in chosen else {name: known[name] for name in chosen}, at)
+
+
+def _several(names: str | Sequence[str]) -> Sequence[str]:
+    """Returns names that may also come in one string, separated by commas."""
+    return [name for name in names.split(",") if name] if isinstance(names, str) else names
 
 
 def _kept(scenario: Scenario, phases: Sequence[str]) -> Iterator[Phase]:
@@ -291,8 +296,8 @@ def matrix(
     scenario: Shutdown | str | Path | Mapping[str, Any],
     out: str | Path | None = None,
     *,
-    tools: Sequence[str] = (),
-    at: Sequence[str] = (),
+    tools: str | Sequence[str] = (),
+    at: str | Sequence[str] = (),
     choose: Mapping[str, str] | None = None,
     seed: int = 0,
     datapath: Wish = "auto",
@@ -312,6 +317,7 @@ def matrix(
 
     shutdown = scenario if isinstance(scenario, Shutdown) else library.load(scenario)
     known = known_tools(shutdown.scenario)
+    tools, at = _several(tools), _several(at)
     for name in tools:
         lookup.known("tool", name, known, "tools")
     for phase in at:

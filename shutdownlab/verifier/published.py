@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from shutdownlab.config.beside import NotReadable, read_file
+from shutdownlab.config.wording import quoted
 from shutdownlab.library import Shutdown, load
 from shutdownlab.model.lookup import choices_of, known, refuse
 from shutdownlab.results.reading import Scope
@@ -17,12 +19,15 @@ from shutdownlab.signals.published import read_published
 from shutdownlab.signals.series import series_of, unsteady
 from shutdownlab.verifier.outside import Outside
 
+MOST_BYTES: Final = 64 << 20
+"""The size of the largest file that is read."""
+
 
 def compare(
     scenario: str | Path | Mapping[str, Any] | Shutdown,
-    text: bytes,
+    published: str | Path | bytes,
     *,
-    file: str = "series",
+    file: str | None = None,
     signal: str | None = None,
     operator: str = "",
     region: str = "",
@@ -32,9 +37,9 @@ def compare(
     where: Mapping[str, str] | None = None,
     choose: Mapping[str, str] | None = None,
 ) -> Overlay:
-    """Overlays a published series, the text of a CSV file, on the emulated one.
+    """Overlays a published series on the emulated one.
 
-    file: its name, for messages.
+    published: the path of a CSV file, or the content of one (bytes). file: its name, for messages.
     signal: the signal, if the name of its column does not tell; with several columns, selects the one of that name.
     operator, region: the part of the country it is about; at most one of them; "" for both: the whole country.
     family: None: both address families together, else IPv4.
@@ -54,10 +59,12 @@ def compare(
         known("operator", operator, shutdown.topology.operators, "operator")
     if region:
         known("region", region, shutdown.topology.regions, "region")
-    published = read_published(text, file, column, zone, signal, where)
-    name = signal or published.signal
+    named, text = _content(published)
+    file = file or named
+    series = read_published(text, file, column, zone, signal, where)
+    name = signal or series.signal
     if name is None:
-        refuse("signal", f"no signal, and the column {published.column!r}", "a signal", f"one of {', '.join(SIGNALS)}")
+        refuse("signal", f"no signal, and the column {series.column!r}", "a signal", f"one of {', '.join(SIGNALS)}")
     known("signal", name, SIGNALS, "signal")
     outside = Outside(shutdown, choices)
     readings = [reading for phase in loaded.timeline for reading in outside.of(phase, [name])]
@@ -74,4 +81,16 @@ def compare(
             "",
         )
     disturbed = (calendar.start(phase.phase) for phase in loaded.timeline if loaded.active(phase.phase, choices))
-    return overlay(unsteady(found, loaded.noise), published, file, next(disturbed, calendar.ends))
+    return overlay(unsteady(found, loaded.noise), series, file, next(disturbed, calendar.ends))
+
+
+def _content(published: str | Path | bytes) -> tuple[str, bytes]:
+    """Returns the name, for messages, and the content of a published series."""
+    if isinstance(published, bytes):
+        return "series", published
+    if not isinstance(published, str | Path):
+        refuse("published", quoted(published), "the path of a CSV file, or the content of one, as bytes")
+    try:
+        return str(published), read_file(Path(published), MOST_BYTES)
+    except NotReadable as why:
+        refuse("published", f"{published}, {why}", "the path of a CSV file, or the content of one, as bytes")

@@ -211,7 +211,7 @@ class Verified:
         from shutdownlab.results.directory import RunDirectory
 
         began = monotonic()
-        with RunDirectory(usable(directory, force=force)) as record:
+        with RunDirectory(usable(directory, force=force), status="verified") as record:
             for event in self._events(directory.name, began):
                 record(event)
 

@@ -136,6 +136,29 @@ def test_what_a_router_counts_is_tried_again_once_it_counts_no_more_and_others_d
     assert second - first >= 0.2
 
 
+def test_a_try_on_a_slowed_line_counts_though_the_last_to_end_beside_it_was_one_on_a_line_that_is_not_slowed() -> None:
+    """Two groups of one region, of which a policy spares one."""
+
+    class Slow(PretendedSupervisor):
+        """Answers `silent` once nothing else has been asked for five looks."""
+
+        looks = 0
+
+        def receive(self, timeout_s: float) -> Iterator[tuple[str, ProbeResult]]:
+            waits = [each for each in self._flying if each[1].request.name == "silent"]
+            self._flying = [each for each in self._flying if each not in waits]
+            self.looks = 0 if self._flying else self.looks + 1
+            self._flying += waits if self.looks > 5 else ()
+            yield from super().receive(timeout_s)
+            self._flying += waits if self.looks <= 5 else ()
+
+    supervisor = Slow(["a", "b"], lambda agent, request, before: OK if request.name == "silent" else TIMED_OUT)
+    requests = {"a": [probe("page", place="here", slowed=True)], "b": [probe("silent", place="here")]}
+    found = {r.name: m for _, r, m in prober_of(supervisor).run(requests, hopeless={"silent"})}
+    assert (found["page"].outcome, found["page"].passes) == (Outcome.BLOCKED, 2)
+    assert supervisor.asked["a", "page"] == 2  # no try was thrown away
+
+
 def test_what_failed_on_a_slowed_line_is_tried_again_once_its_place_is_quiet() -> None:
     """The line may have been full of the place's other probes."""
     others = (probe(str(n), place="here", slowed=True) for n in range(300))

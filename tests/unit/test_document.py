@@ -98,6 +98,29 @@ def test_too_deep_is_reported_in_one_way_whichever_limit_is_met_first(
     )
 
 
+@pytest.mark.parametrize("text", ["a: &x\n  b:\n    - *x\n", "a: &x\n  <<: *x\n", "a: [&x {b: {c: *x}}]\n"])
+def test_a_value_that_contains_itself_is_told_as_that_and_not_as_a_deep_one(text: str) -> None:
+    with pytest.raises(BadInput, match=r"an alias within what it stands for(.|\n)*take out the `\*name`"):
+        parse(text.encode(), "file.yaml")
+
+
+def test_aliases_of_aliases_that_grow_without_end_are_a_bomb_and_no_value_within_itself() -> None:
+    bomb = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 30))
+    with pytest.raises(BadInput, match="values, counting every use of an alias"):
+        parse(bomb.encode(), "file.yaml")
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-be"])
+def test_a_file_in_utf_16_is_told_as_that_and_not_as_a_binary_one(coding: str) -> None:
+    with pytest.raises(BadInput, match=r"file\.yaml: found UTF-16; expected YAML text in UTF-8\n.*save the file"):
+        parse("\ufeffa: 1\n".encode(coding), "file.yaml")
+
+
+def test_what_is_cut_off_ends_with_the_end_of_the_file() -> None:
+    with pytest.raises(BadInput, match=r"file\.yaml:2: found the end of the file; expected ',' or '}'"):
+        parse(b'{"format": 1\n', "file.yaml")
+
+
 def test_a_hundred_deep_is_not_too_deep() -> None:
     assert data("name: " + "[" * 100 + "]" * 100)
 

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -20,7 +21,8 @@ from shutdownlab.cli import app
 from shutdownlab.control.processes import ControlError
 from shutdownlab.measure.supervisor import AgentError
 from shutdownlab.reporting.progress import Progress
-from shutdownlab.results.events import Begun, Built, Event, Finished, Interrupted, Notice
+from shutdownlab.results.directory import RunDirectory
+from shutdownlab.results.events import Begun, Built, Event, Finished, Interrupted, Notice, PhaseMeasured
 from shutdownlab.results.manifest import Emulation, PhaseInfo
 from shutdownlab.results.run import Run
 from shutdownlab.runner import event_stream, run, walk
@@ -28,6 +30,7 @@ from shutdownlab.runner.measuring import Measuring
 from shutdownlab.servers.start import ServicesNotReady
 from shutdownlab.system.child_process import ForkedError, ending
 from shutdownlab.system.kernel import MachineCannot
+from shutdownlab.verifier.verify import verify
 
 
 @pytest.fixture
@@ -241,3 +244,33 @@ def test_measurements_of_nearly_the_same_time_are_sent_together_and_a_phases_end
         os.close(write)
         kinds = [json.loads(line)["event"] for line in lines]
     assert kinds == ["measured"] * (len(told) - 1) + ["interrupted"]
+
+
+@pytest.mark.parametrize("ended", ["to its end", "killed in a phase"])
+def test_what_verify_wrote_is_not_resumed_as_a_run_and_never_says_that_it_was_measured(
+    ended: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified, directory = verify("first-shutdown"), tmp_path / "model"
+    if ended != "to its end":
+        monkeypatch.setattr(RunDirectory, "_write", killed_by(PhaseMeasured, RunDirectory._write))
+    with suppress(KeyboardInterrupt):
+        verified.write(directory)
+    monkeypatch.undo()
+    before = {file.name: file.read_bytes() for file in directory.iterdir()}
+    done = CliRunner().invoke(app, ["resume", str(directory)])
+    assert done.exit_code == 2
+    assert "found what `verify` wrote; expected a run that was interrupted, killed or broke off" in done.output
+    assert "hint: with packets it is `shutdownlab run first-shutdown`" in done.output
+    assert {file.name: file.read_bytes() for file in directory.iterdir()} == before
+    assert Run.open(directory).status == "verified"
+
+
+def killed_by(kind: type[Event], write: Callable[[RunDirectory, Event], None]) -> Callable[[RunDirectory, Event], None]:
+    """What writes an event, unless it is of this kind."""
+
+    def writes(directory: RunDirectory, event: Event) -> None:
+        if isinstance(event, kind):
+            raise KeyboardInterrupt
+        write(directory, event)
+
+    return writes

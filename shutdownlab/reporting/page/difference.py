@@ -70,13 +70,13 @@ def differing(account: RunAccount, difference: Difference) -> Html:
 
 
 def _shares(account: RunAccount, other: RunAccount) -> Iterator[list[str]]:
-    columns = [*account.services, *account.outside]
     there = {*other.services, *other.outside}
+    columns = [column for column in (*account.services, *account.outside) if column in there]
     phases = {span.name for span in other.spans}
     for span in account.spans:
-        for column in columns:
+        for column in columns if span.name in phases else ():
             before, after = other.table[span.name, column], account.table[span.name, column]
-            if span.name in phases and column in there and before.fraction != after.fraction:
+            if before.fraction != after.fraction:
                 yield [span.name, element("td", column, class_="pg-word"), _cell(before), _cell(after)]
 
 
