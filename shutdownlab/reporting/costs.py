@@ -58,6 +58,7 @@ def cost(
             refuse("scenario", found, "a run of the scenario as it is", "run it again")
     else:
         shutdown = scenario if isinstance(scenario, Shutdown) else load(scenario)
+        _known_economy(shutdown, values or {})  # a mistake in it is told before what takes seconds
         results = verify(shutdown, choose=choose).results
     if not results:
         refuse("scenario", "no measurements", "a run with at least one complete phase")
@@ -71,7 +72,17 @@ def worked_out(
 
     Raises `BadInput` if GDP or the Internet's share of it is unknown, or if no ordinary subscribers were measured.
     """
-    economy = economy_of(shutdown, values or {})
+    economy = _known_economy(shutdown, values or {})
+    published: tuple[Published, ...] = shutdown.scenario.cost.published if shutdown.scenario.cost else ()
+    losses = losses_of(shutdown.scenario, results)
+    if not losses.shares:
+        refuse("scenario", "no ordinary subscribers that were measured", "a scenario that probes from their lines")
+    return cost_of(shutdown.scenario.title, economy, published, losses, seed)
+
+
+def _known_economy(shutdown: Shutdown, values: Mapping[str, float]) -> Economy:
+    """Returns the figures of the economy, as `economy_of`; raises `BadInput` also if one that is needed is unknown."""
+    economy = economy_of(shutdown, values)
     missing = [key for key in ("gdp", "internet_share") if getattr(economy, key) is None]
     if missing:
         found = f"no {' and no '.join(missing)} in {shutdown.scenario.name}, nor in its topology"
@@ -83,11 +94,7 @@ def worked_out(
             f"{'both' if len(missing) > 1 else 'it'}, under `cost:` in one of them",
             f"such as {example}; or {options}",
         )
-    published: tuple[Published, ...] = shutdown.scenario.cost.published if shutdown.scenario.cost else ()
-    losses = losses_of(shutdown.scenario, results)
-    if not losses.shares:
-        refuse("scenario", "no ordinary subscribers that were measured", "a scenario that probes from their lines")
-    return cost_of(shutdown.scenario.title, economy, published, losses, seed)
+    return economy
 
 
 def economy_of(shutdown: Shutdown, values: Mapping[str, float]) -> Economy:

@@ -17,6 +17,7 @@ from shutdownlab.cli import app
 from shutdownlab.costing.estimate import cost_of
 from shutdownlab.costing.losses import Group, Losses
 from shutdownlab.model.economy import Economy, Estimate
+from shutdownlab.reporting import costs
 from shutdownlab.reporting.page.costing import cost_sentence
 from shutdownlab.results.table import Share
 
@@ -203,7 +204,10 @@ def test_a_blackout_that_begins_later_costs_less(kazakhstan: sl.Cost) -> None:
         (["kazakhstan-2022", "--set", "users=inf"], "--set: found users=inf; expected more than 0, in million"),
     ],
 )
-def test_unknown_amounts_of_an_estimate_are_asked_for(arguments: list[str], said: str) -> None:
+def test_unknown_amounts_of_an_estimate_are_asked_for_before_anything_is_worked_out(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "verify", pytest.fail)
     done = CliRunner().invoke(app, ["cost", *arguments])
     assert done.exit_code == 2
     assert said in done.output
