@@ -8,6 +8,7 @@ nothing: time in which the agent was away, beyond the usual, is added back, and 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -17,6 +18,7 @@ from shutdownlab.system.processor import waited_s
 
 _LEAST_S: Final = 0.01
 """Timers always expire a little late."""
+_LOOK_S: Final = 0.02
 _USUAL: Final = 0.5
 """Part of a step's timeout for which an agent usually waits for a CPU if only the run keeps the machine busy.
 
@@ -76,3 +78,34 @@ class Patience:
             self._begin(back, usual=0.0)  # the usual wait is part of the time that has passed
         else:
             self._limit.reschedule(now)
+
+
+class Absence:
+    """Adds up for how long this process's event loop has not run, from now until `end`.
+
+    Waits for a CPU are not the only cause: a control group or a virtual machine may be frozen, memory swapped out.
+    """
+
+    def __init__(self) -> None:
+        self._loop, self._seconds = asyncio.get_running_loop(), 0.0
+        self._begin()
+
+    def end(self) -> float:
+        """Returns the seconds, and ends."""
+        self._timer.cancel()
+        self._add()
+        self._due = math.inf
+        return self._seconds
+
+    def _begin(self) -> None:
+        self._due = self._loop.time() + _LOOK_S
+        self._timer = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._add()
+        self._begin()
+
+    def _add(self) -> None:
+        late = self._loop.time() - self._due
+        if late > _LEAST_S:
+            self._seconds += late

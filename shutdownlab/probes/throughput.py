@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import h11
@@ -14,7 +15,7 @@ from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.dns import lookup
 from shutdownlab.probes.failure import StepFailed, failure_of
 from shutdownlab.probes.kinds import Download
-from shutdownlab.probes.patience import Patience, patience
+from shutdownlab.probes.patience import Absence, Patience, patience
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, connect, handshake
 from shutdownlab.system.processor import waited_s
@@ -25,8 +26,8 @@ async def throughput_test(session: ProbeSession, ask: Download) -> Conclusion:
 
     Raises `StepFailed` if nothing arrives, or too little to tell and then nothing more: a frozen connection is not
     slow. Goodput counts TCP payload since the response began, which excludes the round trips before it. If this process
-    was starved of CPU while it waited for the response, bytes may have been buffered meanwhile and been read all at
-    once: a line that looks fast, but would be slow if they took that long to arrive, is `unknown`.
+    was starved of CPU or frozen while it waited for the response, bytes may have been buffered meanwhile and been read
+    all at once: a line that looks fast, but would be slow if they took that long to arrive, is `unknown`.
     """
     parts = urlsplit(ask.url)
     secure, host = parts.scheme == "https", parts.hostname or ""
@@ -77,8 +78,9 @@ class DownloadMeter:
         """
         self.seconds = seconds
         self._waited, self._waited_before = waited, waited()
+        self._absence: Absence | None = None
         self.lain = 0.0
-        """Seconds for which the first bytes may have been buffered, because no reader had a CPU."""
+        """Seconds for which the first bytes may have been buffered, because a reader had no CPU or was frozen."""
         self.octets = 0
         self.late = 0
         """Bytes that arrived after the time was up."""
@@ -89,6 +91,15 @@ class DownloadMeter:
         self._began = 0.0
         self._closed = False
 
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While this process waits for the first bytes and reads them: that it does not run then counts as `lain`."""
+        self._absence = Absence()
+        try:
+            yield
+        finally:
+            self._absence.end()
+
     def count(self, octets: int) -> None:
         now = asyncio.get_running_loop().time()
         if self._closed:
@@ -97,7 +108,8 @@ class DownloadMeter:
                 self.deadline.reschedule(now)
             return
         if not self.octets:
-            self._began, self.lain = now, self._waited() - self._waited_before
+            away = self._absence.end() if self._absence is not None else 0.0
+            self._began, self.lain = now, max(self._waited() - self._waited_before, away)
             if self.deadline is not None:
                 self.deadline.reschedule(now + self.seconds)
         self.octets += octets
@@ -114,16 +126,17 @@ async def download(stream: TcpStream, head: h11.Request, meter: DownloadMeter, m
     connection = h11.Connection(h11.CLIENT)
     try:
         async with patience(stream.session.patience) as meter.deadline:
-            await stream.send((connection.send(head) or b"") + (connection.send(h11.EndOfMessage()) or b""))
-            while meter.octets < max_bytes:
-                event = connection.next_event()
-                if isinstance(event, h11.EndOfMessage):
-                    return True
-                if event is h11.NEED_DATA:
-                    data = await stream.receive()
-                    if not data:
-                        raise EOFError("closed in the middle of the response")
-                    connection.receive_data(data)
+            with meter.listening():
+                await stream.send((connection.send(head) or b"") + (connection.send(h11.EndOfMessage()) or b""))
+                while meter.octets < max_bytes:
+                    event = connection.next_event()
+                    if isinstance(event, h11.EndOfMessage):
+                        return True
+                    if event is h11.NEED_DATA:
+                        data = await stream.receive()
+                        if not data:
+                            raise EOFError("closed in the middle of the response")
+                        connection.receive_data(data)
     except TimeoutError as error:
         if not meter.octets:
             raise StepFailed(failure_of(error), "http_round_trip") from error
