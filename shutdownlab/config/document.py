@@ -19,6 +19,7 @@ from shutdownlab.config.wording import (
     Path,
     did_you_mean,
     dotted,
+    listed_by,
     one_of,
     quoted,
 )
@@ -195,6 +196,7 @@ __all__ = [
     "Record",
     "did_you_mean",
     "dotted",
+    "listed_by",
     "one_of",
     "parse",
     "quoted",

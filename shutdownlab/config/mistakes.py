@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from shutdownlab.config.wording import Expected, Path, did_you_mean, one_of, quoted, shortened
+from shutdownlab.config.wording import Expected, Path, did_you_mean, listed_by, one_of, quoted, shortened
 
 _WRONG_KIND = {
     "string_type",
@@ -20,10 +20,6 @@ _WRONG_KIND = {
     "list_type",
     "too_short",
 }
-
-
-_WHERE = {"app": "`shutdownlab apps` lists them", "node": "`nodes` in `shutdownlab lab` lists them"}
-"""The command that lists the names of a kind, where there are many."""
 
 
 class Mistake(NamedTuple):
@@ -37,7 +33,7 @@ def unknown(path: Path, kind: str, name: object, known: Iterable[str], hint: str
     """Returns the mistake of a name that no `kind` has; the hint is the nearest known name unless `hint` is given."""
     names = sorted(known)
     near = did_you_mean(str(name), names) if hint is None else hint
-    return Mistake(path, f"unknown {kind} {quoted(name)}", one_of(names, _WHERE.get(kind, "")), near)
+    return Mistake(path, f"unknown {kind} {quoted(name)}", one_of(names, listed_by(kind)), near)
 
 
 class Mistakes:

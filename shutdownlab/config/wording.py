@@ -11,7 +11,7 @@ Path = tuple[str | int, ...]
 
 _LONGEST = 60
 """The number of characters of a value that a message repeats."""
-_MOST_LISTED, _FIRST_LISTED = 48, 12
+_MOST_LISTED, _FIRST_LISTED = 64, 12
 """More than the keys of any model, and the names of any catalogue that ships except that of the apps."""
 _COMPARED = 2_000
 """The number of names that a misspelt one is compared with."""
@@ -54,6 +54,18 @@ def quoted(value: object) -> str:
     return repr(shortened(str(value)))
 
 
+_LISTED_BY = {
+    "app": "`shutdownlab apps` lists them",
+    "node": "`nodes` in `shutdownlab lab` lists them",
+    "vantage point": "OPERATOR/REGION, and /SUBSCRIBERS, of the topology",
+}
+
+
+def listed_by(kind: str) -> str:
+    """Returns where all names of a kind are listed of which a country may have very many."""
+    return _LISTED_BY.get(kind, "")
+
+
 def one_of(names: Iterable[str], where: str = "") -> str:
     """Lists the names, or if there are very many the first ones and the number of the others. where: a place that lists
     them all."""
@@ -70,12 +82,22 @@ def with_ending(path: PurePath, ending: str, name: str) -> PurePath:
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Names the nearest known name: one that differs in its separators alone (`a-border`, `a_border`) before others."""
     if not isinstance(name, str) or len(name) > _LONGEST:
         return ""
+    known = list(known)
+    joined = _joined(name)
+    alike = next((other for other in known if _joined(other) == joined), "") if joined else ""
+    if alike:
+        return f"did you mean {quoted(alike)}?"
     near = islice((other for other in known if abs(len(other) - len(name)) <= len(name)), _COMPARED)
     spelt = {other.lower(): other for other in near}
     close = difflib.get_close_matches(name.lower(), spelt, n=1, cutoff=0.6)
     return f"did you mean {quoted(spelt[close[0]])}?" if close else ""
+
+
+def _joined(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 class Expected(ValueError):

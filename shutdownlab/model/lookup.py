@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NoReturn
 
 from shutdownlab.config.addresses import is_address
-from shutdownlab.config.document import Expected, did_you_mean, one_of, quoted
+from shutdownlab.config.document import Expected, did_you_mean, listed_by, one_of, quoted
 from shutdownlab.config.domains import host as host_of
 from shutdownlab.config.domains import url as parse_url
 from shutdownlab.config.problems import BadInput, Problem
@@ -33,7 +33,7 @@ def refuse(where: str, found: str, expected: str, hint: str = "") -> NoReturn:
 def known(kind: str, name: object, names: Collection[str], where: str) -> str:
     """Returns `name`, which must be one of `names`."""
     if not isinstance(name, str) or name not in names:
-        refuse(where, f"unknown {kind} {quoted(name)}", one_of(names), did_you_mean(name, names))
+        refuse(where, f"unknown {kind} {quoted(name)}", one_of(names, listed_by(kind)), did_you_mean(name, names))
     return name
 
 
@@ -82,7 +82,7 @@ def vantage_point(topology: Topology, name: str, where: str) -> Vantage:
     found = vantage_named(topology, _a_name(name, one_of(ids), where))
     if found is None:
         hint = did_you_mean(name, [*ids, *(each.rpartition("/")[0] for each in ids)])
-        refuse(where, f"unknown vantage point {quoted(name)}", one_of(ids), hint)
+        refuse(where, f"unknown vantage point {quoted(name)}", one_of(ids, listed_by("vantage point")), hint)
     return found
 
 
@@ -95,7 +95,8 @@ def node_named(network: Network, name: str, where: str) -> Node:
         return network.subscriber(vantage.id)
     ids = [str(vantage.id) for vantage in network.vantages]
     hint = did_you_mean(name, [*network.nodes, *ids, *(each.rpartition("/")[0] for each in ids)])
-    refuse(where, f"unknown node {quoted(name)}", f"a vantage point, or {one_of(network.nodes)}", hint)
+    expected = f"a vantage point, or {one_of(network.nodes, listed_by('node'))}"
+    refuse(where, f"unknown node {quoted(name)}", expected, hint)
 
 
 def target_named(network: Network, probes: Mapping[str, Probe], text: str, where: str) -> tuple[str, Probe]:

@@ -32,7 +32,7 @@ def tables(table: Table, width: int, *, short: bool = False) -> Iterator[RichTab
     widest = max(widths.values(), default=_CELL)
     with_times = width >= (_LEAST_WORDS if short else _TIME + 1 + _LEAST_PHASE + 1 + widest + 1)
     room = width - (_TIME + 1 if with_times else 0)
-    longest = max((cell_len(on_one_line(name)) for name, _ in table.phases), default=_LEAST_PHASE)
+    longest = _longest_phase(table)
     phase = max(_LEAST_PHASE, min(_PHASE, longest, room - 1 - widest - 1))
     parts: list[list[str]] = []
     left = 0
@@ -69,7 +69,7 @@ def _in_words(table: Table, width: int) -> RichTable:
     """Returns the table in words: for each phase, the services grouped by the share that got through."""
     part = RichTable(box=None, padding=(0, 1, 0, 0), header_style="bold", width=width)
     part.add_column("UTC", style="dim", no_wrap=True, min_width=_TIME)
-    longest = max((cell_len(on_one_line(name)) for name, _ in table.phases), default=_LEAST_PHASE)
+    longest = _longest_phase(table)
     part.add_column("phase", no_wrap=True, overflow="ellipsis", max_width=min(_PHASE, longest))
     heading = f"percent who got through (a column each: in a terminal of {_whole_width(table)})"
     part.add_column(heading, ratio=1)
@@ -100,8 +100,12 @@ def _shares_line(table: Table, phase: str) -> Text:
 
 def _whole_width(table: Table) -> int:
     """Returns the terminal width, in columns, at which the table is in one piece."""
-    longest = max((cell_len(on_one_line(name)) for name, _ in table.phases), default=_LEAST_PHASE)
+    longest = _longest_phase(table)
     return _TIME + 1 + min(_PHASE, longest) + 1 + sum(_width(table, column) + 1 for column in table.columns)
+
+
+def _longest_phase(table: Table) -> int:
+    return max(cell_len(on_one_line(name)) for name in ("phase", *(name for name, _ in table.phases)))
 
 
 def _heading(table: Table, column: str, *, short: bool) -> list[str]:

@@ -147,15 +147,19 @@ def test_words_for_values_and_places() -> None:
     ]  # fmt: skip
     assert one_of([]) == "none (there are none)"
     assert one_of(str(n) for n in range(14)) == "one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
-    many = "one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 48 more"
-    assert one_of(str(n) for n in range(60)) == many
+    many = "one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 58 more"
+    assert one_of(str(n) for n in range(70)) == many
     assert (
-        one_of((str(n) for n in range(60)), "`shutdownlab apps` lists them")
+        one_of((str(n) for n in range(70)), "`shutdownlab apps` lists them")
         == f"{many} (`shutdownlab apps` lists them)"
     )
     assert did_you_mean("kcel", ["kcell", "tele2"]) == "did you mean 'kcell'?"
     assert did_you_mean("HTTP", ["dns", "http"]) == "did you mean 'http'?"
     assert did_you_mean("xyz", ["kcell", "tele2"]) == ""
+    nodes = ["a-a-border", "a-b_border", "a_border", "a.a-b"]
+    assert did_you_mean("a-border", nodes) == "did you mean 'a_border'?", "its separator alone was wrong"
+    assert did_you_mean("a-a-b", nodes) == "did you mean 'a.a-b'?"
+    assert did_you_mean("---", ["...", "tele2"]) == ""
 
 
 @given(st.binary(max_size=200) | st.text(alphabet="a:-[]{}&*!|>'\"#%@`, \n\t?0", max_size=80).map(str.encode))

@@ -8,7 +8,7 @@ import pytest
 
 from shutdownlab import library
 from shutdownlab.config.problems import BadInput
-from shutdownlab.model.lookup import choices_of, node_named, phase_named, target_named, vantage_point
+from shutdownlab.model.lookup import choices_of, known, node_named, phase_named, target_named, vantage_point
 from shutdownlab.model.probe import Family
 
 SHUTDOWN = library.load("first-shutdown")
@@ -84,6 +84,13 @@ def test_a_node_is_found_by_its_name_and_a_vantage_point_by_its_id_too() -> None
     message = refused(lambda: node_named(NETWORK, "transit-one-server", "node"))
     assert message.startswith("node: found unknown node 'transit-one-server'; expected a vantage point, or one of ")
     assert message.endswith("hint: did you mean 'transit-one-servers'?")
+
+
+def test_where_a_country_has_many_nodes_the_refusal_tells_what_lists_them() -> None:
+    network = library.load("kazakhstan-2022").network
+    assert "more (`nodes` in `shutdownlab lab` lists them)" in refused(lambda: node_named(network, "nobody", "node"))
+    message = refused(lambda: known("node", "nobody", network.nodes, "--node"))
+    assert "more (`nodes` in `shutdownlab lab` lists them)" in message
 
 
 def test_phases_accounts_and_vantage_points_are_found_or_refused() -> None:

@@ -118,3 +118,12 @@ def test_what_the_signs_mean_is_reported_within_the_width_and_no_sign_is_broken(
     assert legend(signs, 110) == "   ".join(signs)
     assert legend(signs, 80).splitlines() == ["   ".join(signs[:3]), signs[3]]
     assert legend(signs, 20).splitlines() == list(signs)
+
+
+def test_the_heading_above_phases_of_short_names_is_whole() -> None:
+    phases = (("no", PHASES[0][1]), ("1e3", PHASES[0][1]))
+    table = Table(phases, SERVICES[:2], {(name, column): Share() for name, _ in phases for column in SERVICES[:2]})
+    output = StringIO()
+    for part in legible(table, 80):
+        Console(file=output, width=80).print(part)
+    assert "UTC          phase " in output.getvalue()
