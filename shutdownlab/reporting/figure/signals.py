@@ -22,7 +22,7 @@ from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.axis import Axis
 from shutdownlab.reporting.page.markup import Html, element
 from shutdownlab.results.reading import Reading
-from shutdownlab.signals.catalogue import title_of
+from shutdownlab.signals.catalogue import place_of, title_of
 
 _ROW, _HIGH, _TOP = 26.0, 19.0, 6.0
 _LABELS, _MOST_LABELS = 0.27, 0.4
@@ -30,7 +30,7 @@ _LABELS, _MOST_LABELS = 0.27, 0.4
 
 def signals(account: RunAccount, readings: Sequence[Reading], width: float) -> str:
     """Returns the figure, an SVG document `width` points wide: for each signal of the whole country and each address
-    family a row with the reading of each phase.
+    family a row with the reading of each phase, in the catalogue's order.
 
     Readings that were not measured (modelled or held) are dashed, unless none was measured.
     """
@@ -44,7 +44,8 @@ def signals(account: RunAccount, readings: Sequence[Reading], width: float) -> s
     bottom = _TOP + _ROW * len(rows)
     measured = {reading.basis == "measured" for of_phase in rows.values() for reading in of_phase.values()}
     parts = list(time_axis(axis, _TOP, bottom))
-    for place, ((signal, family), of_phase) in enumerate(rows.items()):
+    in_order = sorted(rows.items(), key=lambda each: place_of(each[0][0]))
+    for place, ((signal, family), of_phase) in enumerate(in_order):
         parts += _curve(axis, signal, family, of_phase, _TOP + place * _ROW, is_mixed=len(measured) == 2)
     title = f"{account.title}: what outside signals showed of the country"
     if False in measured:
