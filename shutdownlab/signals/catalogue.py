@@ -63,3 +63,8 @@ def title_of(signal: str) -> str:
     """Returns what reports and figures call a signal; of an observer that does not ship, its own name in words."""
     known = SIGNALS.get(signal)
     return known.title if known else signal.replace("-", " ")
+
+
+def place_of(signal: str) -> int:
+    """Returns a signal's place among the signals; that of an observer that does not ship is the last."""
+    return list(SIGNALS).index(signal) if signal in SIGNALS else len(SIGNALS)

@@ -110,11 +110,19 @@ def test_signals_are_drawn_as_they_were_read(run: Path, tmp_path: Path) -> None:
     )
     figure = drawn(tmp_path / "run", tmp_path / "signals.svg", what="signals")
     assert {"BGP", "IPv4, 0 to 100%", "CDN volume"} <= set(texts(figure))
-    curves = [path for path in figure.iter(f"{SVG}path") if path.get("fill") == "none"]
-    assert len(curves) == len(phases) + 1
-    assert [path.get("stroke-dasharray") for path in curves] == [None] * len(phases) + [sheet.DASHED]
-    heights = [float(re.findall(r"[VM][\d. ]*?([\d.]+)h", path.get("d", ""))[0]) for path in curves[: len(phases)]]
+    assert "dashed: modelled or held, not measured" in texts(figure)
+    bgp, cdn = [path for path in figure.iter(f"{SVG}path") if path.get("fill") == "none"]
+    assert (bgp.get("stroke-dasharray"), cdn.get("stroke-dasharray")) == (None, sheet.DASHED)
+    heights = [float(y) for y in re.findall(r"V([\d.]+)h", bgp.get("d", ""))]
     assert [h - min(heights) > 9 for h in heights] == [phase == "blackout" for phase in phases]
+
+
+def test_signals_of_which_none_was_measured_are_not_dashed_and_said_to_be_modelled(run: Path, tmp_path: Path) -> None:
+    figure = drawn(run, tmp_path / "signals.svg", what="signals")
+    curves = [path for path in figure.iter(f"{SVG}path") if path.get("fill") == "none"]
+    assert len(curves) > 10
+    assert not any(path.get("stroke-dasharray") for path in curves)
+    assert "modelled, not measured" in texts(figure)
 
 
 def test_no_name_of_a_signal_is_cut_short(run: Path, tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("watched") / "run"
     sl.verify("first-shutdown").write(folder)
     phases = [span.phase for span in Run.open(folder).phases]
-    readings = [reading("bgp", phase, 1.0) for phase in phases]
-    readings += [reading("active-probing", phase, PROBED.get(phase, 1.0)) for phase in phases]
+    readings = [reading("active-probing", phase, PROBED.get(phase, 1.0)) for phase in phases]
+    readings += [reading("bgp", phase, 1.0) for phase in phases]  # the page has an order of its own
     readings += [reading("tor", phase, 1.5, "modelled") for phase in phases]
     write_readings(folder, [*readings, Reading("bgp", phases[0], "operator", "northnet", "ipv4", 0.0, "share", "held")])
     return Run.open(folder)

@@ -25,7 +25,8 @@ from shutdownlab.model.scenario import Outcome
 from shutdownlab.reporting.page.account import MEANINGS, ORDER, SYMBOLS, RunAccount
 from shutdownlab.reporting.page.document import document
 from shutdownlab.reporting.page.evidence import extract_of
-from shutdownlab.reporting.page.headline import headline, standing, story
+from shutdownlab.reporting.page.headline import headline, story
+from shutdownlab.reporting.page.standing import standing
 from shutdownlab.reporting.page.whys import Whys
 from shutdownlab.reporting.page.words import listed
 from shutdownlab.results.result import THE_MODEL, Result
@@ -531,6 +532,14 @@ def test_the_flagship_s_is_small_enough_to_pass_on(flagship_page: str) -> None:
 def test_a_cell_that_was_not_measured_says_what_stands_for_it(held: str, certainty: str, said: str) -> None:
     told = account([cell(0, "web", "blocked", held=held, certainty=certainty)])
     assert said in [fact[5] for fact in data_of(document(told, (), Whys(), {}, "", ""))["facts"]]
+
+
+def test_of_cells_held_from_another_phase_it_is_said_that_they_were_measured_there() -> None:
+    found = account([cell(0, "web", "ok"), cell(1, "web", "ok", held="p0")])
+    assert standing(found) == (
+        "Measured with real packets in an emulated country: 2 cells in two phases, 1 of them in another one, from "
+        "which they cannot differ."
+    )
 
 
 def test_what_was_worked_out_is_not_called_measured_where_cells_are_opened(page: str) -> None:

@@ -22,7 +22,7 @@ from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.axis import Axis
 from shutdownlab.reporting.page.markup import Html, element
 from shutdownlab.results.reading import Reading
-from shutdownlab.signals.catalogue import title_of
+from shutdownlab.signals.catalogue import place_of, title_of
 
 _ROW, _HIGH, _TOP = 26.0, 19.0, 6.0
 _LABELS, _MOST_LABELS = 0.27, 0.4
@@ -30,9 +30,9 @@ _LABELS, _MOST_LABELS = 0.27, 0.4
 
 def signals(account: RunAccount, readings: Sequence[Reading], width: float) -> str:
     """Returns the figure, an SVG document `width` points wide: for each signal of the whole country and each address
-    family a row with the reading of each phase.
+    family a row with the reading of each phase, in the catalogue's order.
 
-    Readings that were not measured (modelled or held) are dashed.
+    Readings that were not measured (modelled or held) are dashed, unless none was measured.
     """
     rows: dict[tuple[str, str], dict[str, Reading]] = {}
     for reading in readings:
@@ -42,15 +42,22 @@ def signals(account: RunAccount, readings: Sequence[Reading], width: float) -> s
     left, right = min(max(46.0, width * _LABELS, longest + 6), width * _MOST_LABELS), width - 4
     axis = Axis(account.spans, left, right, max(2, int(width / 40)))
     bottom = _TOP + _ROW * len(rows)
+    measured = {reading.basis == "measured" for of_phase in rows.values() for reading in of_phase.values()}
     parts = list(time_axis(axis, _TOP, bottom))
-    for place, ((signal, family), of_phase) in enumerate(rows.items()):
-        parts += _curve(axis, signal, family, of_phase, _TOP + place * _ROW)
+    in_order = sorted(rows.items(), key=lambda each: place_of(each[0][0]))
+    for place, ((signal, family), of_phase) in enumerate(in_order):
+        parts += _curve(axis, signal, family, of_phase, _TOP + place * _ROW, is_mixed=len(measured) == 2)
     title = f"{account.title}: what outside signals showed of the country"
-    parts.append(text("dashed: modelled or held, not measured", left, bottom + 18, size=SMALL, fill=SOFT))
+    if False in measured:
+        note = "dashed: modelled or held, not measured" if True in measured else "modelled, not measured"
+        parts.append(text(note, left, bottom + 18, size=SMALL, fill=SOFT))
     return sheet(width, bottom + 23, title, parts)
 
 
-def _curve(axis: Axis, signal: str, family: str, of_phase: dict[str, Reading], top: float) -> Iterator[Html]:
+def _curve(
+    axis: Axis, signal: str, family: str, of_phase: dict[str, Reading], top: float, *, is_mixed: bool
+) -> Iterator[Html]:
+    """Yields a row. is_mixed: some readings of the figure were measured and others not, which are dashed then."""
     unit = next(iter(of_phase.values())).unit
     highest = max(reading.value for reading in of_phase.values())
     full = max(1.0, highest) if unit == "share" else highest or 1.0
@@ -60,6 +67,7 @@ def _curve(axis: Axis, signal: str, family: str, of_phase: dict[str, Reading], t
     yield text(below, axis.left - 4, top + 15.5, anchor="end", size=SMALL - 0.8, fill=SOFT)
     base = top + _HIGH
     yield element("path", d=f"M{figure(axis.left)} {figure(base)}H{figure(axis.right)}", stroke=RULE, stroke_width=0.4)
+    drawn: list[tuple[str, str]] = []  # a path for each stretch of readings of one basis: dashes begin anew in each
     before: float | None = None
     for place, span in enumerate(axis.spans):
         reading = of_phase.get(span.name)
@@ -68,8 +76,12 @@ def _curve(axis: Axis, signal: str, family: str, of_phase: dict[str, Reading], t
             continue
         x, wide = axis.of(place)
         y = base - _HIGH * reading.value / full
-        step = f"M{figure(x)} {figure(before)}V{figure(y)}" if before is not None else f"M{figure(x)} {figure(y)}"
-        dash = "" if reading.basis == "measured" else DASHED
-        yield element("path", d=f"{step}h{figure(wide)}", fill="none", stroke=LINE, stroke_width=0.9,
-                      stroke_dasharray=dash or None)  # fmt: skip
+        dash = DASHED if is_mixed and reading.basis != "measured" else ""
+        step = f"V{figure(y)}h{figure(wide)}"
+        if before is not None and drawn[-1][1] == dash:
+            drawn[-1] = drawn[-1][0] + step, dash
+        else:
+            drawn.append((f"M{figure(x)} {figure(y if before is None else before)}{step}", dash))
         before = y
+    for path, dash in drawn:
+        yield element("path", d=path, fill="none", stroke=LINE, stroke_width=0.9, stroke_dasharray=dash or None)

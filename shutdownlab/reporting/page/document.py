@@ -14,10 +14,11 @@ from shutdownlab.reporting.page.cut_offs import DEFINITION
 from shutdownlab.reporting.page.difference import Difference, differing
 from shutdownlab.reporting.page.embedded import embedded, packed
 from shutdownlab.reporting.page.evidence import Extract
-from shutdownlab.reporting.page.headline import headline, period, standing, story
+from shutdownlab.reporting.page.headline import headline, story
 from shutdownlab.reporting.page.markup import Html, element, html
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.outsiders import outsiders, outsiders_sentence
+from shutdownlab.reporting.page.standing import period, standing
 from shutdownlab.reporting.page.tables import citation, expectations, hours, legend, making, orders_table, overview
 from shutdownlab.reporting.page.timeline import timeline
 from shutdownlab.reporting.page.whys import Whys

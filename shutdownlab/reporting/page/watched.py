@@ -9,7 +9,7 @@ from datetime import datetime
 from shutdownlab.results.reading import Reading
 from shutdownlab.signals.alerts import Level, alerts_of
 from shutdownlab.signals.calendar import Calendar, calendar_of
-from shutdownlab.signals.catalogue import SIGNALS, title_of
+from shutdownlab.signals.catalogue import SIGNALS, place_of, title_of
 from shutdownlab.signals.series import series_of
 
 
@@ -68,7 +68,7 @@ def watched_of(
     *,
     detected: bool = True,
 ) -> tuple[WatchedSignal, ...]:
-    """Returns the signals of the whole country, in the order of the readings; empty if there are none.
+    """Returns the signals of the whole country, in the catalogue's order; empty if there are no readings.
 
     A count is taken as a share of the signal's first reading. phases: names and start times, in order. ends: when the
     last phase ends. utc_offset: seconds by which the country's clocks are ahead of UTC. detected: whether the signals'
@@ -82,7 +82,7 @@ def watched_of(
         return ()
     alerts = _alerts(whole, calendar_of(phases, ends, utc_offset)) if detected else {}
     found = []
-    for (signal, of), by_phase in by_signal.items():
+    for (signal, of), by_phase in sorted(by_signal.items(), key=lambda each: place_of(each[0][0])):
         first = next(iter(by_phase.values()))
         quiet = 1.0 if first.unit == "share" else first.value
         levels = {phase: reading.value / quiet if quiet else 0.0 for phase, reading in by_phase.items()}
