@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from shutdownlab.config.wording import Expected, Path, did_you_mean, listed_by, one_of, quoted, shortened
+from shutdownlab.config.problems import Problem
+from shutdownlab.config.wording import Expected, Path, did_you_mean, dotted, listed_by, one_of, quoted, shortened
 
 _WRONG_KIND = {
     "string_type",
@@ -114,6 +115,15 @@ def _mistake(kind: type[BaseModel], data: Any, path: Path, detail: ErrorDetails)
     elif isinstance(value, str) and (value == expected or (expected == "a whole number" and value.isdecimal())):
         hint = "write it without quotes"
     return Mistake(path, quoted(value), expected, hint)
+
+
+def first_problem(error: ValidationError, file: str, line: int = 0) -> Problem:
+    """Returns the first mistake of a file that only programs write, so that no key can be misspelt in it."""
+    detail = error.errors()[0]
+    return Problem(file, line, dotted(detail["loc"]), quoted(detail["input"]), _expected(detail), _AS_IT_WAS)
+
+
+_AS_IT_WAS = "put the file back as shutdownlab wrote it"
 
 
 def _expected(detail: ErrorDetails) -> str:

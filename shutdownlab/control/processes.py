@@ -7,7 +7,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
@@ -57,12 +57,16 @@ class ControlError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Controllers:
-    """The controllers' processes, by name: the authority and the operators. `netns`: their network namespace."""
+    """The controllers' processes, by name: the authority and the operators.
+
+    `netns`: their network namespace. `own`: the user's own apps, by operator.
+    """
 
     network: Network
     addresses: ControllerAddresses
     netns: Path | None
     processes: dict[str, Forked]
+    own: Mapping[str, Path] = field(default_factory=dict)
 
     def died(self, on_purpose: Collection[str] = ()) -> Iterator[str]:
         """Yields a sentence about each controller that has ended, except those `on_purpose`."""
@@ -92,7 +96,7 @@ def start_controllers(
     """Forks the authority's and every operator's controller (or those in `names`) into the namespace at `netns`.
 
     They share this process's memory copy-on-write. `profiles`: of the DPI boxes, by operator (default: the perfect
-    one); `own`: the user's own apps, by operator; `logs`: a directory for their standard error; `ryu`: the Python to
+    one); `own`: the user's own apps, by operator; `logs`: a directory for what they print; `ryu`: the Python to
     run them under Ryu. Call it from the main thread, before starting other threads (see `child_process`). Returns once
     all listen; raises `ForkedError`.
     """
@@ -107,7 +111,8 @@ def start_controllers(
         def main(child: Child, app: Path = app, settings: ControllerSettings = settings) -> None:
             if logs is not None:
                 with (logs / f"{settings.name}.log").open("ab") as log:
-                    os.dup2(log.fileno(), 2)
+                    for printed in (1, 2):
+                        os.dup2(log.fileno(), printed)
             enter(netns)
             if ryu is not None:
                 ryu.go_on(child, app, settings)
@@ -116,7 +121,7 @@ def start_controllers(
         started[name] = fork(f"ctl-{name}", main)
     for controller in started.values():
         controller.wait_ready(_RYU_READY_S if ryu else _READY_S)
-    return Controllers(network, addresses, netns, started)
+    return Controllers(network, addresses, netns, started, dict(own or {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +296,9 @@ class AuthorityClient:
             silent.append(f"{owner} ({', '.join(missing) or 'its DPI box'})")
         lines = [f"phase {order.phase}: not confirmed by {', '.join(silent)} within {waited_s:.1f} s"]
         lines += [f"{m.where}: {m.text}" for m in messages if isinstance(m, Failure | Notice)]
+        for name in sorted(self._controllers.own.keys() & owners):
+            app = self._controllers.own[name].name
+            lines.append(f"{name}'s controller is {app}: `super().obey(order)` confirms, also an order with less in it")
         return "\n".join([*lines, *self._controllers.died()])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +13,7 @@ from shutdownlab.probes.failure import TIMEOUT
 from shutdownlab.probes.kinds import Execution
 from shutdownlab.probes.program import RunningProgram
 from shutdownlab.probes.session import ProbeSession
+from shutdownlab.system.child_process import ending
 
 _NUMBER: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)(?:\s*([^\s\d][^\s]{0,19}))?")
 _MARGIN: Final = 0.5
@@ -69,7 +69,7 @@ def _conclusion(ask: Execution, status: int, line: str, error_line: str) -> Conc
     if outcome is not Outcome.ERROR and _FAILURE.fullmatch(line):
         failure = line
     else:
-        how = f"exit status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
+        how = f"exit status {status}" if status >= 0 else ending(status).removeprefix("was ")
         printed = (line if outcome is not Outcome.ERROR else error_line) or line or error_line
         failure = f"unknown_failure: {how}{f': {printed}' if printed else ''}"
     return Conclusion(outcome, failure, doubtful=outcome is not Outcome.ERROR, value=value, unit=unit)

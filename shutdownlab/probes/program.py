@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import re
 import signal
@@ -120,17 +121,18 @@ class _Output:
         os.set_blocking(fd, False)
         asyncio.get_running_loop().add_reader(fd, self._read)
 
-    def _read(self) -> bool:
+    def _read(self) -> int:
+        """Returns how many bytes there were."""
         try:
             data = os.read(self._fd, 65536)
         except BlockingIOError:
-            return False
+            return 0
         if not data:
             self.over = True
             asyncio.get_running_loop().remove_reader(self._fd)
         self._tail = (self._tail + data)[-_KEPT:]
         self._came.set()
-        return bool(data)
+        return len(data)
 
     async def changed(self) -> None:
         """Waits for more data, or the end, since the last call."""
@@ -138,9 +140,10 @@ class _Output:
         self._came.clear()
 
     def close(self) -> None:
-        """Reads what has arrived, then stops reading."""
-        while self._read():
-            pass
+        """Reads what has arrived, then stops reading: what has left the program's process group may write for ever."""
+        left = fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ)
+        while left > 0 and (got := self._read()):
+            left -= got
         asyncio.get_running_loop().remove_reader(self._fd)
 
     def text(self) -> str:

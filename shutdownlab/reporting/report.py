@@ -54,7 +54,8 @@ class TableReport(Report):
 
             print_record(run, console)
             return
-        print_story(console, run.table, run.results, run.manifest.get("sources", {}), run.faults, run.signals)
+        faults = [*run.faults, *run.gaps]
+        print_story(console, run.table, run.results, run.manifest.get("sources", {}), faults, run.signals)
         if run.status == "running":
             console.print("The run goes on; this is what it has measured so far.", soft_wrap=True)
         elif run.status != "finished":

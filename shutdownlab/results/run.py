@@ -15,11 +15,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from shutdownlab.config.mistakes import first_problem
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.wording import because
 from shutdownlab.results.events import Event, decode
 from shutdownlab.results.holding import is_held
-from shutdownlab.results.manifest import PhaseInfo
+from shutdownlab.results.manifest import FORMAT, Manifest, PhaseInfo, Undertaking
 from shutdownlab.results.reading import Reading, read_readings
 from shutdownlab.results.result import Result
 from shutdownlab.results.signal_verdict import SignalVerdict
@@ -42,7 +43,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Opens a run directory; raises `BadInput` if it is not one."""
+        """Opens a run directory; raises `BadInput` if it is not one, or its manifest is not as a run writes it."""
         folder = Path(path)
         file = folder / "manifest.json"
         try:
@@ -57,6 +58,11 @@ class Run:
             raise BadInput([Problem(str(file), 0, "", found, _NOT_A_RUN)]) from None
         if not isinstance(manifest, dict):
             raise BadInput([Problem(str(file), 0, "", "not a mapping", _NOT_A_RUN)])
+        kind = Manifest if manifest.get("format") == FORMAT else Undertaking
+        try:
+            kind.model_validate(manifest)
+        except ValidationError as error:
+            raise BadInput([first_problem(error, str(file))]) from None
         return cls(folder, manifest)
 
     @property
@@ -83,15 +89,31 @@ class Run:
         """Failures of the testbed."""
         return list(self.manifest.get("faults", []))
 
+    @property
+    def gaps(self) -> list[str]:
+        """What results.csv lacks of the phases that were measured: it was cut off or changed after it was written."""
+        rows = {phase: len(found) for phase, found in self._by_phase.items()}
+        counted = self.manifest.get("rows", {})
+        return [
+            f"results.csv has {rows.get(phase, 0):,} of the {count:,} rows of {phase}: this copy is not whole"
+            for phase, count in counted.items()
+            if rows.get(phase, 0) != count
+        ]
+
     @cached_property
     def results(self) -> list[Result]:
         """A `Result` for each row of results.csv in a complete phase: a run that was killed or is still running may
         have left part of a phase on disk. Raises `BadInput` with the line of an invalid row."""
         whole = self._rows_of_phases()
+        return [each for phase, found in self._by_phase.items() if len(found) == whole.get(phase) for each in found]
+
+    @cached_property
+    def _by_phase(self) -> dict[str, list[Result]]:
+        """Every complete row of results.csv, by phase."""
         by_phase: dict[str, list[Result]] = {}
         for result in self._rows():
             by_phase.setdefault(result.phase, []).append(result)
-        return [result for phase, found in by_phase.items() if len(found) == whole.get(phase) for result in found]
+        return by_phase
 
     def _rows(self) -> Iterator[Result]:
         """Yields each complete row of results.csv."""
@@ -111,9 +133,7 @@ class Run:
             except csv.Error:  # the file ends within quotes
                 return
             except ValidationError as error:
-                detail = error.errors()[0]
-                where, found = ".".join(map(str, detail["loc"])), repr(detail["input"])
-                raise BadInput([Problem(str(file), reader.line_num, where, found, detail["msg"])]) from None
+                raise BadInput([first_problem(error, str(file), reader.line_num)]) from None
 
     def _rows_of_phases(self) -> dict[str, int]:
         """Returns the number of rows of each phase that was measured completely."""

@@ -101,6 +101,7 @@ class Starter(Isp):
     def obey(self, order: Order) -> None:
         status = subprocess.run(["sh", "-c", "kill -INT $$; exit 7"], check=False).returncode
         self.tell(Notice(self.operator, f"what it started ended with {status}"))
+        print(f"it prints {order.phase}")
         super().obey(order)
 """
 
@@ -112,6 +113,8 @@ def test_what_a_controller_of_ones_own_starts_can_be_interrupted(tmp_path: Path)
     done = invoke(tmp_path, "run", path, "--trust", "--until", "blackout", "--out", "run")
     assert done.code == 0, done.output
     assert "what it started ended with -2" in done.output
+    assert "it prints" not in done.output, "which may be a table, or JSON for another program"
+    assert "it prints blackout" in (tmp_path / "run" / "logs" / "controllers" / "southcell.log").read_text()
 
 
 LINGERING = """

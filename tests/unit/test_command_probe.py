@@ -47,6 +47,7 @@ def run(argv: list[str], folder: Path, **fields: Any) -> Measurement:
         ("echo 96 kbit/s; exit 3", Outcome.THROTTLED, "unknown_failure: exit status 3: 96 kbit/s"),
         ("echo oops >&2; exit 2", Outcome.ERROR, "unknown_failure: exit status 2: oops"),
         ("kill -SEGV $$", Outcome.ERROR, "unknown_failure: killed by SIGSEGV"),
+        ("kill -40 $$", Outcome.ERROR, "unknown_failure: killed by signal 40"),
         ("exec nothing-of-that-name", Outcome.ERROR, "unknown_failure: exit status 127: "),
     ],
 )
@@ -69,6 +70,26 @@ def test_the_last_line_is_recorded_and_is_the_value_where_it_is_a_number(tmp_pat
     found = run(["printf", "hops\\n12.5 ms\\n"], tmp_path)
     assert (found.value, found.unit) == (12.5, "ms")
     assert run(["echo", "12 of 13"], tmp_path).value is None
+
+
+def test_what_has_left_a_program_s_process_group_and_writes_for_ever_keeps_no_probe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads = count(1)
+
+    def always_more(_fd: int, most: int) -> bytes:
+        assert next(reads) < 1_000, "read for ever"
+        return b"x" * most
+
+    async def ended() -> None:
+        reading, writing = os.pipe()
+        output = program._Output(reading)
+        monkeypatch.setattr(os, "read", always_more)
+        output.close()
+        os.close(reading)
+        os.close(writing)
+
+    asyncio.run(ended())
 
 
 def test_a_program_does_not_inherit_what_its_agent_ignores(tmp_path: Path) -> None:

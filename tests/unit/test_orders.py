@@ -5,9 +5,10 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import SimpleNamespace
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -22,7 +23,9 @@ DEADLINE_S, STEP_S = 1.5, 0.5
 
 
 @contextmanager
-def authority(answers: Callable[[int], Iterator[tuple[float, Message]]]) -> Iterator[AuthorityClient]:
+def authority(
+    answers: Callable[[int], Iterator[tuple[float, Message]]], own: Mapping[str, Path] = MappingProxyType({})
+) -> Iterator[AuthorityClient]:
     """A client of an authority that answers an order, given by its number, with messages after so many seconds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -39,7 +42,7 @@ def authority(answers: Callable[[int], Iterator[tuple[float, Message]]]) -> Iter
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         where = SimpleNamespace(authority=server.getsockname())
-        controllers: Any = SimpleNamespace(netns=None, addresses=where, network=NETWORK, died=list)
+        controllers: Any = SimpleNamespace(netns=None, addresses=where, network=NETWORK, died=list, own=own)
         client = AuthorityClient(cast(Controllers, controllers))
         yield client
         client.close()
@@ -69,3 +72,11 @@ def test_an_order_with_which_somebody_gets_on_is_waited_for_beyond_the_deadline(
 def test_one_with_which_nobody_gets_on_is_given_up_with_who_is_missing() -> None:
     with authority(stuck) as client, pytest.raises(ControlError, match=r"not confirmed by northnet .*southcell"):
         client.order("phase", {}, deadline_s=DEADLINE_S)
+
+
+def test_of_a_controller_of_ones_own_that_confirms_nothing_one_is_told_what_confirms() -> None:
+    own = {name: Path("/home/a/mine.py") for name in ("gateway", "northnet")}
+    with authority(stuck, own) as client, pytest.raises(ControlError) as raised:
+        client.order("phase", {}, deadline_s=DEADLINE_S)
+    told = "'s controller is mine.py: `super().obey(order)` confirms, also an order with less in it"
+    assert [line for line in str(raised.value).splitlines() if told in line] == [f"northnet{told}"]

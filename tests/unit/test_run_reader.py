@@ -15,8 +15,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import shutdownlab as sl
+from shutdownlab.cli import app
 from shutdownlab.model.scenario import Family, Outcome
 from shutdownlab.results.directory import RunDirectory
 from shutdownlab.results.events import Begun, Fault, Measured, PhaseMeasured
@@ -161,6 +163,44 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 directory(measured(phase, number))
             directory(PhaseMeasured(phase=phase, cells=CELLS, reached=CELLS, unmet=0, seconds=2))
     return directory.path
+
+
+def test_of_a_copy_that_is_not_whole_the_report_says_what_it_lacks(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    file = tmp_path / "run" / "results.csv"
+    kept = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(kept[:-2]))  # a row, of two lines
+    run = sl.Run.open(tmp_path / "run")
+    told = "results.csv has 2 of the 3 rows of messengers: this copy is not whole"
+    assert (run.gaps, [phase.phase for phase in run.phases]) == ([told], ["baseline"])
+    done = CliRunner().invoke(app, ["report", str(run.path)])
+    assert told in " ".join(done.output.split())
+    assert told in sl.report(run).html
+    assert sl.Run.open(finished).gaps == sl.Run.open(VERSION_0_1).gaps == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("rows", 3, "rows: found 3; expected a mapping"),
+        ("choices", "x", "choices: found 'x'; expected a mapping"),
+        ("columns", 3, "columns: found 3; expected a list"),
+        ("phases", [{"phase": "a"}], "phases[0].at: "),
+        ("status", "done", "status: found 'done'; expected one of running, finished, self-check failed, broken"),
+        ("faults", None, "faults: found nothing; expected a list"),
+    ],
+)
+def test_a_manifest_that_somebody_changed_is_refused_with_the_key(
+    key: str, value: object, told: str, finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    file = tmp_path / "run" / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
+    for command in (["report"], ["report", "--as", "ooni"], ["resume"], ["diff", str(finished)]):
+        done = CliRunner().invoke(app, [command[0], *command[1:], str(tmp_path / "run")])
+        assert (done.exit_code, done.output.count("manifest.json: ")) == (2, 1), command
+        assert f"manifest.json: {told}" in " ".join(done.output.split())
+        assert "hint: put the file back as shutdownlab wrote it" in done.output
 
 
 @given(cut=st.integers(0, 600))

@@ -7,9 +7,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path, PurePath
 
-from pydantic import ValidationError
-
-from shutdownlab.config.problems import BadInput, Problem
+from shutdownlab.config.problems import BadInput
 from shutdownlab.config.wording import quoted, with_ending
 from shutdownlab.library import Shutdown, load
 from shutdownlab.model.lookup import refuse
@@ -20,7 +18,6 @@ from shutdownlab.reporting.page.evidence import Extract, extract_of
 from shutdownlab.reporting.page.orders import Order, breakdowns_of, orders_of
 from shutdownlab.reporting.page.whys import Whys, whys_of
 from shutdownlab.results.events import Damaged, Ordered
-from shutdownlab.results.manifest import Undertaking
 from shutdownlab.results.run import Run
 from shutdownlab.verifier.causes import with_causes
 from shutdownlab.verifier.compare import compare
@@ -111,16 +108,12 @@ def _difference(account: RunAccount, other: RunAccount) -> Difference:
 
 
 def account_of(run: Run) -> RunAccount:
-    """Returns a run in the form that reports and figures use; raises `BadInput` if its manifest is invalid."""
-    try:
-        Undertaking.model_validate(run.manifest)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        where, found = ".".join(map(str, detail["loc"])), quoted(detail["input"])
-        raise BadInput([Problem(str(run.path / "manifest.json"), 0, where, found, detail["msg"])]) from None
+    """Returns a run in the form that reports and figures use."""
     shutdown, missing = scenario_of(run)
     name = run.path.resolve().name
-    return RunAccount(name, run.status, run.manifest, run.results, run.faults, shutdown, missing, run.readings)
+    return RunAccount(
+        name, run.status, run.manifest, run.results, [*run.faults, *run.gaps], shutdown, missing, run.readings
+    )
 
 
 def scenario_of(run: Run) -> tuple[Shutdown | None, str]:
