@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chromium import SCHEMES, WIDTHS, pictured, violations
+from chromium import PAGES, pictured, violations
 from chromium import browser as browser
 from invocation import shutdownlab as command_of
 
@@ -224,8 +224,7 @@ def test_a_page_that_was_cut_off_says_so_until_it_hears_the_server_again(browser
     )
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("width", "scheme"), PAGES)
 def test_nothing_is_wider_than_the_screen_and_axe_finds_nothing(
     browser: Browser, links: Links, width: int, scheme: str
 ) -> None:
