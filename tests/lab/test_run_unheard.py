@@ -32,7 +32,7 @@ def unheard(place: Path, command: str, streams: str) -> subprocess.CompletedProc
             marks=pytest.mark.thorough,
         ),
         pytest.param("<&- >&-", "", marks=pytest.mark.thorough),
-        (">/dev/full 2>/dev/full", ""),
+        pytest.param(">/dev/full 2>/dev/full", "", marks=pytest.mark.thorough),
     ],
     ids=["full", "unread", "closed", "both full"],
 )

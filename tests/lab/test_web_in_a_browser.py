@@ -194,6 +194,7 @@ def test_one_can_be_a_subscriber(browser: Browser, links: Links) -> None:
     assert who.count("/") == 2
 
 
+@pytest.mark.thorough
 def test_a_terminal_is_in_sight_when_it_opens(browser: Browser, links: Links) -> None:
     page = opened(browser, links.steer)
     page.set_viewport_size({"width": 1280, "height": 700})
@@ -208,6 +209,7 @@ def test_a_terminal_is_in_sight_when_it_opens(browser: Browser, links: Links) ->
     page.wait_for_function(in_sight)
 
 
+@pytest.mark.thorough
 def test_a_page_that_was_cut_off_says_so_until_it_hears_the_server_again(browser: Browser, links: Links) -> None:
     page = opened(browser, links.follow, init=KEEP_STREAM)
     state = page.locator("#live-state")
