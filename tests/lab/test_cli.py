@@ -573,7 +573,8 @@ def intercepted(scenario: Json) -> None:
 
 
 def test_exec_shows_what_installing_the_states_root_does(tmp_path: Path) -> None:
-    script = f"{PROBE} https://www.bbc.com/; {PROBE} --cacert $SHUTDOWNLAB_STATE_ROOT https://www.bbc.com/"
+    probe = f"{PROBE} --curves P-256"  # in one segment: with OpenSSL 3.5 this box would find no name
+    script = f"{probe} https://www.bbc.com/; {probe} --cacert $SHUTDOWNLAB_STATE_ROOT https://www.bbc.com/"
     phase = ("--from", "southcell/coast", "--at", "baseline", "--", "sh", "-c", script)
     done = invoke(tmp_path, "exec", small(tmp_path, intercepted), *phase)
     warned, code, accepted = done.output.splitlines()[0], *done.output.splitlines()[-2:]
