@@ -3,6 +3,8 @@
 # make help    the rest
 VENV ?= .venv
 JOBS ?= $(shell n=$$(nproc); echo $$((n > 2 ? n : 2)))
+# Tests in running countries wait for packets half of their time: one more worker has the processors meanwhile.
+TEST_JOBS ?= $(shell echo $$(($(JOBS) + 1)))
 FILES ?= 100000
 FAULTS ?= 200
 SEED ?= 1
@@ -35,7 +37,7 @@ test: SELECTED = -m "not thorough"
 test: programs ## set up, then test what takes minutes: pure tests, then real packets in each part of the laboratory
 test-all: programs ## all tests: every order, breakdown and tool by real packets, too; twice as long
 test test-all:
-	PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 \
+	PYTHONDONTWRITEBYTECODE= $(VENV)/bin/pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0 \
 		$(SELECTED) tests/unit tests/golden tests/fuzz tests/packaging tests/lab $(PYTEST_ARGS)
 
 test-newest: ## unit and golden tests with the newest versions that pyproject.toml allows, in .venv-newest

@@ -26,7 +26,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 LONGEST = (
     "test_run_broken.py", "test_run.py", "test_run_faults.py", "test_run_tools.py", "test_cli.py",
-    "test_differential.py", "test_readme_in_a_country.py", "test_probes.py", "test_run_limited.py",
+    "test_web_in_a_browser.py", "test_sandbox.py", "test_controllers.py", "test_run_own_files.py", "test_prompt.py",
+    "test_interception.py", "test_profiles_on_the_wire.py", "test_differential.py", "test_readme_in_a_country.py",
+    "test_probes.py", "test_run_limited.py",
     "test_lab_surroundings.py", "test_run_confined.py", "test_run_and_inspect_on_the_wire.py", "test_lab_door.py",
     "test_run_door.py", "test_remembered_on_the_wire.py", "test_run_killed.py", "test_web_growth.py",
     "test_run_sampled.py", "test_ipv6_only_on_the_wire.py", "test_change_confirmed.py", "test_censored_planet.py",
@@ -34,7 +36,7 @@ LONGEST = (
     "test_ipv4_only_on_the_wire.py", "test_anycast_on_the_wire.py", "test_cables_of_a_lower_mtu.py",
     "test_two_gateways_on_the_wire.py",
 )  # fmt: skip
-"""Files of tests/lab that take 40 s or more of a worker, the longest first: what is begun last should be short, or
+"""Files of tests/lab that take 20 s or more of a worker, the longest first: what is begun last should be short, or
 one worker has it to itself in the end. `make test-all PYTEST_ARGS=--durations=60` tells which they are."""
 
 

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 WIDTHS = (360, 768, 1440)
 SCHEMES = ("light", "dark")
+UNLIKE = ((360, "light"), (1440, "dark"))
+PAGES = [
+    pytest.param(width, scheme, marks=() if (width, scheme) in UNLIKE else pytest.mark.thorough)
+    for width in WIDTHS
+    for scheme in SCHEMES
+]
+"""Every width in every scheme, for tests of what `width` and `scheme` are: the two most unlike, and thoroughly all."""
 _PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 

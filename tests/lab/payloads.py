@@ -9,13 +9,15 @@ import pytest
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 
+from shutdownlab.probes.handshake import client_context
+
 RANDOM = b"\x99" + b"".join(hashlib.sha256(bytes((number,))).digest() for number in range(8))
 
 
 def hello(name: str) -> bytes:
-    """OpenSSL's ClientHello."""
+    """OpenSSL's ClientHello, in one segment whatever its version."""
     sent = ssl.MemoryBIO()
-    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name)
+    client = client_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name)
     with pytest.raises(ssl.SSLWantReadError):
         client.do_handshake()
     return sent.read()

@@ -504,7 +504,7 @@ def test_the_kernels_datapath_is_used_where_it_is_asked_for_or_the_reason_is_tol
 
 
 def test_the_userspace_datapath_can_be_asked_for_everywhere(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "lab", "two-operators", "--datapath", "userspace", stdin="exit\n")
+    done = invoke(tmp_path, "lab", tiny.written(tmp_path, "northnet"), "--datapath", "userspace", stdin="exit\n")
     assert done.code == 0
     assert "Open vSwitch's userspace datapath: as asked for." in done.output
 
@@ -573,7 +573,8 @@ def intercepted(scenario: Json) -> None:
 
 
 def test_exec_shows_what_installing_the_states_root_does(tmp_path: Path) -> None:
-    script = f"{PROBE} https://www.bbc.com/; {PROBE} --cacert $SHUTDOWNLAB_STATE_ROOT https://www.bbc.com/"
+    probe = f"{PROBE} --curves P-256"  # in one segment: with OpenSSL 3.5 this box would find no name
+    script = f"{probe} https://www.bbc.com/; {probe} --cacert $SHUTDOWNLAB_STATE_ROOT https://www.bbc.com/"
     phase = ("--from", "southcell/coast", "--at", "baseline", "--", "sh", "-c", script)
     done = invoke(tmp_path, "exec", small(tmp_path, intercepted), *phase)
     warned, code, accepted = done.output.splitlines()[0], *done.output.splitlines()[-2:]
@@ -621,9 +622,9 @@ def test_lab_gives_mininet_s_command_line(tmp_path: Path) -> None:
 
 
 def test_lab_ends_with_its_input(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "lab", "two-operators", stdin="northnet-coast hostname\n")
+    done = invoke(tmp_path, "lab", tiny.written(tmp_path, "northnet"), stdin="northnet-capital hostname\n")
     assert done.code == 0
-    assert "29 nodes of A small country with two operators are up.\n" in done.output
+    assert re.search(r"^\d+ nodes of Operators of one region and one transit are up\.$", done.output, re.MULTILINE)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can take away what user namespaces need")

@@ -433,6 +433,7 @@ def test_a_controller_started_by_hand_for_nobody_says_who_there_is(cables: Cable
     assert complaint == "--name: found nobody; expected authority or one of northnet, southcell\n"
 
 
+@pytest.mark.thorough
 def test_the_same_apps_run_under_ryu(environment: Callable[[str], Path], cables: Cables, tmp_path: Path) -> None:
     python = str(environment("ryu"))
     network = library.network("two-operators")

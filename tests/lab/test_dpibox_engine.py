@@ -21,6 +21,7 @@ from shutdownlab.box.dpi_box import BoxSpec, start_box
 from shutdownlab.box.inspector import engine_maker
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.verdict import Decision, Side
+from shutdownlab.probes.handshake import client_context
 from shutdownlab.protocol.messages import (
     Applied,
     BoxPolicy,
@@ -43,7 +44,7 @@ SERVERS = [(socket.AF_INET, "10.9.0.2"), (socket.AF_INET6, "fd09::2")]
 
 def client_hello(name: str) -> bytes:
     sent = ssl.MemoryBIO()
-    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name)
+    client = client_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name)
     with pytest.raises(ssl.SSLWantReadError):
         client.do_handshake()
     return sent.read()

@@ -85,7 +85,7 @@ def test_every_way_out_is_refused(user: str, place: Path, tmp_path: Path) -> Non
     assert made.stat().st_uid == (outside.ORDINARY if user == "ordinary" else os.geteuid())
 
 
-@USERS
+@pytest.mark.parametrize("user", [pytest.param("same", marks=pytest.mark.thorough), "ordinary"])
 def test_a_command_that_stops_the_sandbox_does_not_hang_it_and_is_reported(user: str, tmp_path: Path) -> None:
     argv, env = outside.command(user, "escapes:stop", {}, tmp_path)
     begun = time.monotonic()

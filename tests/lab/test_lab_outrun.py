@@ -29,6 +29,7 @@ def racing(scenario: Json) -> None:
     scenario["timeline"] = [baseline]
 
 
+@pytest.mark.thorough
 def test_what_gets_through_because_an_on_path_box_has_no_processor_is_not_ok(tmp_path: Path) -> None:
     with sl.lab(small(tmp_path, racing)) as lab:
         lab.put_in_force(["forged"])

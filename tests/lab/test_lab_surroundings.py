@@ -53,7 +53,7 @@ asyncio.run(cell())
 """
 
 
-@pytest.mark.parametrize("user", ["above a checkout", "ordinary"])
+@pytest.mark.parametrize("user", [pytest.param("above a checkout", marks=pytest.mark.thorough), "ordinary"])
 def test_two_labs_at_once_in_a_running_loop_and_in_a_thread(user: str, tmp_path: Path) -> None:
     place = tmp_path / "place"
     place.mkdir()

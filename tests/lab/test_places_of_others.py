@@ -26,9 +26,18 @@ WRITING = {
     "export": ("export", "mine", "--to", "csv", "-o", "theirs/it"),
     "check --graph": ("check", "first-shutdown", "--graph", "theirs/it.svg"),
 }
+USUAL = ("run", "run into it", "run --report", "matrix", "verify", "export")
+"""One for each thing that writes; the others go through all options of theirs."""
+UNREAD = ("verify into it", "verify --force", "run --force")
 
 
-@pytest.mark.parametrize("command", WRITING.values(), ids=WRITING)
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, id=name, marks=() if name in USUAL else pytest.mark.thorough)
+        for name, command in WRITING.items()
+    ],
+)
 def test_a_directory_of_another_user_is_refused_and_nothing_in_it_is_touched(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -49,7 +58,9 @@ def test_a_directory_of_another_user_is_refused_and_nothing_in_it_is_touched(
     assert not (tmp_path / "own").exists(), "what cannot be written in the end is told before a run begins"
 
 
-@pytest.mark.parametrize("command", ["run into it", "verify into it", "verify --force", "run --force"])
+@pytest.mark.parametrize(
+    "command", ["run into it", *(pytest.param(each, marks=pytest.mark.thorough) for each in UNREAD)]
+)
 def test_one_that_cannot_even_be_read_is_refused_in_the_same_words(tmp_path: Path, command: str) -> None:
     theirs = tmp_path / "theirs"
     shutil.copytree(RUN, theirs / "run")

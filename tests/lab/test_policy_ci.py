@@ -140,6 +140,7 @@ def test_a_base_that_was_not_fetched_is_bad_input_not_a_comparison_with_nothing(
     assert told.startswith("::error::base: found origin/release, which is no revision here; expected one that was")
 
 
+@pytest.mark.thorough
 def test_gitlabs_job_says_the_same(repository: Path) -> None:
     job = yaml.safe_load((repository / ".gitlab-ci.yml").read_text())["policy"]
     (repository.parent / "venv").symlink_to(ENVIRONMENT.parent)
@@ -154,6 +155,7 @@ def test_gitlabs_job_says_the_same(repository: Path) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_the_examples_own_tests_pass_with_real_packets(repository: Path) -> None:
     done = bash("pytest -p no:cacheprovider tests", repository, clean(repository))
     assert done.returncode == 0, done.stdout

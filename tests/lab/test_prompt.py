@@ -247,7 +247,7 @@ def test_nodes_are_called_by_their_names_whatever_the_topology_calls_its_own(tmp
 
 def test_what_is_piped_in_is_commands_to_the_last_and_none_is_taken_for_input(tmp_path: Path) -> None:
     commands = "northnet-capital cat\nnorthnet-capital echo one\nsh cat\nsh echo two\nnosuch\nsh echo three\n"
-    done = invoke(tmp_path, "lab", "two-operators", stdin=commands)
+    done = invoke(tmp_path, "lab", tiny.written(tmp_path, "northnet"), stdin=commands)
     assert re.findall(r"^(?:mininet> )*(one|two|three)$", done.output, re.MULTILINE) == ["one", "two", "three"]
     assert done.code == 1, "one could not be carried out"
 
@@ -257,7 +257,11 @@ def test_what_is_found_goes_to_standard_output_and_complaints_elsewhere(tmp_path
     script.write_text("nosuch\npy northnet-capital.IP()\nnorthnet-capital echo found\n")
     argv, env = shutdownlab("same", tmp_path)
     done = subprocess.run(
-        [*argv, "lab", "two-operators", "--script", script], cwd=tmp_path, env=env, capture_output=True, text=True
+        [*argv, "lab", tiny.written(tmp_path, "northnet"), "--script", script],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.splitlines() == ["100.64.1.10", "found"]
     assert "*** unknown command 'nosuch'" in done.stderr
@@ -268,7 +272,7 @@ def test_a_script_ends_when_nobody_reads_what_it_prints_any_more(tmp_path: Path)
     script.write_text("sh echo one\nnodes\nnodes\nnorthnet-capital touch /work-goes-on\n" + "nodes\n" * 2000)
     argv, env = shutdownlab("same", tmp_path)
     with subprocess.Popen(
-        [*argv, "lab", "two-operators", "--script", script],
+        [*argv, "lab", tiny.written(tmp_path, "northnet"), "--script", script],
         cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as running:  # fmt: skip
         assert running.stdout and running.stderr
@@ -282,7 +286,7 @@ def test_a_script_ends_when_nobody_reads_what_it_prints_any_more(tmp_path: Path)
 def test_a_lab_ends_when_it_is_asked_to_while_a_command_runs_at_a_node(tmp_path: Path) -> None:
     argv, env = shutdownlab("same", tmp_path)
     with subprocess.Popen(
-        [*argv, "lab", "two-operators"],
+        [*argv, "lab", tiny.written(tmp_path, "northnet")],
         cwd=tmp_path, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     ) as running:  # fmt: skip
         assert running.stdin and running.stdout
@@ -294,7 +298,7 @@ def test_a_lab_ends_when_it_is_asked_to_while_a_command_runs_at_a_node(tmp_path:
 
 
 def test_a_lab_that_a_command_kills_says_so(tmp_path: Path) -> None:
-    done = invoke(tmp_path, "lab", "two-operators", stdin="northnet-capital kill -9 -1\n")
+    done = invoke(tmp_path, "lab", tiny.written(tmp_path, "northnet"), stdin="northnet-capital kill -9 -1\n")
     assert done.code == 3
     assert done.output.splitlines()[-1].endswith("The lab has ended: its process was killed by SIGKILL.")
 

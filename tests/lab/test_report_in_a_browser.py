@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chromium import SCHEMES, WIDTHS, pictured, violations
+from chromium import PAGES, pictured, violations
 from chromium import browser as browser
 
 import shutdownlab as sl
@@ -44,8 +44,7 @@ def chosen(page: Page) -> str:
     return page.locator("#pg-read").inner_text().split(" · ")[0]
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("width", "scheme"), PAGES)
 def test_nothing_is_wider_than_the_screen_and_axe_finds_nothing(
     browser: Browser, file: Path, width: int, scheme: str
 ) -> None:

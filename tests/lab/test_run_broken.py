@@ -210,21 +210,44 @@ def confirmed_more_than(record: Record, times: int) -> bool:
     return sum(event["event"] == "confirmed" and event["phase"] == "blackout" for event in so_far(record)) > times
 
 
-STRUCK = (
-    ("ctl-southcell", signal.SIGKILL),
+Strike = tuple[str, signal.Signals]
+"""What happens to all processes of that name."""
+ONE_OF_EACH: tuple[Strike, ...] = (
     ("ovs-vswitchd", signal.SIGKILL),
+    ("nginx", signal.SIGSTOP),
+    ("dpi-southcell-b", signal.SIGKILL),
+)
+THE_OTHERS: tuple[Strike, ...] = (
+    ("ctl-southcell", signal.SIGKILL),
     ("bird", signal.SIGKILL),
     ("relay", signal.SIGKILL),
     ("probe southcell", signal.SIGKILL),
-    ("dpi-southcell-b", signal.SIGKILL),
     ("ovs-vswitchd", signal.SIGSTOP),
-    ("nginx", signal.SIGSTOP),
     ("dpi-southcell-b", signal.SIGSTOP),
 )
-"""What happens in one blackout after another, to all processes of that name."""
-OF_ALL = {name: f"blackout-{number}" for number, name in enumerate(STRUCK, start=1)}
-BUILT_ANEW, IN_PLACE = list(OF_ALL.values())[:5], OF_ALL["dpi-southcell-b", signal.SIGKILL]
-STOPPED = [phase for (_, number), phase in OF_ALL.items() if number == signal.SIGSTOP]
+REPLACED: Strike = ("dpi-southcell-b", signal.SIGKILL)
+"""Which needs no country built anew."""
+
+
+@dataclass(frozen=True)
+class Struck:
+    """A run in which that happened, in one blackout after another."""
+
+    strikes: dict[str, Strike]
+    done: Done
+    record: Record
+
+    @property
+    def stopped(self) -> list[str]:
+        return [phase for phase, (_, number) in self.strikes.items() if number == signal.SIGSTOP]
+
+    @property
+    def replaced(self) -> list[str]:
+        return [phase for phase, strike in self.strikes.items() if strike == REPLACED]
+
+    @property
+    def built_anew(self) -> list[str]:
+        return [phase for phase in self.strikes if phase not in self.stopped + self.replaced]
 
 
 def small_in_a_tiny_country(place: Path, change: Callable[[Json], None] = lambda _: None) -> Path:
@@ -241,68 +264,72 @@ def small_in_a_tiny_country(place: Path, change: Callable[[Json], None] = lambda
     return small(place, changed)
 
 
-def in_turn(scenario: Json) -> None:
-    """All of those blackouts, each with the phase after it in which all is back."""
+def in_turn(times: int, scenario: Json) -> None:
+    """So many of those blackouts, each with the phase after it in which all is back."""
     baseline, blackout, restored = scenario["timeline"]
     scenario["timeline"] = [baseline]
-    for number in range(1, len(STRUCK) + 1):
+    for number in range(1, times + 1):
         for hour, phase in ((2 * number, blackout), (2 * number + 1, restored)):
             at = f"2030-05-{1 + hour // 24:02}T{hour % 24:02}:30Z"
             scenario["timeline"].append(phase | {"phase": f"{phase['phase']}-{number}", "at": at})
     baseline["at"], scenario["ends"] = "2030-05-01T00:30Z", "2030-05-03T00:00Z"
 
 
-@pytest.fixture(scope="module")
-def struck(tmp_path_factory: pytest.TempPathFactory) -> tuple[Done, Record]:
-    """A run in which all of that happens."""
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(ONE_OF_EACH, id="one of each kind"),
+        pytest.param(THE_OTHERS, id="the others", marks=pytest.mark.thorough),
+    ],
+)
+def struck(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Struck:
     place = tmp_path_factory.mktemp("struck")
-    path = small_in_a_tiny_country(place, in_turn)
-    with under_way(place, path, "--until", list(OF_ALL.values())[-1]) as (process, record):
-        for (name, number), phase in OF_ALL.items():
+    strikes = {f"blackout-{number}": strike for number, strike in enumerate(request.param, start=1)}
+    path = small_in_a_tiny_country(place, partial(in_turn, len(strikes)))
+    with under_way(place, path, "--until", list(strikes)[-1]) as (process, record):
+        for phase, (name, number) in strikes.items():
             wait_for_event(process, record, "confirmed", phase)
             signal_inside(process, name, number)
         done = finished(process)
-    return done, record
+    return Struck(strikes, done, record)
 
 
-@pytest.mark.thorough
-def test_whatever_was_struck_every_row_is_as_in_a_run_without_a_fault(struck: tuple[Done, Record]) -> None:
-    done, record = struck
+def test_whatever_was_struck_every_row_is_as_in_a_run_without_a_fault(struck: Struck) -> None:
+    done, record = struck.done, struck.record
     assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
-    cells = 6 * 2 * len(STRUCK)
+    cells = 6 * 2 * len(struck.strikes)
     assert len(record.rows) == len(record.measurements) == cells, "none of the measurements that say nothing"
     assert f"All {cells} expectations met, after faults of the testbed were repaired." in done.output
     assert done.code == 0, done.output
 
 
-def test_a_process_that_dies_in_a_phase_is_reported_and_the_phase_measured_in_a_rebuilt_country(
-    struck: tuple[Done, Record],
-) -> None:
-    done, record = struck
-    for phase in BUILT_ANEW:
-        assert f"{phase} is measured in a country built anew" in done.output
+def test_a_process_that_dies_in_a_phase_is_reported_and_the_phase_measured_in_a_rebuilt_country(struck: Struck) -> None:
+    assert struck.built_anew
+    record = struck.record
+    for phase in struck.built_anew:
+        assert f"{phase} is measured in a country built anew" in struck.done.output
         assert any(fault.startswith(f"{phase}: ") for fault in record.manifest["faults"]), record.manifest["faults"]
-    voided = [(event["phase"], event["anew"]) for event in record.events_of("voided") if event["phase"] in BUILT_ANEW]
-    assert voided == [(phase, True) for phase in BUILT_ANEW]
-    assert [event["phase"] for event in record.events_of("resumed")] == BUILT_ANEW
+    voided = [event for event in record.events_of("voided") if event["phase"] in struck.built_anew]
+    assert [(event["phase"], event["anew"]) for event in voided] == [(phase, True) for phase in struck.built_anew]
+    assert [event["phase"] for event in record.events_of("resumed")] == struck.built_anew
 
 
-def test_what_was_stopped_goes_on_and_the_phase_is_measured_again(struck: tuple[Done, Record]) -> None:
-    done, record = struck
-    assert "was stopped for a while" in done.output
-    for phase in STOPPED:
-        told = [
-            reason for event in record.events_of("voided") if event["phase"] == phase for reason in event["reasons"]
-        ]
+def test_what_was_stopped_goes_on_and_the_phase_is_measured_again(struck: Struck) -> None:
+    assert struck.stopped
+    assert "was stopped for a while" in struck.done.output
+    for phase in struck.stopped:
+        voided = [event for event in struck.record.events_of("voided") if event["phase"] == phase]
+        told = [reason for event in voided for reason in event["reasons"]]
         assert any("was stopped for a while" in reason for reason in told), (phase, told)
 
 
-def test_a_dpi_box_that_dies_is_replaced_and_the_phase_measured_again(struck: tuple[Done, Record]) -> None:
-    done, record = struck
-    fault = f"{IN_PLACE}: dpi-southcell-box was killed by SIGKILL, and was started again"
-    assert f"went wrong: {fault}" in done.output
-    assert [each for each in record.manifest["faults"] if each.startswith(f"{IN_PLACE}: ")] == [fault]
-    assert [event["anew"] for event in record.events_of("voided") if event["phase"] == IN_PLACE] == [False]
+def test_a_dpi_box_that_dies_is_replaced_and_the_phase_measured_again(struck: Struck) -> None:
+    record = struck.record
+    for phase in struck.replaced:
+        fault = f"{phase}: dpi-southcell-box was killed by SIGKILL, and was started again"
+        assert f"went wrong: {fault}" in struck.done.output
+        assert [each for each in record.manifest["faults"] if each.startswith(f"{phase}: ")] == [fault]
+        assert [event["anew"] for event in record.events_of("voided") if event["phase"] == phase] == [False]
 
 
 @pytest.mark.thorough

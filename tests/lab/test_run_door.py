@@ -125,6 +125,7 @@ def test_events_go_to_a_file_and_to_a_descriptor(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.thorough
 def test_a_killed_run_says_so(tmp_path: Path) -> None:
     with under_way(tmp_path, small(tmp_path)) as (process, record):
         wait_for_event(process, record, "confirmed", "blackout")

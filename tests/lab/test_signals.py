@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import tiny
 from invocation import shutdownlab
 
 STUBBORN = """
@@ -21,7 +22,8 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 def exec_(place: Path, but: str, *command: str) -> subprocess.CompletedProcess[str]:
     argv, env = shutdownlab("same", place)
-    lab = ["exec", "two-operators", "--from", "southcell/coast", "--", *command]
+    country = str(tiny.written(place, "southcell"))
+    lab = ["exec", country, "--from", "southcell/capital", "--", *command]
     return subprocess.run(
         [argv[0], "-c", STUBBORN, but, *argv, *lab],
         cwd=place, env=env, capture_output=True, text=True, timeout=180, check=False,

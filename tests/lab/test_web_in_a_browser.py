@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chromium import SCHEMES, WIDTHS, pictured, violations
+from chromium import PAGES, pictured, violations
 from chromium import browser as browser
 from invocation import shutdownlab as command_of
 
@@ -209,6 +209,7 @@ def test_one_can_be_a_subscriber(browser: Browser, links: Links) -> None:
     assert who.count("/") == 2
 
 
+@pytest.mark.thorough
 def test_a_terminal_is_in_sight_when_it_opens(browser: Browser, links: Links) -> None:
     page = opened(browser, links.steer)
     page.set_viewport_size({"width": 1280, "height": 700})
@@ -223,6 +224,7 @@ def test_a_terminal_is_in_sight_when_it_opens(browser: Browser, links: Links) ->
     page.wait_for_function(in_sight)
 
 
+@pytest.mark.thorough
 def test_a_page_that_was_cut_off_says_so_until_it_hears_the_server_again(browser: Browser, links: Links) -> None:
     page = opened(browser, links.follow, init=KEEP_STREAM)
     state = page.locator("#live-state")
@@ -254,8 +256,7 @@ def test_a_page_that_hears_nothing_says_so_and_asks_anew(browser: Browser, links
     assert "gone" not in page.locator("#live-state").inner_text()
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("width", "scheme"), PAGES)
 def test_nothing_is_wider_than_the_screen_and_axe_finds_nothing(
     browser: Browser, links: Links, width: int, scheme: str
 ) -> None:

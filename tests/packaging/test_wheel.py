@@ -82,5 +82,7 @@ def test_it_ships_scenarios_and_countries(invoke: Invoke) -> None:
 
 
 def test_it_runs_a_scenario(invoke: Invoke, tmp_path: Path) -> None:
-    assert "expectations met" in invoke("shutdownlab", "run", "first-shutdown", "--out", tmp_path / "run")
+    assert "expectations met" in invoke(
+        "shutdownlab", "run", "first-shutdown", "--until", "messenger", "--out", tmp_path / "run"
+    )
     assert (tmp_path / "run" / "results.csv").exists()

@@ -361,6 +361,7 @@ def as_ooni_reads(python: Path, record: Mapping[str, Any], *wanted: str) -> list
     return list(ast.literal_eval(done.stdout))
 
 
+@pytest.mark.thorough
 def test_a_record_is_one_that_oonis_own_reader_takes(
     environment: Callable[[str], Path], network: Callable[[Broken], None]
 ) -> None:
@@ -377,6 +378,7 @@ def test_a_record_is_one_that_oonis_own_reader_takes(
     ) == ["Whatsapp", "AS29355", "192.0.2.53", "2022-01-05 10:30:00", "blocked", "ok", 4, True, V4]  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_a_web_record_is_one_that_oonis_own_reader_takes(environment: Callable[[str], Path]) -> None:
     trace = Trace()
     trace.requested(
