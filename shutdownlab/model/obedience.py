@@ -50,7 +50,8 @@ class Obedience(Record):
     spares: dict[str, Leniency] = {}
     """Policies that it carries out only in part, by name: whom it leaves alone."""
     after: Seconds | None = None
-    """How long it takes to obey in this phase, in the scenario's time; left out: as usual (`delays`)."""
+    """How long it takes to obey in this phase, in the scenario's time, at most as long as the phase lasts; left out: as
+    usual (`delays`)."""
 
     @model_validator(mode="after")
     def _otherwise(self) -> Obedience:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from shutdownlab.config.document import Document, Path, quoted
-from shutdownlab.config.scalars import instant_text
+from shutdownlab.config.scalars import duration_text, instant_text
 from shutdownlab.model.expectation import Expectation
 from shutdownlab.model.made_phases import Woven, replace_timeline
 from shutdownlab.model.obedience import Obedience
@@ -25,7 +25,8 @@ class _Placed(NamedTuple):
 
 
 def check_turns(scenario: Scenario, topology: Topology, document: Document) -> None:
-    """Reports unknown operators, and turns for which there is no time, or nothing to obey."""
+    """Reports unknown operators, and turns and delays for which there is no time, or nothing to obey."""
+    _check_delays(scenario, document)
     timeline = scenario.timeline
     names, apart = {phase.phase for phase in timeline}, _taken_apart(timeline)
     for index, phase in enumerate(timeline):
@@ -54,6 +55,21 @@ def check_turns(scenario: Scenario, topology: Topology, document: Document) -> N
             document.report(
                 path, found, "another name for that phase", f"`stagger` names the phases after {quoted(phase.phase)}"
             )
+
+
+def _check_delays(scenario: Scenario, document: Document) -> None:
+    """Reports operators that would obey only after the phase: it is measured when all have obeyed."""
+    for index, phase in enumerate(scenario.timeline):
+        lasts = (scenario.end_of(phase) - phase.at).total_seconds()
+        for operator, how in phase.obey.items():
+            path: Path = ("timeline", index, "obey", operator, "after")
+            if how.after is not None and phase.stagger is not None:
+                hint = "an operator's turn is when it obeys"
+                document.report(path, "`after` beside `stagger`", "only one of them", hint)
+            elif how.after is not None and 0 < lasts < how.after:
+                found = f"{duration_text(how.after)}, longer than the phase"
+                hint = "if it has not obeyed by then: `ignores` what the phase starts, and `keeps` what it stops"
+                document.report(path, found, f"at most {duration_text(lasts)}", hint)
 
 
 def _taken_apart(timeline: Sequence[Phase]) -> frozenset[str]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from shutdownlab.reporting.compared import line_of
-from shutdownlab.reporting.summary import unmet_groups
+from shutdownlab.reporting.summary import reasons, unmet_groups
 from shutdownlab.reporting.verified import undecided_lines
 from shutdownlab.verifier.compare import Comparison
 from shutdownlab.verifier.verify import Verified
@@ -80,7 +80,7 @@ def of_comparison(comparison: Comparison) -> str:
 
 def _of_verified(verified: Verified, *, warn: bool) -> Iterator[_Told]:
     for group, text in unmet_groups(verified.unmet, verified.because):
-        places = tuple(_places(verified.because(group[0]))) or _of_phase(verified, group[0].phase)
+        places = tuple(_places("; ".join(reasons(group, verified.because)))) or _of_phase(verified, group[0].phase)
         yield _Told("not-as-expected", "error", text, places)
     for line in undecided_lines(verified.undecided):
         yield _Told("undecided", "note", line, ())

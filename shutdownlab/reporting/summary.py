@@ -11,14 +11,16 @@ from shutdownlab.results.result import THE_MODEL, Result
 
 MOST_LINES = 20
 _MOST_WHO = 3
+_MOST_ASKED = 8
+_MOST_REASONS = 3
 _WITHOUT_VERDICT = {Outcome.ERROR: "the probe itself failed", Outcome.UNKNOWN: "the testbed failed, or may have"}
 
 
 def unmet_lines(results: Sequence[Result], because: Callable[[Result], str] = lambda _: "") -> Iterator[str]:
     """Yields a line for each (phase, target, expected, source, seen), naming some of the vantage points.
 
-    At most 20 lines, then how many are left out. because: returns why a result came out as it did; called for the
-    first result of each line.
+    At most 20 lines, then how many are left out. because: returns why a result came out as it did; called for some
+    results of each line, unlike ones. Where their reasons differ, each is told with a vantage point that it holds for.
     """
     groups = _unmet(results)
     yield from (text for _, text in unmet_groups(results, because, MOST_LINES))
@@ -33,10 +35,40 @@ def unmet_groups(
     for (phase, target, expected, source, seen), members in islice(_unmet(results).items(), most):
         who = list(dict.fromkeys(member.vantage for member in members))
         named = ", ".join(who[:_MOST_WHO]) + (f" and {len(who) - _MOST_WHO} more" if len(who) > _MOST_WHO else "")
-        why = because(members[0])
+        why = _told(reasons(members, because))
         cause = f" ({why})" if why else ""
         by = f" [{source}]" if source else ""
         yield members, f"{phase}: {target} from {named}: expected {expected}{by}, saw {seen}{cause}"
+
+
+def reasons(members: Sequence[Result], because: Callable[[Result], str]) -> dict[str, str]:
+    """Returns the reasons of results that came out alike, each with the first vantage point that it holds for.
+
+    Asked are the first result and others that bring in an operator, a region or a class of subscribers; at most eight.
+    """
+    found: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
+    asked = 0
+    for member in members:
+        traits = {("operator", member.operator), ("region", member.region), ("class", member.class_)}
+        if traits <= seen:
+            continue
+        seen |= traits
+        found.setdefault(because(member), member.vantage)
+        asked += 1
+        if asked == _MOST_ASKED:
+            break
+    return found
+
+
+def _told(found: Mapping[str, str]) -> str:
+    """Returns reasons in one text: a common one as it is; different ones each with whom it holds for, at most
+    four."""
+    if len(found) < 2:
+        return next(iter(found), "")
+    each = [f"{who}: {why or 'no order'}" for why, who in found.items()]
+    rest = len(each) - _MOST_REASONS
+    return " | ".join(each if rest < 2 else [*each[:_MOST_REASONS], f"and {rest} other reasons"])
 
 
 def _unmet(results: Sequence[Result]) -> dict[tuple[str, str, str, str, str], list[Result]]:

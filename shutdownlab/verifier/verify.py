@@ -64,6 +64,11 @@ class Verified:
         return Verifier(self.shutdown, self.choices)
 
     @cached_property
+    def _because(self) -> dict[tuple[str, str, str, object], str]:
+        """What was found by `because`: the terminal, JUnit and SARIF ask again."""
+        return {}
+
+    @cached_property
     def _held(self) -> Held:
         return held_cells(self.shutdown, self.choices, self.timeline, share_of(self.sample, "sample"))
 
@@ -160,12 +165,12 @@ class Verified:
         """Returns the scenario's lines that decide a result; "" if none does."""
         from shutdownlab.verifier.because import because
 
-        phase = next(phase for phase in self.timeline if phase.phase == result.phase)
-        for cell in cells_of(self.shutdown, phase):
-            where = str(cell.vantage.id) if cell.vantage else cell.operator
-            if (where, cell.target, cell.family) == (result.vantage, result.target, result.family):
-                return because(self.verifier, phase, cell)
-        return ""
+        place = (result.phase, result.vantage, result.target, result.family)
+        if place not in self._because:
+            phase = next(phase for phase in self.timeline if phase.phase == result.phase)
+            found = (cell for cell in cells_of(self.shutdown, phase) if _is_of(cell, result))
+            self._because[place] = next((because(self.verifier, phase, cell) for cell in found), "")
+        return self._because[place]
 
     @cached_property
     def undecided(self) -> list[Result]:
@@ -303,3 +308,8 @@ def verify(
     timeline = loaded.timeline if at is None else (phase_named(loaded, at, "at"),)
     share_of(sample, "sample")
     return Verified(shutdown, choices, timeline, strict, sample)
+
+
+def _is_of(cell: Cell, result: Result) -> bool:
+    where = str(cell.vantage.id) if cell.vantage else cell.operator
+    return (where, cell.target, cell.family) == (result.vantage, result.target, result.family)

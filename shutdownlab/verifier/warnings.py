@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from shutdownlab.config.document import Path
 from shutdownlab.model.answers import Later
@@ -27,6 +28,9 @@ from shutdownlab.verifier.leaks import (
 )
 from shutdownlab.verifier.shadows import idle_rules, shadowed
 from shutdownlab.verifier.verdicts import Verifier
+
+_Spared = tuple[str, Any]
+"""An exception of a policy (its key and the item), or an allowance (`allow` and itself)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,31 +104,62 @@ class _Policies:
             yield self._at(("policies", name, "block" if policy.block else "only"), text)
 
     def _idle_exceptions(self, name: str, policy: Policy, phases: list[Phase]) -> Iterator[Warned]:
-        """Yields a warning for each exception and allowance that changes no cell."""
+        """Yields a warning for each exception and allowance that changes no cell, and one for those of which any can be
+        left out but not all, because they spare the same."""
+        given = [(key, item) for key in type(policy.except_).model_fields for item in getattr(policy.except_, key)]
+        given += [("allow", item) for item in policy.allow]
+        idle = [each for each in given if not self._differs(name, policy, phases, [], [each])]
+        either: list[_Spared] = []
+        if len(idle) > 1 and self._differs(name, policy, phases, [], idle):
+            for each in idle:
+                others = [other for other in idle if other != each]
+                if self._differs(name, policy, phases, others, idle):
+                    either.append(each)
+        if len(either) > 1:
+            which = " and ".join(f"{key if key != 'allow' else 'what it allows,'} {item}" for key, item in either)
+            how = "either can be left out without any measured effect, but not both"
+            if len(either) > 2:
+                how = "any one can be left out without any measured effect, but not all"
+            yield self._at(self._place_of(name, policy, either[0]), f"`{name}` spares {which}: {how}")
+            idle = [each for each in idle if each not in either]
         for key in type(policy.except_).model_fields:
-            given, idle = getattr(policy.except_, key), []
-            for item in given:
-                spared = policy.except_.model_copy(update={key: tuple(other for other in given if other != item)})
-                changed = policy.model_copy(update={"except_": spared})
-                if not self._matters(name, f"{name} but {key} {item}", changed, phases):
-                    idle.append(str(item))
-            if idle:
-                text = f"`{name}` spares {key} {some(idle)} without any measured effect"
+            if items := [str(item) for other, item in idle if other == key]:
+                text = f"`{name}` spares {key} {some(items)} without any measured effect"
                 yield self._at(("policies", name, "except", key), text)
+        for each in idle:
+            if each[0] == "allow":
+                text = f"`{name}` allows {each[1]} without any measured effect"
+                yield self._at(self._place_of(name, policy, each), text)
 
-        for index, allowance in enumerate(policy.allow):
-            changed = policy.model_copy(update={"allow": policy.allow[:index] + policy.allow[index + 1 :]})
-            if not self._matters(name, f"{name} but allowance {index}", changed, phases):
-                text = f"`{name}` allows {allowance} without any measured effect"
-                yield self._at(("policies", name, "allow", index), text)
+    def _place_of(self, name: str, policy: Policy, spared: _Spared) -> Path:
+        key, item = spared
+        last = ("allow", policy.allow.index(item)) if key == "allow" else ("except", key)
+        return ("policies", name, *last)
 
-    def _matters(self, name: str, called: str, changed: Policy, phases: list[Phase]) -> bool:
+    def _differs(
+        self, name: str, policy: Policy, phases: list[Phase], some_left_out: list[_Spared], others: list[_Spared]
+    ) -> bool:
+        """Whether any cell differs between the policy without some of its exceptions and without some others."""
         for phase in phases:
-            imagined = self._imagined(name, phase, called, changed)
+            one, two = (self._lacking(name, policy, phase, left_out) for left_out in (some_left_out, others))
             for cell in cells_of(self.verifier.shutdown, phase):
-                if self.verifier.verdict(phase, cell) != self.verifier.verdict(imagined, cell):
+                if self.verifier.verdict(one, cell) != self.verifier.verdict(two, cell):
                     return True
         return False
+
+    def _lacking(self, name: str, policy: Policy, phase: Phase, left_out: list[_Spared]) -> Phase:
+        """Returns the phase with some of a policy's exceptions and allowances left out."""
+        if not left_out:
+            return phase
+        kept = {
+            key: tuple(item for item in getattr(policy.except_, key) if (key, item) not in left_out)
+            for key in type(policy.except_).model_fields
+        }
+        allow = tuple(item for item in policy.allow if ("allow", item) not in left_out)
+        changed = policy.model_copy(update={"except_": policy.except_.model_copy(update=kept), "allow": allow})
+        return self._imagined(
+            name, phase, f"{name} but {', '.join(f'{key} {item}' for key, item in left_out)}", changed
+        )
 
     def _imagined(self, name: str, phase: Phase, called: str, changed: Policy) -> Phase:
         """Returns the phase with the policy `name` replaced by `changed`, which is named `called`."""

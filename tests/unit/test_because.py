@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 
 import shutdownlab as sl
 from shutdownlab.cli import app
+from shutdownlab.reporting.summary import unmet_lines
+from shutdownlab.results.result import Result
 from shutdownlab.verifier.verify import verify
 
 SCENARIO = """format: 1
@@ -111,7 +113,11 @@ def test_what_nothing_decides_has_no_cause(mine: Path) -> None:
 def test_the_terminal_and_junit_tell_it(mine: Path) -> None:
     told = CliRunner().invoke(app, ["verify", str(mine), "--at", "second"])
     assert told.exit_code == 1
-    cause = f"saw ok (`blackout` spares ports tcp/179, {mine}:{line('      ports: [tcp/179]')})"
+    port, both = line("      ports: [tcp/179]"), line("    except:")
+    cause = (
+        f"saw ok (northnet/capital/ordinary: `blackout` spares ports tcp/179, {mine}:{port} | "
+        f"northnet/capital/government: `blackout` spares it, {mine}:{both})"
+    )
     assert cause in told.output
     suites = ElementTree.fromstring(CliRunner().invoke(app, ["verify", str(mine), "--format", "junit"]).output)
     assert any(cause in (failure.get("message") or "") for failure in suites.iter("failure"))
@@ -141,3 +147,43 @@ def test_whom_an_operator_spares_is_not_said_to_be_spared_by_an_exception() -> N
         "northnet/capital/government": "`blackout` spares subscribers government",
         "southcell/coast/ordinary": "",
     }
+
+
+def test_one_line_about_several_subscribers_tells_each_of_their_reasons() -> None:
+    policies = {
+        "north": {"title": "N", "block": "everything", "where": {"operators": ["northnet"]}, "source": "lesson"},
+        "south": {"title": "S", "block": "everything", "where": {"operators": ["southcell"]}, "source": "lesson"},
+    }
+    dark = {"phase": "dark", "at": "2022-01-05T12:00Z", "title": "Dark", "start": ["north", "south"]}
+    scenario = {
+        "format": 1, "name": "two", "title": "Two", "topology": "two-operators", "policies": policies,
+        "probes": {"ping": {"test": "ping", "host": "8.8.8.8"}},
+        "timeline": [
+            {"phase": "before", "at": "2022-01-05T10:00Z", "title": "Before"},
+            dark | {"expect": [{"outcome": "ok", "source": "lesson"}]},
+        ],
+        "ends": "2022-01-06T00:00Z",
+    }  # fmt: skip
+    verified = sl.verify(scenario)
+    assert list(unmet_lines(verified.unmet, verified.because)) == [
+        "dark: ping from northnet/capital/ordinary, northnet/capital/government, northnet/capital/datacentre and 3 more"
+        ": expected ok [lesson], saw blocked (generic_timeout_error) (northnet/capital/ordinary: `north` | "
+        "southcell/capital/ordinary: `south`)"
+    ]
+
+
+def test_of_many_reasons_three_are_told_and_how_many_others_there_are() -> None:
+    results = [_seen(f"operator-{number}") for number in range(6)]
+    (told,) = unmet_lines(results, lambda result: f"`{result.operator}`")
+    three = " | ".join(f"operator-{number}/coast/ordinary: `operator-{number}`" for number in range(3))
+    assert told.endswith(f"saw blocked ({three} | and 3 other reasons)")
+
+
+def _seen(operator: str) -> Result:
+    return Result.model_validate(
+        {
+            "phase": "dark", "time": "2022-01-05T12:00Z", "operator": operator, "region": "coast",
+            "subscriber": "ordinary", "target": "ping", "column": "ping", "family": "ipv4", "outcome": "blocked",
+            "expected": "ok", "source": "lesson", "weight": 1.0,
+        }
+    )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import shutdownlab as sl
+from shutdownlab.config.problems import BadInput
 from shutdownlab.library import load
 from shutdownlab.model.policy import Policy
 from shutdownlab.protocol.messages import Command, Order, decode, encode
@@ -118,7 +119,27 @@ def test_an_order_reaches_each_operator_with_what_it_makes_of_it() -> None:
     assert late.departures == "ignores blackout; keeps gone"
 
 
-@pytest.mark.parametrize(("phase", "seconds"), [("one", 7200.0), ("two", 600.0)])
+@pytest.mark.parametrize(("phase", "seconds"), [("one", 1800.0), ("two", 600.0)])
 def test_an_operator_that_lags_takes_its_time_in_that_phase_alone(phase: str, seconds: float) -> None:
-    loaded = load(scenario(one={"after": "2h"}))
+    loaded = load(scenario(one={"after": "30min"}))
     assert loaded.scenario.delay_of("southcell", loaded.topology, loaded.scenario.phase(phase)) == seconds
+
+
+@pytest.mark.parametrize(("after", "is_refused"), [("60min", False), ("61min", True)])
+def test_who_is_to_obey_only_after_the_phase_is_refused_as_the_phase_was_measured_as_if_it_had_obeyed(
+    after: str, is_refused: bool
+) -> None:
+    made = scenario(one={"after": after})
+    if not is_refused:
+        load(made)
+        return
+    with pytest.raises(BadInput, match="longer than the phase; expected at most 1h") as refused:
+        load(made)
+    assert [problem.where for problem in refused.value.problems] == ["timeline[0].obey.southcell.after"]
+
+
+def test_when_an_operator_obeys_is_said_by_its_turn_or_by_after_not_by_both() -> None:
+    made = scenario(one={"after": "5min"})
+    made["timeline"][0]["stagger"] = {"order": ["northnet", "southcell"]}
+    with pytest.raises(BadInput, match="`after` beside `stagger`"):
+        load(made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from shutdownlab.cli import app
@@ -203,3 +204,31 @@ def test_what_new_scenario_writes_is_warned_of_by_nothing(tmp_path: Path) -> Non
     """Its nights take over what was expected before them, which counts in other phases."""
     assert CliRunner().invoke(app, ["new", "scenario", "mine", "--out", str(tmp_path / "mine.yaml")]).exit_code == 0
     assert verify(tmp_path / "mine.yaml").warnings == []
+
+
+@pytest.mark.parametrize(
+    ("addresses", "told"),
+    [
+        (
+            "8.8.8.8, 8.8.0.0/16",
+            "addresses 8.8.8.8/32 and addresses 8.8.0.0/16: either can be left out without any measured effect, but "
+            "not both",
+        ),
+        (
+            "8.8.8.8, 8.8.8.0/24, 8.8.0.0/16",
+            "addresses 8.8.8.8/32 and addresses 8.8.8.0/24 and addresses 8.8.0.0/16: any one can be left out without "
+            "any measured effect, but not all",
+        ),
+    ],
+)
+def test_exceptions_that_spare_the_same_are_told_together_as_neither_is_superfluous_beside_another(
+    tmp_path: Path, addresses: str, told: str
+) -> None:
+    spared = f"    except: {{subscribers: [government], ports: [tcp/179, tcp/5], addresses: [{addresses}]}}"
+    mine = written(tmp_path, ("    except: {subscribers: [government], ports: [tcp/179]}", spared))
+    line = mine.read_text().split("\n").index(spared) + 1
+    found = [str(warned) for warned in verify(mine, at="blackout").warnings if "measured effect" in warned.text]
+    assert found == [
+        f"{mine}:{line}: `blackout` spares {told}",
+        f"{mine}:{line}: `blackout` spares ports tcp/5 without any measured effect",
+    ]
