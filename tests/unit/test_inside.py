@@ -293,6 +293,19 @@ def test_noise_on_a_tunnels_port_is_no_tunnel(tmp_path: Path) -> None:
             assert record["protocol"] == "unknown"
 
 
+@pytest.mark.parametrize("depth", [1, 3, 4, 7])
+def test_ip_in_ip_is_followed_as_deep_as_the_profile_says(tmp_path: Path, depth: int) -> None:
+    traffic = TcpTraffic().says(HELLO)
+    frames = []
+    for frame in traffic.frames:
+        packet = frame[IP]
+        for level in range(depth):
+            packet = IP(src=f"10.8.{level}.1", dst=f"10.8.{level}.2") / packet
+        frames.append(Ether() / packet)
+    [record] = inspected(tmp_path, frames, BLOCKED)
+    assert (record["protocol"], record["host"]) == ("tls", "www.blocked.example")
+
+
 # -- TLS inside another protocol ---------------------------------------------------------------------------------------
 
 XMPP = b"<?xml version='1.0'?><stream:stream to='a.example' xmlns='jabber:client'>"
