@@ -24,6 +24,7 @@ from mininet.cli import CLI
 from mininet.log import OUTPUT, StreamHandlerNoNewline, error, lg, output
 from mininet.util import quietRun
 
+from shutdownlab.config.document import did_you_mean
 from shutdownlab.config.problems import BadInput
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.session import Session
@@ -128,7 +129,9 @@ class Prompt(CLI):  # type: ignore[misc]
         if not line:
             self._fail("usage: noecho NODE COMMAND")
         elif first not in self.mn:
-            self._fail(f"unknown command {first or line!r}; `help` lists them, `nodes` where any program can be run")
+            near = did_you_mean(first or "", [*self._commands(), *self.mn])
+            where = near or "`help` lists them, `nodes` where any program can be run"
+            self._fail(f"unknown command {first or line!r}; {where}")
         elif not arguments:
             self._fail(f"which command is to be run at {first}? For example: {first} ip address")
         else:
@@ -136,6 +139,20 @@ class Prompt(CLI):  # type: ignore[misc]
             source = "" if self.isatty() else " </dev/null"  # its contents are the next commands
             self.mn[first].sendCmd(f"eval {shlex.quote(command)}{source}")
             self.waitForNode(self.mn[first])
+
+    def do_help(self, line: str) -> None:
+        """List the commands, or tell what one does.
+        Usage: help [COMMAND]"""
+        if line in self.mn:
+            output(f"{line} is a node. A command on it: {line} ip address\n")
+        elif line and line not in self._commands():
+            near = did_you_mean(line, self._commands()) or "`help` lists the commands"
+            self._fail(f"no help on {line!r}, which is no command here; {near}")
+        else:
+            super().do_help(line)
+
+    def _commands(self) -> list[str]:
+        return [name.removeprefix("do_") for name in self.get_names() if name.startswith("do_")]
 
     def waitForNode(self, node: Any) -> None:  # noqa: N802 - Mininet's name
         """Prints a node's command's output until it ends; meanwhile forwards what is typed to it."""
@@ -399,12 +416,9 @@ class Prompt(CLI):  # type: ignore[misc]
         """Bring the links between two nodes up or down.
         Usage: link NODE NODE up|down"""
         words = line.split()
-        unknown = [name for name in words[:2] if name not in self.mn]
         if len(words) != 3 or words[2] not in {"up", "down"}:
             self._fail("usage: link NODE NODE up|down")
-        elif unknown:
-            self._fail(f"unknown node {unknown[0]!r}; `nodes` lists them")
-        elif not self.mn[words[0]].connectionsTo(self.mn[words[1]]):
+        elif not self._node(words[0], "link").connectionsTo(self._node(words[1], "link")):
             self._fail(f"{words[0]} and {words[1]} have no link; `links` lists them")
         else:
             self.mn.configLinkStatus(*words)
@@ -413,11 +427,11 @@ class Prompt(CLI):  # type: ignore[misc]
         """Start or stop a switch. A stopped one forwards nothing; a restarted one gets its rules from its controller.
         Usage: switch SWITCH start|stop"""
         words = line.split()
-        switches = {switch.name for switch in self.mn.switches if isinstance(switch, LabSwitch)}
-        if len(words) != 2 or words[0] not in switches or words[1] not in {"start", "stop"}:
-            self._fail(f"usage: switch SWITCH start|stop, with one of {', '.join(sorted(switches))}")
+        if len(words) != 2 or words[1] not in {"start", "stop"}:
+            self._fail("usage: switch SWITCH start|stop; `ports` lists the switches")
             return
-        switch = self.mn[words[0]]
+        switches = {switch.name: switch for switch in self.mn.switches if isinstance(switch, LabSwitch)}
+        switch = switches[lookup.known("switch", words[0], sorted(switches), "switch")]
         if words[1] == "stop":
             switch.stop(deleteIntfs=False)
         else:
@@ -450,15 +464,18 @@ class Prompt(CLI):  # type: ignore[misc]
         else:
             self._fail(f"found {seconds!r}; expected the seconds to wait for each, such as {_PING_S}, or nothing")
 
+    def _node(self, name: str, command: str) -> Any:
+        return self.mn[lookup.known("node", name, list(self.mn), command)]
+
     def _ends(self) -> list[Any]:
         network = self.session.plan.loaded.network
         return [self.mn[node.name] for role in _ASKED for node in network.by_role(role)]
 
     def _iperf(self, names: list[str], options: list[str]) -> None:
-        if len(names) not in {0, 2} or any(name not in self.mn for name in names):
+        if len(names) not in {0, 2}:
             self._fail("two nodes, or none; `nodes` lists them")
             return
-        client, server = (self.mn[name] for name in names) if names else self._ends()[:2]
+        client, server = (self._node(name, "iperf") for name in names) if names else self._ends()[:2]
         for end in (client, server):
             if not self._addresses(end.name):
                 self._fail(f"{end.name} has no address to send from or to; `dump` lists the nodes that have")

@@ -153,7 +153,7 @@ class Capture:
         if len(header) < 20:
             self._ends_within("the file header; no packets")
             return False
-        link = cast(int, struct.unpack(order + "I", header[16:20])[0]) & 0x0FFFFFFF
+        link = cast(int, struct.unpack(order + "I", header[16:20])[0]) & 0xFFFF  # above: the length of checksums
         if link not in READ:
             if self.packets == 0:
                 raise NotACaptureError(f"packets of {name_of(link)}")

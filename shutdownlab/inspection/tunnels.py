@@ -151,6 +151,8 @@ def unwrapped(packet: Packet, depth: int) -> Packet:
             inner = _inside_udp(frame, packet.payload, end, packet.sport, packet.dport)
         elif proto == GRE:
             inner = _inside_gre(frame, at, end)
+        elif proto in (IP_IN_IP, IPV6_IN_IP):  # deeper than `decode_ip` follows for every box
+            inner = decode_ip(frame, at)
         elif proto == MPLS_IN_IP:
             inner = decode_ethertype(frame, at, ETHER_MPLS)
         elif proto == ESP:

@@ -9,6 +9,7 @@ names have no dots or underscores, so formal names never collide.
 from __future__ import annotations
 
 import keyword
+import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -37,6 +38,8 @@ _AT_THE_PROMPT = frozenset(
 """The commands of `country.prompt`. A node of such a name could have no command run on it."""
 _MEANT_OTHERWISE = _AT_THE_PROMPT.union(keyword.kwlist)
 """Python's keywords too: at the prompt, `py` calls nodes by their names."""
+_A_NUMBER = re.compile(r"\d+(e\d+)?j?|0(b[01]+|o[0-7]+|x[\da-f]+)")
+"""A node called so would take the place of Python's number in every expression."""
 ORDINARY = "ordinary"
 """The default group of subscribers, which node names leave out."""
 
@@ -47,9 +50,13 @@ def names_of(topology: Topology) -> dict[Key, str]:
     usual = [_usual(key) for key in keys]
     often = Counter(usual)
     return {
-        key: name if often[name] == 1 and name not in _MEANT_OTHERWISE else _formal(key)
+        key: name if often[name] == 1 and not _means_otherwise(name) else _formal(key)
         for key, name in zip(keys, usual, strict=True)
     }
+
+
+def _means_otherwise(name: str) -> bool:
+    return name in _MEANT_OTHERWISE or _A_NUMBER.fullmatch(name) is not None
 
 
 def _keys(topology: Topology) -> Iterator[Key]:

@@ -48,6 +48,10 @@ probe southcell/coast whatsapp ipv6
 xterm northnet-capital
 x northnet-capital
 nosuch
+northnet_capital ip address
+help nosuch
+help pingal
+help gateway
 northnet-capital
 phase nosuch
 start nosuch
@@ -113,7 +117,11 @@ def test_a_script_with_mistakes_is_carried_out_to_its_end_and_ends_with_1(told: 
         "unknown policy 'nosuch'",
         "/nowhere: No such",
         "*** northnet-capital and gateway have no link",
-        "*** unknown node 'nosuch'",
+        "*** link: found unknown node 'nosuch'",
+        "*** switch: found unknown switch 'nosuch'; expected one of gateway, northnet-",
+        "*** unknown command 'northnet_capital'; did you mean 'northnet-capital'?",
+        "*** no help on 'nosuch', which is no command here",
+        "*** no help on 'pingal', which is no command here; did you mean 'pingall'?",
         "*** usage: source FILE",
         "*** usage: noecho NODE COMMAND",
         "*** usage: py EXPRESSION",
@@ -130,6 +138,10 @@ def test_a_script_with_mistakes_is_carried_out_to_its_end_and_ends_with_1(told: 
     ):
         assert mistake in told.output
     assert told.output.count("ovs-ofctl: unknown command 'nosuch'") == 1, "not once a switch"
+
+
+def test_help_on_a_node_tells_how_a_command_is_run_there(told: Done) -> None:
+    assert "gateway is a node. A command on it: gateway ip address" in told.output.splitlines()
 
 
 def test_a_file_of_commands_that_sources_itself_is_carried_out_once(told: Done) -> None:

@@ -133,6 +133,12 @@ def test_a_damaged_length_stops_with_a_warning_that_says_where() -> None:
     assert "packet 2 claims" in capture.warnings[0]
 
 
+def test_what_stands_above_the_link_type_is_no_part_of_it() -> None:
+    # Ethernet with checksums: bit 26 says that their length is given, bits 28 to 31 that it is twice 16 bits.
+    found = [len(list(read_capture(io.BytesIO(pcap(FRAMES, link=link)), "x"))) for link in (1, 0x2400_0001)]
+    assert found == [len(FRAMES)] * 2
+
+
 def test_a_capture_of_a_link_type_that_is_not_read_is_refused_by_its_name() -> None:
     with pytest.raises(NotACaptureError, match=r"packets of USBPCAP \(link type 249\)"):
         list(read_capture(io.BytesIO(pcap(FRAMES, link=249)), "x"))

@@ -293,6 +293,19 @@ def test_noise_on_a_tunnels_port_is_no_tunnel(tmp_path: Path) -> None:
             assert record["protocol"] == "unknown"
 
 
+@pytest.mark.parametrize("depth", [1, 3, 4, 7])
+def test_ip_in_ip_is_followed_as_deep_as_the_profile_says(tmp_path: Path, depth: int) -> None:
+    traffic = TcpTraffic().says(HELLO)
+    frames = []
+    for frame in traffic.frames:
+        packet = frame[IP]
+        for level in range(depth):
+            packet = IP(src=f"10.8.{level}.1", dst=f"10.8.{level}.2") / packet
+        frames.append(Ether() / packet)
+    [record] = inspected(tmp_path, frames, BLOCKED)
+    assert (record["protocol"], record["host"]) == ("tls", "www.blocked.example")
+
+
 # -- TLS inside another protocol ---------------------------------------------------------------------------------------
 
 XMPP = b"<?xml version='1.0'?><stream:stream to='a.example' xmlns='jabber:client'>"
@@ -387,6 +400,25 @@ def test_tls_after_starttls_is_read_where_the_profile_says_so(tmp_path: Path, na
     assert (record["protocol"], record["verdict"]) == (name, "pass")
     [record] = inspected(tmp_path, before)
     assert record["protocol"] == name
+
+
+PRELOGIN = b"\x12\1\0\x2f\0\0\1\0" + b"\0\0\x1a\0\6\1\0\x20\0\1\2\0\x21\0\1\3\0\x22\0\4\4\0\x26\0\1\xff" + bytes(13)
+"""SQL Server's, with the packet number that many clients give."""
+PRELOGIN_ANSWER = b"\4\1\0\x0c\0\0\1\0\xff" + bytes(3)
+
+
+@pytest.mark.parametrize("size", [1, 8])
+@pytest.mark.parametrize("name", [*STARTS, "tds"])
+def test_what_asks_for_tls_may_come_in_segments_of_any_size(tmp_path: Path, name: str, size: int) -> None:
+    port, said = STARTS.get(name, (1433, (b"", PRELOGIN, PRELOGIN_ANSWER)))
+    traffic = TcpTraffic(dport=port)
+    for turn, text in enumerate(said):
+        for at in range(0, len(text), size):
+            traffic.says(text[at : at + size], client=turn % 2 == 1)
+    inside = b"\x12\1" + (len(HELLO) + 8).to_bytes(2, "big") + b"\0\0\2\0" + HELLO
+    traffic.says(inside if name == "tds" else HELLO)
+    [record] = inspected(tmp_path, traffic.frames, BLOCKED)
+    assert (record["protocol"], record["host"], record["rule"]) == ("tls", "www.blocked.example", "it")
 
 
 @pytest.mark.parametrize("name", OTHER_STARTS)

@@ -138,6 +138,14 @@ def test_no_node_is_called_by_a_word_that_means_something_else_at_the_prompt(tur
     assert {"other", *(f"{word}_transit" for word in words)} <= set(network.nodes)
 
 
+def test_no_node_is_called_like_a_number_of_python() -> None:
+    numbers = ("0", "17", "1e3", "0x10", "0b1", "4j")
+    network = country({"a": {"b": ORDINARY}}, (*numbers, "9mobile", "0xyz"))
+    assert_all_apart(network)
+    assert network.nodes.keys().isdisjoint(numbers), "`py 17 + 4` would be about a node"
+    assert {"9mobile", "0xyz", *(f"{number}_transit" for number in numbers)} <= set(network.nodes)
+
+
 def test_where_nothing_collides_names_are_as_people_expect() -> None:
     network = country({"north-net": {"capital": GROUPS}})
     assert {"north-net-capital", "north-net-capital-government", "north-net-dpi", "north-net-capital-sw"} <= set(

@@ -69,6 +69,8 @@ _TURNS: Final = {
 }
 """By protocol: the client's last line (XMPP: element) before it switches to TLS."""
 _AMQP: Final = b"AMQP"
+_MYSQL_SSL: Final = b"\x20\0\0\1"
+"""How a MySQL client's request for TLS begins: its length, and its number, for the server speaks first."""
 _PRELOGIN: Final = b"\x12\1"
 _RDP: Final = 3389
 _LDAP_REQUESTS: Final = frozenset((0x42, 0x4A, 0x50, 0x60, 0x63, 0x66, 0x68, 0x6C, 0x6E, 0x77))
@@ -96,7 +98,7 @@ def _protocol(client: bytes, server: bytes, dport: int) -> str | None:
     if _is_rdp(client, dport):
         return "rdp"
     # Many clients number their packets from 1, which servers ignore (MS-TDS §2.2.3.1.5).
-    if client.startswith(_PRELOGIN) and client[4:6] == b"\0\0" and client[7:10] == bytes(3):
+    if len(client) >= 10 and _may_be_prelogin(client):
         return "tds"
     if client.startswith((_SSL_REQUEST, _GSS_REQUEST)) or (client[:2] == b"\0\0" and client[4:8] == b"\0\3\0\0"):
         return "postgresql"
@@ -104,7 +106,7 @@ def _protocol(client: bytes, server: bytes, dport: int) -> str | None:
         return "amqp"
     if client[:1] == b"\x30" and _ldap(client) != _NONE:
         return "ldap"
-    if len(client) >= 36 and client[3] == 1 and client[13:36] == bytes(23):
+    if len(client) >= 36 and client[3] == 1 and _has_filler(client):
         return "mysql"
     return None
 
@@ -121,7 +123,23 @@ def _is_rdp(client: bytes, dport: int) -> bool:
 def _may_be_one(client: bytes) -> bool:
     """Returns whether more bytes may show this to be one of these protocols."""
     begun = _OPEN.match(client) or _BEGUN.match(client) or _ELEMENT.match(client)
-    return begun is not None or _begins_request(client)
+    if begun is not None or _begins_request(client) or _SSL_REQUEST.startswith(client):
+        return True
+    return (len(client) < 10 and _may_be_prelogin(client)) or (
+        len(client) < 36 and client[:4] == _MYSQL_SSL[: len(client)] and _has_filler(client)
+    )
+
+
+def _may_be_prelogin(client: bytes) -> bool:
+    """Returns whether this is SQL Server's first packet (MS-TDS §2.2.3.1), as far as it has arrived."""
+    begins = client[:2] == _PRELOGIN[: len(client)] and client[4:6] == b"\0\0"[: max(0, len(client) - 4)]
+    return begins and not any(client[7:10])
+
+
+def _has_filler(client: bytes) -> bool:
+    """Returns whether the bytes are zero that are reserved in a MySQL client's first packet, as far as it has
+    arrived."""
+    return not any(client[13:36])
 
 
 def _begins_request(client: bytes) -> bool:
