@@ -16,7 +16,9 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class BoxDecision(BaseModel):
     """A connection on which a rule of a DPI box has decided, once. The addresses are as the initiator sent them."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True, defer_build=True, extra="ignore", json_schema_serialization_defaults_required=True
+    )
 
     number: Count
     """The number of connections that the box had decided on by then, by a rule or not."""

@@ -32,13 +32,17 @@ results were computed by `shutdownlab verify`."""
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True, defer_build=True, extra="allow", json_schema_serialization_defaults_required=True
+    )
 
 
 class PhaseInfo(BaseModel):
     """A phase of the scenario."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True, defer_build=True, extra="ignore", json_schema_serialization_defaults_required=True
+    )
 
     phase: str
     """Its name."""
@@ -100,7 +104,9 @@ class Durations(_Part):
 class Undertaking(BaseModel):
     """What a run measures, and on what machine: announced when it begins, and kept in its manifest."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True, defer_build=True, extra="ignore", json_schema_serialization_defaults_required=True
+    )
 
     run: str = ""
     """The name of the run directory."""

@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal, get_args, get_type_hints
 
@@ -72,8 +73,6 @@ class Reading:
 
 
 COLUMNS: Final = tuple(field.name for field in fields(Reading))
-_READER: Final = TypeAdapter(Reading)
-_CHOICES: Final = {name: get_args(hint) for name, hint in get_type_hints(Reading).items() if get_args(hint)}
 
 
 def readings_text(readings: Iterable[Reading]) -> str:
@@ -122,8 +121,13 @@ def read_readings(directory: Path) -> list[Reading]:
     return found
 
 
+@cache
+def _reader() -> TypeAdapter[Reading]:
+    return TypeAdapter(Reading)
+
+
 def _reading(row: dict[str, str]) -> Reading:
-    reading = _READER.validate_python({name: row[name] for name in COLUMNS})
+    reading = _reader().validate_python({name: row[name] for name in COLUMNS})
     if not 0 <= reading.value < float("inf"):
         raise ValueError("value")
     return reading
@@ -133,7 +137,7 @@ def _problem(file: Path, line: int, row: dict[str, str], error: Exception) -> Pr
     where = "value"
     if isinstance(error, ValidationError) and error.errors()[0]["loc"]:
         where = str(error.errors()[0]["loc"][0])
-    choices = _CHOICES.get(where, ())
+    choices = get_args(get_type_hints(Reading).get(where))
     expected = "a number of at least 0" if where == "value" else "text"
     if choices:
         expected = f"one of {', '.join(choices)}"

@@ -36,6 +36,7 @@ class Result(BaseModel):
 
     model_config = ConfigDict(
         frozen=True,
+        defer_build=True,
         populate_by_name=True,
         extra="ignore",
         json_schema_serialization_defaults_required=True,

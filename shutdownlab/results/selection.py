@@ -25,7 +25,7 @@ class Selection(BaseModel):
     A phase without any is skipped: no orders are given for it, and nothing in it is measured.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     changed_since: str
     """The baseline of the changes, as the user named it: a file, a git revision or a run."""

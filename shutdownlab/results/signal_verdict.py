@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict
 class SignalVerdict(BaseModel):
     """An expectation about what outside observers should see, beside what was observed."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True, defer_build=True, extra="ignore", json_schema_serialization_defaults_required=True
+    )
 
     expected: str
     """What should be observed, in a few words."""

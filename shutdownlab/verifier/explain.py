@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shutdownlab.compiler.resolvers import lie_about
 from shutdownlab.compiler.rules import PipelineTable
@@ -21,7 +21,6 @@ from shutdownlab.model.routing import router_of
 from shutdownlab.model.scenario import Mode, Outcome, Phase
 from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell, expected_of
-from shutdownlab.results.run import Run
 from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.deciding import deciding_wire, slows, stops
 from shutdownlab.verifier.described import (
@@ -34,7 +33,6 @@ from shutdownlab.verifier.described import (
     server_text,
 )
 from shutdownlab.verifier.equipment import SwitchStep
-from shutdownlab.verifier.evidence import with_measured
 from shutdownlab.verifier.explanation import DecidingFault, DecidingPolicy, Explanation, Hop, Longest
 from shutdownlab.verifier.line import Undecided
 from shutdownlab.verifier.mending import NOBODY, Mend, mends
@@ -42,6 +40,9 @@ from shutdownlab.verifier.narrowest import narrowest
 from shutdownlab.verifier.verdicts import Verifier
 from shutdownlab.verifier.ways import Crossing, LineRouters, Translator
 from shutdownlab.verifier.wire import ModelledConnection
+
+if TYPE_CHECKING:
+    from shutdownlab.results.run import Run
 
 
 def explain(
@@ -82,7 +83,11 @@ def explain(
     explanation = _Explainer(Verifier(shutdown, choices), phase, cell).explain()
     if not measured:
         explanation = replace(explanation, expected=None)  # expectations are about measured cells only
-    return explanation if run is None else with_measured(explanation, run)
+    if run is None:
+        return explanation
+    from shutdownlab.verifier.evidence import with_measured  # loads what reads runs, as in `_run_at`
+
+    return with_measured(explanation, run)
 
 
 def explain_cell(verifier: Verifier, phase: Phase, cell: Cell) -> Explanation:
@@ -98,6 +103,8 @@ _NO_SOURCE = "a run of a scenario that a program made", "a run of a scenario in 
 
 def _run_at(scenario: object) -> Run | None:
     if isinstance(scenario, str | Path) and (Path(scenario) / "manifest.json").is_file():
+        from shutdownlab.results.run import Run  # slow to import: it loads every event of runs
+
         return Run.open(scenario)
     return None
 

@@ -67,7 +67,7 @@ class CellGroups:
         self.verifier, self.shutdown, self.scenario = verifier, verifier.shutdown, verifier.shutdown.scenario
         self._scopes = self._distinguishing()
         self._always: list[_Kind] = []
-        self._asking: dict[tuple[str, VantageId], bool] = {}
+        self._families: dict[tuple[str, VantageId], tuple[Family, ...]] = {}
         self._found: dict[object, dict[tuple[VantageId, str, Family], CellVerdict]] = {}
         """Verdicts of cells, shared between phases in which all cells have the same classes."""
 
@@ -86,9 +86,7 @@ class CellGroups:
                 if each.who.covers(first):
                     expected |= dict.fromkeys(names, each)
             for name, probe in probes.items():
-                if not self._asks(name, probe, first):
-                    continue
-                for family in of_versions(probe.families, first.versions):
+                for family in self._asked(name, probe, first):
                     key = first.id, name, family
                     if (verdict := found.get(key)) is None:
                         cell = Cell(phase.phase, first.id.operator, first, name, family)
@@ -99,11 +97,13 @@ class CellGroups:
                     )  # fmt: skip
         yield from self._outside(phase)
 
-    def _asks(self, name: str, probe: Probe, vantage: Vantage) -> bool:
-        """Whether a vantage point runs a probe, in the phases in which the probe is run."""
-        if (name, vantage.id) not in self._asking:
-            self._asking[name, vantage.id] = probe.from_.covers(vantage)
-        return self._asking[name, vantage.id]
+    def _asked(self, name: str, probe: Probe, vantage: Vantage) -> tuple[Family, ...]:
+        """Returns the families over which a vantage point runs a probe, in the phases in which the probe is run."""
+        key = name, vantage.id
+        if key not in self._families:
+            covered = probe.from_.covers(vantage)
+            self._families[key] = of_versions(probe.families, vantage.versions) if covered else ()
+        return self._families[key]
 
     def _outside(self, phase: Phase) -> Iterator[CellGroup]:
         """Yields a group for each observation of each operator from outside."""

@@ -19,7 +19,6 @@ from shutdownlab.model.topology import VantageId
 from shutdownlab.protocol.probing import Measurement
 from shutdownlab.results.cells import Cell, cells_of, result_of
 from shutdownlab.results.exit_codes import EXIT_OK, EXIT_UNMET
-from shutdownlab.results.manifest import PhaseInfo
 from shutdownlab.results.place import usable
 from shutdownlab.results.result import Result
 from shutdownlab.results.signal_verdict import SignalVerdict
@@ -34,6 +33,7 @@ from shutdownlab.verifier.verdicts import CellVerdict, Verifier
 
 if TYPE_CHECKING:
     from shutdownlab.results.events import Begun, Event
+    from shutdownlab.results.manifest import PhaseInfo
     from shutdownlab.verifier.warnings import Warned
 
 Who: TypeAlias = tuple[VantageId | str, str, Family]
@@ -200,6 +200,8 @@ class Verified:
     @property
     def phases(self) -> list[PhaseInfo]:
         """The verified phases, in order."""
+        from shutdownlab.results.manifest import PhaseInfo
+
         return [PhaseInfo(phase=phase.phase, at=phase.at, title=phase.title) for phase in self.timeline]
 
     @property

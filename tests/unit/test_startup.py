@@ -77,12 +77,19 @@ def test_verify_imports_nothing_that_reads_or_keeps_runs() -> None:
     assert not modules & {
         "shutdownlab.results.run",
         "shutdownlab.results.events",
+        "shutdownlab.results.manifest",
         "shutdownlab.protocol.messages",
         "shutdownlab.verifier.explain",
         "shutdownlab.reporting.junit",
         "shutdownlab.reporting.sarif",
     }
     assert not packages(modules) & {"os_ken", "mininet", "pyroute2", "numpy"}
+
+
+def test_explain_of_a_scenario_imports_nothing_that_reads_runs() -> None:
+    modules = imported_by("explain", "first-shutdown", "--at", "baseline", "--from", "northnet/capital", "--to", "dns")
+    assert "shutdownlab.verifier.explain" in modules
+    assert not modules & {"shutdownlab.results.run", "shutdownlab.results.events"}
 
 
 @pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
