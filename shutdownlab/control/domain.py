@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from shutdownlab.compiler.boxes import BYPASS, compile_box
 from shutdownlab.compiler.program import compile_operator
 from shutdownlab.compiler.rules import Meter, Rule, RuleChange, SwitchProgram, change
+from shutdownlab.compiler.standing import standing_of
 from shutdownlab.compiler.verdicts import VerdictCompiler
 from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.policy import InspectionRule
@@ -217,7 +218,7 @@ class Domain:
         elif goal is not None and state.held is not None and barrier == state.barrier:
             state.barrier = None
             seconds = round(time.monotonic() - state.sent_at, 6)
-            self.tell(Ack(goal.serial, name, len(state.held.rules), seconds))
+            self.tell(Ack(goal.serial, name, standing_of(state.held), seconds))
             goal.unconfirmed.discard(name)
         self._check()
 

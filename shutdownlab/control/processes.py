@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -32,6 +31,7 @@ from shutdownlab.protocol.messages import (
     Obeyed,
     Order,
     Progress,
+    Standing,
     decode,
     encode,
 )
@@ -150,10 +150,8 @@ class AuthorityClient:
         self._serial = 0
         self._lines = self._connected()
         self._latest: _Latest = ("", {}, Mode.OPERATORS, None, None)
-        self.held: dict[str, int] = {}
-        """How many standing rules each switch has confirmed last."""
-        self.confirmations: Counter[str] = Counter()
-        """How often each switch has confirmed its rules."""
+        self.held: dict[str, Standing] = {}
+        """What each switch has confirmed last."""
 
     def connect_again(self) -> None:
         """Reconnects to the authority's controller after a restart; raises OSError if it does not answer."""
@@ -260,9 +258,7 @@ class AuthorityClient:
         """
         polling.wait([self._lines], seconds=wait_s)
         messages = [decode(line) for line in self._lines.receive()]
-        confirmed = [message for message in messages if isinstance(message, Ack)]
-        self.held |= {message.switch: message.rules for message in confirmed}
-        self.confirmations.update(message.switch for message in confirmed)
+        self.held |= {message.switch: message.standing for message in messages if isinstance(message, Ack)}
         if self._lines.ended is not None and not messages:
             raise self._lost()
         return messages

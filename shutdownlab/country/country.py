@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +23,6 @@ from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
 from shutdownlab.network.datapath import Choice
-from shutdownlab.network.flow_statistics import Standing, StatisticsMissing, standing
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.ovs import LabSwitch, OvsInstance, ovs_version
 from shutdownlab.network.recorder import RECORDER, mark, patience_s
@@ -76,8 +74,6 @@ class Country:
     """How many frames each on-path DPI box, and how many packets the tunnels, had missed at the last check."""
     sessions: dict[str, dict[str, float]] = field(default_factory=dict)
     """Since when each router's BGP sessions were up when the phase's measurements began."""
-    rules: dict[str, tuple[int, Standing]] = field(default_factory=dict)
-    """Which rules each switch had when the phase's measurements began, after how many confirmations."""
     damage: Damage = NO_DAMAGE
     """What is broken on purpose, and so no fault of the run."""
 
@@ -102,15 +98,7 @@ class Country:
         self.watch.begin()
 
     def begin_measuring(self) -> None:
-        """Notes all switches' rules, what has started since the watch began, and how long BGP sessions have been up.
-
-        Orders change all three.
-        """
-        self.rules = {}
-        for node in self.led_switches:
-            confirmed = self.authority.confirmations[node.name]
-            with suppress(StatisticsMissing):  # reported when the phase is examined
-                self.rules[node.name] = confirmed, standing(self.net.get(node.name).management)
+        """Notes what has started since the watch began, and how long BGP sessions have been up: orders change both."""
         self.watch.learn()
         self.sessions = self.liveness.sessions()
 

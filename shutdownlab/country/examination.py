@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from shutdownlab.compiler.standing import altered
 from shutdownlab.control.addresses import AUTHORITY
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.country import Country
@@ -140,7 +141,7 @@ def _ask_controllers(country: Country) -> tuple[list[str], list[str]]:
 
 
 def _rules_lost(country: Country) -> list[str]:
-    """Returns a sentence for each switch whose rules are not what it confirmed: in number, or since the phase began.
+    """Returns a sentence for each switch whose rules or meters are not those that it has confirmed.
 
     Measurements through such a switch are void. A controller that believes its rules are installed does not install
     them again.
@@ -162,13 +163,12 @@ def _rules_lost(country: Country) -> list[str]:
 
 def _not_as_confirmed(country: Country, name: str, switch: LabSwitch) -> str:
     """Returns in what a switch's standing rules are not as confirmed, or why they are not known; "" if they are."""
+    ordered = country.authority.held[name]
     try:
-        now = standing(switch.management)
+        held = standing(switch.management)
     except StatisticsMissing as missing:
-        return f"holds no known number of rules, not {country.authority.held[name]} ({missing})"
-    if now.rules != country.authority.held[name]:
-        return f"holds {now.rules} rules, not {country.authority.held[name]}"
-    confirmed, before = country.rules.get(name, (-1, now))
-    if confirmed != country.authority.confirmations[name]:
-        return ""  # its controller has changed them since
-    return f"has other {altered} than it confirmed" if (altered := " and ".join(before.altered(now))) else ""
+        return f"holds no known number of rules, not {ordered.rules} ({missing})"
+    if held.rules != ordered.rules:
+        return f"holds {held.rules} rules, not {ordered.rules}"
+    other = " and ".join(altered(ordered, held))
+    return f"has other {other} than it confirmed" if other else ""

@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from shutdownlab.compiler.rules import PipelineTable, policy_cookie
+from shutdownlab.compiler.standing import held_digest, meter_digest, summed
 from shutdownlab.compiler.verdicts import METER_IDS
+from shutdownlab.protocol.messages import Standing
 
 Counts: TypeAlias = Mapping[tuple[str, int], tuple[int, int]]
 """Packets and bytes by policy and table."""
@@ -58,32 +58,12 @@ def rule_counts(bridge: Path, policies: Iterable[str]) -> Counts:
         return _asked(sock, [(name, int(table)) for name in met for table in PipelineTable])
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The rules and meters of a switch, without those of single connections, which come and go.
-
-    rules: their number. digests: a number that stands for all rules of one table and cookie, with their matches and
-    instructions. meters: one that stands for all meters. They can be compared within one process.
-    """
-
-    rules: int
-    digests: Mapping[tuple[int, int], int]
-    meters: int
-
-    def altered(self, now: Standing) -> Iterator[str]:
-        """Yields what differs `now`: the tables with other rules than these, and the meters."""
-        for table in sorted({table for (table, _), _ in self.digests.items() ^ now.digests.items()}):
-            yield f"rules of the table {PipelineTable(table).name}"
-        if self.meters != now.meters:
-            yield "meters"
-
-
 def standing(bridge: Path) -> Standing:
     """Returns the rules and meters that a switch holds, but for those of single connections.
 
     bridge: as for `rule_counts`. Raises `StatisticsMissing`.
     """
-    rules, digests = 0, defaultdict[tuple[int, int], int](int)
+    rules, digests = 0, list[tuple[int | None, int]]()
     with _speaking(bridge) as sock:
         _ask(sock, 1, _FLOWS, _RULES.pack(_ALL_TABLES, _ANY, _ANY, 0, 0, 1, 4))
         _ask(sock, 2, _METERS, _WHICH_METERS.pack(_ALL_METERS))
@@ -94,10 +74,10 @@ def standing(bridge: Path) -> Standing:
                 if not idle and not hard:
                     rules += 1
                     rule = part[place : place + length]
-                    digests[table, cookie] += hash(rule[_PRIORITY] + rule[_MATCHED:])
+                    digests.append((table, held_digest(table, cookie, rule[_PRIORITY] + rule[_MATCHED:])))
                 place += length
-        meters = sum(hash(meter) for part in _parts(sock) for meter in _meters(part))
-    return Standing(rules, digests, meters)
+        digests += [(None, meter_digest(meter)) for part in _parts(sock) for meter in _meters(part)]
+    return summed(rules, digests)
 
 
 def _meters(part: bytes) -> Iterator[bytes]:

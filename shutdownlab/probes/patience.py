@@ -88,7 +88,8 @@ class Absence:
 
     def __init__(self) -> None:
         self._loop, self._seconds = asyncio.get_running_loop(), 0.0
-        self._begin()
+        self._due = self._loop.time() + _LOOK_S
+        self._timer = self._loop.call_at(self._due, self._look)
 
     def end(self) -> float:
         """Returns the seconds, and ends."""
@@ -97,13 +98,10 @@ class Absence:
         self._due = math.inf
         return self._seconds
 
-    def _begin(self) -> None:
-        self._due = self._loop.time() + _LOOK_S
-        self._timer = self._loop.call_at(self._due, self._look)
-
     def _look(self) -> None:
         self._add()
-        self._begin()
+        self._due = self._loop.time() + _LOOK_S
+        self._timer = self._loop.call_at(self._due, self._look)
 
     def _add(self) -> None:
         late = self._loop.time() - self._due

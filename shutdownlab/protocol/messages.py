@@ -210,12 +210,25 @@ class Command:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands on a switch until it is ordered otherwise: without the rules and meters of single connections.
+
+    rules: their number. digests: a number that stands for all rules of a table, by its name, and for all meters
+    (`compiler.standing`).
+    """
+
+    rules: int
+    digests: Mapping[str, int]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True)
 class Ack:
-    """A switch has confirmed, by barrier, the `rules` flow rules of order `serial`, `seconds` after they were sent."""
+    """A switch has confirmed, by barrier, all of order `serial`, which is `standing`, `seconds` after it was sent."""
 
     serial: int
     switch: str
-    rules: int
+    standing: Standing
     seconds: float
 
 

@@ -430,7 +430,10 @@ class Walk:
             case messages.Ack():
                 self.emit(
                     Acknowledged(
-                        serial=message.serial, switch=message.switch, rules=message.rules, seconds=message.seconds
+                        serial=message.serial,
+                        switch=message.switch,
+                        rules=message.standing.rules,
+                        seconds=message.seconds,
                     )
                 )
             case messages.Obeyed():

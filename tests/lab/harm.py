@@ -207,12 +207,6 @@ def alter_policies(switch: Path) -> None:
         ofctl("mod-flows", switch, f"cookie={cookie}/-1,table={table},actions=goto_table:7")
 
 
-def policies_met(switch: Path) -> bool:
-    """Whether a packet has met any rule of a switch that enforces a policy; `switch`: as for `alter_policies`."""
-    flows = ofctl("dump-flows", switch).splitlines()
-    return any(re.search(r"cookie=0x[1-9a-f].* n_packets=[1-9]", flow) for flow in flows)
-
-
 def switches_of(root: int) -> list[Path]:
     """The sockets of the management of all switches of a run that `root` is the first process of."""
     sockets: list[Path] = []

@@ -11,6 +11,7 @@ from switches import Switches
 
 from shutdownlab import library
 from shutdownlab.compiler.rules import PipelineTable
+from shutdownlab.compiler.standing import altered
 from shutdownlab.control.addresses import controller_addresses
 from shutdownlab.network.flow_statistics import standing
 
@@ -57,14 +58,14 @@ def test_what_is_altered_in_place_shows_where_though_the_number_of_rules_is_the_
     switches.ofctl(command, SWITCH, how)
     now = standing(switches.management(SWITCH))
     assert now.rules == before.rules == len(RULES)
-    assert list(before.altered(now)) == [what]
+    assert list(altered(before, now)) == [what]
 
 
 def test_a_rule_in_place_of_another_shows(switches: Switches) -> None:
     before = standing(switches.management(SWITCH))
     switches.ofctl("del-flows", SWITCH, "table=2")
     switches.ofctl("add-flow", SWITCH, RULES[0].replace("192.0.2.0/24", "192.0.3.0/24"))
-    assert list(before.altered(standing(switches.management(SWITCH)))) == ["rules of the table BLACKOUT"]
+    assert list(altered(before, standing(switches.management(SWITCH)))) == ["rules of the table BLACKOUT"]
 
 
 def test_what_a_box_decides_of_a_connection_does_not_show_nor_its_meter(switches: Switches) -> None:
@@ -75,7 +76,7 @@ def test_what_a_box_decides_of_a_connection_does_not_show_nor_its_meter(switches
         switches.ofctl("add-flow", SWITCH, f"{rule},actions=meter:1000,goto_table:7")
     now = standing(switches.management(SWITCH))
     assert now.rules == before.rules
-    assert list(before.altered(now)) == []
+    assert list(altered(before, now)) == []
 
 
 def test_many_rules_that_come_in_many_messages_are_all_read(switches: Switches, tmp_path: Path) -> None:
@@ -86,4 +87,4 @@ def test_many_rules_that_come_in_many_messages_are_all_read(switches: Switches, 
     switches.ofctl("mod-flows", SWITCH, "table=3,tcp,tp_dst=1500,actions=goto_table:7")
     now = standing(switches.management(SWITCH))
     assert now.rules == before.rules == len(RULES) + 3000
-    assert list(before.altered(now)) == ["rules of the table ACCESS_LISTS"]
+    assert list(altered(before, now)) == ["rules of the table ACCESS_LISTS"]

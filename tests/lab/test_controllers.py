@@ -22,6 +22,7 @@ from switches import Switches, until
 from shutdownlab import library
 from shutdownlab.compiler.program import compile_operator, compile_switch
 from shutdownlab.compiler.rules import PipelineTable
+from shutdownlab.compiler.standing import altered
 from shutdownlab.control.addresses import controller_addresses
 from shutdownlab.control.processes import AuthorityClient, Confirmation, ControlError, Controllers, start_controllers
 from shutdownlab.inspection.verdict import Action, Decision, Residual, Side
@@ -29,7 +30,7 @@ from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Mode
 from shutdownlab.network.flow_statistics import standing
-from shutdownlab.protocol.messages import Ack, Failure, Message, Notice, Obeyed
+from shutdownlab.protocol.messages import Ack, Failure, Message, Notice, Obeyed, Standing
 
 REPOSITORY = Path(__file__).parents[2]
 BLACKOUT: dict[str, Any] = {
@@ -72,6 +73,10 @@ class Lab:
                 if difference := self.switches.differences(name, program):
                     found[name] = difference
         return found
+
+    def held(self) -> dict[str, Standing]:
+        """What each switch says it holds."""
+        return {node.name: standing(self.switches.management(node.name)) for node in self.switches.nodes}
 
     def verdicts(self, switch: str) -> list[str]:
         """What is in the table of verdicts, but for its miss."""
@@ -151,12 +156,13 @@ def test_switches_hold_exactly_what_the_compiler_says(lab: Lab) -> None:
     ):
         lab.authority.order("next", active)
         assert lab.wrong(active) == {}
+        assert lab.held() == lab.authority.held, "they say of themselves what the controllers say they ordered"
 
 
 def test_every_switch_confirms_every_order_by_a_barrier(lab: Lab) -> None:
     active = policies(blackout=BLACKOUT)
     confirmation = lab.authority.order("blackout", active)
-    acks = {ack.switch: ack.rules for ack in told(confirmation, Ack)}
+    acks = {ack.switch: ack.standing.rules for ack in told(confirmation, Ack)}
     assert acks == {
         node.name: len(compile_switch(lab.network, library.catalogue(), active, node.name).rules)
         for node in lab.switches.nodes
@@ -185,10 +191,11 @@ def test_a_switch_tells_how_many_of_its_rules_have_been_confirmed_whatever_a_box
     lab.authority.order("named", policies(blackout=BLACKOUT, named={**WHATSAPP, "where": {"operators": ["northnet"]}}))
     box.decide([decision("pass", 40001), decision("drop", 40002, residual=Residual("3-tuple", 90, True))])
     until("verdicts on the switch", lambda: len(lab.verdicts(switch)) == 2)
-    told = {node.name: standing(lab.switches.management(node.name)).rules for node in lab.switches.nodes}
-    assert told == lab.authority.held
+    assert lab.held() == lab.authority.held
     lab.switches.ofctl("del-flows", switch, "--strict", f"table={int(table)},priority=0")
-    assert standing(lab.switches.management(switch)).rules == told[switch] - 1
+    ordered, now = lab.authority.held[switch], lab.held()[switch]
+    assert now.rules == ordered.rules - 1
+    assert list(altered(ordered, now)) == [f"rules of the table {table.name}"]
 
 
 def test_a_rule_that_stays_keeps_its_counters(lab: Lab) -> None:

@@ -126,7 +126,9 @@ def test_an_order_is_obeyed_when_the_last_switch_has_confirmed(scene: Scene) -> 
     scene.confirm("southcell-capital-sw")
     assert scene.obeyed() == [1]
     rules = len(compile_switch(NETWORK, library.catalogue(), BLACKOUT, "southcell-coast-sw").rules)
-    assert [ack.rules for ack in scene.told if isinstance(ack, Ack) and ack.switch == "southcell-coast-sw"] == [rules]
+    assert [
+        ack.standing.rules for ack in scene.told if isinstance(ack, Ack) and ack.switch == "southcell-coast-sw"
+    ] == [rules]
 
 
 def test_an_order_waits_for_switches_that_are_not_connected(scene: Scene) -> None:

@@ -35,6 +35,7 @@ from shutdownlab.protocol.messages import (
     RacesRequest,
     RacesRun,
     Ready,
+    Standing,
     decode,
     encode,
 )
@@ -71,7 +72,7 @@ EVERY_MESSAGE: list[Message] = [
     Order(1, "blackout", {"all": BLACKOUT}, delay_s=1.5),
     Order(2, "restored", {}, Mode.DIRECT),
     Command(Order(1, "blackout", {"all": BLACKOUT}), {"kcell": 2.0}),
-    Ack(1, "kcell-dpi", 12, 0.25),
+    Ack(1, "kcell-dpi", Standing(12, {"BLACKOUT": 2**63, "meters": 7}), 0.25),
     Obeyed(1, "kcell"),
     Ready("kcell"),
     BoxJoined("kcell", "kcell-box"),
