@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from shutdownlab.results.run import Run
     from shutdownlab.verifier.verify import Verified
 
-_KEYS = ("topology", "policies", "probes", "timeline")
+_KEYS = ("topology", "timeline", "policies", "probes")
+_OWN_KEYS = _KEYS[:2]
+"""Those that no file has which a scenario includes."""
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _EXTENDS = re.compile(r"^extends: *[\"']?([^\s\"'#]+)", re.MULTILINE)
 _MOST_READ = 1 << 20
 _UNDECIDED = "the model decides none of its cells: --shutdownlab=emulate measures them"
@@ -68,15 +71,18 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def _is_scenario(path: Path) -> bool:
-    """Whether a file has a scenario's keys at the beginnings of lines; whether it is valid is left to the test."""
+    """Whether a file has keys of a scenario's at the beginnings of lines; whether it is valid is left to the test.
+
+    Two of them will do, in whatever encoding: a guard whose `timeline` is misspelt must fail, and not vanish.
+    """
     try:
-        if path.stat().st_size > _MOST_READ:
-            return False
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        with path.open("rb") as file:
+            start = file.read(_MOST_READ)
+    except OSError:
         return False
+    text = start.decode("utf-16" if start.startswith(_UTF_16) else "utf-8-sig", errors="replace")
     if (varied := _EXTENDS.search(text)) is None:
-        return all(map(partial(_has, text), _KEYS))
+        return any(map(partial(_has, text), _OWN_KEYS)) and sum(map(partial(_has, text), _KEYS)) > 1
     from shutdownlab.library import shipped
 
     ships = varied[1] in dict(shipped("scenarios"))

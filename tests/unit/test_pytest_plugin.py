@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
 
+import pytest
+
 RunPytest = Callable[..., tuple[int, str]]
 FIRST = Path(__file__).parents[2] / "scenarios/first-shutdown.yaml"
 
@@ -59,6 +61,30 @@ def test_a_scenario_with_mistakes_is_an_error_that_lists_them(tmp_path: Path, ru
     status, output = run_pytest(tmp_path, "-q")
     assert status == 2
     assert "found unknown policy 'blakout'" in output
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (FIRST.read_bytes().replace(b"\ntimeline:", b"\ntimelin:"), "did you mean 'timeline'?"),
+        (FIRST.read_bytes().replace(b"\ntopology:", b"\ntoplogy:"), "found no 'topology'"),
+        (FIRST.read_bytes().replace(b"\npolicies:", b"\npolices:"), "did you mean 'policies'?"),
+        (FIRST.read_bytes().replace(b"\nprobes:", b"\nprobs:"), "did you mean 'probes'?"),
+        (FIRST.read_text().encode("utf-16"), "found UTF-16; expected YAML text in UTF-8"),
+        (FIRST.read_bytes().replace(b"# ", b"# \xe9 ", 1), "found the byte 0xe9"),
+        (FIRST.read_bytes() + b"#" * (1 << 20), "expected at most 1,048,576 bytes"),
+    ],
+    ids=["timeline", "topology", "policies", "probes", "utf-16", "latin-1", "large"],
+)
+def test_a_scenario_that_cannot_be_read_is_an_error_and_no_guard_that_has_vanished(
+    content: bytes, told: str, tmp_path: Path, run_pytest: RunPytest
+) -> None:
+    (tmp_path / "guard.yaml").write_bytes(content)
+    (tmp_path / "included.yaml").write_text("policies: {}\nprobes: {}\n")
+    (tmp_path / "country.yaml").write_bytes((FIRST.parents[1] / "topologies/two-operators.yaml").read_bytes())
+    status, output = run_pytest(tmp_path, "-q", "--collect-only")
+    assert (status, output.count("ERROR collecting")) == (2, 1)
+    assert told in output
 
 
 def test_a_module_gets_phases_and_subscribers_in_turn_and_says_how_where_it_has_no_scenario(
