@@ -45,6 +45,7 @@ _METER_HEAD: Final = struct.Struct("!HHI")
 _BAND: Final = struct.Struct("!HHII4x")
 _DROP, _KBPS_WITH_BURST = 1, 5
 METERS: Final = "meters"
+_TABLES: Final = frozenset(map(int, PipelineTable))
 _KEPT: Final = 1 << 16
 _ALL: Final = 1 << 64
 
@@ -66,8 +67,14 @@ def summed(rules: int, digests: Iterable[tuple[int | None, int]]) -> Standing:
     sums: defaultdict[int | None, int] = defaultdict(int)
     for table, digest in digests:
         sums[table] += digest
-    named = {METERS if table is None else PipelineTable(table).name: total % _ALL for table, total in sums.items()}
-    return Standing(rules, named)
+    return Standing(rules, {_part(table): total % _ALL for table, total in sums.items()})
+
+
+def _part(table: int | None) -> str:
+    """Returns a table's name; its number if it is none of the pipeline's: somebody else has put rules there."""
+    if table is None:
+        return METERS
+    return PipelineTable(table).name if table in _TABLES else str(table)
 
 
 @lru_cache(_KEPT)
@@ -85,7 +92,7 @@ def meter_digest(meter: bytes) -> int:
 
 def altered(ordered: Standing, held: Standing) -> Iterator[str]:
     """Yields what is held otherwise than it was ordered: tables, and the meters."""
-    for part in dict.fromkeys((*(table.name for table in PipelineTable), METERS)):
+    for part in dict.fromkeys((*(table.name for table in PipelineTable), *held.digests, METERS)):
         if ordered.digests.get(part, 0) != held.digests.get(part, 0):
             yield part if part == METERS else f"rules of the table {part}"
 

@@ -10,7 +10,7 @@ import pytest
 from shutdownlab import library
 from shutdownlab.compiler.program import compile_operator
 from shutdownlab.compiler.rules import Meter, PipelineTable, Rule, SwitchProgram
-from shutdownlab.compiler.standing import altered, held_digest, standing_of
+from shutdownlab.compiler.standing import altered, held_digest, standing_of, summed
 
 RULE = Rule(
     PipelineTable.BLACKOUT,
@@ -61,3 +61,10 @@ def test_a_rule_is_the_same_however_a_switch_writes_its_match() -> None:
     written = struct.pack("!H", 30) + match + bytes(-len(match) % 8) + goto
     told = held_digest(int(RULE.table), RULE.cookie, written)
     assert {"BLACKOUT": told} == standing_of(SwitchProgram((), (RULE,))).digests
+
+
+def test_a_rule_in_a_table_that_the_pipeline_does_not_have_is_told_by_the_table_s_number() -> None:
+    """As `sh ovs-ofctl add-flow SWITCH table=200,actions=drop` at the lab's prompt makes one."""
+    ordered = standing_of(SwitchProgram((), (RULE,)))
+    held = summed(2, [(int(RULE.table), ordered.digests["BLACKOUT"]), (200, 7)])
+    assert list(altered(ordered, held)) == ["rules of the table 200"]
