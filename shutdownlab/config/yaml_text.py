@@ -74,6 +74,8 @@ def read_yaml(text: bytes, file: str) -> tuple[dict[str, Any], dict[Path, int]]:
     return data, reader.lines
 
 
+END_OF_FILE = "the end of the file"
+"""What a message says was found where a value is cut off."""
 _UTF_16 = b"\xff\xfe", b"\xfe\xff"
 """How Windows' editors and PowerShell begin "Unicode" files."""
 
@@ -138,7 +140,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str
         wanted = missed[1].replace("<", "the ").replace(">", "").replace("hexdecimal number", _HEXADECIMAL)
         return (
             line + 1,
-            quoted(line_text.strip()) if any(islice(text.splitlines(), line, None)) else "the end of the file",
+            quoted(line_text.strip()) if any(islice(text.splitlines(), line, None)) else END_OF_FILE,
             wanted if wanted[0] in "',[]" or wanted == _HEXADECIMAL else f"{wanted} (is the indentation right?)",
             hint,
         )

@@ -18,6 +18,7 @@ from shutdownlab.config.document import Document, Expected, Path, Record, one_of
 from shutdownlab.config.problems import BadInput
 from shutdownlab.config.scalars import Number, Whole, duration, instant, rate
 from shutdownlab.config.wording import did_you_mean
+from shutdownlab.config.yaml_text import END_OF_FILE
 
 OPTION: Final = "--set"
 NAMED: Final = ("policies", "faults", "repeats", "probes", "observations", "tools", "accounts", "expectations")
@@ -89,11 +90,8 @@ def value_of(text: str, where: str) -> Any:
         refuse_at = error.problems[0]
         hint = "lists as [a, b], mappings as {a: b}, text with a colon and a space in quotes"
         document = Document(where, {}, {})
-        why = (
-            f"{quoted(text)}: {refuse_at.found}"
-            if refuse_at.found.strip("'")
-            else f"{quoted(text)}, which is incomplete"
-        )
+        cut_off = refuse_at.found == END_OF_FILE
+        why = f"{quoted(text)}, which is incomplete" if cut_off else f"{quoted(text)}: {refuse_at.found}"
         document.report((), why, "a YAML value", hint)
         raise BadInput(document.problems) from None
 
