@@ -38,7 +38,7 @@ _AT_THE_PROMPT = frozenset(
 """The commands of `country.prompt`. A node of such a name could have no command run on it."""
 _MEANT_OTHERWISE = _AT_THE_PROMPT.union(keyword.kwlist)
 """Python's keywords too: at the prompt, `py` calls nodes by their names."""
-_A_NUMBER = re.compile(r"\d+(e[\d]+)?j?|0(b[01]+|o[0-7]+|x[\da-f]+)")
+_A_NUMBER = re.compile(r"[0-9]+(e[0-9]+)?j?|0(b[01]+|o[0-7]+|x[0-9a-f]+)")
 """A node called so would take the place of Python's number in every expression."""
 ORDINARY = "ordinary"
 """The default group of subscribers, which node names leave out."""

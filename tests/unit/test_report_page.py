@@ -26,7 +26,7 @@ from shutdownlab.reporting.page.account import MEANINGS, ORDER, SYMBOLS, RunAcco
 from shutdownlab.reporting.page.document import document
 from shutdownlab.reporting.page.evidence import extract_of
 from shutdownlab.reporting.page.headline import headline, story
-from shutdownlab.reporting.page.standing import standing
+from shutdownlab.reporting.page.provenance import provenance
 from shutdownlab.reporting.page.whys import Whys
 from shutdownlab.reporting.page.words import listed
 from shutdownlab.results.result import THE_MODEL, Result
@@ -392,7 +392,7 @@ def test_it_does_not_say_that_all_is_back_where_the_run_broke_off() -> None:
     whole, broken = account(found), account(found, "interrupted", phases=3)
     assert any("got through again" in sentence for sentence in story(whole))
     assert not any("again" in sentence for sentence in story(broken))
-    assert standing(broken) == "The run did not finish (interrupted): of three phases two are measured, 2 cells."
+    assert provenance(broken) == "The run did not finish (interrupted): of three phases two are measured, 2 cells."
 
 
 def test_outsiders_who_saw_it_are_said_to_have() -> None:
@@ -423,7 +423,7 @@ def test_without_results_it_says_that_nothing_has_been_measured() -> None:
 )  # fmt: skip
 def test_of_whatever_results_the_page_is_whole_and_its_words_are_sentences(found: list[Result], status: str) -> None:
     told = account(sorted(found, key=lambda result: result.phase), status)
-    for sentence in (headline(told), standing(told), *story(told)):
+    for sentence in (headline(told), provenance(told), *story(told)):
         assert re.fullmatch(r"[A-Z0-9].*[.]", sentence), sentence
         assert not re.search(r"  |None|\bnothing and|, [.;]", sentence), sentence
     page = Parsed(document(told, (), Whys(), {}, "", ""))
@@ -536,7 +536,7 @@ def test_a_cell_that_was_not_measured_says_what_stands_for_it(held: str, certain
 
 def test_of_cells_held_from_another_phase_it_is_said_that_they_were_measured_there() -> None:
     found = account([cell(0, "web", "ok"), cell(1, "web", "ok", held="p0")])
-    assert standing(found) == (
+    assert provenance(found) == (
         "Measured with real packets in an emulated country: 2 cells in two phases, 1 of them in another one, from "
         "which they cannot differ."
     )

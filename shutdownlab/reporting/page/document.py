@@ -18,7 +18,7 @@ from shutdownlab.reporting.page.headline import headline, story
 from shutdownlab.reporting.page.markup import Html, element, html
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.outsiders import outsiders, outsiders_sentence
-from shutdownlab.reporting.page.standing import period, standing
+from shutdownlab.reporting.page.provenance import period, provenance
 from shutdownlab.reporting.page.tables import citation, expectations, hours, legend, making, orders_table, overview
 from shutdownlab.reporting.page.timeline import timeline
 from shutdownlab.reporting.page.whys import Whys
@@ -77,7 +77,7 @@ def top(account: RunAccount, difference: Difference | None = None, cost: Cost | 
         element("p", account.title, " · ", period(account), class_="pg-kicker"),
         element("h1", headline(account)),
         element("div", (element("p", sentence) for sentence in _story_sentences(account, cost)), class_="pg-story"),
-        element("p", _verdict(account), " ", standing(account), class_=state),
+        element("p", _verdict(account), " ", provenance(account), class_=state),
         element("p", DEFINITION, class_="pg-soft pg-small"),
         _contents(_shown(difference, cost, watched=bool(account.watched))),
     ))  # fmt: skip

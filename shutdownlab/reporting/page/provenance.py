@@ -7,7 +7,7 @@ from shutdownlab.reporting.page.words import counted, day, number
 from shutdownlab.results.result import THE_MODEL
 
 
-def standing(account: RunAccount) -> str:
+def provenance(account: RunAccount) -> str:
     """Describes what the results are: measured or computed, whole or broken off."""
     count, cells = len(account.spans), f"{len(account.results):,} cells"
     began = str(account.manifest.get("began", ""))[:10]
