@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from shutdownlab.config.addresses import IpPrefix, is_part, overlap
 from shutdownlab.config.document import Document, Path, dotted
-from shutdownlab.config.scalars import hours_text, rate_text
+from shutdownlab.config.scalars import duration_text, hours_text, rate_text
 from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.inspection.contradictions import ONLY_IN
 from shutdownlab.inspection.policy import InspectionRule
@@ -64,6 +64,7 @@ def without_effect(
         for place, reason in _reasons(scenario, network, profiles, name, policy):
             file, at = document.locate((*path, *place))
             yield Idle(file.file, document.line((*path, *place)), dotted(at), reason)
+    yield from _too_late(scenario, network, document)
     for other, names in unused.items():
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
         reason = f"no phase of this timeline starts these policies of {other}: {', '.join(names[:_MOST_NAMED])}{more}"
@@ -129,6 +130,26 @@ def _reasons(
             yield place, f"{operator}'s box, {boxes[operator].name}, {reason}"
         elif rule.when.keyword:
             yield from ((place, reason) for reason in _keywords_alone(boxes))
+
+
+def _too_late(scenario: Scenario, network: Network, document: Document) -> Iterator[Idle]:
+    """Yields the usual delays of operators that are longer than a phase with new orders, one `Idle` an operator."""
+    changing = [phase for phase in scenario.timeline if phase.start or phase.stop]
+    for operator in network.topology.operators:
+        delay, own = scenario.delay_of(operator, network.topology), ("delays", operator)
+        for phase in changing:
+            lasts = (scenario.end_of(phase) - phase.at).total_seconds()
+            if (how := phase.obey.get(operator)) is not None and how.after is not None:
+                continue
+            if phase.stagger is None and 0 < lasts < delay:
+                path: Path = own if operator in scenario.delays else ("timeline", scenario.timeline.index(phase))
+                file, at = document.locate(path)
+                reason = (
+                    f"{operator} obeys {duration_text(delay)} after an order, later than {phase.phase} ends, which is "
+                    f"measured as if it had obeyed; `obey: {{{operator}: {{ignores: …}}}}` there says that it has not"
+                )
+                yield Idle(file.file, document.line(path), dotted(at), reason)
+                break
 
 
 def _have_any(vantages: Iterable[Vantage], named: Iterable[IpPrefix]) -> bool:

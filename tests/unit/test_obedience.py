@@ -143,3 +143,16 @@ def test_when_an_operator_obeys_is_said_by_its_turn_or_by_after_not_by_both() ->
     made["timeline"][0]["stagger"] = {"order": ["northnet", "southcell"]}
     with pytest.raises(BadInput, match="`after` beside `stagger`"):
         load(made)
+
+
+def test_a_usual_delay_longer_than_a_phase_is_told_as_without_effect_there() -> None:
+    found = load(scenario() | {"delays": {"southcell": "90min", "northnet": "60min"}})
+    assert [(idle.where, idle.reason) for idle in found.idle] == [
+        (
+            "delays.southcell",
+            "southcell obeys 90min after an order, later than one ends, which is measured as if it had obeyed; "
+            "`obey: {southcell: {ignores: …}}` there says that it has not",
+        )
+    ]
+    every = {"after": "5min"}
+    assert not load(scenario(one=every, two=every, three=every) | {"delays": {"southcell": "90min"}}).idle
