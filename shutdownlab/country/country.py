@@ -19,6 +19,7 @@ from shutdownlab.country.health import Watch
 from shutdownlab.country.liveness import Liveness
 from shutdownlab.country.plan import Plan
 from shutdownlab.country.racing import Racer
+from shutdownlab.country.reconfigured import Reconfigured
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
@@ -74,6 +75,7 @@ class Country:
     """How many frames each on-path DPI box, and how many packets the tunnels, had missed at the last check."""
     sessions: dict[str, dict[str, float]] = field(default_factory=dict)
     """Since when each router's BGP sessions were up when the phase's measurements began."""
+    reconfigured: Reconfigured = field(default_factory=Reconfigured)
     damage: Damage = NO_DAMAGE
     """What is broken on purpose, and so no fault of the run."""
 
@@ -97,9 +99,14 @@ class Country:
         self.watch = Watch(titles, frozenset(forking))
         self.watch.begin()
 
-    def begin_measuring(self) -> None:
-        """Notes what has started since the watch began, and how long BGP sessions have been up: orders change both."""
+    def begin_measuring(self, *, hosts: bool = True) -> None:
+        """Notes what has started since the watch began, how long BGP sessions have been up, and whose network
+        configuration is changed from now on: orders change all three.
+
+        hosts: whether no programs but the country's own run on hosts, which may change their node's configuration.
+        """
         self.watch.learn()
+        self.reconfigured.begin(self.net, self.plan.network, hosts=hosts)
         self.sessions = self.liveness.sessions()
 
     @property

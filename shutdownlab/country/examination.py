@@ -101,7 +101,7 @@ def examine_answering(country: Country) -> Examination:
         late += [*asked_late, *_complaints(country), *_lost_in_tunnels(country)]
         late += interrupted(country.sessions, liveness.sessions())
     if not mute:
-        mute = _rules_lost(country)
+        mute = [*_rules_lost(country), *country.reconfigured.found()]
     return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))
 
 

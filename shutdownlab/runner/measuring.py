@@ -21,6 +21,7 @@ from shutdownlab.measure.task import REFUTED, Race
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.routing import route_changes
 from shutdownlab.model.scenario import Outcome, Phase
+from shutdownlab.model.tool import Tool
 from shutdownlab.observers.observe import World, observe
 from shutdownlab.probes.conclusion import Conclusion
 from shutdownlab.probes.failure import is_own
@@ -42,6 +43,12 @@ class Measuring:
     shutdown: Shutdown
     choices: Mapping[str, str]
     run: str
+
+    def begin(self, country: Country) -> None:
+        """Notes what orders have left: what is found changed from now on, nothing of ours has changed."""
+        probes = self.shutdown.scenario.probes.values()
+        others = bool(self.shutdown.programs) or any(isinstance(probe, Tool) for probe in probes)
+        country.begin_measuring(hosts=not others)
 
     def measure(
         self,
@@ -72,7 +79,6 @@ class Measuring:
         broken = shutdown.scenario.broken(phase, self.choices)
         outages = Outages(shutdown.network, broken, shutdown.profiles, carried_out, withdrawn)
         excused: dict[str, dict[str, Blamed]] = {}
-        country.begin_measuring()  # before the first look at routes
         world = World(country.plan.network, country.net, country.services)
         measured = [cell for name, (_, cell) in cells.items() if name not in held]
         observed = dict.fromkeys(cell.target for cell in measured if cell.vantage is None)

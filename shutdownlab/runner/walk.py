@@ -210,6 +210,7 @@ class Walk:
                     country.begin_watch()
                     self._break(country, phase, anew=attempt == 1)
                     self._apply(country, clock, phase, active)
+                    self.measuring.begin(country)
                     self._begin(phase)
                     found = self._measure(country, phase, active, self.emit, began, held)
                 except BREAKAGES as broken:
@@ -324,6 +325,7 @@ class Walk:
         left = to_leave(options.shutdown, options.held, options.phases, first) if options.changed_since else {}
         for _ in range(MOST_ATTEMPTS):
             began = time.time()
+            self.measuring.begin(country)
             if keep:
                 self._begin(first)
                 found = self._measure(country, first, {}, self.emit, began, left)

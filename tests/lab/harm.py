@@ -166,6 +166,19 @@ def _neighbours(_: int, victim: int, _seconds: float) -> None:
             _inside(victim, "ip", version, "neigh", "replace", address, "dev", device, *nobody)
 
 
+def _firewall(_: int, victim: int, _seconds: float) -> None:
+    """Have its node drop what it sends to HTTPS, but for no pings."""
+    _inside(victim, "nft", "add table inet hand; add chain inet hand out { type filter hook output priority 0; }")
+    for protocol in ("tcp", "udp"):
+        _inside(victim, "nft", f"add rule inet hand out {protocol} dport 443 drop")
+
+
+def _reroute(_: int, victim: int, _seconds: float) -> None:
+    """Have its node send nothing to most of the world, by a route that is nearer than that to all."""
+    for version, prefix in (("-4", "128.0.0.0/1"), ("-6", "2000::/3")):
+        _inside(victim, "ip", version, "route", "add", "blackhole", prefix)
+
+
 def _hangup(_: int, victim: int, _seconds: float) -> None:
     """Break every TCP connection of the process in its own network: both ends live, and may connect again."""
     for own, peer in connections(victim):
@@ -240,6 +253,8 @@ HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
         "memory": _memory,
         "mtu": _mtu,
         "neighbours": _neighbours,
+        "firewall": _firewall,
+        "reroute": _reroute,
         "flows": _flows,
         "policies": _policies,
         "hangup": _hangup,

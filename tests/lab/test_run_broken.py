@@ -143,6 +143,29 @@ def test_a_switch_whose_rules_somebody_has_altered_makes_its_phase_void(tmp_path
     assert done.code == 0, done.output
 
 
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        pytest.param("firewall", "nftables' rules", id="a firewall rule"),
+        pytest.param("reroute", "a route", id="a route", marks=pytest.mark.thorough),
+    ],
+)
+def test_what_somebody_has_changed_of_a_subscriber_s_node_makes_its_phase_void(
+    tmp_path: Path, kind: str, what: str
+) -> None:
+    """It drops what an order would, and the controls of the path and of the servers do not meet it."""
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
+        wait_for_event(process, record, "phase", "restored")
+        for agent in (pid for pid in outside.descendants(process.pid) if "probe southcell" in outside.names(pid)):
+            harm.harm(process.pid, agent, kind)
+        done = finished(process)
+    assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
+    (voided,) = record.events_of("voided")
+    assert (voided["phase"], voided["anew"]) == ("restored", True)
+    assert any(re.fullmatch(f"somebody has changed {what} of southcell-[a-z-]+", why) for why in voided["reasons"])
+    assert done.code == 0, done.output
+
+
 def copied(run: Interrupted, place: Path) -> Record:
     """Its record in another place, to be gone on with there."""
     shutil.copytree(run.place / "run", place / "run")

@@ -1,0 +1,78 @@
+"""What somebody changes of a node's network is told by its kind; what follows by itself is not."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cables import Cables
+
+from shutdownlab.system.netlink_news import NetlinkNews
+from shutdownlab.system.netns import inside
+
+
+@pytest.fixture
+def node() -> Iterator[tuple[Cables, Path, Path]]:
+    """A node with an address, and the router that it has one of its links to."""
+    with Cables() as cables:
+        node, router = cables.netns(), cables.netns()
+        cables.veth(node, "eth0", router, "eth1")
+        cables.address(node, "eth0", "192.0.2.2/24", "2001:db8::2/64")
+        cables.address(router, "eth1", "192.0.2.1/24", "2001:db8::1/64")
+        yield cables, node, router
+
+
+def listening(netns: Path) -> NetlinkNews:
+    with inside(netns):
+        return NetlinkNews()
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        ("nft add table inet hand", "nftables' rules"),
+        ("ip address add 192.0.2.9/24 dev eth0", "an address"),
+        ("ip address del 192.0.2.2/24 dev eth0", "an address"),
+        ("ip -6 address del 2001:db8::2/64 dev eth0", "an address"),
+        ("ip route add blackhole 198.51.100.0/24", "a route"),
+        ("ip -6 route add blackhole 2001:db8:9::/48", "a route"),
+        ("ip rule add from 192.0.2.2 unreachable", "a routing rule"),
+        ("ip -6 rule add from 2001:db8::2 unreachable", "a routing rule"),
+        ("ip link set eth0 down", "an interface"),
+        ("ip link del eth0", "an interface"),
+        ("tc qdisc add dev eth0 root tbf rate 100kbit burst 10kb latency 50ms", "a queueing discipline"),
+    ],
+)
+def test_what_is_changed_is_told_by_its_kind(node: tuple[Cables, Path, Path], command: str, what: str) -> None:
+    cables, changed, _ = node
+    news = listening(changed)
+    cables.run(changed, *command.split())
+    assert what in news.changes()
+    assert news.changes() == [], "told once"
+    news.close()
+
+
+def test_traffic_a_peer_that_goes_down_and_what_the_kernel_does_of_itself_are_no_news(
+    node: tuple[Cables, Path, Path],
+) -> None:
+    cables, own, router = node
+    news = listening(own)
+    cables.run(own, "ping", "-c", "2", "-i", "0.2", "192.0.2.1")
+    cables.run(own, "ping", "-c", "2", "-i", "0.2", "2001:db8::1")
+    cables.run(router, "ip", "link", "set", "eth1", "down")
+    cables.run(router, "ip", "link", "set", "eth1", "up")
+    end = time.monotonic() + 20
+    while _carrier(own) != "up":
+        assert time.monotonic() < end
+    cables.run(own, "ping", "-c", "1", "-w", "10", "192.0.2.1")
+    assert news.changes() == []
+    news.close()
+
+
+def _carrier(netns: Path) -> str:
+    with inside(netns):
+        found = subprocess.run(["ip", "-br", "link", "show", "eth0"], capture_output=True, text=True, check=True).stdout
+    return found.split()[1].lower()
