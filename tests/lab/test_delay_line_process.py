@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import statistics
@@ -47,8 +48,14 @@ class Delayed:
             links.append(DelayedLink(f"link{i}", middle, f"a{i}", f"b{i}", **given))  # type: ignore[arg-type]
         self.relay = start_relay(links, seed=1)
         self.relay.wait_ready()
+        self.ends = ends
         self.left = [open_wire(ends[0], f"left{i}") for i in range(len(figures))]
         self.right = [open_wire(ends[1], f"right{i}") for i in range(len(figures))]
+
+    def wakes(self) -> int:
+        """Return how often the relay has waited for something."""
+        status = Path(f"/proc/{self.relay.pid}/status").read_text()
+        return int(re.findall(r"^voluntary_ctxt_switches:\s*(\d+)", status, re.M)[0])
 
     def close(self) -> dict[str, dict[str, int]]:
         """Stop the relay and return its counters."""
@@ -90,6 +97,29 @@ def test_the_delay_is_what_was_asked_for(cables: Cables, delay_ms: float) -> Non
     assert min(taken) >= delay_ms
     assert min(taken) < delay_ms + 2.0  # the rest of the spread is the machine's other work
     assert statistics.median(taken) < delay_ms + 5
+
+
+def test_a_busy_line_gathers_frames_and_delays_each_from_when_it_came(cables: Cables) -> None:
+    delayed = Delayed(cables, {"delay_ms": 20.0})
+    delayed.right[0].close()
+    far = open_wire(delayed.ends[1], "right0", stamped=True)
+    before, start, sent = delayed.wakes(), time.monotonic(), list[int]()
+    for number in range(1000):
+        sent.append(time.time_ns())
+        delayed.left[0].send_frame(frame(number))
+        time.sleep(0.001)
+    batch, taken = Batch(stamped=True), list[float]()
+    while len(taken) < len(sent):
+        assert select.select([far], [], [], DEADLINE_S)[0], f"{len(taken)} of {len(sent)} frames came"
+        for i in range(batch.read(far)):
+            if (data := batch.frame(i))[12:14] == KIND:
+                taken.append((batch.came_ns(i) - sent[struct.unpack_from("!I", data, 14)[0]]) / 1e6)
+    woke, lasted = delayed.wakes() - before, time.monotonic() - start
+    far.close()
+    delayed.close()
+    assert min(taken) >= 20.0
+    assert statistics.median(taken) < 20.0 + 4.0 + 2.0  # it rests for 4 ms at most
+    assert woke < 2 * (250 * lasted + 32) + 50, "a round waits twice at most: for its frames, and to rest"
 
 
 def test_frames_keep_their_order_and_their_distance_in_both_directions(cables: Cables) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shutdownlab.network.delay_line import DelayedLink, LinkDirection, start_relay
+from shutdownlab.network.delay_line import DelayedLink, LinkDirection, Moderation, start_relay
 from shutdownlab.system.vnet_header import HEADER, NO_OFFLOAD
 
 
@@ -121,6 +121,19 @@ def test_frames_never_overtake_each_other_and_none_is_early(
 def test_a_figure_out_of_range_is_refused_by_name(figures: dict[str, float], complaint: str) -> None:
     with pytest.raises(ValueError, match=f"link test: expected {complaint}"):
         link(**figures)
+
+
+def test_a_relay_that_wakes_now_and_then_need_not_rest() -> None:
+    moderation = Moderation(0.0)
+    assert [moderation.rest_s(number * 0.005) for number in range(200)] == [0.0] * 200
+
+
+def test_a_relay_that_would_wake_for_every_frame_wakes_250_times_a_second() -> None:
+    moderation, now, rounds = Moderation(0.0), 0.0, 0
+    while now < 10.0:
+        now += 0.0001 + moderation.rest_s(now)
+        rounds += 1
+    assert rounds == pytest.approx(2500 + 32, abs=2)
 
 
 def test_an_interface_can_be_the_end_of_one_link_only() -> None:
