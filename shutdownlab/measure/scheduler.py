@@ -9,7 +9,7 @@
   policy it is the first, because its second try is made at the end.
 - On a line slowed by a policy, a probe may fail because of the place's other probes. So second tries wait until the
   first ones are done; if the traffic of any of them kept the line busy for long, the failures do not count, and the
-  next try has the line to itself and the longest timeout.
+  next try has the line to itself and a longer timeout: the longest one if it was cut short in the midst of an answer.
 - Before a second try, the controls that vouch for the cell are measured (see `belief`); cells that fail at about the
   same time share them.
 - A try that is void, because a process was starved of CPU, is repeated once all first tries have started: until then
@@ -44,6 +44,8 @@ _MOST_WAITS: Final = 4
 _MORE_IF_REFUTED: Final = 2
 """Further tries in a round if controls have refuted some."""
 _SLOWED_PATIENCE: Final = PATIENCE[2]
+_FLIGHT_KBIT: Final = 8 * 16
+"""What the beginning of an answer may have to wait for on a slowed line: a server's handshake with certificates."""
 _BUSY: Final = 0.05
 """The part of a step's timeout for which other probes may keep a slowed line busy without disturbing it."""
 _MOST_AT_ONCE: Final = 12.0
@@ -195,6 +197,7 @@ class Scheduler:
             crowded = busy_s > _BUSY * held.task.request.timeout
             if crowded and not held.task.disturbed and held.found.outcome in {Outcome.BLOCKED, Outcome.THROTTLED}:
                 held.task.disturbed = True
+                held.task.cut_short = _received(held.found) > 0
                 self.again.append(held.task)
             else:
                 yield from self._learn(held.task, held.found, held.began, held.ended)
@@ -334,8 +337,13 @@ class Scheduler:
         # There may be more valid tries than a round asks for: refuted tries become valid again if controls later show
         # what was taken away.
         ordinary = PATIENCE[min(task.standing, len(PATIENCE) - 1)]
-        task.share = max(ordinary, _SLOWED_PATIENCE if task.disturbed else 0.0)
-        task.patience = patience = task.share * self.limit.patience(task.kind, request.timeout)
+        usual = self.limit.patience(task.kind, request.timeout)
+        task.share = ordinary
+        if task.disturbed:
+            known = request.rate and not task.cut_short
+            more = _FLIGHT_KBIT / request.rate / usual if known else math.inf
+            task.share = max(ordinary, min(_SLOWED_PATIENCE, ordinary + more))
+        task.patience = patience = task.share * usual
         # Traffic on a slowed line disturbs retries until it has arrived.
         is_first = request.slowed and not task.tries and not request.alone
         self.first[request.place] += is_first
@@ -358,13 +366,18 @@ class Scheduler:
 
 def _line_busy_s(found: Measurement, rate: int) -> float:
     """Returns how long a line of `rate` kbit/s was busy with a try's traffic; infinity if its record does not tell."""
-    events = found.test_keys.get("network_events")
-    if found.outcome is Outcome.OK or (not events and not found.doubtful):
+    if found.outcome is Outcome.OK or (not found.test_keys.get("network_events") and not found.doubtful):
         return math.inf
-    sent = sum(event.get("num_bytes") or 0 for event in events or () if event.get("operation") == "read")
+    sent = _received(found)
     if not sent:
         return 0.0
     return 8 * sent / (1000 * rate) if rate else math.inf
+
+
+def _received(found: Measurement) -> int:
+    """Returns how many bytes a try has received, by its record."""
+    events = found.test_keys.get("network_events") or ()
+    return sum(event.get("num_bytes") or 0 for event in events if event.get("operation") == "read")
 
 
 def _says_nothing(found: Measurement, why: str) -> Measurement:

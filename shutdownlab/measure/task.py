@@ -83,6 +83,8 @@ class Task:
     """How often in a row it has waited for controls."""
     disturbed: bool = False
     """Whether it has failed on a slowed line that carried other traffic."""
+    cut_short: bool = False
+    """Whether an answer to it had begun to come then."""
     share: float = PATIENCE[0]
     """The timeout factor of its last try (see `PATIENCE`)."""
     patience: float = 0.0

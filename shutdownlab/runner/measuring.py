@@ -68,10 +68,11 @@ class Measuring:
         todo: dict[str, list[ProbeRequest]] = defaultdict(list)
         vouching: dict[str, tuple[Control, ...]] = {}
         found = self.hold(phase, held, tell)
+        facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
 
         def conclude(cell_id: str, measurement: Measurement, record: ooni.MeasurementRecord | None) -> None:
             number, cell = cells[cell_id]
-            found[number] = self.result(phase, cell, measurement)
+            found[number] = result_of(shutdown, phase, cell, measurement, facts[cell_id])
             tell(Measured(number=number, result=found[number], record=record))
 
         carried_out = partial(shutdown.scenario.held, phase.phase, self.choices)
@@ -102,7 +103,6 @@ class Measuring:
             for cell in measured
             if cell.vantage is not None and cell.operator in racers and (own := carried_out(cell.operator))
         }
-        facts = {name: expected_of(shutdown, self.choices, phase, cell) for name, (_, cell) in cells.items()}
         likely = {cell_id for cell_id, fact in facts.items() if fact is not None and fact.outcome is not Outcome.OK}
         with Starvation(country.carriers, country.keepers) as starvation:
             racing = Racing(racers, starvation, country.aside)

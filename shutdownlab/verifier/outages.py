@@ -76,6 +76,7 @@ class Outages:
                 together |= damage
             alone.append((alone[0][0], together))
         self._cases = [_Case(blamed, damage, Ways(network, damage)) for blamed, damage in alone]
+        self._ways = self._cases[-1].ways if self._cases else Ways(network)
 
     def blamed(self, probe: Probe, at: Surroundings) -> dict[Need, Blamed]:
         """Returns the cause for each of a probe's needs that is taken away."""
@@ -87,7 +88,7 @@ class Outages:
 
     def near(self, at: Surroundings) -> Surroundings:
         """Returns the same surroundings, with the nodes at which anycast addresses are reached."""
-        return _near(self._cases[-1].ways if self._cases else Ways(self._network), at)
+        return _near(self._ways, at)
 
     def unseen(self, operator: str, family: Family) -> Blamed | None:
         """Returns the cause if no transit has a route to some prefix of an operator in a family, else None."""

@@ -228,6 +228,16 @@ def test_on_a_slowed_line_what_was_cut_short_has_all_patience_the_next_time() ->
     assert [request.timeout for _, request in line.sent] == [PATIENCE[0], PATIENCE[1], PATIENCE[2]]
 
 
+def test_on_a_slowed_line_what_was_never_answered_beside_others_waits_no_longer_alone_than_its_rate_asks_for() -> None:
+    answers = {"page 0": [TIMED_OUT, OK]}
+    line = Line(lambda agent, request, before: answers.get(request.name, [TIMED_OUT] * 3)[before])
+    requests = [replace(request, rate=256) for request in on_a_slowed_line(2)[:2]]
+    found = {r.name: m.outcome for _, r, m in prober_of(line).run({"a": requests})}
+    assert found == {"page 0": Outcome.OK, "page 1": Outcome.BLOCKED}
+    timeouts = [request.timeout for _, request in line.sent if request.name == "page 1"]
+    assert timeouts == [PATIENCE[0], PATIENCE[1], PATIENCE[1] + 0.5], "256 kbit/s carry 128 kbit in half a second"
+
+
 @pytest.mark.parametrize(("octets", "tries"), [(200, 2), (14_480, 3)])
 def test_on_a_slowed_line_what_little_was_sent_is_in_nobodys_way(octets: int, tries: int) -> None:
     """200 octets take 6 ms of 280 kbit/s, ten segments 0.4 s."""
