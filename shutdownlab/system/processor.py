@@ -15,15 +15,23 @@ from types import TracebackType
 from typing import Final, Self
 
 _AGAIN_S: Final = 0.002
+_own: Final = dict[int, int]()
+"""An open schedstat by the id of its process: a forked child must not read its parent's."""
 
 
 def waited_s() -> float:
     """Seconds that this process's main thread has waited for a CPU; 0.0 if the kernel doesn't count that.
 
-    Costs about 6 µs.
+    Costs about 2 µs: probes ask at each of their steps, so the file stays open.
     """
-    with WaitedTimes(["self"]) as waited:
-        return waited.read()[0]
+    pid = os.getpid()
+    if pid not in _own:
+        file = _open("self")
+        if file is None:
+            return 0.0
+        _own.clear()
+        _own[pid] = file
+    return int(os.pread(_own[pid], 128, 0).split()[1]) / 1e9
 
 
 def waited_with_children_s(pid: int) -> float:
