@@ -186,13 +186,20 @@ def _phases(data: Mapping[str, Any]) -> list[Any]:
 def _order(document: Document, policy: str, order: str, path: str, written_in: Document, at: Path) -> Path | None:
     """Returns the place of the time of the first phase that starts or stops a policy."""
     for index, phase in enumerate(_phases(document.data)):
-        ordered = phase.get(order) if isinstance(phase, dict) else None
-        if isinstance(ordered, list) and policy in ordered and "at" in phase:
+        if policy in _ordered(phase, order) and "at" in phase:
             return _PHASES, index, "at"
-    written_in.report(
-        at, f"{quoted(path)}, but no phase of the timeline {order}s {quoted(policy)}", "a policy that a phase {order}s"
-    )
+    does = {"start": "starts", "stop": "stops"}[order]
+    repeats = [name for name, each in _named(document.data, "repeats").items() if policy in _ordered(each, order)]
+    hint = f"repeats.{repeats[0]} {does} it, at its own times" if repeats else ""
+    found = f"{quoted(path)}, but no phase of the timeline {does} {quoted(policy)}"
+    written_in.report(at, found, f"a policy that a phase {does}", hint)
     return None
+
+
+def _ordered(item: Any, order: str) -> list[Any]:
+    """Returns the policies that a phase or a repetition starts or stops; none if it is malformed."""
+    ordered = item.get(order) if isinstance(item, dict) else None
+    return ordered if isinstance(ordered, list) else []
 
 
 def _inside(document: Document, start: Path, rest: list[str], path: str, written_in: Document, at: Path) -> Path | None:

@@ -133,6 +133,20 @@ def test_a_scenario_that_is_new_is_compared_with_nothing(repository: Path) -> No
     assert done["Compare"].stdout == ""
 
 
+def test_scenarios_of_one_name_in_different_folders_keep_their_results_apart(repository: Path) -> None:
+    policies = repository / "policies"
+    shutil.copytree(policies, repository / "other")
+    loosen(repository)
+    done = steps(repository, scenarios="policies/*.yaml ./other/*.yaml")
+    assert [(name, each.returncode) for name, each in done.items()] == [("Check", 0), ("Verify", 1)], done
+    failures = {
+        file.name: sum(int(suite.get("failures", 0)) for suite in ElementTree.parse(file).getroot())
+        for file in (repository / "shutdownlab-results").iterdir()
+    }
+    assert failures.pop("policies+ours.verified.xml") > 0
+    assert failures == {"other+ours.verified.xml": 0}
+
+
 def test_a_base_that_was_not_fetched_is_bad_input_not_a_comparison_with_nothing(repository: Path) -> None:
     done = steps(repository, base="origin/release")
     assert [(name, each.returncode) for name, each in done.items()] == [("Check", 0), ("Compare", 2)]

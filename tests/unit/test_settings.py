@@ -86,7 +86,8 @@ def test_what_is_set_changes_what_the_model_finds_and_nothing_else() -> None:
         ("policies", "{}", "found all of 'policies'; expected policies.NAME.KEY, NAME one of dark, slow"),
         ("dark.title", "x", "'dark' is in policies and in expectations; expected policies.dark.title"),
         ("dark.strat", "x", "expected policies.dark.strat or expectations.dark.strat\n    hint: or 'dark.start'"),
-        ("dark.start", "2022-03-22T00:00Z", "found 'dark.start', but no phase of the timeline starts 'dark'"),
+        ("dark.start", "2022-03-22T00:00Z", "found 'dark.start', but no phase of the timeline starts 'dark'; "
+         "expected a policy that a phase starts\n    hint: repeats.night starts it, at its own times"),
         ("timeline.off.start.7", "x", "'7' of a list of 1; expected a number from 0 to 0"),
         ("format", "2", "found 'format', which decides how the file is read"),
         ("name.x", "2", "found 'name.x': no 'x' in 'recurring'"),
