@@ -12,6 +12,7 @@ import typer
 from shutdownlab import library
 from shutdownlab.cli.program import bad_option, user_errors, writable
 from shutdownlab.config.document import parse, quoted
+from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.model.topology import Access
 from shutdownlab.schemas.shipped import FOLDER
 from shutdownlab.starting.country import CountryPlan, OperatorPlan, country_text
@@ -133,7 +134,8 @@ def _country(name: str, given: list[str], code: str, millions: float, files: lis
             )
     if sum(plan.share or 0 for plan in plans) > 1.0001:
         bad_option("--operator", f"shares of {sum(plan.share or 0 for plan in plans):g} in all", "at most 1 in total")
-    text = country_text(CountryPlan(name, code, plans, millions, tuple(file.name for file in files)), data)
+    plan = CountryPlan(name, code, plans, millions, tuple(file.name for file in files))
+    text = country_text(plan, data, shipped_apps().apps)
     library.load_topology(parse(text.encode(), f"{name}.yaml").data)  # raises if the options make no valid country
     return text
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from shutdownlab.config.addresses import IpPrefix, is_for_hosts, overlap
 from shutdownlab.config.writing import scalar
+from shutdownlab.inspection.apps import App
 from shutdownlab.model.address_plan import LABORATORY
 from shutdownlab.model.topology import Access
 from shutdownlab.starting.routing_data import Autonomous, RoutingData
@@ -17,9 +18,9 @@ _MOST_PREFIXES, _MOST_TRANSITS = 3, 3
 _ROOM = {4: 22, 6: 48}
 """Longest prefix lengths used, by IP version: these leave room for a few groups of subscribers."""
 _ABROAD = (
-    ("198.51.100.0/24", "2001:db8:71::/48", "[whatsapp, telegram, signal, wikipedia, google-dns]"),
-    ("203.0.113.0/24", "2001:db8:72::/48", "[youtube, bbc, protonvpn, bridge, cloudflare-dns]"),
-    ("192.0.2.0/24", "2001:db8:73::/48", "[facebook]"),
+    ("198.51.100.0/24", "2001:db8:71::/48", ("whatsapp", "telegram", "signal", "wikipedia", "google-dns")),
+    ("203.0.113.0/24", "2001:db8:72::/48", ("youtube", "bbc", "protonvpn", "bridge", "cloudflare-dns")),
+    ("192.0.2.0/24", "2001:db8:73::/48", ("facebook",)),
 )
 """Documentation prefixes of transits (RFC 5737, RFC 3849), and the services reached through each."""
 
@@ -50,9 +51,14 @@ class CountryPlan:
     """Names of the files from which routing data was read."""
 
 
-def country_text(plan: CountryPlan, data: RoutingData) -> str:
-    """Returns the topology as YAML with comments. Whatever isn't in the data is made up, and marked as ASSUMED."""
+def country_text(plan: CountryPlan, data: RoutingData, apps: Mapping[str, App]) -> str:
+    """Returns the topology as YAML with comments. Whatever isn't in the data is made up, and marked as ASSUMED.
+
+    apps: those that ship. An operator gets no prefix with an address of an app that is reached abroad.
+    """
     taken: list[IpPrefix] = [*LABORATORY, *(ipaddress.ip_network(text) for v4, v6, _ in _ABROAD for text in (v4, v6))]
+    abroad = (endpoint for _, _, serves in _ABROAD for name in serves for endpoint in apps[name].endpoints)
+    taken += (address for endpoint in abroad for address in endpoint.addresses)
     shares = _shares(plan.operators, data)
     own = {operator.asn: operator.name for operator in plan.operators}
     transits = _transits(plan.operators, data)
@@ -125,7 +131,7 @@ def country_text(plan: CountryPlan, data: RoutingData) -> str:
             f"    title: {_text(title)}",
             f"    asn: {asn}",
             f'    prefixes: [{v4}, "{v6}"]  # for documentation (RFC 5737, RFC 3849)',
-            f"    serves: {serves}",
+            f"    serves: [{', '.join(serves)}]",
             f"    source: {'ROUTES' if place < len(transits) else 'ASSUMED'}",
         ]
     return "\n".join(lines) + "\n"

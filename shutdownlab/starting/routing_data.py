@@ -163,10 +163,11 @@ class RoutingData:
             if sequence and sequence[-1] in self.wanted:
                 if prefix is None:
                     whole = record[5 : 5 + octets].ljust(4 if version == 4 else 16, b"\0")
+                    # Bits after the length are irrelevant (RFC 4271, 4.3).
                     prefix = (
-                        ipaddress.ip_network((int.from_bytes(whole, "big"), length))
+                        ipaddress.IPv4Network((int.from_bytes(whole, "big"), length), strict=False)
                         if version == 4
-                        else (ipaddress.IPv6Network((int.from_bytes(whole, "big"), length)))
+                        else ipaddress.IPv6Network((int.from_bytes(whole, "big"), length), strict=False)
                     )
                 found = self.of(sequence[-1])
                 found.prefixes.add(prefix)

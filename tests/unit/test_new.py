@@ -186,6 +186,25 @@ def test_a_table_gives_the_prefixes_of_those_asked_for_and_whom_their_routes_com
     assert 15169 not in data.systems
 
 
+def test_bits_of_a_prefix_beyond_its_length_are_irrelevant() -> None:
+    whole = table([("45.112.128.0/17", [[64499, 9988]])])
+    assert whole.count(bytes([17, 45, 112, 128])) == 1
+    Path("bview").write_bytes(whole.replace(bytes([17, 45, 112, 128]), bytes([17, 45, 112, 0xFF])))
+    data = RoutingData({9988})
+    data.read(Path("bview"))
+    assert set(map(str, data.of(9988).prefixes)) == {"45.112.128.0/17"}
+
+
+def test_an_operator_gets_no_prefix_with_an_address_of_what_is_reached_abroad() -> None:
+    """8.8.8.8 is Google's resolver: served through a transit, it cannot be in the country too."""
+    routes = [("8.8.0.0/16", [[6939, 64510]]), ("45.112.176.0/22", [[6939, 64510]])]
+    Path("bview").write_bytes(table([*routes, ("2a00:1450::/32", [[6939, 64510]])]))
+    made = new("country", "mine", "--from-ripe", "bview", "--operator", "one:64510")
+    assert made.exit_code == 0, made.output
+    prefixes = library.load_topology("mine.yaml").topology.operators["one"].prefixes
+    assert list(map(str, prefixes)) == ["45.112.176.0/22", "2001:db8:100::/48"]
+
+
 def test_another_reader_reads_the_same_out_of_that_table() -> None:
     Path("bview").write_bytes(table(ROUTES))
     found: dict[int, set[str]] = {}
