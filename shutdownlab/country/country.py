@@ -171,6 +171,7 @@ class Country:
         """Restarts a DPI box that has ended; returns whether it joined the commanding controller again in time."""
         process.wait(None)
         process.close()
+        self.reconfigured.leave_out(process.name.removeprefix(BOX))  # the box configures its own node anew
         place = self.others.index(process)
         self.others[place] = self.start_again[process.name]()
         self.others[place].wait_ready()

@@ -26,6 +26,8 @@ _STARVED: Final = 50
 _MTU: Final = 1280
 """The least that IPv6 lives with (RFC 8200): whatever is larger is lost at this interface without a word."""
 
+_SLOW: Final = ("rate", "20kbit", "burst", "2kb", "limit", "4kb")
+
 
 def harm(root: int, victim: int, kind: str) -> None:
     """Do it to the victim: a process of the run that `root` is the first of. Kinds with seconds last for so long.
@@ -173,6 +175,32 @@ def _firewall(_: int, victim: int, _seconds: float) -> None:
         _inside(victim, "nft", f"add rule inet hand out {protocol} dport 443 drop")
 
 
+def _xtables(_: int, victim: int, _seconds: float) -> None:
+    """The same by iptables-legacy, of which the kernel announces nothing."""
+    for version in ("iptables-legacy", "ip6tables-legacy"):
+        for protocol in ("tcp", "udp"):
+            _inside(victim, version, "-A", "OUTPUT", "-p", protocol, "--dport", "443", "-j", "DROP")
+
+
+def _deaf(_: int, victim: int, _seconds: float) -> None:
+    """Have its node, where it forwards, forward no longer, and answer no pings: by sysctls."""
+    for setting in ("ipv4.ip_forward=0", "ipv6.conf.all.forwarding=0", "ipv4.icmp_echo_ignore_all=1"):
+        _inside(victim, "sysctl", "-w", f"net.{setting}")
+
+
+def _flap(_: int, victim: int, _seconds: float) -> None:
+    """Have all links of its node go down, and up again at once."""
+    for link in outside.links(victim):
+        _inside(victim, "ip", "link", "set", link, "down")
+        _inside(victim, "ip", "link", "set", link, "up")
+
+
+def _lossy(_: int, victim: int, _seconds: float) -> None:
+    """Have all links of its node hold 20 kbit/s, and lose what is more."""
+    for link in outside.links(victim):
+        _inside(victim, "tc", "qdisc", "replace", "dev", link, "root", "tbf", *_SLOW)
+
+
 def _reroute(_: int, victim: int, _seconds: float) -> None:
     """Have its node send nothing to most of the world, by a route that is nearer than that to all."""
     for version, prefix in (("-4", "128.0.0.0/1"), ("-6", "2000::/3")):
@@ -254,6 +282,10 @@ HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
         "mtu": _mtu,
         "neighbours": _neighbours,
         "firewall": _firewall,
+        "xtables": _xtables,
+        "deaf": _deaf,
+        "flap": _flap,
+        "lossy": _lossy,
         "reroute": _reroute,
         "flows": _flows,
         "policies": _policies,
