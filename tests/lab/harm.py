@@ -9,6 +9,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ _STARVED: Final = 50
 _MTU: Final = 1280
 """The least that IPv6 lives with (RFC 8200): whatever is larger is lost at this interface without a word."""
 
+_POISONED: Final = ("kz", "com")
 _SLOW: Final = ("rate", "20kbit", "burst", "2kb", "limit", "4kb")
 
 
@@ -207,6 +209,21 @@ def _reroute(_: int, victim: int, _seconds: float) -> None:
         _inside(victim, "ip", version, "route", "add", "blackhole", prefix)
 
 
+def _poison(_: int, victim: int, _seconds: float) -> None:
+    """Have a resolver (unbound) answer below .kz and .com with addresses that nobody has, to everybody."""
+    argv = Path(f"/proc/{victim}/cmdline").read_bytes().split(b"\0")
+    written = Path(f"/proc/{victim}/root{argv[argv.index(b'-c') + 1].decode()}").read_text()
+    (control,) = re.findall(r'control-interface: "(.*)"', written)
+    commands = [f"local_zone {each}. redirect" for each in _POISONED]
+    nobody = ("A 192.0.2.99", "AAAA 2001::9")
+    commands += [f"local_data {each}. 60 IN {data}" for each in _POISONED for data in nobody]
+    for command in commands:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(f"/proc/{victim}/root{control}")
+            connection.sendall(f"UBCT1 {command}\n".encode())
+            connection.recv(4096)
+
+
 def _hangup(_: int, victim: int, _seconds: float) -> None:
     """Break every TCP connection of the process in its own network: both ends live, and may connect again."""
     for own, peer in connections(victim):
@@ -290,6 +307,7 @@ HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
         "flows": _flows,
         "policies": _policies,
         "hangup": _hangup,
+        "poison": _poison,
     }
 )
 """What is done, by its verb, to whom: the run's first process, the victim; the number that comes with the verb."""

@@ -193,6 +193,22 @@ def test_what_somebody_has_changed_of_routers_and_switches_makes_its_phase_void(
     assert done.code == 0, done.output
 
 
+@pytest.mark.thorough
+def test_a_resolver_that_somebody_has_poisoned_is_not_believed(tmp_path: Path) -> None:
+    """It answers at once, with an address that nobody has; whoever goes there is blocked by nobody."""
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
+        wait_for_event(process, record, "confirmed", "restored")
+        for pid in (pid for pid in outside.descendants(process.pid) if outside.names(pid) == "unbound"):
+            if "southcell" in Path(f"/proc/{pid}/cmdline").read_text():
+                harm.harm(process.pid, pid, "poison")
+        done = finished(process)
+    assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
+    reasons = [reason for voided in record.events_of("voided") for reason in voided["reasons"]]
+    assert reasons
+    assert all("resolver of southcell for kaspi.kz" in reason for reason in reasons), reasons
+    assert done.code == 0, done.output
+
+
 def copied(run: Interrupted, place: Path) -> Record:
     """Its record in another place, to be gone on with there."""
     shutil.copytree(run.place / "run", place / "run")
