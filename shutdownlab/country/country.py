@@ -72,7 +72,7 @@ class Country:
     aside: list[Message] = field(default_factory=list)
     """Messages from DPI boxes that arrived while these were asked something; the next examination reads them."""
     missed: dict[str, int] = field(default_factory=dict)
-    """How many frames each on-path DPI box, and how many packets the tunnels, had missed at the last check."""
+    """How many frames each DPI box, the delay line and the tunnels had missed at the last check."""
     sessions: dict[str, dict[str, float]] = field(default_factory=dict)
     """Since when each router's BGP sessions were up when the phase's measurements began."""
     reconfigured: Reconfigured = field(default_factory=Reconfigured)
@@ -171,6 +171,7 @@ class Country:
         """Restarts a DPI box that has ended; returns whether it joined the commanding controller again in time."""
         process.wait(None)
         process.close()
+        self.reconfigured.leave_out(process.name.removeprefix(BOX))  # the box configures its own node anew
         place = self.others.index(process)
         self.others[place] = self.start_again[process.name]()
         self.others[place].wait_ready()

@@ -15,7 +15,7 @@ from shutdownlab.control.processes import ControlError
 from shutdownlab.country.country import Country
 from shutdownlab.country.health import EVERY_S, Examination
 from shutdownlab.country.liveness import AT_LAST_S, SOON_S, interrupted, missed_by
-from shutdownlab.country.roaming import lost_by
+from shutdownlab.country.replies import lost_by
 from shutdownlab.network.delay_line import RELAY
 from shutdownlab.network.flow_statistics import StatisticsMissing, standing
 from shutdownlab.network.home_tunnels import TUNNELS
@@ -98,19 +98,20 @@ def examine_answering(country: Country) -> Examination:
     late, mute = liveness.ask([process for process in country.others if process.name in asked])
     if not mute:
         asked_late, mute = _ask_controllers(country)
-        late += [*asked_late, *_complaints(country), *_lost_in_tunnels(country)]
+        late += [*asked_late, *_complaints(country), *_lost_on_the_way(country)]
         late += interrupted(country.sessions, liveness.sessions())
     if not mute:
         mute = [*_rules_lost(country), *country.reconfigured.found()]
     return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))
 
 
-def _lost_in_tunnels(country: Country) -> Iterator[str]:
-    """Yields a sentence if roaming subscribers' tunnels have dropped packets because their queue was full."""
+def _lost_on_the_way(country: Country) -> Iterator[str]:
+    """Yields a sentence each if the delay line or roaming subscribers' tunnels lost packets as a queue was full."""
     for process in country.others:
-        if process.name == TUNNELS and (lost := lost_by(process, SOON_S, country.missed.get(TUNNELS, 0))):
-            country.missed[TUNNELS] = country.missed.get(TUNNELS, 0) + lost
-            yield f"{TUNNELS} has lost {lost} packets: this machine is busy"
+        before = country.missed.get(process.name, 0)
+        if process.name in {RELAY, TUNNELS} and (lost := lost_by(process, SOON_S, before)):
+            country.missed[process.name] = before + lost
+            yield f"{process.name} has lost {lost} packets: this machine is busy"
 
 
 def _ask_controllers(country: Country) -> tuple[list[str], list[str]]:
@@ -127,7 +128,7 @@ def _ask_controllers(country: Country) -> tuple[list[str], list[str]]:
             return late, [str(error)]
         country.heard += messages
         counted = [message for message in messages if isinstance(message, Counters)]
-        late += missed_by(counted, country.on_path.values(), country.missed)
+        late += missed_by(counted, country.missed)
         # While disconnected, packets bypassed it or were lost.
         parted = dict.fromkeys(message.node for message in messages if isinstance(message, Parted))
         parted |= dict.fromkeys(message.box for message in messages if isinstance(message, BoxJoined))

@@ -126,14 +126,14 @@ def interrupted(before: Mapping[str, Mapping[str, float]], now: Mapping[str, Map
             yield f"{title} had lost its BGP sessions {', '.join(names)} for a while"
 
 
-def missed_by(counted: Iterable[Counters], racers: Collection[str], before: dict[str, int]) -> Iterator[str]:
-    """Yields a sentence for each on-path DPI box that has missed frames since the last call.
+def missed_by(counted: Iterable[Counters], before: dict[str, int]) -> Iterator[str]:
+    """Yields a sentence for each DPI box that has missed frames since the last call.
 
-    The kernel drops copies of frames if a box is too slow; what that box should have blocked then gets through. racers:
-    the on-path boxes. before: how many frames each had missed by the last call; updated.
+    The kernel drops frames if a box is too slow: what an on-path box should have blocked then gets through, and what
+    goes through an in-path box is slowed down. before: how many frames each had missed by the last call; updated.
     """
     for message in counted:
-        if message.where in racers and message.counters:
+        if message.counters:
             missed = sum(message.counters[side]["dropped"] for side in ("inside", "outside"))
             more = missed - before.get(message.where, 0)
             before[message.where] = missed

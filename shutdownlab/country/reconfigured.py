@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shutdownlab.model.network import Network, Role
+from shutdownlab.network.delay_line import RELAY
 from shutdownlab.network.net import EmulatedNetwork
+from shutdownlab.system.kernel_settings import settings
+from shutdownlab.system.namespace import Namespace
 from shutdownlab.system.netlink_news import NetlinkNews
 
 _ROUTERS: Final = (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER)
@@ -21,26 +24,48 @@ _HOSTS: Final = (Role.SUBSCRIBER, Role.RESOLVER, Role.TELEPHONE, Role.CONTROL, R
 
 @dataclass(slots=True)
 class Reconfigured:
-    """The nodes that are listened to, by name."""
+    """The network namespaces that are listened to, by the name of what they are of."""
 
-    _news: dict[str, NetlinkNews] = field(default_factory=dict)
+    _heard: dict[str, _Heard] = field(default_factory=dict)
 
     def begin(self, net: EmulatedNetwork, network: Network, *, hosts: bool) -> None:
-        """Listens anew, to all routers, and to all hosts if `hosts`: if no programs but ours run on these."""
+        """Listens anew, to all routers, switches, boxes and the delay line, and to all hosts if `hosts`: if no
+        programs but ours run on these.
+        """
         self.end()
-        for role in (*_ROUTERS, *(_HOSTS if hosts else ())):
-            for node in network.by_role(role):
-                with net.get(node.name).namespace.entered():
-                    self._news[node.name] = NetlinkNews()
+        roles = (*_ROUTERS, Role.DPI_BOX, *(_HOSTS if hosts else ()))
+        spaces = {node.name: net.get(node.name).namespace for role in roles for node in network.by_role(role)}
+        spaces |= {f"the switches of {name}": instance.namespace for name, instance in net.instances.items()}
+        if net.cabling.relay:
+            spaces[RELAY] = net.cabling.relay
+        for name, namespace in spaces.items():
+            with namespace.entered():
+                self._heard[name] = _Heard(namespace, NetlinkNews(), settings())
 
     def found(self) -> Iterator[str]:
         """Yields a sentence for each node that has been changed since the last call."""
-        for name, news in self._news.items():
-            if changes := news.changes():
+        for name, each in self._heard.items():
+            with each.namespace.entered():
+                changes, now = each.news.changes(), settings()
+            changes += [what for what in now if now[what] != each.settings[what]]
+            each.settings = now
+            if changes:
                 yield f"somebody has changed {' and '.join(changes)} of {name}"
+
+    def leave_out(self, name: str) -> None:
+        """Stops listening to a node, of which we change something ourselves."""
+        if name in self._heard:
+            self._heard.pop(name).news.close()
 
     def end(self) -> None:
         """Stops listening."""
-        for news in self._news.values():
-            news.close()
-        self._news.clear()
+        for each in self._heard.values():
+            each.news.close()
+        self._heard.clear()
+
+
+@dataclass(slots=True)
+class _Heard:
+    namespace: Namespace
+    news: NetlinkNews
+    settings: dict[str, bytes]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from shutdownlab.protocol.messages import Applied, Counters, CountersRequest, Message, decode, encode
 from shutdownlab.servers.start import ServicesNotReady
@@ -25,6 +25,20 @@ def counters_of(process: Forked, seconds: float) -> Counters | None:
     process.send(encode(CountersRequest()))
     reply = reply_of(process, seconds, lambda message: isinstance(message, Counters), [])
     return reply if isinstance(reply, Counters) else None
+
+
+def lost_by(process: Forked, seconds: float, before: int) -> int:
+    """Returns how many packets the tunnels or the delay line have lost to full queues since the total was `before`.
+
+    Returns 0 if the process does not answer within `seconds`, which is checked elsewhere.
+    """
+    counters = counters_of(process, seconds)
+    return lost_in(counters.counters) - before if counters is not None else 0
+
+
+def lost_in(counters: Mapping[str, Any]) -> int:
+    """Returns how many packets the kernel has dropped in total, at all ends, as a process did not take them in time."""
+    return sum(int(end["dropped"]) for end in counters.values() if isinstance(end, Mapping))
 
 
 def reply_of(process: Forked, seconds: float, fits: Callable[[Message], bool], aside: list[Message]) -> Message | None:

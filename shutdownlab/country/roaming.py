@@ -6,14 +6,13 @@ line, and everything else goes into the tunnel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_interface, ip_network
-from typing import Any, Final
+from typing import Final
 
 from pyroute2 import NetlinkError
 
 from shutdownlab.config.addresses import Address
-from shutdownlab.country.replies import counters_of
 from shutdownlab.model import address_plan as plan
 from shutdownlab.model.network import Network, Node
 from shutdownlab.model.routing import router_of
@@ -60,20 +59,6 @@ def begin_tunnels(net: EmulatedNetwork, network: Network) -> Forked | None:
         namespace.set_sysctls({f"net/ipv4/neigh/{port}/unres_qlen_bytes": _KEPT for port in router.ports})
         ends[router.name] = _end(net, router, roaming, at_home=True)
     return start_tunnels(ends)
-
-
-def lost_by(process: Forked, seconds: float, before: int) -> int:
-    """Returns how many packets the tunnels have lost to full queues since the total was `before`.
-
-    Returns 0 if the process does not answer within `seconds`, which is checked elsewhere.
-    """
-    counters = counters_of(process, seconds)
-    return lost_in(counters.counters) - before if counters is not None else 0
-
-
-def lost_in(counters: Mapping[str, Any]) -> int:
-    """Returns how many packets the ends of tunnels have lost in total."""
-    return sum(int(end["dropped"]) for end in counters.values())
 
 
 def _end(net: EmulatedNetwork, node: Node, guests: list[Vantage], *, at_home: bool) -> TunnelEnd:

@@ -6,8 +6,9 @@
 - Server: the same probe is run on the server's own node, where packets meet no delay; for a telephone service, or
   a service spread over several nodes, a control subscriber runs it.
 
-A failed try needs the controls of the step it failed at: lookups that were answered need no control, and if no name was
-answered, neither the server nor the path to it was involved.
+A failed try needs the controls of the step it failed at: lookups that were answered truly need no control, and if no
+name was answered, neither the server nor the path to it was involved. The control subscriber is given the truth by a
+resolver that lies to subscribers as ordered, so an answer that is false for both is no policy's.
 
 Cells share controls: the cells of a vantage point share paths, those of an operator the resolver, and all of the
 country the server.
@@ -18,7 +19,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shutdownlab.model.answers import WITNESS
 from shutdownlab.model.network import Network, Node, Role
@@ -60,18 +61,26 @@ def vouching_for(controls: Sequence[Control], found: Measurement) -> tuple[str, 
     """
     queries = [query for query in found.test_keys.get("queries") or () if isinstance(query, dict)]
     failed = {query.get("hostname") for query in queries if query.get("failure")}
-    hosts = {control.check.host for control in controls if control.check is not None}
+    hosts = {control.check.host: frozenset(control.check.answers) for control in controls if control.check is not None}
+    misled = {host for query in queries if (host := query.get("hostname")) in hosts and _misled(query, hosts[host])}
     beyond = any(found.test_keys.get(steps) for steps in _BEYOND_LOOKUPS)
     operation = found.test_keys.get("failed_operation", "resolve")
-    unanswered = bool(failed) and failed <= hosts and not beyond and operation == "resolve"
+    unanswered = bool(failed) and failed <= hosts.keys() and not beyond and operation == "resolve"
 
     def needed(control: Control) -> bool:
         if control.of != "lookup":
             return not unanswered
         host = control.check.host if control.check is not None else ""
-        return not queries or found.failure is None or (host in failed if host else bool(failed))
+        doubted = failed | misled
+        return not queries or found.failure is None or (host in doubted if host else bool(doubted))
 
     return tuple(control.name for control in controls if needed(control))
+
+
+def _misled(query: Mapping[str, Any], truth: frozenset[str]) -> bool:
+    """Whether a query was answered with addresses of which none is true."""
+    answers = {answer.get("ipv4") or answer.get("ipv6") for answer in query.get("answers") or ()}
+    return bool(answers and truth) and answers.isdisjoint(truth)
 
 
 def excused_by(controls: Sequence[Control], taken: Mapping[Need, Reason]) -> dict[str, Reason]:
@@ -126,7 +135,8 @@ def _lookups(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Co
         yield _path(at, network.subscriber(at.vantage.id).name, network.resolver_of(at.vantage).name, "lookup")
     for host in hosts:
         name = f"resolver of {owner} for {host}, {at.family}"
-        yield Control(name, agent, "lookup", Check(name, asked.resolver, host=host))
+        answers = tuple(each for each in at.addresses(host) if (":" in each) == (":" in asked.resolver))
+        yield Control(name, agent, "lookup", Check(name, asked.resolver, host=host, answers=answers))
 
 
 def _server(probe: Probe, at: Surroundings, asked: ProbeRequest) -> Iterator[Control]:

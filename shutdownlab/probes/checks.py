@@ -47,7 +47,8 @@ async def _echo(session: ProbeSession, check: Check) -> dict[str, str | None]:
 
 async def _lookups(session: ProbeSession, checks: Sequence[Check]) -> dict[str, str | None]:
     """Carries out the lookups at one resolver."""
-    failures = await lookup_failures(_session_for(session, checks[0]), [check.host for check in checks])
+    truth = {check.host: check.answers for check in checks}
+    failures = await lookup_failures(_session_for(session, checks[0]), truth)
     return {check.name: failures[check.host] for check in checks}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,7 @@ from shutdownlab.probes.patience import patience
 from shutdownlab.probes.session import ProbeSession
 
 _PORT: Final = 53
+_FALSE: Final = "unknown_failure: the resolver gave a false address"
 _UDP_PAYLOAD: Final = 1232
 _RCODES: Final = {
     dns.rcode.NXDOMAIN: "dns_nxdomain_error",
@@ -97,12 +98,13 @@ async def resolve(
     return Answer(addresses)
 
 
-async def lookup_failures(session: ProbeSession, hosts: Sequence[str]) -> dict[str, str | None]:
+async def lookup_failures(session: ProbeSession, hosts: Mapping[str, Collection[str]]) -> dict[str, str | None]:
     """Looks up many names at once over UDP, from one port; returns the failure of each, None if it has an address.
 
-    A truncated answer counts as a success.
+    hosts: the true addresses of each name; where they are known, one of them must be in the answer. A truncated answer
+    counts as a success.
     """
-    queries = {host: _query(session, host) for host in dict.fromkeys(hosts)}
+    queries = {host: _query(session, host) for host in hosts}
     for number, query in enumerate(queries.values(), secrets.randbits(16)):
         query.id = number & 0xFFFF  # random ids could collide
     answers: dict[int, dns.message.Message] = {}
@@ -122,7 +124,9 @@ async def lookup_failures(session: ProbeSession, hosts: Sequence[str]) -> dict[s
         elif response.flags & dns.flags.TC:
             failures[host] = None
         else:
-            failures[host] = _failure(response, tuple(_addresses(response, _kind(session))))
+            addresses = tuple(_addresses(response, _kind(session)))
+            false = bool(hosts[host]) and not set(addresses) & set(hosts[host])
+            failures[host] = _failure(response, addresses) or (_FALSE if false else None)
     return failures
 
 

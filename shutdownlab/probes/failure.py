@@ -25,12 +25,21 @@ _ERRNO: Final = {
     errno.ENETDOWN: "network_down",
     errno.ETIMEDOUT: TIMEOUT,
     errno.EINTR: "interrupted",
-    # Linux reports "communication administratively prohibited" by the host's own filter as EPERM or EACCES.
-    errno.EACCES: HOST_UNREACHABLE,
-    errno.EPERM: HOST_UNREACHABLE,
+    errno.EACCES: HOST_UNREACHABLE,  # ICMPv6's "communication administratively prohibited"
 }
 
-_OWN: Final = OWN_ERRORS | {errno.EADDRINUSE}
+_OWN: Final = OWN_ERRORS | {
+    errno.EADDRINUSE,
+    errno.EAGAIN,
+    errno.EPERM,
+    errno.EBADF,
+    errno.ENOTSOCK,
+    errno.ECANCELED,
+    errno.EAFNOSUPPORT,
+    errno.EPROTONOSUPPORT,
+}
+"""No ICMP error becomes one of these. EPERM is a filter on the prober's own node, where no policy has any, or a raw
+socket that it may not open."""
 _OWN_PREFIX: Final = "unknown_failure: the prober itself: "
 
 # X509_V_ERR_*, <openssl/x509_vfy.h>: no chain to a trusted root, and names that do not match.

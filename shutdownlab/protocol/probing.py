@@ -62,7 +62,8 @@ class ProbeRequest:
 class Check:
     """Part of a control: whether `address` answers an echo request from `source` or, with `host`, resolves that name.
 
-    `size`: minimum size of the echo request's packet, in octets.
+    `size`: minimum size of the echo request's packet, in octets. `answers`: the name's true addresses; an answer with
+    none of them is a failure. Empty: any address will do.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Check:
     source: str = ""
     host: str = ""
     size: int = 0
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,6 +26,9 @@ _STARVED: Final = 50
 """They have one part in so many, 2 %, and nothing of a share that a machine in its right mind would give."""
 _MTU: Final = 1280
 """The least that IPv6 lives with (RFC 8200): whatever is larger is lost at this interface without a word."""
+
+_POISONED: Final = ("kz", "com")
+_SLOW: Final = ("rate", "20kbit", "burst", "2kb", "limit", "4kb")
 
 
 def harm(root: int, victim: int, kind: str) -> None:
@@ -173,10 +177,51 @@ def _firewall(_: int, victim: int, _seconds: float) -> None:
         _inside(victim, "nft", f"add rule inet hand out {protocol} dport 443 drop")
 
 
+def _xtables(_: int, victim: int, _seconds: float) -> None:
+    """The same by iptables-legacy, of which the kernel announces nothing."""
+    for version in ("iptables-legacy", "ip6tables-legacy"):
+        for protocol in ("tcp", "udp"):
+            _inside(victim, version, "-A", "OUTPUT", "-p", protocol, "--dport", "443", "-j", "DROP")
+
+
+def _deaf(_: int, victim: int, _seconds: float) -> None:
+    """Have its node, where it forwards, forward no longer, and answer no pings: by sysctls."""
+    for setting in ("ipv4.ip_forward=0", "ipv6.conf.all.forwarding=0", "ipv4.icmp_echo_ignore_all=1"):
+        _inside(victim, "sysctl", "-w", f"net.{setting}")
+
+
+def _flap(_: int, victim: int, _seconds: float) -> None:
+    """Have all links of its node go down, and up again at once."""
+    for link in outside.links(victim):
+        _inside(victim, "ip", "link", "set", link, "down")
+        _inside(victim, "ip", "link", "set", link, "up")
+
+
+def _lossy(_: int, victim: int, _seconds: float) -> None:
+    """Have all links of its node hold 20 kbit/s, and lose what is more."""
+    for link in outside.links(victim):
+        _inside(victim, "tc", "qdisc", "replace", "dev", link, "root", "tbf", *_SLOW)
+
+
 def _reroute(_: int, victim: int, _seconds: float) -> None:
     """Have its node send nothing to most of the world, by a route that is nearer than that to all."""
     for version, prefix in (("-4", "128.0.0.0/1"), ("-6", "2000::/3")):
         _inside(victim, "ip", version, "route", "add", "blackhole", prefix)
+
+
+def _poison(_: int, victim: int, _seconds: float) -> None:
+    """Have a resolver (unbound) answer below .kz and .com with addresses that nobody has, to everybody."""
+    argv = Path(f"/proc/{victim}/cmdline").read_bytes().split(b"\0")
+    written = Path(f"/proc/{victim}/root{argv[argv.index(b'-c') + 1].decode()}").read_text()
+    (control,) = re.findall(r'control-interface: "(.*)"', written)
+    commands = [f"local_zone {each}. redirect" for each in _POISONED]
+    nobody = ("A 192.0.2.99", "AAAA 2001::9")
+    commands += [f"local_data {each}. 60 IN {data}" for each in _POISONED for data in nobody]
+    for command in commands:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(f"/proc/{victim}/root{control}")
+            connection.sendall(f"UBCT1 {command}\n".encode())
+            connection.recv(4096)
 
 
 def _hangup(_: int, victim: int, _seconds: float) -> None:
@@ -254,10 +299,15 @@ HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
         "mtu": _mtu,
         "neighbours": _neighbours,
         "firewall": _firewall,
+        "xtables": _xtables,
+        "deaf": _deaf,
+        "flap": _flap,
+        "lossy": _lossy,
         "reroute": _reroute,
         "flows": _flows,
         "policies": _policies,
         "hangup": _hangup,
+        "poison": _poison,
     }
 )
 """What is done, by its verb, to whom: the run's first process, the victim; the number that comes with the verb."""

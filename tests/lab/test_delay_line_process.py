@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import select
+import signal
 import socket
 import statistics
 import struct
@@ -16,6 +18,7 @@ from pathlib import Path
 import pytest
 from cables import Cables
 
+from shutdownlab.country.replies import lost_by
 from shutdownlab.network.delay_line import DelayedLink, start_relay
 from shutdownlab.protocol.messages import Counters, decode
 from shutdownlab.system.child_process import Forked
@@ -223,3 +226,16 @@ def test_the_relay_dies_with_its_parent(cables: Cables) -> None:
     while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
         assert time.monotonic() < end, "the relay outlived its parent"
         select.select([], [], [], 0.01)
+
+
+def test_frames_that_overflow_while_the_process_waits_for_a_processor_are_counted_as_lost(cables: Cables) -> None:
+    delayed = Delayed(cables, {"delay_ms": 1})
+    assert lost_by(delayed.relay, 30, 0) == 0
+    os.kill(delayed.relay.pid, signal.SIGSTOP)
+    for number in range(20_000):
+        delayed.left[0].send_frame(frame(number, 1500))
+    os.kill(delayed.relay.pid, signal.SIGCONT)
+    lost = lost_by(delayed.relay, 30, 0)
+    assert lost > 0
+    assert lost_by(delayed.relay, 30, lost) == 0
+    delayed.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cables import Cables
 
-from shutdownlab.country.roaming import lost_by, lost_in
+from shutdownlab.country.replies import lost_by, lost_in
 from shutdownlab.network.home_tunnels import Tunnel, TunnelEnd, start_tunnels
 from shutdownlab.protocol.messages import Counters, decode
 from shutdownlab.system.child_process import Forked

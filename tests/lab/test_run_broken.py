@@ -148,6 +148,9 @@ def test_a_switch_whose_rules_somebody_has_altered_makes_its_phase_void(tmp_path
     [
         pytest.param("firewall", "nftables' rules", id="a firewall rule"),
         pytest.param("reroute", "a route", id="a route", marks=pytest.mark.thorough),
+        pytest.param("xtables", "the tables of iptables-legacy", id="a legacy rule", marks=pytest.mark.thorough),
+        pytest.param("neighbours", "a neighbour's address", id="a neighbour", marks=pytest.mark.thorough),
+        pytest.param("flap", "an interface.*", id="a link", marks=pytest.mark.thorough),
     ],
 )
 def test_what_somebody_has_changed_of_a_subscriber_s_node_makes_its_phase_void(
@@ -163,6 +166,46 @@ def test_what_somebody_has_changed_of_a_subscriber_s_node_makes_its_phase_void(
     (voided,) = record.events_of("voided")
     assert (voided["phase"], voided["anew"]) == ("restored", True)
     assert any(re.fullmatch(f"somebody has changed {what} of southcell-[a-z-]+", why) for why in voided["reasons"])
+    assert done.code == 0, done.output
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("program", "kind", "of", "what"),
+    [
+        pytest.param("bird", "deaf", "southcell-[a-z-]+", "a sysctl.*", id="a router that forwards nothing"),
+        pytest.param("ovs-vswitchd", "lossy", "the switches of southcell", "a queueing discipline", id="slow links"),
+    ],
+)
+def test_what_somebody_has_changed_of_routers_and_switches_makes_its_phase_void(
+    tmp_path: Path, program: str, kind: str, of: str, what: str
+) -> None:
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
+        wait_for_event(process, record, "phase", "restored")
+        for pid in (pid for pid in outside.descendants(process.pid) if outside.names(pid) == program):
+            if "southcell" in Path(f"/proc/{pid}/cmdline").read_text():
+                harm.harm(process.pid, pid, kind)
+        done = finished(process)
+    assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
+    (voided,) = record.events_of("voided")
+    assert (voided["phase"], voided["anew"]) == ("restored", True)
+    assert any(re.fullmatch(f"somebody has changed {what} of {of}", why) for why in voided["reasons"]), voided
+    assert done.code == 0, done.output
+
+
+@pytest.mark.thorough
+def test_a_resolver_that_somebody_has_poisoned_is_not_believed(tmp_path: Path) -> None:
+    """It answers at once, with an address that nobody has; whoever goes there is blocked by nobody."""
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
+        wait_for_event(process, record, "confirmed", "restored")
+        for pid in (pid for pid in outside.descendants(process.pid) if outside.names(pid) == "unbound"):
+            if "southcell" in Path(f"/proc/{pid}/cmdline").read_text():
+                harm.harm(process.pid, pid, "poison")
+        done = finished(process)
+    assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
+    reasons = [reason for voided in record.events_of("voided") for reason in voided["reasons"]]
+    assert reasons
+    assert all("resolver of southcell for kaspi.kz" in reason for reason in reasons), reasons
     assert done.code == 0, done.output
 
 

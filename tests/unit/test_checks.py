@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import cast
 
 import dns.flags
@@ -49,11 +50,14 @@ class Resolver(asyncio.DatagramProtocol):
             self.transport.sendto(answer.to_wire(), peer)
 
 
-async def failures(names: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, str | None], Resolver]:
+async def failures(
+    names: list[str], monkeypatch: pytest.MonkeyPatch, answers: Sequence[str] = ()
+) -> tuple[dict[str, str | None], Resolver]:
     loop = asyncio.get_running_loop()
     transport, resolver = await loop.create_datagram_endpoint(Resolver, ("127.0.0.1", 0))
     monkeypatch.setattr("shutdownlab.probes.dns._PORT", transport.get_extra_info("sockname")[1])
-    checks = [{"name": f"resolver for {name}", "address": "127.0.0.1", "host": name} for name in names]
+    ask = {"address": "127.0.0.1", "answers": answers}
+    checks = [{"name": f"resolver for {name}", "host": name, **ask} for name in names]
     found = await run_probe(ProbeRequest("control", "control", CHECKS, checks, timeout=0.6), Equipment())
     transport.close()
     assert found.outcome is Outcome.OK, found.failure
@@ -72,6 +76,14 @@ def test_many_names_are_asked_for_at_once_from_one_port_and_each_fails_by_itself
     }
     assert len(found) == 43
     assert len(resolver.ports) == 1
+
+
+def test_an_answer_without_a_true_address_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "known.example"
+    found, _ = asyncio.run(failures([name], monkeypatch, ["192.0.2.8"]))
+    assert found == {name: "unknown_failure: the resolver gave a false address"}
+    found, _ = asyncio.run(failures([name, "missing.example"], monkeypatch, ["192.0.2.8", "192.0.2.7"]))
+    assert found == {name: None, "missing.example": "dns_nxdomain_error"}
 
 
 def test_only_what_was_not_answered_is_asked_once_more(monkeypatch: pytest.MonkeyPatch) -> None:

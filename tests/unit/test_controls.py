@@ -107,6 +107,17 @@ def test_what_failed_in_its_lookups_alone_needs_its_resolver_and_the_path_there(
         assert vouching("generic_timeout_error", **keys, **told) == (TO_RESOLVER.name, RESOLVER.name)
 
 
+def test_what_was_sent_to_a_false_address_needs_its_resolver_too() -> None:
+    def answered(address: str) -> dict[str, object]:
+        return {"hostname": "www.bbc.com", "failure": None, "answers": [{"answer_type": "A", "ipv4": address}]}
+
+    assert RESOLVER.check is not None
+    (true, *_) = RESOLVER.check.answers
+    keys: dict[str, object] = {"tcp_connect": [{}], "failed_operation": "connect"}
+    assert vouching("generic_timeout_error", queries=[answered("192.0.2.99")], **keys) == tuple(c.name for c in CELL)
+    assert vouching("generic_timeout_error", queries=[answered(true)], **keys) == (PATH.name, SERVER.name)
+
+
 def test_what_failed_in_lookups_and_elsewhere_needs_all_its_controls() -> None:
     keys: dict[str, object] = {"queries": lookups(www_bbc_com="generic_timeout_error"), "tcp_connect": [{}]}
     assert vouching("generic_timeout_error", **keys) == tuple(control.name for control in CELL)

@@ -70,7 +70,11 @@ def certificate_error(code: int) -> ssl.SSLCertVerificationError:
         (certificate_error(10), "ssl_invalid_certificate"),
         (StepFailed("dns_nxdomain_error", "resolve"), "dns_nxdomain_error"),
         (ValueError("odd"), "unknown_failure: ValueError: odd"),
-        (OSError(errno.EMFILE, "Too many open files"), "unknown_failure: the prober itself: too many open files"),
+        (OSError(errno.EACCES, ""), "host_unreachable"),
+        *(
+            (OSError(own, os.strerror(own)), f"unknown_failure: the prober itself: {os.strerror(own).lower()}")
+            for own in (errno.EMFILE, errno.EPERM, errno.EAGAIN, errno.EBADF, errno.EAFNOSUPPORT)
+        ),
     ],
 )
 def test_an_error_has_oonis_name(error: BaseException, failure: str) -> None:
@@ -266,6 +270,18 @@ def test_a_prober_that_can_open_nothing_more_is_an_error_not_a_block(app: str) -
     assert (found.outcome, found.failure) == (
         Outcome.ERROR, "unknown_failure: the prober itself: too many open files"
     ), found.test_keys  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", ["connect", "ping", "tls_handshake", "http_round_trip"])
+def test_a_prober_whose_own_node_refuses_is_an_error_in_whatever_step(
+    operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(session: ProbeSession, ask: object) -> None:
+        raise StepFailed(failure_of(OSError(errno.EPERM, "Operation not permitted")), operation)
+
+    monkeypatch.setattr("shutdownlab.probes.run.test_function", lambda runs: refused)
+    found = asyncio.run(run_probe(ProbeRequest("1", "web", f"refused:{operation}"), Equipment()))
+    assert (found.outcome, found.doubtful) == (Outcome.ERROR, False)
 
 
 # HTTP over a real socket pair.
