@@ -21,12 +21,59 @@ class Decompressor(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
+_SKIPPABLE: Final = b"*M\x18"
+"""What follows the first byte, 0x50 to 0x5f, of a skippable frame."""
+_SKIPPABLE_HEADER: Final = 8
+
+
 class Packing(NamedTuple):
-    """A compression format: its name, magic number, and a factory of its decompressor."""
+    """A compression format: its name, magic number, and a factory of its decompressor.
+
+    skips: whether frames may be skippable, as Zstandard's and LZ4's (RFC 8878, 3.1.2): `pzstd` writes one before each.
+    """
 
     name: str
     magic: bytes
     begin: Callable[[], Any]
+    skips: bool = False
+
+    def begins(self, data: bytes) -> bool:
+        """Whether a member of this format may begin with `data`, of which there is at least one byte."""
+        known = data[: len(self.magic)]
+        skippable = self.skips and known[0] >> 4 == 5 and _SKIPPABLE.startswith(known[1:])
+        return skippable or self.magic.startswith(known)
+
+
+class _Frame:
+    """Decompresses a frame of Zstandard or LZ4, or passes over a skippable one. `begin`: gives its decompressor."""
+
+    def __init__(self, begin: Callable[[], Any]) -> None:
+        self._begin = begin
+        self._inside: Any = None
+        self._start, self._left = b"", 0
+        self.eof, self.unused_data = False, b""
+
+    def decompress(self, data: bytes) -> bytes:
+        if self._left:
+            self._skip(data)
+            return b""
+        if self._inside is None:
+            self._start += data
+            if len(self._start) < _SKIPPABLE_HEADER:
+                return b""
+            if self._start[1:4] == _SKIPPABLE:
+                self._left = _SKIPPABLE_HEADER + int.from_bytes(self._start[4:8], "little")
+                self._skip(self._start)
+                return b""
+            self._inside, data = self._begin(), self._start
+        found: bytes = self._inside.decompress(data)
+        self.eof, self.unused_data = self._inside.eof, self._inside.unused_data or b""
+        return found
+
+    def _skip(self, data: bytes) -> None:
+        self.unused_data = data[self._left :]
+        self._left -= min(self._left, len(data))
+        self.eof = not self._left
 
 
 def _zstd() -> Any:
@@ -45,8 +92,8 @@ PACKINGS: Final = (
     Packing("gzip", b"\x1f\x8b", lambda: zlib.decompressobj(31)),
     Packing("bzip2", b"BZh", bz2.BZ2Decompressor),
     Packing("xz", b"\xfd7zXZ\0", lzma.LZMADecompressor),
-    Packing("zstd", b"\x28\xb5\x2f\xfd", _zstd),
-    Packing("lz4", b"\x04\x22\x4d\x18", _lz4),
+    Packing("zstd", b"\x28\xb5\x2f\xfd", lambda: _Frame(_zstd), skips=True),
+    Packing("lz4", b"\x04\x22\x4d\x18", lambda: _Frame(_lz4), skips=True),
 )
 LONGEST_MAGIC: Final = max(len(packing.magic) for packing in PACKINGS)
 _PIECE: Final = 4096
@@ -55,7 +102,7 @@ _PIECE: Final = 4096
 
 def packing_of(start: bytes) -> Packing | None:
     """Returns the compression format of a file with these first bytes; None if it has none, or an unsupported one."""
-    return next((packing for packing in PACKINGS if start.startswith(packing.magic)), None)
+    return next((each for each in PACKINGS if len(start) >= len(each.magic) and each.begins(start)), None)
 
 
 class Unpacked:
@@ -85,7 +132,7 @@ class Unpacked:
                 self._begun = False
                 break
             if self._member.eof:
-                if not data.startswith(self._packing.magic[: len(data)]):
+                if not self._packing.begins(data):
                     if data.strip(b"\0"):  # zeros are padding to whole blocks
                         self._warn.append(f"{self._name}: the bytes after the compressed data were left out")
                     self._begun, self._taken, self._stream = False, b"", io.BytesIO()

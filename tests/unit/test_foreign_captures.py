@@ -215,6 +215,34 @@ def test_a_compressed_capture_is_read_whole_or_as_far_as_it_goes(
     assert "found a text file, compressed by" in result.stderr
 
 
+@pytest.mark.parametrize("compress", [zstandard.ZstdCompressor().compress, lz4.frame.compress])
+@pytest.mark.parametrize("length", [0, 4, 5000])
+def test_skippable_frames_between_others_are_passed_over(
+    tmp_path: Path, compress: Callable[[bytes], bytes], length: int
+) -> None:
+    frames = [frame for n in range(20) for frame in TcpTraffic(40000 + n).says(http_request(f"a{n}.example")).frames]
+    wrpcap(str(tmp_path / "plain"), frames)
+    plain = (tmp_path / "plain").read_bytes()
+    skippable = b"\x5a\x2a\x4d\x18" + length.to_bytes(4, "little") + bytes(length)
+    packed = compress(plain[:999]) + skippable + compress(plain[999:]) + skippable
+    (tmp_path / "a.pcap.packed").write_bytes(packed)
+    result = inspect(tmp_path / "a.pcap.packed")
+    assert len(hosts(result)) == 20
+    assert not result.stderr
+
+
+def test_a_capture_as_pzstd_writes_it_begins_with_a_skippable_frame(tmp_path: Path) -> None:
+    wrpcap(str(tmp_path / "plain"), TcpTraffic(40000).says(http_request("a.example")).frames)
+    whole = zstandard.ZstdCompressor().compress((tmp_path / "plain").read_bytes())
+    packed = b"\x50\x2a\x4d\x18\x04\0\0\0" + len(whole).to_bytes(4, "little") + whole
+    (tmp_path / "a.pcap.zst").write_bytes(packed)
+    assert hosts(inspect(tmp_path / "a.pcap.zst")) == ["a.example"]
+    (tmp_path / "a.pcap.zst").write_bytes(packed[:10])
+    cut = inspect(tmp_path / "a.pcap.zst")
+    assert cut.exit_code == 2
+    assert "found nothing that can be unpacked, compressed by zstd" in cut.stderr.replace("\n", " ")
+
+
 def test_a_file_that_is_not_a_capture_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes\n")
     result = inspect(tmp_path / "notes.txt")
