@@ -72,7 +72,8 @@ def failure_of(error: BaseException) -> str:
     """
     if isinstance(error, StepFailed):
         return error.failure
-    if isinstance(error, OSError) and error.errno in _OWN:
+    # An error of OpenSSL's has a number of OpenSSL's: SSL_ERROR_SSL is 1, as EPERM.
+    if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno in _OWN:
         return f"{_OWN_PREFIX}{(error.strerror or str(error)).lower()}"
     if isinstance(error, TimeoutError) and not getattr(error, "errno", None):
         return TIMEOUT

@@ -43,7 +43,7 @@ TIMEOUT = "generic_timeout_error"
 
 
 def certificate_error(code: int) -> ssl.SSLCertVerificationError:
-    error = ssl.SSLCertVerificationError()
+    error = ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, "[SSL: CERTIFICATE_VERIFY_FAILED]")
     error.verify_code = code
     return error
 
@@ -61,9 +61,9 @@ def certificate_error(code: int) -> ssl.SSLCertVerificationError:
         (OSError(errno.ETIMEDOUT, ""), TIMEOUT),
         (TimeoutError(), TIMEOUT),
         (EOFError(), "eof_error"),
-        (ssl.SSLEOFError(), "eof_error"),
-        (ssl.SSLZeroReturnError(), "eof_error"),
-        (ssl.SSLError(), "ssl_failed_handshake"),
+        (ssl.SSLEOFError(ssl.SSL_ERROR_EOF, ""), "eof_error"),
+        (ssl.SSLZeroReturnError(ssl.SSL_ERROR_ZERO_RETURN, ""), "eof_error"),
+        (ssl.SSLError(ssl.SSL_ERROR_SSL, "[SSL: WRONG_VERSION_NUMBER]"), "ssl_failed_handshake"),
         (certificate_error(62), "ssl_invalid_hostname"),
         (certificate_error(20), "ssl_unknown_authority"),
         (certificate_error(18), "ssl_unknown_authority"),
