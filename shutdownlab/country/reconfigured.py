@@ -16,7 +16,7 @@ from shutdownlab.network.delay_line import RELAY
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.system.kernel_settings import settings
 from shutdownlab.system.namespace import Namespace
-from shutdownlab.system.netlink_news import NetlinkNews
+from shutdownlab.system.netlink_monitor import NetlinkMonitor
 
 _ROUTERS: Final = (Role.BORDER, Role.TRANSIT, Role.ROUTE_SERVER)
 _HOSTS: Final = (Role.SUBSCRIBER, Role.RESOLVER, Role.TELEPHONE, Role.CONTROL, Role.SERVERS)
@@ -40,13 +40,13 @@ class Reconfigured:
             spaces[RELAY] = net.cabling.relay
         for name, namespace in spaces.items():
             with namespace.entered():
-                self._heard[name] = _Heard(namespace, NetlinkNews(), settings())
+                self._heard[name] = _Heard(namespace, NetlinkMonitor(), settings())
 
     def found(self) -> Iterator[str]:
         """Yields a sentence for each node that has been changed since the last call."""
         for name, each in self._heard.items():
             with each.namespace.entered():
-                changes, now = each.news.changes(), settings()
+                changes, now = each.monitor.changes(), settings()
             changes += [what for what in now if now[what] != each.settings[what]]
             each.settings = now
             if changes:
@@ -55,17 +55,17 @@ class Reconfigured:
     def leave_out(self, name: str) -> None:
         """Stops listening to a node, of which we change something ourselves."""
         if name in self._heard:
-            self._heard.pop(name).news.close()
+            self._heard.pop(name).monitor.close()
 
     def end(self) -> None:
         """Stops listening."""
         for each in self._heard.values():
-            each.news.close()
+            each.monitor.close()
         self._heard.clear()
 
 
 @dataclass(slots=True)
 class _Heard:
     namespace: Namespace
-    news: NetlinkNews
+    monitor: NetlinkMonitor
     settings: dict[str, bytes]

@@ -1,6 +1,6 @@
 """Settings of a network namespace that the kernel announces no change of: sysctls, and the tables of iptables-legacy.
 
-Forwarding and reverse path filters are announced (`netlink_news`).
+Forwarding and reverse path filters are announced (`netlink_monitor`).
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ whenever one is found or asked again, and they would fill the socket."""
 _SO_ATTACH_FILTER: Final = 26
 
 
-class NetlinkNews:
+class NetlinkMonitor:
     """Listens in the calling thread's network namespace, from now on until it is closed."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from cables import Cables
 
 from shutdownlab.system.kernel_settings import settings
-from shutdownlab.system.netlink_news import NetlinkNews
+from shutdownlab.system.netlink_monitor import NetlinkMonitor
 from shutdownlab.system.netns import inside
 
 
@@ -26,14 +26,14 @@ def node() -> Iterator[tuple[Cables, Path, Path]]:
         yield cables, node, router
 
 
-def listening(netns: Path) -> NetlinkNews:
+def listening(netns: Path) -> NetlinkMonitor:
     with inside(netns):
-        return NetlinkNews()
+        return NetlinkMonitor()
 
 
-def told(news: NetlinkNews, netns: Path) -> list[str]:
+def told(monitor: NetlinkMonitor, netns: Path) -> list[str]:
     with inside(netns):
-        return news.changes()
+        return monitor.changes()
 
 
 @pytest.mark.parametrize(
@@ -64,19 +64,19 @@ def told(news: NetlinkNews, netns: Path) -> list[str]:
 )
 def test_what_is_changed_is_told_by_its_kind(node: tuple[Cables, Path, Path], command: str, what: str) -> None:
     cables, changed, _ = node
-    news = listening(changed)
-    assert told(news, changed) == []
+    monitor = listening(changed)
+    assert told(monitor, changed) == []
     cables.run(changed, *command.split())
-    assert what in told(news, changed)
-    assert told(news, changed) == [], "told once"
-    news.close()
+    assert what in told(monitor, changed)
+    assert told(monitor, changed) == [], "told once"
+    monitor.close()
 
 
 def test_traffic_a_peer_that_goes_down_and_what_the_kernel_does_of_itself_are_no_news(
     node: tuple[Cables, Path, Path],
 ) -> None:
     cables, own, router = node
-    news = listening(own)
+    monitor = listening(own)
     cables.run(own, "ping", "-c", "2", "-i", "0.2", "192.0.2.1")
     cables.run(own, "ping", "-c", "2", "-i", "0.2", "2001:db8::1")
     cables.run(router, "ip", "link", "set", "eth1", "down")
@@ -85,8 +85,8 @@ def test_traffic_a_peer_that_goes_down_and_what_the_kernel_does_of_itself_are_no
     while _carrier(own) != "up":
         assert time.monotonic() < end
     cables.run(own, "ping", "-c", "1", "-w", "10", "192.0.2.1")
-    assert told(news, own) == []
-    news.close()
+    assert told(monitor, own) == []
+    monitor.close()
 
 
 @pytest.mark.parametrize(
