@@ -149,8 +149,8 @@ class _Explainer:
             return ""
         from shutdownlab.protocol.messages import Order  # slow to import: it loads the whole control protocol
 
-        active = self.verifier.classes.active(self.phase)
-        done = self.shutdown.scenario.carried_out(self.phase, self.choices, operator, active)
+        classes = self.verifier.classes
+        active, done = classes.active(self.phase), classes.carried_out(self.phase, operator)
         names = [phase.phase for phase in self.shutdown.scenario.timeline]
         place = self.shutdown.place(("timeline", names.index(self.phase.phase), "obey", operator))
         departures = Order(0, self.phase.phase, active, carried_out=done).departures
