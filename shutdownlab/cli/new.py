@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 import typer
 
 from shutdownlab import library
-from shutdownlab.cli.program import bad_option, user_errors, writable
+from shutdownlab.cli.program import bad_option, errors, user_errors, writable
 from shutdownlab.config.document import parse, quoted
 from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.model.topology import Access
+from shutdownlab.reporting.literal import literal
 from shutdownlab.schemas.shipped import FOLDER
 from shutdownlab.starting.country import CountryPlan, OperatorPlan, country_text
 from shutdownlab.starting.routing_data import RoutingData
@@ -114,6 +115,8 @@ def _country(name: str, given: list[str], code: str, millions: float, files: lis
     data = RoutingData({plan.asn for plan in plans})
     for file in files:
         data.read(file)
+    for warning in data.warnings:
+        errors().print(f"[yellow]warning:[/yellow] {literal(warning)}")
     if not plans:
         plans = [OperatorPlan(f"as{asn}", asn) for asn, found in sorted(data.systems.items()) if found.prefixes]
         plans.sort(key=lambda plan: -data.of(plan.asn).addresses)

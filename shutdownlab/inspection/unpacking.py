@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
 CUT_OFF: Final = "the compressed data ends in the middle"
+LEFT_OUT: Final = "the bytes after the compressed data were left out"
 
 
 class Decompressor(Protocol):
@@ -134,7 +135,7 @@ class Unpacked:
             if self._member.eof:
                 if not self._packing.begins(data):
                     if data.strip(b"\0"):  # zeros are padding to whole blocks
-                        self._warn.append(f"{self._name}: the bytes after the compressed data were left out")
+                        self._warn.append(f"{self._name}: {LEFT_OUT}")
                     self._begun, self._taken, self._stream = False, b"", io.BytesIO()
                     break
                 self._member = self._packing.begin()

@@ -244,15 +244,20 @@ class Scenario(Record):
         return self.carried_out(self.phase(last), choices, owner, self.active(last, choices)) if last else {}
 
     def carried_out(
-        self, phase: Phase, choices: Mapping[str, str], owner: str, active: Mapping[str, Policy]
+        self,
+        phase: Phase,
+        choices: Mapping[str, str],
+        owner: str,
+        active: Mapping[str, Policy],
+        imagined: Mapping[str, Policy] | None = None,
     ) -> dict[str, Policy]:
         """Returns what an operator, or the `gateway`, carries out of the policies in force in a phase whose orders it
-        receives."""
+        receives. `imagined`: policies that exist beside the scenario's."""
         if self.mode(choices) is Mode.DIRECT:
             return dict(active)
         left_out = self._without(choices)
         known = {name: policy for name, policy in self.policies.items() if name not in left_out}
-        return dict(carried_out(phase, owner, active, known))
+        return dict(carried_out(phase, owner, active, {**known, **(imagined or {})}))
 
     def orders_reach(self, phase: Phase, choices: Mapping[str, str], owner: str) -> bool:
         """Returns whether a phase's orders reach the switches of an operator, or of the `gateway`."""

@@ -20,6 +20,7 @@ from shutdownlab.model.topology import Topology
 from shutdownlab.model.turns import check_turns, take_turns
 from shutdownlab.model.variation import Read, extend, include
 
+_KEYS: Final = tuple(field.alias or name for name, field in Scenario.model_fields.items())
 NOTHING_SET: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -58,7 +59,7 @@ def parse_scenario(
     extend(document, read)
     if document.problems and "topology" not in document.data:
         document.raise_if_bad()
-    settle(document, settings)
+    settle(document, settings, _KEYS)
     make_phases(document)
     name = document.data.get("topology")
     if isinstance(text, Mapping) and isinstance(name, dict):

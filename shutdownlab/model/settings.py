@@ -8,8 +8,9 @@ the policy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
@@ -27,6 +28,8 @@ _PHASES: Final = "timeline"
 _FIXED: Final = ("format", "extends", "parameters")
 """Keys that decide how a file is read."""
 _ORDERS: Final = ("start", "stop")
+
+NO_PARAMETERS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 Value = str | Whole | Number | bool | tuple[Any, ...] | dict[str, Any] | None
 
@@ -61,19 +64,39 @@ class Parameter(Record):
         if self.values and value not in self.values:
             return one_of([str(each) for each in self.values])
         if self.least is not None and not _in_order(self.least, value):
-            return f"at least {self.least}"
+            kind = _unlike(self.least, value)
+            most = f" and at most {self.most}" if kind and self.most is not None else ""
+            return f"at least {self.least}{most}{kind}"
         if self.most is not None and not _in_order(value, self.most):
-            return f"at most {self.most}"
+            return f"at most {self.most}{_unlike(self.most, value)}"
         return ""
+
+
+def _kind(value: Any) -> Callable[[Any], Any] | None:
+    """Returns the parser of the kind of value that this is: a number, a duration, a rate or a time; None if neither."""
+    kinds: tuple[Callable[[Any], Any], ...] = (_number, duration, rate, instant)
+    for kind in kinds:
+        with suppress(Expected):
+            kind(value)
+            return kind
+    return None
 
 
 def _in_order(one: Any, other: Any) -> bool:
     """Returns whether `one` is at most `other`; False if they are of different kinds."""
-    kinds: tuple[Callable[[Any], Any], ...] = (_number, duration, rate, instant)
-    for kind in kinds:
-        with suppress(Expected):
-            return bool(kind(one) <= kind(other))
-    return False
+    kind = _kind(one)
+    return kind is not None and kind is _kind(other) and bool(kind(one) <= kind(other))
+
+
+def _unlike(limit: Any, value: Any) -> str:
+    """Returns, after a colon, what kind of value the limit is, if the value is of another; else ""."""
+    kind = _kind(limit)
+    try:
+        if kind is not None:
+            kind(value)
+    except Expected as wanted:
+        return f": {wanted.expected}"
+    return ""
 
 
 def _number(value: Any) -> float:
@@ -96,10 +119,11 @@ def value_of(text: str, where: str) -> Any:
         raise BadInput(document.problems) from None
 
 
-def settle(document: Document, given: Mapping[str, Any]) -> None:
+def settle(document: Document, given: Mapping[str, Any], keys: Collection[str] = ()) -> None:
     """Applies values set from outside, and the defaults of parameters, to a scenario's document.
 
-    `given`: values by path. Mistakes are reported to the document, those of `--set` under its name.
+    `given`: values by path. `keys`: those that a file may have. Mistakes are reported to the
+    document, those of `--set` under its name.
     """
     options = Document(OPTION, {}, {}, problems=document.problems)
     raw = document.data.get("parameters")
@@ -113,12 +137,12 @@ def settle(document: Document, given: Mapping[str, Any]) -> None:
                 options.report((name,), quoted(value), why, parameter.title)
                 continue
         for index, path in enumerate(parameter.sets):
-            place = _place(document, path, document, ("parameters", name, "sets", index))
+            place = _place(document, path, document, ("parameters", name, "sets", index), keys=keys)
             if place is not None and value is not None:
                 _put(document, place, *where)
     for path, value in given.items():
         if path not in parameters:
-            place = _place(document, path, options, (), parameters)
+            place = _place(document, path, options, (), parameters, keys)
             if place is not None:
                 _put(document, place, Document(OPTION, {path: value}, {}), (path,))
 
@@ -131,7 +155,12 @@ def _parameters(raw: Mapping[str, Any]) -> Iterator[tuple[str, Parameter]]:
 
 
 def _place(
-    document: Document, path: str, written_in: Document, at: Path, parameters: Mapping[str, Parameter] | None = None
+    document: Document,
+    path: str,
+    written_in: Document,
+    at: Path,
+    parameters: Mapping[str, Parameter] = NO_PARAMETERS,
+    keys: Collection[str] = (),
 ) -> Path | None:
     """Returns the place to which a path leads; None if there is none, which is reported to `written_in`."""
     data, (first, *rest) = document.data, path.split(".")
@@ -162,13 +191,17 @@ def _place(
         hint = f"or {quoted(f'{first}.{order.split(chr(39))[1]}')}" if order else ""
         written_in.report(at, f"{quoted(path)}: {quoted(first)} is in {' and in '.join(kinds)}", expected, hint)
         return None
-    mistyped = first not in data and did_you_mean(first, parameters or ()) != ""
-    if first in data or (not rest and not sections and not mistyped):
+    if first in data or (not sections and first in keys):
         return _inside(document, (), [first, *rest], path, written_in, at)
-    known = [*(parameters or {}), *(name for section in NAMED for name in _named(data, section)), *phases]
+    known = [*parameters, *(name for section in NAMED for name in _named(data, section)), *phases]
     expected = "a parameter, a key of the file, or NAME.KEY of a policy, phase, probe and so on"
-    hint = did_you_mean(path, known) or did_you_mean(first, known) or f"names: {', '.join(dict.fromkeys(known))}"
-    written_in.report(at, f"{quoted(path)}, which is not in the scenario", expected, hint)
+    hint = did_you_mean(path, [*known, *keys]) or did_you_mean(first, [*known, *keys])
+    others = (
+        f"parameters: {', '.join(parameters)}"
+        if parameters and not rest
+        else f"names: {', '.join(dict.fromkeys(known))}"
+    )
+    written_in.report(at, f"{quoted(path)}, which is not in the scenario", expected, hint or others)
     return None
 
 

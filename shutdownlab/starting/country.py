@@ -15,6 +15,7 @@ from shutdownlab.model.topology import Access
 from shutdownlab.starting.routing_data import Autonomous, RoutingData
 
 _MOST_PREFIXES, _MOST_TRANSITS = 3, 3
+_PRIVATE = (range(64512, 65535), range(4_200_000_000, 4_294_967_295))
 _ROOM = {4: 22, 6: 48}
 """Longest prefix lengths used, by IP version: these leave room for a few groups of subscribers."""
 _ABROAD = (
@@ -62,6 +63,7 @@ def country_text(plan: CountryPlan, data: RoutingData, apps: Mapping[str, App]) 
     shares = _shares(plan.operators, data)
     own = {operator.asn: operator.name for operator in plan.operators}
     transits = _transits(plan.operators, data)
+    carriers_abroad = [*transits, *_made_up({*own, *transits})]
     without = {each.asn for each in plan.operators if each.ipv4_only or data.is_without_ipv6(each.asn)}
     above = {operator.asn for operator in plan.operators if operator.access is Access.SATELLITE}
     lines = [
@@ -97,10 +99,10 @@ def country_text(plan: CountryPlan, data: RoutingData, apps: Mapping[str, App]) 
         notes += [f"IPv{version} ASSUMED" for version in made_up]
         notes += [f"IPv4-only{'' if operator.ipv4_only else ' (ROUTES)'}"] if operator.asn in without else []
         taken += prefixes
-        carriers, known = _carriers(operator, data, plan.operators, own, transits)
+        carriers, known = _carriers(operator, data, plan.operators, own, transits, carriers_abroad[0])
         sources = "" if known or not plan.files else "ASSUMED"
         if operator.asn not in without and {*carriers} <= {own[asn] for asn in without}:
-            carriers.append(_transit_name([*transits, 64601][0]))
+            carriers.append(_transit_name(carriers_abroad[0]))
             sources = f"{carriers[-1]} ASSUMED: {carriers[0]} has no IPv6"
         lines += [
             f"  {operator.name}:",
@@ -112,19 +114,19 @@ def country_text(plan: CountryPlan, data: RoutingData, apps: Mapping[str, App]) 
             *(["    exchange: false  # its gateway is abroad, at its transit"] if operator.asn in above else []),
             f"    source: {'ROUTES' if known or found.title or real else 'ASSUMED'}",
             "    regions:",
-            *([_guests(transits)] if operator.access is Access.MOBILE else []),
+            *([_guests(carriers_abroad[0])] if operator.access is Access.MOBILE else []),
             f"      capital: {{ordinary: {{access: {operator.access}}}}}",
             f"      elsewhere: {{ordinary: {{access: {operator.access}}}}}",
         ]
     lines += [
         "",
         "gateway: {title: National gateway, source: ASSUMED}",
-        f"exchange: {{title: Domestic exchange, asn: {_unused({*own, *transits})}, source: ASSUMED}}",
+        f"exchange: {{title: Domestic exchange, asn: {_unused({*own, *carriers_abroad})}, source: ASSUMED}}",
         "",
         "transits:  # and what is reached abroad through them: `shutdownlab apps` lists what there is",
     ]
     for place, (v4, v6, serves) in enumerate(_ABROAD[: max(2, len(transits))]):
-        asn = transits[place] if place < len(transits) else 64601 + place
+        asn = carriers_abroad[place]
         title = data.systems[asn].title if asn in data.systems and data.systems[asn].title else f"AS{asn}"
         lines += [
             f"  {_transit_name(asn)}:",
@@ -137,10 +139,10 @@ def country_text(plan: CountryPlan, data: RoutingData, apps: Mapping[str, App]) 
     return "\n".join(lines) + "\n"
 
 
-def _guests(transits: Sequence[int]) -> str:
+def _guests(home: int) -> str:
     """A comment on who else may have lines of a mobile operator's."""
-    home = _transit_name([*transits, 64601][0])
-    return f"      # foreigners' phones are a group beside `ordinary`: guests: {{access: roaming, home: {home}}}"
+    name = _transit_name(home)
+    return f"      # foreigners' phones are a group beside `ordinary`: guests: {{access: roaming, home: {name}}}"
 
 
 def _shares(operators: Sequence[OperatorPlan], data: RoutingData) -> dict[str, float]:
@@ -163,14 +165,18 @@ def _share_note(operator: OperatorPlan, plan: CountryPlan) -> str:
 
 
 def _transits(operators: Sequence[OperatorPlan], data: RoutingData) -> list[int]:
-    """Returns the foreign AS numbers through which the country's routes are seen most, up to three."""
+    """Returns the foreign AS numbers through which the country's routes are seen most, up to three.
+
+    Real tables contain leaked private numbers (RFC 6996), which are nobody's; a lab's own table contains nothing else.
+    """
     seen: dict[int, int] = {}
     own = {operator.asn for operator in operators}
     for operator in operators:
         for asn, count in data.systems.get(operator.asn, Autonomous()).neighbours.items():
             if asn not in own:
                 seen[asn] = seen.get(asn, 0) + count
-    return sorted(seen, key=lambda asn: (-seen[asn], asn))[:_MOST_TRANSITS]
+    public = {asn for asn in seen if not any(asn in private for private in _PRIVATE)}
+    return sorted(public or seen, key=lambda asn: (-seen[asn], asn))[:_MOST_TRANSITS]
 
 
 def _carriers(
@@ -179,16 +185,17 @@ def _carriers(
     operators: Sequence[OperatorPlan],
     own: Mapping[int, str],
     transits: Sequence[int],
+    otherwise: int,
 ) -> tuple[list[str], bool]:
     """Returns the names of an operator's transit providers, and whether they come from the data.
 
     These are its known foreign neighbours; else a neighbouring operator that has foreign ones or is listed before it
-    (so that no two operators buy from each other); else the first foreign transit. A satellite operator has a single
-    foreign provider, and no other operator buys from it.
+    (so that no two operators buy from each other); else the foreign transit `otherwise`. A satellite operator has a
+    single foreign provider, and no other operator buys from it.
     """
     neighbours = data.systems.get(operator.asn, Autonomous()).neighbours
     abroad = [_transit_name(asn) for asn in transits if asn in neighbours]
-    first = [_transit_name(asn) for asn in [*transits, 64601][:1]]
+    first = [_transit_name(otherwise)]
     if operator.access is Access.SATELLITE:
         return (abroad or first)[:1], bool(abroad)
     sellers: set[int] = set()
@@ -232,6 +239,11 @@ def _prefixes(
 
 def _prefix(prefix: IpPrefix) -> str:
     return f'"{prefix}"' if prefix.version == 6 else str(prefix)
+
+
+def _made_up(numbers: set[int]) -> list[int]:
+    """Returns AS numbers for transits that are made up: private ones that nobody else has."""
+    return [asn for asn in range(64601, 64601 + len(numbers) + 2) if asn not in numbers][:2]
 
 
 def _unused(numbers: set[int]) -> int:

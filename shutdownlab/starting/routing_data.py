@@ -11,7 +11,7 @@ import json
 import struct
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Final
 from shutdownlab.config.addresses import IpPrefix
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.wording import on_one_line
-from shutdownlab.inspection.unpacking import LONGEST_MAGIC, Unpacked, packing_of
+from shutdownlab.inspection.unpacking import LEFT_OUT, LONGEST_MAGIC, Packing, Unpacked, packing_of
 
 _TABLE_DUMP_V2: Final = 13
 _KINDS: Final = {
@@ -38,6 +38,8 @@ _HINT: Final = (
     "RIS: https://data.ris.ripe.net/rrc00/latest-bview.gz; RIPEstat: announced-prefixes, asn-neighbours, as-overview"
 )
 _MOST_JSON: Final = 64 * 1024 * 1024
+_NOBODYS: Final = frozenset({0, 23456, 65535, 4_294_967_295})
+"""AS numbers that no network has, but paths may: reserved (RFC 7607, RFC 7300), and AS_TRANS (RFC 6793)."""
 
 
 @dataclass(slots=True)
@@ -65,6 +67,8 @@ class RoutingData:
         """The AS numbers of which an answer has all prefixes."""
         self._tables: set[int] = set()
         """The IP versions of which a table has been read."""
+        self.warnings: list[str] = []
+        """What the files have beside the data."""
 
     def is_without_ipv6(self, asn: int) -> bool:
         """Returns whether an AS announces IPv4 prefixes and none of IPv6: False if the data has nothing of IPv6."""
@@ -80,22 +84,40 @@ class RoutingData:
         try:
             with path.open("rb") as file:
                 start = file.read(max(LONGEST_MAGIC, 12)).removeprefix(BOM_UTF8)
-                packing, warnings = packing_of(start), list[str]()
-                stream: Any = _Again(start, file)
-                if packing is not None:
-                    stream = Unpacked(start, file, packing, warnings, str(path))
-                    start = stream.read(12).removeprefix(BOM_UTF8)
-                    stream = _Again(start, stream)
-                if start.lstrip()[:1] in {b"{", b"["}:
-                    self._json(path, stream.read(_MOST_JSON))
+                packing = packing_of(start)
+                if packing is None:
+                    self._content(path, start, file)
                 else:
-                    self._table(path, stream)
+                    self._unpacked(path, start, file, packing)
         except OSError as error:
             refuse(path, f"a file that cannot be read ({(error.strerror or str(error)).lower()})")
+
+    def _unpacked(self, path: Path, start: bytes, file: BinaryIO, packing: Packing) -> None:
+        """Adds the data of a compressed file, if that is whole: what is missing from a table, nobody could tell."""
+        found = list[str]()
+        stream = Unpacked(start, file, packing, found, str(path))
+        try:
+            self._content(path, stream.read(12).removeprefix(BOM_UTF8), stream)
+        except BadInput:
+            refuse_damaged(path, found)
+            raise
+        refuse_damaged(path, found)
+        self.warnings += found
+
+    def _content(self, path: Path, start: bytes, stream: Any) -> None:
+        again, first = _Again(start, stream), start.lstrip()[:1]
+        if first in {b"{", b"["}:
+            self._json(path, again.read(_MOST_JSON))
+        elif first == b"<":
+            refuse(path, "a web page (HTML), or XML")
+        else:
+            self._table(path, again)
 
     def _json(self, path: Path, text: bytes) -> None:
         try:
             answer = json.loads(text)
+            if isinstance(answer, dict) and answer.get("status") == "error":
+                refuse(path, f"RIPEstat's report of an error ({_error_in(answer)})")
             call, data = str(answer["data_call_name"]), answer["data"]
             if call == "announced-prefixes":
                 found = self.of(_asn(data["resource"]))
@@ -104,9 +126,10 @@ class RoutingData:
             elif call == "asn-neighbours":
                 found = self.of(_asn(data["resource"]))
                 left = (each for each in data["neighbours"] if each["type"] == "left")
-                found.neighbours.update({int(each["asn"]): int(each.get("power") or 1) for each in left})
+                known = {int(each["asn"]): int(each.get("power") or 1) for each in left}
+                found.neighbours.update({asn: power for asn, power in known.items() if asn not in _NOBODYS})
             elif call == "as-overview":
-                self.of(_asn(data["resource"])).title = str(data["holder"])
+                self.of(_asn(data["resource"])).title = str(data["holder"] or "")
             else:
                 refuse(path, f"RIPEstat's answer to {call}")
         except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
@@ -171,7 +194,7 @@ class RoutingData:
                     )
                 found = self.of(sequence[-1])
                 found.prefixes.add(prefix)
-                before = next((asn for asn in reversed(sequence) if asn != sequence[-1]), None)
+                before = next((asn for asn in reversed(sequence) if asn not in {sequence[-1], *_NOBODYS}), None)
                 if before is not None:
                     found.neighbours[before] += 1
 
@@ -224,7 +247,25 @@ def _path(attributes: bytes) -> list[int]:
 
 
 def _asn(text: Any) -> int:
-    return int(str(text).upper().removeprefix("AS"))
+    asn = int(str(text).upper().removeprefix("AS"))
+    if not 0 < asn < 1 << 32:
+        raise ValueError(f"{asn} is no AS number")
+    return asn
+
+
+def _error_in(answer: Mapping[str, Any]) -> str:
+    """Returns the message with which RIPEstat reports an error: the first of its `messages`, [kind, text] each."""
+    match answer.get("messages"):
+        case [[_, str(text), *_], *_]:
+            return on_one_line(text)
+    return "without a message"
+
+
+def refuse_damaged(path: Path, found: Sequence[str]) -> None:
+    """Raises `BadInput` if decompressing a file has found damage. `found`: the warnings, prefixed with its name."""
+    damage = [text.removeprefix(f"{path}: ") for text in found if not text.endswith(LEFT_OUT)]
+    if damage:
+        refuse(path, f"a damaged file: {damage[0]}")
 
 
 def refuse(path: Path, found: str) -> None:

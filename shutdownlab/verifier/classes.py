@@ -30,6 +30,7 @@ _Near: TypeAlias = tuple[tuple[int, int], ...]
 """For each host in the country that a probe talks to: how near it is (`_nearness`), and its vantage point's index."""
 
 NO_NAMES: Final[Mapping[str, str]] = {}
+NO_POLICIES: Final[Mapping[str, Policy]] = {}
 
 
 class Classes:
@@ -48,6 +49,7 @@ class Classes:
         self._numbers: dict[object, int] = {}
         self._situations: dict[str, list[int]] = {}
         self._active: dict[str, dict[str, Policy]] = {}
+        self._kept: dict[str, dict[str, Policy]] = {}
         self._real: dict[str, str] = {}
         self._known: dict[str, Policy] = dict(shutdown.scenario.policies)
         self._hosts: dict[str, tuple[Node, ...]] = {}
@@ -68,7 +70,13 @@ class Classes:
     def anywhere(self, phase: Phase) -> dict[str, Policy]:
         """The policies in force in a phase, and those that some operator still carries out after their end."""
         kept = dict.fromkeys(name for how in phase.obey.values() for name in how.keeps)  # in a stable order
-        return self.active(phase) | {name: self.shutdown.scenario.policies[name] for name in kept}
+        known = {**self.shutdown.scenario.policies, **self._kept.get(phase.phase, {})}
+        return self.active(phase) | {name: known[name] for name in kept}
+
+    def carried_out(self, phase: Phase, owner: str) -> dict[str, Policy]:
+        """The policies that an operator, or the `gateway`, carries out in a phase whose orders it receives."""
+        scenario, kept = self.shutdown.scenario, self._kept.get(phase.phase, {})
+        return scenario.carried_out(phase, self.choices, owner, self.active(phase), kept)
 
     def imagine(
         self,
@@ -76,18 +84,22 @@ class Classes:
         active: Mapping[str, Policy],
         versions: Mapping[str, str] = NO_NAMES,
         renamed: Mapping[str, str] = NO_NAMES,
+        kept: Mapping[str, Policy] = NO_POLICIES,
     ) -> Phase:
         """Returns a copy of a phase with other policies in force.
 
         active: the policies, by name; one that is not the scenario's needs a name of its own.
         versions: for policies that differ from one of the scenario's only in whom they concern, that one's name.
         renamed: the new names of policies that take the place of others, by these; operators obey them as the others.
+        kept: those of them that are no longer in force, but that operators still carry out, by their new names.
         """
         self._versions |= versions
         obey = {operator: how.renamed(renamed) for operator, how in phase.obey.items()} if renamed else phase.obey
-        imagined = phase.model_copy(update={"phase": f"{phase.phase} with {', '.join(active)}", "obey": obey})
+        named = ", ".join([*active, *(f"{name} kept" for name in kept)])
+        imagined = phase.model_copy(update={"phase": f"{phase.phase} with {named}", "obey": obey})
         self._active[imagined.phase] = dict(active)
-        for name, policy in active.items():
+        self._kept[imagined.phase] = dict(kept)
+        for name, policy in (*active.items(), *kept.items()):
             self._known.setdefault(name, policy)
         self._real[imagined.phase] = self.real(phase)
         return imagined
@@ -227,11 +239,8 @@ class Classes:
     def _of_phase(self, phase: Phase) -> list[int]:
         """Returns the number of each vantage point's situation: all that decides about its packets there."""
         if phase.phase not in self._situations:
-            active, scenario = self.active(phase), self.shutdown.scenario
-            done = {
-                name: scenario.carried_out(phase, self.choices, name, active)
-                for name in self.shutdown.topology.operators
-            }
+            active = self.active(phase)
+            done = {name: self.carried_out(phase, name) for name in self.shutdown.topology.operators}
             self._situations[phase.phase] = [
                 self._situation(place, done[vantage.id.operator], active, vantage)
                 for place, vantage in enumerate(self._network.vantages)

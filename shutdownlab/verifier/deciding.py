@@ -11,16 +11,18 @@ from shutdownlab.verifier.wire import ModelledConnection
 def deciding_wire(line: ModelledLine, outcome: Outcome) -> ModelledConnection | None:
     """Returns the connection that decides an outcome, or None if there are no connections.
 
-    That is the last slowed one if the outcome is throttled; the first that did not get through if it is not ok; else
-    the last.
+    That is the last slowed one if the outcome is throttled; the first that did not get through if it is not ok, or else
+    the query of a resolver's own that was not answered; else the last.
     """
     if not line.wires:
-        return None
+        return line.unanswered
     failed = [wire for wire in line.wires if wire.stops or any(s.decision.action != "pass" for s in wire.seen)]
     slowed = [wire for wire in line.wires if wire.kbit is not None or line.country.line_of(line.at.vantage).policies]
     if outcome is Outcome.THROTTLED and slowed:
         return slowed[-1]
-    return failed[0] if failed and outcome is not Outcome.OK else line.wires[-1]
+    if outcome is Outcome.OK:
+        return line.wires[-1]
+    return failed[0] if failed else line.unanswered or line.wires[-1]
 
 
 def policies_of(wire: ModelledConnection) -> tuple[str, ...]:

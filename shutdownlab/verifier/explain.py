@@ -34,7 +34,7 @@ from shutdownlab.verifier.described import (
 )
 from shutdownlab.verifier.equipment import SwitchStep
 from shutdownlab.verifier.explanation import DecidingFault, DecidingPolicy, Explanation, Hop, Longest
-from shutdownlab.verifier.line import Undecided
+from shutdownlab.verifier.line import ModelledLine, Undecided
 from shutdownlab.verifier.mending import NOBODY, Mend, mends
 from shutdownlab.verifier.narrowest import narrowest
 from shutdownlab.verifier.verdicts import Verifier
@@ -132,7 +132,7 @@ class _Explainer:
         return Explanation(
             phase=self.phase.phase, vantage=str(self.vantage.id), target=self.cell.target,
             family=self.cell.family.value, verdict=verdict, expected=expected,
-            connection=described(wire) if wire else "", others=len(line.wires) - 1 if line else 0,
+            connection=_named(wire, line) if wire and line else "", others=_others(wire, line) if line else 0,
             back=wire is not None and self._is_back(wire), hops=tuple(self._hops(wire)) if wire else (),
             ttls=tuple(self._ttls(wire)) if wire else (),
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=mending,
@@ -149,8 +149,8 @@ class _Explainer:
             return ""
         from shutdownlab.protocol.messages import Order  # slow to import: it loads the whole control protocol
 
-        active = self.verifier.classes.active(self.phase)
-        done = self.shutdown.scenario.carried_out(self.phase, self.choices, operator, active)
+        classes = self.verifier.classes
+        active, done = classes.active(self.phase), classes.carried_out(self.phase, operator)
         names = [phase.phase for phase in self.shutdown.scenario.timeline]
         place = self.shutdown.place(("timeline", names.index(self.phase.phase), "obey", operator))
         departures = Order(0, self.phase.phase, active, carried_out=done).departures
@@ -364,6 +364,15 @@ class _Explainer:
     def _saw(self, wire: ModelledConnection) -> Iterator[str]:
         for seen in wire.seen:
             yield f"{seen.operator}-box at packet {seen.packet}: {recognised(seen)}: {seen.decision.action}"
+
+
+def _named(wire: ModelledConnection, line: ModelledLine) -> str:
+    return described(wire) + (", the resolver's own query" if wire is line.unanswered else "")
+
+
+def _others(wire: ModelledConnection | None, line: ModelledLine) -> int:
+    """Counts the measurement's other connections; a resolver's own query is none of them."""
+    return len(line.wires) - 1 if wire is not line.unanswered else 0
 
 
 def _at_tunnel(node: Node, wire: ModelledConnection, by_client: bool) -> str:

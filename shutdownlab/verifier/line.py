@@ -59,6 +59,8 @@ class ModelledLine:
     wires: list[ModelledConnection] = field(default_factory=list)
     asked: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The addresses answered for each name."""
+    unanswered: ModelledConnection | None = None
+    """The query of a resolver's own that policies stopped, so that the client waits in vain."""
     echoes_besides: int = 0
     """Echo requests that the client sends for other measurements at about the same time."""
     _is_late: bool | None = None
@@ -168,7 +170,10 @@ class ModelledLine:
         network = self.at.network
         there = next(network.by_role(Role.RESOLVER)) if hosted.domestic else network.nodes[hosted.node]
         versions = sorted({*there.versions} & {*resolver.versions})
-        return any(self._asks_on(resolver.name, str(there.address(version)), host, version) for version in versions)
+        if any(self._asks_on(resolver.name, str(there.address(version)), host, version) for version in versions):
+            self.unanswered = None
+            return True
+        return False
 
     def _asks_on(self, resolver: str, authority: str, host: str, version: int) -> bool:
         source = self.country.equipment.address_of(resolver, version)
@@ -178,7 +183,10 @@ class ModelledLine:
         there = wire.send(Segment(speech.dns_query(host, version)), by_client=True)
         answer = speech.dns_answer(host, version, self.servers.addresses(host, version))
         arrived = any(not arrival.at_client for arrival in there)
-        return arrived and any(each.at_client for each in wire.send(Segment(answer), by_client=False))
+        if arrived and any(each.at_client for each in wire.send(Segment(answer), by_client=False)):
+            return True
+        self.unanswered = self.unanswered or wire
+        return False
 
     def locate(self, host: str) -> str:
         """Returns a host's true address if the network has one, else the resolver's answer."""

@@ -88,7 +88,9 @@ def _mended(
         changed |= {name: (f"{name}~{number}", change.changed(known[name])) for name in blocking}
         other = dict(changed.get(name, (name, policy)) for name, policy in active.items())
         versions = {own: name for name, (own, _) in changed.items()} if change.of_people else NO_NAMES
-        imagined = verifier.classes.imagine(phase, other, versions, {name: own for name, (own, _) in changed.items()})
+        renamed = {name: own for name, (own, _) in changed.items()}
+        kept = dict(changed[name] for name in changed if name not in active)
+        imagined = verifier.classes.imagine(phase, other, versions, renamed, kept)
     passes = bool(changed) and verifier.verdict(imagined, cell).outcome is Outcome.OK
     return (imagined, tuple(changed)) if passes else None
 

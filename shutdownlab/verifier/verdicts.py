@@ -102,7 +102,7 @@ class Verifier:
     def held(self, phase: Phase, owner: str) -> Mapping[str, Policy]:
         """Returns the policies that the equipment of an operator, or of the gateway, has rules for."""
         if self.shutdown.scenario.orders_reach(phase, self.choices, owner):
-            return self.shutdown.scenario.carried_out(phase, self.choices, owner, self.classes.active(phase))
+            return self.classes.carried_out(phase, owner)
         key = phase.phase, owner
         if key not in self._held:
             self._held[key] = self.shutdown.scenario.held(self.classes.real(phase), self.choices, owner)

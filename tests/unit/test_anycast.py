@@ -137,3 +137,15 @@ def test_explain_leads_to_the_server_that_is_reached_and_the_drawing_shows_where
     why = sl.explain(loaded, at="now", vantage="southcell/coast", target="home")
     assert why.hops[-1].node == INSIDE
     assert "(anycast)" in draw(loaded.network)
+
+
+def test_explain_follows_the_query_of_a_server_inside_that_needs_somebody_abroad(tmp_path: Path) -> None:
+    loaded = shutdown(country(tmp_path), "blackout")
+    why = sl.explain(loaded, at="now", vantage="southcell/coast", target="foreign")
+    assert why.connection.endswith("the resolver's own query")
+    assert why.hops[0].node == INSIDE
+    stopped = next(hop for hop in why.hops if hop.stops)
+    assert (stopped.node, stopped.order and stopped.order.policy) == ("gateway", "blackout")
+    assert any(mend.policies == ("blackout",) for mend in why.mends)
+    met = sl.explain(loaded, at="now", vantage="southcell/coast", target="home")
+    assert "own query" not in met.connection

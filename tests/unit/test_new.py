@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 import pty
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -353,6 +356,19 @@ def _record(kind: int, subtype: int, content: bytes) -> bytes:
             b'{"data_call_name": "announced-prefixes", "data": null}',
             "JSON, but not an answer of RIPEstat that can be used (with values of other types)",
         ),
+        (
+            b'{"data_call_name": "as-overview", "data": {"resource": "99999999999", "holder": "X"}}',
+            "JSON, but not an answer of RIPEstat that can be used (99999999999 is no AS number)",
+        ),
+        (
+            json.dumps(
+                {"status": "error", "messages": [["error", "No such AS."]], "data_call_name": "as-overview", "data": {}}
+            ).encode(),
+            "RIPEstat's report of an error (No such AS.)",
+        ),
+        (b'{"status": "error"}', "RIPEstat's report of an error (without a message)"),
+        (b"<!DOCTYPE html><title>404</title>", "a web page (HTML), or XML"),
+        (b"\n \n<html>", "a web page (HTML), or XML"),
         (table([]), "MRT, but no table of routes (a table without routes)"),
         (_record(16, 4, bytes(20)), "MRT, but no table of routes (updates, BGP4MP)"),
         (_record(12, 1, bytes(30)), "MRT, but no table of routes (a table in the old format TABLE_DUMP)"),
@@ -401,3 +417,59 @@ def test_a_file_that_is_not_a_table_is_not_taken_for_one_without_the_operator() 
     done = new("country", "land", "--from-ripe", "notes.txt")
     assert done.exit_code == 2
     assert "notes.txt: found neither MRT nor JSON" in done.stderr
+
+
+WORLD = [(f"45.{number >> 8}.{number & 255}.0/24", [[64499, 3356, 9988]]) for number in range(30_000)]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_compressed_table_that_is_cut_off_or_damaged_is_refused_wherever_that_is(
+    pack: Callable[[bytes], bytes],
+) -> None:
+    """Most of all where what is left ends with a record: nothing else tells that the rest is missing."""
+    whole = pack(table(WORLD))
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
+    cut = [whole[:size] for size in (20, len(whole) // 3, len(whole) // 2, len(whole) - 1)]
+    members = pack(table(ROUTES)) + whole[: len(whole) // 3]
+    for content in (*cut, members, pack(table(ROUTES)) + whole[:20], bytes(flipped)):
+        Path("bview").write_bytes(content)
+        done = new("country", "mine", "--operator", "mpt:9988", "--from-ripe", "bview")
+        assert done.exit_code == 2
+        assert "bview: found a damaged file: the compressed data " in done.stderr
+    assert not Path("mine.yaml").exists()
+
+
+def test_bytes_after_a_compressed_table_are_told_and_left_out() -> None:
+    Path("bview.bz2").write_bytes(bz2.compress(table(ROUTES)) + b"and more")
+    done = new("country", "mine", "--operator", "mpt:9988", "--from-ripe", "bview.bz2")
+    assert done.exit_code == 0
+    assert "warning: bview.bz2: the bytes after the compressed data were left out" in done.stderr
+    assert library.load_topology("mine.yaml").topology.operators["mpt"].transit == ("as3356", "as7473")
+
+
+def test_numbers_in_paths_that_are_no_network_s_are_nobody_s_neighbours() -> None:
+    """0, AS_TRANS and the reserved ones; private ones count only where there are no others."""
+    paths = [[3356, 0, 9988], [4_294_967_295, 9988], [7473, 23456, 9988], [64512, 9988], [4_200_000_001, 9988]]
+    Path("bview").write_bytes(table([("45.112.176.0/22", paths), ("45.113.176.0/22", [[65535, 64512, 9988]])]))
+    left = [{"asn": asn, "type": "left", "power": 9} for asn in (0, 23456, 65535, 4_294_967_295)]
+    Path("left.json").write_text(answer("asn-neighbours", resource="9988", neighbours=left))
+    files = ("--from-ripe", "bview", "--from-ripe", "left.json")
+    assert new("country", "mine", "--operator", "mpt:9988", *files).exit_code == 0
+    assert library.load_topology("mine.yaml").topology.operators["mpt"].transit == ("as3356", "as7473")
+    Path("lab").write_bytes(table([("45.112.176.0/22", [[64602, 64501], [64601, 64501]])]))
+    assert new("country", "lab-s", "--operator", "northnet:64501", "--from-ripe", "lab").exit_code == 0
+    assert set(library.load_topology("lab-s.yaml").topology.operators["northnet"].transit) == {"as64601", "as64602"}
+
+
+def test_transits_that_are_made_up_have_no_number_of_an_operator_s() -> None:
+    operators = [part for number in range(64599, 64604) for part in ("--operator", f"as{number}:{number}:mobile")]
+    done = new("country", "mine", *operators)
+    assert done.exit_code == 0, done.stderr
+    assert {transit.asn for transit in library.load_topology("mine.yaml").topology.transits.values()} == {64604, 64605}
+
+
+def test_a_network_without_a_holder_has_the_name_it_was_given_for_a_title() -> None:
+    Path("who.json").write_text(answer("as-overview", resource="9988", holder=None))
+    assert new("country", "mine", "--operator", "mpt:9988", "--from-ripe", "who.json").exit_code == 0
+    assert library.load_topology("mine.yaml").topology.operators["mpt"].title == "mpt"

@@ -48,7 +48,7 @@ def _with(how: dict[str, Any]) -> dict[str, Any]:
 
 
 def reached(made: dict[str, Any], phase: str, target: str = "ping") -> set[str]:
-    """WithdrawalReach a probe gets through: operators with regions; of observations, operators."""
+    """Where a probe gets through: operators with regions; of observations, operators."""
     return {
         f"{r.operator}/{r.region}".rstrip("/")
         for r in sl.verify(made, at=phase)
@@ -106,6 +106,16 @@ def test_an_explanation_says_how_the_operator_departs_and_where_that_is_written(
     assert any(line.startswith("  Not as ordered: southcell carries blackout out in part") for line in text)
     other = list(explanation_lines(sl.explain(made, at="one", vantage="northnet/coast", target="ping")))
     assert not any("Not as ordered" in line for line in other)
+
+
+@pytest.mark.parametrize("kept", [["blackout"], ["gone"], ["blackout", "gone"]])
+def test_an_explanation_of_what_an_operator_keeps_after_its_end_says_what_would_let_it_through(kept: list[str]) -> None:
+    made = scenario(three={"keeps": kept})
+    why = sl.explain(made, at="three", vantage="southcell/coast", target="ping")
+    assert why.mends
+    assert all(set(mend.policies) == set(kept) for mend in why.mends)
+    other = sl.explain(made, at="three", vantage="northnet/coast", target="ping")
+    assert other.verdict.outcome == "ok"
 
 
 def test_an_order_reaches_each_operator_with_what_it_makes_of_it() -> None:

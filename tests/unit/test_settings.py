@@ -67,6 +67,11 @@ def test_a_parameter_that_is_misspelt_is_told_by_its_name() -> None:
     message = told({"ratee": "1mbit"}, parameters={"rate": parameter})
     assert "--set: found 'ratee', which is not in the scenario; expected a parameter" in message
     assert "did you mean 'rate'?" in message
+    for nothing_like_it in ("nosuch", "x", "policy"):
+        unknown = told({nothing_like_it: 1}, parameters={"rate": parameter})
+        assert f"--set: found '{nothing_like_it}', which is not in the scenario; expected a parameter" in unknown
+        assert unknown.endswith("hint: parameters: rate") or "did you mean 'policies'" in unknown
+    assert "did you mean 'utc_offset'?" in told({"utc_offest": "+01:00"}, parameters={"rate": parameter})
 
 
 def test_what_is_set_changes_what_the_model_finds_and_nothing_else() -> None:
@@ -113,6 +118,15 @@ def test_a_parameter_has_a_default_a_range_and_a_name_of_its_own() -> None:
     )
     assert "expected at least 64kbit" in told({"rate": "1kbit"}, parameters=parameters)
     assert "expected at least 64kbit" in told({"rate": "soon"}, parameters=parameters)
+    assert "kbit: a rate such as" not in told({"rate": "1kbit"}, parameters=parameters)
+
+
+@pytest.mark.parametrize("value", ["abc", "5s", 5, None, "2030-05-01T00:00Z"])
+def test_a_value_of_another_kind_is_told_which_kind_a_parameter_has(value: Any) -> None:
+    limited = [({}, "at least 64kbit and at most 2mbit"), ({"least": None}, "at most 2mbit")]
+    for changed, limits in limited if value is not None else limited[:1]:
+        message = told({"rate": value}, parameters={"rate": RATE | changed})
+        assert f"expected {limits}: a rate such as 150kbit, 30mbit, 1gbit" in message
 
 
 def test_a_parameter_may_be_one_of_some_values_and_leave_what_stands_there_alone() -> None:
