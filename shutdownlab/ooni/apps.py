@@ -1,7 +1,8 @@
 """The verdicts of OONI's tests of messaging apps.
 
 Sources: ooni/spec, nettests/ts-018-whatsapp.md, ts-019-facebook-messenger.md, ts-020-telegram.md, ts-029-signal.md;
-probe-cli, internal/experiment/whatsapp, fbmessenger, telegram, signal.
+probe-cli, internal/experiment/whatsapp, fbmessenger, telegram, signal. In December 2022 OONI made the checks of the web
+pages laxer (ooni/probe-cli pull requests 998, 999 and 1001): versions before then are judged as they judged.
 """
 
 from __future__ import annotations
@@ -11,10 +12,19 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from shutdownlab.ooni.records import Keys, RequestRecord, named
+from shutdownlab.ooni.records import Keys, RequestRecord, ResponseRecord, named
 from shutdownlab.ooni.verdict import OoniVerdict
 
+Version = tuple[int, ...]
+NEWEST: Final[Version] = (999,)
+"""Version of measurements that have none of OONI's: they are judged as the newest are."""
+_UNANSWERED: Final = "http_request_failed"
+"""OONI's failure for a status of 400 and above where the probe wanted a page."""
+_TELEGRAM_TITLE: Final = b"<title>Telegram Web</title>"
+_WHATSAPP_WEB: Final = "web.whatsapp.com"
 _WHATSAPP_ENDPOINT: Final = re.compile(r"e\d{1,2}\.whatsapp\.net")
+_SIGNALS_UPTIME: Final = "uptime.signal.org"
+"""Looked up by Signal's test, but not judged."""
 _FACEBOOK_AS: Final = 32934
 _FACEBOOK_NAMES: Final = {
     "stun": "stun.fbsbx.com",
@@ -31,18 +41,25 @@ def _status(failure: object) -> str:
     return "blocked" if failure else "ok"
 
 
-def judge_whatsapp(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
+def judge_whatsapp(keys: Keys, claims: Mapping[str, object], version: Version) -> OoniVerdict:
     """Judges a WhatsApp test: the endpoints are blocked if none was reached, on any of its addresses and ports.
 
-    If none was looked up, as they have no IPv6 addresses and an emulated country's tests are of one IP version each,
-    the file's own `whatsapp_endpoints_status` is used.
+    Before 0.10 the web page is to be redirected to from http:// too, before 0.11 the registration server is to answer
+    with a status below 400.
+
+    If no endpoint was looked up, as they have no IPv6 addresses and an emulated country's tests are of one IP version
+    each, the file's own `whatsapp_endpoints_status` is used.
     """
     addresses = _addresses(keys)
     endpoints = [name for name in addresses if _WHATSAPP_ENDPOINT.fullmatch(name)]
     open_ = {connect.ip for connect in keys.tcp_connect or () if not connect.broken}
     blocked = [name for name in endpoints if open_.isdisjoint(addresses[name])]
     registration = _failure_of(keys, "v.whatsapp.net")
-    web = _failure_of(keys, "web.whatsapp.com")
+    if registration is None and (0, 8) <= version < (0, 11):
+        registration = _of_status(_newest(keys, "v.whatsapp.net", "https"))
+    web = _failure_of(keys, _WHATSAPP_WEB)
+    if web is None and version < (0, 10):
+        web = _failure_of_redirect(_newest(keys, _WHATSAPP_WEB, "http"), version)
     status: object = _status(len(blocked) == len(endpoints))
     why, assumed = f"{len(endpoints) - len(blocked)} of {len(endpoints)} endpoints were reached", dict[str, str]()
     if not endpoints and claims.get("whatsapp_endpoints_status") in {"ok", "blocked"}:
@@ -58,7 +75,7 @@ def judge_whatsapp(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
             "whatsapp_web_status": _status(web),
         },
         dict.fromkeys(("registration_server_failure", "registration_server_status"), "of v.whatsapp.net")
-        | dict.fromkeys(("whatsapp_web_failure", "whatsapp_web_status"), "of web.whatsapp.com")
+        | dict.fromkeys(("whatsapp_web_failure", "whatsapp_web_status"), f"of {_WHATSAPP_WEB}")
         | {
             "whatsapp_endpoints_blocked": "no connect to any of its addresses succeeded",
             "whatsapp_endpoints_status": why,
@@ -67,14 +84,33 @@ def judge_whatsapp(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
     )
 
 
-def judge_telegram(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
-    """Judges a Telegram test: TCP is blocked if no data centre could be reached, HTTP if none answered a POST."""
+def _failure_of_redirect(asked: RequestRecord | None, version: Version) -> str | None:
+    """Returns why http://web.whatsapp.com/ is blocked by the rules before 0.10; None if it isn't, or wasn't fetched."""
+    failure = named(asked.failure) if asked else None
+    if asked is None or failure or version < (0, 8):
+        return failure
+    response = asked.response or ResponseRecord()
+    if response.code != 302:
+        return "http_unexpected_status_code"
+    return None if response.location == f"https://{_WHATSAPP_WEB}/" else "http_unexpected_redirect_url"
+
+
+def judge_telegram(keys: Keys, claims: Mapping[str, object], version: Version) -> OoniVerdict:
+    """Judges a Telegram test: TCP is blocked if no data centre could be reached, HTTP if none answered a POST.
+
+    Before 0.3 every page of the web version is to be served and have its title; the probe records the failure of the
+    one that ends first, so that of any is accepted.
+    """
     posts = [request for request in keys.requests or () if request.request.method == "POST"]
     centres = {request.host for request in posts}
     connects = [connect for connect in keys.tcp_connect or () if connect.ip in centres]
     answered = sum(not named(post.failure) for post in posts)
     connected = sum(not connect.broken for connect in connects)
     web = _failure_of(keys, "web.telegram.org")
+    pages = [request for request in keys.requests or () if request.request.method != "POST"]
+    failures = [failure for page in pages if (failure := _of_telegrams_page(page))] if version < (0, 3) else []
+    if failures:
+        web = failures[0]
     return OoniVerdict(
         {
             "telegram_http_blocking": not answered,
@@ -87,10 +123,20 @@ def judge_telegram(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
             "telegram_http_blocking": f"{answered} of {len(posts)} POSTs were answered",
             "telegram_tcp_blocking": f"{connected} of {len(connects)} connects to data centres succeeded",
         },
+        either={"telegram_web_failure": frozenset(failures)},
     )
 
 
-def judge_signal(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
+def _of_telegrams_page(page: RequestRecord) -> str | None:
+    """Returns why a page of Telegram's web version is blocked by the rules before 0.3."""
+    if failure := named(page.failure) or _of_status(page):
+        return failure
+    response = page.response or ResponseRecord()
+    redirects = 300 <= (response.code or 0) < 400
+    return None if redirects or _TELEGRAM_TITLE in response.octets else "telegram_missing_title_error"
+
+
+def judge_signal(keys: Keys, claims: Mapping[str, object], version: Version) -> OoniVerdict:
     """Judges a Signal test: the backend is blocked if any of its servers is.
 
     Of several failures, the probe records an arbitrary one; all are accepted.
@@ -105,7 +151,7 @@ def judge_signal(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
     )
 
 
-def judge_facebook_messenger(keys: Keys, claims: Mapping[str, object]) -> OoniVerdict:
+def judge_facebook_messenger(keys: Keys, claims: Mapping[str, object], version: Version) -> OoniVerdict:
     """Judges a Facebook Messenger test.
 
     DNS is blocked if a lookup failed or an answer isn't in Facebook's AS; TCP if a name with consistent answers
@@ -160,9 +206,11 @@ def _addresses(keys: Keys) -> dict[str, set[str]]:
 
 
 def _hosts(keys: Keys) -> Iterable[str]:
-    """Returns the hosts of the HTTPS requests, in the order of the file."""
-    asked = [request for request in keys.requests or () if request.url.startswith("https://")]
-    return dict.fromkeys(host for request in asked if (host := request.host))
+    """Returns the hosts of the HTTPS requests, in the order of the file; then those whose lookup failed before one."""
+    asked = [request.host for request in keys.requests or () if request.url.startswith("https://")]
+    failed = [query.hostname for query in keys.queries or () if named(query.failure) and not query.no_aaaa]
+    found = [host for host in (*asked, *failed) if host and host != _SIGNALS_UPTIME]
+    return dict.fromkeys(found)
 
 
 def _failure_of(keys: Keys, host: str) -> str | None:
@@ -174,6 +222,18 @@ def _failure_of(keys: Keys, host: str) -> str | None:
 
 def _is_plain(request: RequestRecord) -> bool:
     return urlsplit(request.url).scheme != "https"
+
+
+def _newest(keys: Keys, host: str, scheme: str) -> RequestRecord | None:
+    """Returns the newest request to a server by http or https; None if there is none."""
+    wanted = (request for request in keys.requests or () if request.host == host)
+    return next((request for request in wanted if urlsplit(request.url).scheme == scheme), None)
+
+
+def _of_status(asked: RequestRecord | None) -> str | None:
+    """Returns the failure of a response whose status is 400 or above; None for all else."""
+    response = asked.response if asked else None
+    return _UNANSWERED if response is not None and (response.code or 0) >= 400 else None
 
 
 def _failed_before(keys: Keys, host: str) -> str:
@@ -188,7 +248,7 @@ def _failed_before(keys: Keys, host: str) -> str:
     return failures[-1] if failures else "unknown_failure"
 
 
-JUDGES: Final[Mapping[str, Callable[[Keys, Mapping[str, object]], OoniVerdict]]] = {
+JUDGES: Final[Mapping[str, Callable[[Keys, Mapping[str, object], Version], OoniVerdict]]] = {
     "whatsapp": judge_whatsapp,
     "telegram": judge_telegram,
     "signal": judge_signal,

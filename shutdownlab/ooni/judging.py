@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from shutdownlab.ooni.apps import JUDGES
-from shutdownlab.ooni.records import Keys, PublishedMeasurement, host_of, is_tagged
+from shutdownlab.ooni.apps import JUDGES, NEWEST
+from shutdownlab.ooni.records import Keys, PublishedMeasurement, host_of, is_tagged, version_of
 from shutdownlab.ooni.rules import BY_NAME, OURS, RULE_SETS, VerdictRules, rules_of
 from shutdownlab.ooni.verdict import WEB_FIELDS, OoniVerdict
 
@@ -97,7 +97,8 @@ def judge_one(data: bytes | str, rules: VerdictRules | None = None, line: int = 
         raise NotJudged("a measurement without raw observations", "queries, tcp_connect, tls_handshakes or requests")
     else:
         claims = {key: _VALUE.decode(value) for key, value in raw.items() if key.startswith(("facebook_", "whatsapp_"))}
-        name, verdict = measured.test_name, JUDGES[measured.test_name](keys, claims)
+        version = None if measured.software_name == OURS else version_of(measured.test_version)
+        name, verdict = measured.test_name, JUDGES[measured.test_name](keys, claims, version or NEWEST)
     return Judged(
         measured.test_name,
         measured.test_version,

@@ -193,9 +193,10 @@ def _measurements(
     """
     empty, first = True, True
     for number, content, length in lines:
-        if first and content is not None:
-            if (kind := _kind_of_file(content)) is not None:
-                raise BadInput([Problem(name, 0, "", kind[0], _EXPECTED, kind[1])])
+        if first and content is not None and (kind := _kind_of_file(content)) is not None:
+            raise BadInput([Problem(name, 0, "", kind[0], _EXPECTED, kind[1])])
+        if content is not None:
+            # Of files put together, each may begin with one.
             content = content.removeprefix(_BOM)
         if content is not None and not content.strip():
             continue

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Raw, Struct, field
 
+_VERSION: Final = re.compile(r"\d+(\.\d+)*", re.ASCII)
 _DEPTH: Final = re.compile(r"depth=\d{1,9}", re.ASCII)
 
 Failed = str | bool | None
@@ -131,6 +132,11 @@ class ResponseRecord(Struct):
                 return b""
         return (self.body or "").encode("utf-8", "surrogatepass")
 
+    @property
+    def location(self) -> object:
+        """Where the response redirects to; None if it does not."""
+        return next((value for name, value in (self.headers or {}).items() if name.lower() == "location"), None)
+
 
 class RequestRecord(StepRecord):
     request: Sent = field(default_factory=Sent)
@@ -217,6 +223,11 @@ def is_tagged(keys: Keys) -> bool:
 def named(failure: Failed) -> str | None:
     """Returns the failure string; None if nothing failed."""
     return failure if isinstance(failure, str) and failure else ("unknown_failure" if failure is True else None)
+
+
+def version_of(text: str) -> tuple[int, ...] | None:
+    """Returns a dotted version's numbers: (0, 9, 0) for "0.9.0"; None if it is none."""
+    return tuple(int(part[:9]) for part in text.split(".")) if _VERSION.fullmatch(text) else None
 
 
 def host_of(url: str) -> str:

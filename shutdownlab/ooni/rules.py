@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from shutdownlab.ooni.flags import judge_flags
 from shutdownlab.ooni.observations import judge_observations
-from shutdownlab.ooni.records import Keys
+from shutdownlab.ooni.records import Keys, version_of
 from shutdownlab.ooni.summary import judge_summary
 from shutdownlab.ooni.verdict import OoniVerdict
 
@@ -72,10 +71,8 @@ def rules_of(test_version: str, software_name: str) -> VerdictRules | None:
     """Returns the rules that the probe itself used; None if its version's rules aren't known."""
     if software_name == OURS:
         return BY_NAME["v0.4"]
-    if not re.fullmatch(r"\d+(\.\d+)*", test_version, re.ASCII):
-        return None
-    version = tuple(int(part[:9]) for part in test_version.split("."))
-    return next((rules for rules in RULE_SETS if rules.since <= version < rules.before), None)
+    version = version_of(test_version)
+    return next((rules for rules in RULE_SETS if version and rules.since <= version < rules.before), None)
 
 
 def _dotted(version: tuple[int, ...]) -> str:

@@ -38,7 +38,8 @@ def judgement_table(judgements: Iterable[Judged]) -> Iterator[str]:
         place = f"{each.line}:{each.element}" if each.element else str(each.line)
         yield _row((place, each.rules, *_verdict(each), on_one_line(each.input or "-")))
         for field, file, judged, why in each.differs:
-            yield f"        {field}: {_text(judged)}; the file says {_text(file)}" + (f" ({why})" if why else "")
+            difference = f"        {field}: {_text(judged)}; the file says {_text(file)}" + (f" ({why})" if why else "")
+            yield on_one_line(difference)
         for field, why in each.assumed.items():
             yield f"        {field}: taken over from the file ({why})"
 
@@ -57,7 +58,7 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else on_one_line(msgspec.json.encode(value).decode())
+    return on_one_line(value if isinstance(value, str) else msgspec.json.encode(value).decode())
 
 
 def summary_of(judgements: Judgements) -> str:

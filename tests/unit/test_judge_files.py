@@ -14,6 +14,7 @@ from ooni_files import FIELDS, Json, answer, connect, control, lines, measuremen
 
 import shutdownlab as sl
 from shutdownlab.ooni.reading import MAX_LINE
+from shutdownlab.reporting.judgements import judgement_table
 
 URL, HOST, ADDRESS = "http://blocked.example/", "blocked.example", "93.184.216.34"
 SAYS = dict(zip(FIELDS, ("tcp_ip", False, "consistent", None, None), strict=True))
@@ -63,6 +64,16 @@ def test_the_table_has_a_line_a_measurement_and_a_line_a_difference(tmp_path: Pa
         "        blocking: tcp_ip; the file says false (every connect failed; DNS is consistent)",
         "2 measurements judged; of 1 the file says something else",
     ]
+
+
+def test_what_a_file_says_cannot_steer_the_terminal() -> None:
+    clear = "\x1b[2J\r"
+    failed = measurement("signal", "0.2.4", None, {"requests": [request("https://cdn.signal.org/", clear)]})
+    said = dropped(blocking=clear, dns_consistency=clear)
+    table = list(judgement_table(sl.judge([said, failed])))
+    assert all(row.isprintable() for row in table), table
+    assert "        blocking: tcp_ip; the file says \\x1b[2J\\r (every connect failed; DNS is consistent)" in table
+    assert any(row.endswith("(cdn.signal.org: \\x1b[2J\\r)") for row in table)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +176,39 @@ def test_whatsapps_web_fails_by_the_failure_of_its_request() -> None:
     assert (found["whatsapp_web_status"], found["whatsapp_web_failure"]) == ("blocked", "connection_reset")
 
 
+REGISTRATION = request("https://v.whatsapp.net/v2/register", code=400)
+PLAIN, SECURE = "http://web.whatsapp.com/", "https://web.whatsapp.com/"
+
+
+@pytest.mark.parametrize(
+    ("version", "plain", "web"),
+    [
+        ("0.9.0", request(PLAIN, code=302, headers={"Location": SECURE}), None),
+        (
+            "0.9.0",
+            request(PLAIN, code=302, headers={"location": "http://block.example/"}),
+            "http_unexpected_redirect_url",
+        ),
+        ("0.9.0", request(PLAIN, code=403), "http_unexpected_status_code"),
+        ("0.9.0", request(PLAIN, "connection_reset"), "connection_reset"),
+        ("0.7.0", request(PLAIN, code=200), None),
+        ("0.7.0", request(PLAIN, "connection_reset"), "connection_reset"),
+        ("0.10.0", request(PLAIN, "connection_reset"), None),
+    ],
+)
+def test_whatsapps_web_is_to_redirect_from_http_too_before_010(version: str, plain: Json, web: str | None) -> None:
+    found = app("whatsapp", version, **WHATSAPP | {"requests": [request(SECURE), plain]}).fields
+    assert (found["whatsapp_web_failure"], found["whatsapp_web_status"]) == (web, "blocked" if web else "ok")
+
+
+@pytest.mark.parametrize(
+    ("version", "failure"), [("0.9.0", "http_request_failed"), ("0.10.0", "http_request_failed"), ("0.11.0", None)]
+)
+def test_whatsapps_registration_is_to_answer_below_400_before_011(version: str, failure: str | None) -> None:
+    found = app("whatsapp", version, **WHATSAPP | {"requests": [request(SECURE), REGISTRATION]}).fields
+    assert found["registration_server_failure"] == failure
+
+
 CENTRE = "149.154.175.50"
 
 
@@ -192,6 +236,56 @@ def test_telegrams_data_centres_are_blocked_by_tcp_or_by_http(
     )
     assert (found.fields["telegram_tcp_blocking"], found.fields["telegram_http_blocking"]) == (tcp, http)
     assert found.differs == ()
+
+
+TELEGRAMS_PAGE = "<html><title>Telegram Web</title>"
+
+
+@pytest.mark.parametrize(
+    ("version", "plain", "page", "failure"),
+    [
+        ("0.2.0", None, TELEGRAMS_PAGE, None),
+        ("0.2.0", "connection_reset", TELEGRAMS_PAGE, "connection_reset"),
+        ("0.2.0", None, "<title>Blocked</title>", "telegram_missing_title_error"),
+        ("0.3.0", "connection_reset", "<title>Blocked</title>", None),
+    ],
+)
+def test_telegrams_web_is_judged_on_http_too_and_by_its_title_before_03(
+    version: str, plain: str | None, page: str, failure: str | None
+) -> None:
+    """As in January 2022 in Kazakhstan, whose measurements are of 0.2.0."""
+    pages = [
+        request("http://web.telegram.org/", plain, code=0 if plain else 301),
+        request("https://web.telegram.org/", code=200, body=page),
+    ]
+    posts = [request(f"http://{CENTRE}/", method="POST", code=501)]
+    says: Json = {"telegram_web_failure": failure, "telegram_web_status": "blocked" if failure else "ok"}
+    says |= {"telegram_http_blocking": False, "telegram_tcp_blocking": False}
+    found = app("telegram", version, tcp_connect=[connect(CENTRE, 80)], requests=posts + pages, **says)
+    assert found.fields["telegram_web_failure"] == failure
+    assert found.differs == ()
+
+
+def test_the_failure_of_any_page_of_telegrams_web_will_do_before_03_but_a_status_of_400_is_one() -> None:
+    pages = [
+        request("http://web.telegram.org/", code=404, body=TELEGRAMS_PAGE),
+        request("https://web.telegram.org/", "generic_timeout_error"),
+    ]
+    for told in ("http_request_failed", "generic_timeout_error"):
+        says = {"telegram_web_failure": told, "telegram_web_status": "blocked"}
+        found = app(
+            "telegram", "0.2.0", requests=pages, telegram_http_blocking=True, telegram_tcp_blocking=True, **says
+        )
+        assert found.differs == ()
+
+
+def test_signals_servers_whose_lookup_failed_are_blocked_though_nothing_was_asked_of_them() -> None:
+    """The name of its uptime is only looked up, and is not judged."""
+    uptime = query("uptime.signal.org", failure="dns_nxdomain_error")
+    failed = query("cdn.signal.org", failure="generic_timeout_error")
+    assert app("signal", "0.2.4", queries=[uptime]).fields["signal_backend_status"] == "ok"
+    found = app("signal", "0.2.4", queries=[failed, uptime]).fields
+    assert (found["signal_backend_status"], found["signal_backend_failure"]) == ("blocked", "generic_timeout_error")
 
 
 def test_signal_is_blocked_where_one_server_is_and_any_of_its_failures_will_do() -> None:
@@ -244,6 +338,7 @@ def test_a_file_may_be_lines_one_document_or_an_array_compressed_or_not(tmp_path
         "no-last-end.jsonl": lines(*several).rstrip(),
         "crlf.jsonl": lines(*several).replace(b"\n", b"\r\n"),
         "bom.jsonl": b"\xef\xbb\xbf" + lines(*several),
+        "boms.jsonl": (b"\xef\xbb\xbf" + lines(dropped())) * 2,
         "array.json": json.dumps(several).encode(),
         "array-an-element-a-line.json": b"[" + lines(*several).strip().replace(b"\n", b",\n") + b"]\n",
         "array-with-its-end-apart.json": b"[" + lines(*several).strip().replace(b"\n", b"\n,") + b"\n]\n",
