@@ -38,9 +38,10 @@ from shutdownlab.model.topology import VantageId
 from shutdownlab.network.delay_line import RELAY
 from shutdownlab.servers import birdc
 from shutdownlab.servers.daemon import Daemon
-from shutdownlab.servers.dns import set_lies, view_of
+from shutdownlab.servers.dns import view_of
 from shutdownlab.servers.routing import CONFIG_FILE, bird_config
 from shutdownlab.servers.start import ServicesNotReady
+from shutdownlab.servers.unbound_control import set_lies
 from shutdownlab.system.kernel import MachineCannot
 from shutdownlab.system.namespace import Namespace
 from shutdownlab.verifier.routes import Routes
@@ -68,8 +69,6 @@ class Breaker:
     """The routing changes now in force in BGP."""
     _once_contested: frozenset[IpPrefix] = frozenset()
     """Prefixes that have ever been hijacked, leaked or announced in parts."""
-    _lies: dict[VantageId, Lies] = field(default_factory=dict)
-    """The answers configured for each group in its resolver."""
     _muted: set[str] = field(default_factory=set)
     """The controllers whose messages are dropped."""
     borders: Borders = field(init=False)
@@ -164,13 +163,13 @@ class Breaker:
         """
         for place, vantage in enumerate(self.network.vantages):
             node = self.network.one(Role.RESOLVER, vantage.id.operator)
-            before, now = self._lies.get(vantage.id, {}), wanted.get(vantage.id, {})
+            before, now = self.country.lies.get(vantage.id, {}), wanted.get(vantage.id, {})
             if before == now or node.name in self.country.damage.silent:
                 continue
             control = self.country.services.find("unbound", node.name).control
             assert control is not None, "every resolver has one"
             set_lies(control, view_of(place), before, now)
-            self._lies[vantage.id] = now
+            self.country.lies[vantage.id] = now
 
     # -- processes ----------------------------------------------------------------------------------------------------
 
@@ -234,7 +233,8 @@ class Breaker:
             self.country.services.start_again(daemon)
             if daemon.name == "unbound":  # a new resolver has no lies configured
                 owner = self.network.nodes[daemon.node].owner
-                self._lies = {there: lies for there, lies in self._lies.items() if there.operator != owner}
+                for there in [there for there in self.country.lies if there.operator == owner]:
+                    del self.country.lies[there]
 
     def _processes(self, parts: Parts) -> Iterator[int]:
         """Returns the ids of the running processes of these parts, of those that can be restarted."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from shutdownlab.box.dpi_box import BOX
 from shutdownlab.box.tls_proxy import PROXY
+from shutdownlab.compiler.resolvers import Lies
 from shutdownlab.control.addresses import AUTHORITY
 from shutdownlab.control.processes import AuthorityClient, Controllers
 from shutdownlab.country import path_mtu
@@ -23,6 +24,7 @@ from shutdownlab.country.reconfigured import Reconfigured
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
+from shutdownlab.model.topology import VantageId
 from shutdownlab.network.datapath import Choice
 from shutdownlab.network.net import EmulatedNetwork
 from shutdownlab.network.ovs import LabSwitch, OvsInstance, ovs_version
@@ -75,6 +77,8 @@ class Country:
     """How many frames each DPI box, the delay line and the tunnels had missed at the last check."""
     sessions: dict[str, dict[str, float]] = field(default_factory=dict)
     """Since when each router's BGP sessions were up when the phase's measurements began."""
+    lies: dict[VantageId, Lies] = field(default_factory=dict)
+    """The answers configured for each group of subscribers in its resolver."""
     reconfigured: Reconfigured = field(default_factory=Reconfigured)
     damage: Damage = NO_DAMAGE
     """What is broken on purpose, and so no fault of the run."""

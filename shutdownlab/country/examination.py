@@ -16,12 +16,15 @@ from shutdownlab.country.country import Country
 from shutdownlab.country.health import EVERY_S, Examination
 from shutdownlab.country.liveness import AT_LAST_S, SOON_S, interrupted, missed_by
 from shutdownlab.country.replies import lost_by
+from shutdownlab.model.network import Role
 from shutdownlab.network.delay_line import RELAY
 from shutdownlab.network.flow_statistics import StatisticsMissing, standing
 from shutdownlab.network.home_tunnels import TUNNELS
 from shutdownlab.network.ovs import LabSwitch
 from shutdownlab.protocol.messages import BoxJoined, Counters, Failure, Parted, decode
+from shutdownlab.servers.dns import view_of
 from shutdownlab.servers.late_answers import process_name
+from shutdownlab.servers.unbound_control import lies_told
 from shutdownlab.system.child_process import ending
 
 _AGAIN_S: Final = 0.25
@@ -101,7 +104,7 @@ def examine_answering(country: Country) -> Examination:
         late += [*asked_late, *_complaints(country), *_lost_on_the_way(country)]
         late += interrupted(country.sessions, liveness.sessions())
     if not mute:
-        mute = [*_rules_lost(country), *country.reconfigured.found()]
+        mute = [*_rules_lost(country), *_lies_lost(country), *country.reconfigured.found()]
     return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))
 
 
@@ -160,6 +163,21 @@ def _rules_lost(country: Country) -> list[str]:
             country.heard += country.authority.events(_AGAIN_S)
         except ControlError as error:
             return [str(error)]
+
+
+def _lies_lost(country: Country) -> Iterator[str]:
+    """Yields a sentence for each resolver that tells groups of its subscribers other lies than were ordered."""
+    network, silent = country.plan.network, country.damage.silent
+    controls, lies = {}, {}
+    for place, vantage in enumerate(network.vantages):
+        name = network.one(Role.RESOLVER, vantage.id.operator).name
+        if name not in silent:
+            control = country.services.find("unbound", name).control
+            assert control is not None, "every resolver has one"
+            controls[name] = control
+            lies[name, view_of(place)] = country.lies.get(vantage.id, {})
+    for name, what in lies_told(controls, lies, AT_LAST_S).items():
+        yield f"the resolver {name} {what}"
 
 
 def _not_as_confirmed(country: Country, name: str, switch: LabSwitch) -> str:

@@ -8,15 +8,13 @@ names still resolve when the country is cut off.
 from __future__ import annotations
 
 import ipaddress
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from shutdownlab.compiler.resolvers import Lies
 from shutdownlab.config.addresses import Address, IpPrefix
-from shutdownlab.model.answers import SILENCE, WITNESS, Later
+from shutdownlab.model.answers import WITNESS
 from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.servers.daemon import Daemon, Listening
 from shutdownlab.servers.server import Premises, Server
@@ -30,7 +28,6 @@ HANDED_ON: Final = 5300
 """The port, inside its node, at which an operator's resolver receives queries from the delaying proxy
 (`servers.late_answers`), with the client's address in the PROXY protocol, version 2."""
 _INSIDE = ipaddress.ip_address("127.0.0.1")
-_CONTROL_SECONDS = 5.0
 _EVERYONE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
@@ -73,51 +70,9 @@ def daemons(network: Network, ca: CertificateAuthority, directory: Path, runtime
         )
 
 
-def flush(control: Path) -> None:
-    """Flushes a resolver's cached answers, the servers it believes dead, and its pending queries.
-
-    control: its control socket. Raises `OSError`, also if unbound refuses.
-    """
-    for command in ("flush_requestlist", "flush_zone .", "flush_negative", "flush_infra all"):
-        _command_unbound(control, command)
-
-
 def view_of(vantage: int) -> str:
     """Returns the name of the view of a subscriber group, given its index among all groups."""
     return f"group{vantage}"
-
-
-def set_lies(control: Path, view: str, before: Lies, now: Lies) -> None:
-    """Changes a resolver's lies to a view from `before` to `now`. Raises `OSError`."""
-    for domain in before:
-        if before[domain] != now.get(domain):  # an existing zone would keep its old addresses
-            _command_unbound(control, f"view_local_zone_remove {view} {domain}.")
-    for domain in now:
-        if before.get(domain) == now[domain]:
-            continue
-        lie, _ = now[domain]
-        if isinstance(lie, Later):  # the truth, even below a name that it lies about
-            _command_unbound(control, f"view_local_zone {view} {domain}. always_transparent")
-            continue
-        _command_unbound(control, f"view_local_zone {view} {domain}. {_ZONES.get(str(lie), 'redirect')}")
-        if str(lie) not in _ZONES:
-            kind = "A" if ":" not in str(lie) else "AAAA"
-            _command_unbound(control, f"view_local_data {view} {domain}. {TTL} IN {kind} {lie}")
-
-
-_ZONES: Final = {
-    "nxdomain": "always_nxdomain",
-    "nodata": "always_nodata",
-    "refused": "always_refuse",
-    SILENCE: "always_deny",
-}
-"""The unbound zone type for each lie about a whole zone (unbound.conf(5), local-zone)."""
-
-
-def _command_unbound(control: Path, command: str) -> None:
-    answer = _ask_unbound(control, command)
-    if not answer.startswith("ok"):
-        raise OSError(f"{control}: {command}: unbound answered {answer.strip()!r}")
 
 
 def takes_over_tls(hosted: Hosted) -> frozenset[int]:
@@ -324,12 +279,3 @@ def _speaks_tls(hosted: Hosted) -> bool:
 
 def _kinds(hosted: Hosted) -> set[str]:
     return {service.kind for service in hosted.services}
-
-
-def _ask_unbound(control: Path, command: str) -> str:
-    """Sends a command in unbound-control's protocol, version 1, over a Unix socket, and returns the reply."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_CONTROL_SECONDS)
-        connection.connect(str(control))
-        connection.sendall(f"UBCT1 {command}\n".encode())
-        return b"".join(iter(lambda: connection.recv(4096), b"")).decode()

@@ -16,7 +16,7 @@ from shutdownlab.model import routing
 from shutdownlab.model.convergence import Convergence
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Network
-from shutdownlab.servers import birdc, dns
+from shutdownlab.servers import birdc, unbound_control
 from shutdownlab.servers.daemon import Daemon, listening
 from shutdownlab.servers.server import Premises, servers
 from shutdownlab.servers.tls import CertificateAuthority
@@ -135,7 +135,7 @@ class Services:
         """Flushes the cache of every resolver, because scenario time has jumped. Raises `OSError`."""
         for daemon in self._running:
             if daemon.name == "unbound" and daemon.control is not None and not self._is_broken(daemon):
-                dns.flush(daemon.control)
+                unbound_control.flush(daemon.control)
 
     def died(self) -> tuple[str, ...]:
         """Returns, for each server that has ended unexpectedly, a text with its exit status and the end of its log."""

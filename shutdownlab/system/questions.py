@@ -17,12 +17,12 @@ _BLOCK = 65536
 class SocketQuestion:
     """A request to the daemon listening at `path` (AF_UNIX).
 
-    is_whole: whether the bytes received so far are the complete reply.
+    is_whole: whether the bytes received so far are the complete reply; None: it ends with the connection.
     """
 
     path: Path
     request: bytes
-    is_whole: Callable[[bytes], bool]
+    is_whole: Callable[[bytes], bool] | None
 
 
 def ask_all(questions: Mapping[str, SocketQuestion], seconds: float) -> dict[str, bytes]:
@@ -49,8 +49,9 @@ def ask_all(questions: Mapping[str, SocketQuestion], seconds: float) -> dict[str
                 connection = key.fileobj  # type: ignore[assignment]
                 name, data = waiting[connection]
                 block = _received(connection)
-                data += block
-                whole = questions[name].is_whole(bytes(data))
+                data += block or b""
+                is_whole = questions[name].is_whole
+                whole = block == b"" if is_whole is None else is_whole(bytes(data))
                 if whole:
                     replies[name] = bytes(data)
                 if whole or not block:
@@ -59,8 +60,9 @@ def ask_all(questions: Mapping[str, SocketQuestion], seconds: float) -> dict[str
     return replies
 
 
-def _received(connection: socket.socket) -> bytes:
+def _received(connection: socket.socket) -> bytes | None:
+    """Returns what has come, b"" at the end; None if the connection is broken."""
     try:
         return connection.recv(_BLOCK)
     except OSError:
-        return b""
+        return None

@@ -165,7 +165,7 @@ def _neighbours(_: int, victim: int, _seconds: float) -> None:
     """Have its node know all its neighbours by an address that nobody has."""
     for version in ("-4", "-6"):
         for line in _inside(victim, "ip", version, "neigh").splitlines():
-            address, _, device, *_ = line.split()
+            address, _, device = line.split()[:3]
             nobody = ("lladdr", "02:00:00:00:00:99", "nud", "permanent")
             _inside(victim, "ip", version, "neigh", "replace", address, "dev", device, *nobody)
 
@@ -211,12 +211,25 @@ def _reroute(_: int, victim: int, _seconds: float) -> None:
 
 def _poison(_: int, victim: int, _seconds: float) -> None:
     """Have a resolver (unbound) answer below .kz and .com with addresses that nobody has, to everybody."""
-    argv = Path(f"/proc/{victim}/cmdline").read_bytes().split(b"\0")
-    written = Path(f"/proc/{victim}/root{argv[argv.index(b'-c') + 1].decode()}").read_text()
-    (control,) = re.findall(r'control-interface: "(.*)"', written)
     commands = [f"local_zone {each}. redirect" for each in _POISONED]
     nobody = ("A 192.0.2.99", "AAAA 2001::9")
-    commands += [f"local_data {each}. 60 IN {data}" for each in _POISONED for data in nobody]
+    _tell_unbound(victim, [*commands, *(f"local_data {each}. 60 IN {data}" for each in _POISONED for data in nobody)])
+
+
+def _lie(_: int, victim: int, _seconds: float) -> None:
+    """Have a resolver (unbound) deny what is below .kz and .com to each group of subscribers, as an order does."""
+    views = re.findall(r'name: "(group\d+)"', _configuration(victim))
+    _tell_unbound(victim, [f"view_local_zone {v} {each}. always_nxdomain" for v in views for each in _POISONED])
+
+
+def _configuration(victim: int) -> str:
+    """What a resolver was started with."""
+    argv = Path(f"/proc/{victim}/cmdline").read_bytes().split(b"\0")
+    return Path(f"/proc/{victim}/root{argv[argv.index(b'-c') + 1].decode()}").read_text()
+
+
+def _tell_unbound(victim: int, commands: Iterable[str]) -> None:
+    (control,) = re.findall(r'control-interface: "(.*)"', _configuration(victim))
     for command in commands:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(f"/proc/{victim}/root{control}")
@@ -308,6 +321,7 @@ HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
         "policies": _policies,
         "hangup": _hangup,
         "poison": _poison,
+        "lie": _lie,
     }
 )
 """What is done, by its verb, to whom: the run's first process, the victim; the number that comes with the verb."""

@@ -209,6 +209,22 @@ def test_a_resolver_that_somebody_has_poisoned_is_not_believed(tmp_path: Path) -
     assert done.code == 0, done.output
 
 
+@pytest.mark.thorough
+def test_a_lie_that_somebody_has_put_into_a_resolver_is_no_order(tmp_path: Path) -> None:
+    """Subscribers alone are told it, as an order says: the control subscriber, who asks the same resolver, is not."""
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
+        wait_for_event(process, record, "confirmed", "restored")
+        for pid in (pid for pid in outside.descendants(process.pid) if outside.names(pid) == "unbound"):
+            harm.harm(process.pid, pid, "lie")
+        done = finished(process)
+    assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
+    (voided,) = record.events_of("voided")
+    assert (voided["phase"], voided["anew"]) == ("restored", True)
+    said = "the resolver [a-z]+-resolver tells a group of subscribers other lies than ordered"
+    assert all(re.fullmatch(said, reason) for reason in voided["reasons"]), voided["reasons"]
+    assert done.code == 0, done.output
+
+
 def copied(run: Interrupted, place: Path) -> Record:
     """Its record in another place, to be gone on with there."""
     shutil.copytree(run.place / "run", place / "run")

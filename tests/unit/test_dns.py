@@ -15,6 +15,7 @@ from countries import country, small_country
 
 from shutdownlab.model.network import Network, Role
 from shutdownlab.servers import dns as service
+from shutdownlab.servers import unbound_control
 from shutdownlab.servers.tls import CertificateAuthority
 from shutdownlab.servers.zones import (
     Zone,
@@ -155,6 +156,6 @@ def test_a_flush_forgets_answers_servers_and_questions_under_way(tmp_path: Path)
 
         thread = threading.Thread(target=answer)
         thread.start()
-        service.flush(tmp_path / "control")
+        unbound_control.flush(tmp_path / "control")
         thread.join(5)
     assert heard == [f"UBCT1 {c}\n" for c in ("flush_requestlist", "flush_zone .", "flush_negative", "flush_infra all")]
