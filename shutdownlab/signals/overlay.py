@@ -63,7 +63,8 @@ def overlay(series: Series, published: Published, file: str, quiet_until: int) -
     `BadInput` if the published series has no values before it, if their median is 0, or if it has none in the phases.
     """
     calendar = series.calendar
-    pairs = [(t, v) for t, v in zip(published.times, published.values, strict=True)]
+    largest = max(published.values) or 1.0  # divided by it, sums of the largest floats stay finite
+    pairs = [(t, v / largest) for t, v in zip(published.times, published.values, strict=True)]
     inside = [(t, v) for t, v in pairs if calendar.quiet_until <= calendar.minute(t) < calendar.ends]
     before = [(t, v) for t, v in pairs if 0 <= calendar.minute(t) < quiet_until]
     begins, starts = calendar.time(0), calendar.time(quiet_until)
@@ -101,14 +102,16 @@ def _lags(
     series: Series, minutes: Sequence[int], reported: Sequence[float], own: float, each: int
 ) -> list[tuple[int, float]]:
     """Returns the lags in minutes, up to `MOST_LAG` either way in steps of `each`, with the correlation at each."""
-    most = int(MOST_LAG.total_seconds()) // 60 // each
-    wider = range(minutes[0] - most * each, minutes[-1] + most * each + 1, each)
-    emulated = [_value(series, minute, each) / own for minute in wider]
-    found = []
-    for lag in range(-most, most + 1):
-        correlation = _correlation(reported, emulated[most - lag : most - lag + len(reported)])
+    most = int(MOST_LAG.total_seconds()) // 60 // each * each
+    emulated, found = dict[int, float](), []
+    for lag in range(-most, most + 1, each):
+        shifted = [minute - lag for minute in minutes]
+        for minute in shifted:
+            if minute not in emulated:
+                emulated[minute] = _value(series, minute, each) / own
+        correlation = _correlation(reported, [emulated[minute] for minute in shifted])
         if correlation is not None:
-            found.append((lag * each, correlation))
+            found.append((lag, correlation))
     return found
 
 

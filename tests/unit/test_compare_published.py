@@ -51,6 +51,21 @@ def test_a_series_that_is_late_is_reported_by_how_much() -> None:
     assert late.best == pytest.approx(1) and late.correlation is not None and late.correlation < 0.8
 
 
+@pytest.mark.parametrize("seconds", [30, 60, 90])
+def test_the_lag_of_values_that_are_not_whole_minutes_apart_is_right(seconds: int) -> None:
+    step = timedelta(seconds=seconds)
+    moments = [START + step * place for place in range(int(timedelta(days=4) / step))]
+    rows = (f"{at:%Y-%m-%dT%H:%M:%SZ},{0 if in_an_exam(at - timedelta(minutes=30)) else 4200}" for at in moments)
+    found = sl.compare("syria-exams-2019", "\n".join(["time,bgp", *rows]).encode())
+    assert found.lag == 30 and found.best == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("level", ["1e308", "1e-300"])
+def test_a_series_is_compared_by_its_course_however_large_its_values(level: str) -> None:
+    found = sl.compare("syria-exams-2019", SEEN.replace(b"4200", level.encode()))
+    assert found.correlation == pytest.approx(1) and found.error == pytest.approx(0)
+
+
 def test_a_fall_to_half_is_half_an_error_in_that_phase_alone() -> None:
     found = sl.compare("syria-exams-2019", series(lambda at: 50 if in_an_exam(at) else 100))
     assert found.correlation == pytest.approx(1)
