@@ -1,18 +1,21 @@
 """Prepares the inside of a sandbox: process 1 makes the mounts, the worker does the rest.
 
 A program in the sandbox cannot write to the machine's files other than in the directories it was given, open the
-machine's devices, change its kernel settings, or reach its services through sockets under /run or /tmp (nscd,
-systemd-resolved, D-Bus: they would carry DNS queries out of the sandbox).
+machine's devices, change its kernel settings or control groups, or reach its services through Unix sockets: those
+under /run and /tmp (nscd, systemd-resolved, D-Bus) are hidden with these directories, others that exist when the
+sandbox starts (LXD's, Docker Desktop's) are covered one by one. They would carry DNS queries out of the sandbox, or
+hand out root's rights. Neither a namespace nor a read-only mount keeps a program from connecting to them.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import socket
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,11 +54,26 @@ _prepared = False
 """Whether this process is in a prepared sandbox; forked children inherit it."""
 
 
-def prepare_mounts(writable: Iterable[Path] = (), keep: Iterable[Path] = ()) -> Owners:
-    """Sets up the sandbox's mounts; returns the users and groups that the sandbox must map to be able to use them.
+def listening_sockets() -> tuple[str, ...]:
+    """Returns the absolute paths of the Unix sockets in this process's network namespace; must run outside."""
+    try:
+        lines = Path("/proc/net/unix").read_bytes().splitlines()
+    except OSError:
+        return ()
+    names = (os.fsdecode(line.split(None, 7)[-1]) for line in lines if line.count(b"/"))
+    return tuple(sorted({name for name in names if name.startswith("/")}))
+
+
+def prepare_mounts(
+    writable: Iterable[Path] = (), keep: Iterable[Path] = (), sockets: Sequence[str] = ()
+) -> tuple[Owners, int | None]:
+    """Sets up the sandbox's mounts.
+
+    Returns the users and groups that the sandbox must map to be able to use them, and what `_hold_input` does.
 
     writable: existing directories that stay writable (the run directory).
     keep: files and directories under a replaced directory (/tmp, /run) that stay visible, read-only.
+    sockets: paths of Unix sockets of the machine (`listening_sockets`), which are covered.
 
     Must run as process 1 of new mount, pid and network namespaces, with root's capabilities there. A process that then
     enters new user and mount namespaces (`enter_inner_namespaces`) finds these mounts locked: it can neither make them
@@ -69,6 +87,7 @@ def prepare_mounts(writable: Iterable[Path] = (), keep: Iterable[Path] = ()) -> 
     owners = Owners.of({*open_writable, *open_kept})
     devices = hold_devices()
     _own_mounts()
+    given = _hold_input()
     for target, options in _FRESH:
         if Path(target).is_dir() and not Path(target).is_symlink():
             syscalls.mount("tmpfs", target, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
@@ -80,7 +99,8 @@ def prepare_mounts(writable: Iterable[Path] = (), keep: Iterable[Path] = ()) -> 
         _protect_proc()
     mount_sysfs()
     _private_etc()
-    return owners
+    _cover(sockets)
+    return owners, given
 
 
 def prepare_worker() -> None:
@@ -135,6 +155,36 @@ def _own_mounts() -> None:
         raise MachineCannot(
             "make the machine's files read-only inside", f"{error.strerror}", "use Linux 5.12 or later"
         ) from error
+
+
+def _hold_input() -> int | None:
+    """Opens a file that is standard input anew, through the sandbox's read-only mounts; returns the given descriptor.
+
+    Through /proc/self/fd/0 a program inside could open the given one for writing: it is of the machine's own mount.
+    None if standard input is no file, is writable already, or has no name here.
+    """
+    try:
+        here = os.fstat(0)
+        if not stat.S_ISREG(here.st_mode) or fcntl.fcntl(0, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
+            return None
+        anew = os.open(Path("/proc/self/fd/0").readlink(), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    given = None
+    if os.path.samestat(os.fstat(anew), here):
+        os.lseek(anew, os.lseek(0, 0, os.SEEK_CUR), os.SEEK_SET)
+        os.set_blocking(anew, True)
+        given = os.dup(0)
+        os.dup2(anew, 0)
+    os.close(anew)
+    return given
+
+
+def _cover(sockets: Iterable[str]) -> None:
+    for path in sockets:
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            if stat.S_ISSOCK(os.stat(path).st_mode):  # noqa: PTH116 - a name that need not be text
+                syscalls.bind("/dev/null", path)
 
 
 def _own_paths() -> list[Path]:

@@ -38,7 +38,7 @@ from typing import IO
 
 from shutdownlab.system import polling, syscalls
 from shutdownlab.system.child_process import exit_code
-from shutdownlab.system.inside import prepare_mounts, prepare_worker
+from shutdownlab.system.inside import listening_sockets, prepare_mounts, prepare_worker
 from shutdownlab.system.kernel import (
     EXIT_MACHINE_CANNOT,
     MachineCannot,
@@ -243,6 +243,7 @@ def pass_gate(order_file: IO[bytes], report_fd: int, parent: int) -> None:
     os.set_inheritable(report_fd, False)
     order: _Order = pickle.load(order_file)
     alive_read, alive_write = os.pipe()
+    sockets = listening_sockets()
     try:
         enter_outer_namespaces()
     except MachineCannot as problem:
@@ -255,7 +256,7 @@ def pass_gate(order_file: IO[bytes], report_fd: int, parent: int) -> None:
         os._exit(EXIT_MACHINE_CANNOT)
     if init == 0:
         os.close(alive_write)
-        _be_init(order, report_fd, alive_read)
+        _be_init(order, report_fd, alive_read, sockets)
     os._exit(exit_code(_watch(init, report_fd)))
 
 
@@ -305,7 +306,7 @@ def _no_process(error: OSError) -> MachineCannot:
     return MachineCannot("start a sandbox", limit_reached(error) or why, "raise that limit, or free what uses it up")
 
 
-def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
+def _be_init(order: _Order, report_fd: int, gate_alive: int, sockets: Sequence[str]) -> None:
     """Runs process 1: prepares the mounts, starts the worker and waits for it. Never returns."""
     status = EXIT_CRASHED
     try:
@@ -314,11 +315,13 @@ def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
             return  # the gate was killed before PR_SET_PDEATHSIG took effect
         os.close(gate_alive)
         syscalls.name_process("lab-init")
-        owners = prepare_mounts(order.writable, order.keep)
+        owners, given_input = prepare_mounts(order.writable, order.keep, sockets)
         near, far = socket.socketpair()
         worker = os.fork()
         if worker == 0:
             near.close()
+            if given_input is not None:
+                os.close(given_input)
             _be_worker(order, report_fd, far)
         far.close()
         with near:
@@ -327,6 +330,8 @@ def _be_init(order: _Order, report_fd: int, gate_alive: int) -> None:
                 near.send(b".")
         os.close(report_fd)
         status = _wait_for(worker, lambda: _reap(worker))
+        if given_input is not None:  # what comes after, in a shell script, reads on from there
+            os.lseek(given_input, os.lseek(0, 0, os.SEEK_CUR), os.SEEK_SET)
     except MachineCannot as problem:
         _report(report_fd, problem)
         status = EXIT_MACHINE_CANNOT

@@ -1,8 +1,8 @@
 """Refuses system calls on resources that Linux has no namespace for: the clock, modules, keyrings, hypervisor ...
 
 The kernel refuses most of them to root in a user namespace anyway. The filter is a second line of defence, and also
-refuses what the kernel would allow: keyrings, AF_VSOCK, io_uring, userfaultfd, and typing into the user's terminal by
-TIOCSTI.
+refuses what the kernel would allow: keyrings, AF_VSOCK, io_uring, userfaultfd, typing into the user's terminal by
+TIOCSTI, and namespaces of control groups, in which a program could mount the machine's own groups and write to them.
 
 The filter is a classic BPF program (seccomp(2)), a sequence of comparisons that each lead to a verdict. Since Linux
 5.11 the kernel caches which system calls are allowed whatever their arguments, and doesn't run the filter for them.
@@ -36,6 +36,7 @@ _SECOND_ARGUMENT: Final = 24
 _LOAD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _IF_EQUAL: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
 _IF_AT_LEAST: Final = 0x35  # BPF_JMP | BPF_JGE | BPF_K
+_IF_ANY_BIT: Final = 0x45  # BPF_JMP | BPF_JSET | BPF_K
 _RETURN: Final = 0x06  # BPF_RET | BPF_K
 _ALLOW: Final = 0x7FFF0000
 _ERRNO: Final = 0x00050000
@@ -48,8 +49,9 @@ _FAMILIES: Final = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_N
 _TIOCSTI: Final = 0x5412
 _TIOCLINUX: Final = 0x541C
 
-# Refused with ENOSYS, as if the kernel lacked them, so that programs fall back to other calls.
-_ABSENT: Final = frozenset({"io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd"})
+# Refused with ENOSYS, as if the kernel lacked them, so that programs fall back to other calls. clone3 has its flags in
+# memory, where a filter can't look; its callers fall back to clone.
+_ABSENT: Final = frozenset({"io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd", "clone3"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Architecture:
     socket: int
     socketpair: int
     ioctl: int
+    unshare: int
+    clone: int
     refused: dict[str, int] = field(repr=False)
     x32: bool = False
 
@@ -92,6 +96,7 @@ _REFUSED: Final = {
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
+    "clone3": (435, 435),
 }
 _X86_ONLY: Final = {"iopl": 172, "ioperm": 173}
 ARCHITECTURES: Final = {
@@ -101,6 +106,8 @@ ARCHITECTURES: Final = {
         socket=41,
         socketpair=53,
         ioctl=16,
+        unshare=272,
+        clone=56,
         refused={name: numbers[0] for name, numbers in _REFUSED.items()} | _X86_ONLY,
         x32=True,
     ),
@@ -110,6 +117,8 @@ ARCHITECTURES: Final = {
         socket=198,
         socketpair=199,
         ioctl=29,
+        unshare=97,
+        clone=220,
         refused={name: numbers[1] for name, numbers in _REFUSED.items()},
     ),
 }
@@ -155,9 +164,16 @@ def _instructions(architecture: Architecture) -> Iterator[bytes]:
         yield _step(_IF_EQUAL, number, otherwise=len(families))
         yield from families
     requests = [step for request in (_TIOCSTI, _TIOCLINUX) for step in _if_equal(request, _refusal(errno.EPERM))]
-    yield _step(_IF_EQUAL, architecture.ioctl, otherwise=1 + len(requests))
+    yield _step(_IF_EQUAL, architecture.ioctl, otherwise=2 + len(requests))
     yield _step(_LOAD, _SECOND_ARGUMENT)
     yield from requests
+    yield _step(_RETURN, _ALLOW)
+    for number in (architecture.unshare, architecture.clone):
+        yield _step(_IF_EQUAL, number, otherwise=4)
+        yield _step(_LOAD, _FIRST_ARGUMENT)
+        yield _step(_IF_ANY_BIT, syscalls.CLONE_NEWCGROUP, otherwise=1)
+        yield _refusal(errno.EPERM)
+        yield _step(_RETURN, _ALLOW)
     yield _step(_RETURN, _ALLOW)
 
 

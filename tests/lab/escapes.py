@@ -69,6 +69,9 @@ def _attempts(payload: Payload) -> dict[str, Callable[[], object]]:
         "make /sys writable": lambda: syscalls.set_mount_flags("/sys", clear=syscalls.MOUNT_RDONLY),
         "speak to the hypervisor": lambda: socket.socket(_AF_VSOCK, socket.SOCK_STREAM),
         "use the kernel's ciphers": lambda: socket.socket(_AF_ALG, socket.SOCK_SEQPACKET),
+        "reach a socket by its name": lambda: _connect(socket.AF_UNIX, payload["named"]),
+        "write standard input's file": lambda: Path("/proc/self/fd/0").write_text("changed"),
+        "enter a namespace of control groups": lambda: _child(_unshare_control_groups, file),
         "reach an abstract socket": lambda: _connect(socket.AF_UNIX, f"\0{payload['abstract']}"),
         "reach the machine's loopback": lambda: _connect(socket.AF_INET, ("127.0.0.1", payload["port"])),
         "type into the terminal": _type_into_terminal,
@@ -100,6 +103,11 @@ def _remount(place: str, file: Path) -> None:
 def _remount_below(file: Path) -> None:
     syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
     _remount("/", file)
+
+
+def _unshare_control_groups(_file: Path) -> None:
+    """In it, a program could mount the machine's control groups, and write to them."""
+    syscalls.unshare(syscalls.CLONE_NEWCGROUP)
 
 
 def _bound(file: Path) -> None:
@@ -161,4 +169,10 @@ def own_sysfs(payload: Payload) -> int:
         listing = namespace.spawn(["ls", "/sys/class/net"], stdout=subprocess.PIPE)
         found.append(listing.communicate()[0].decode().split())
     Path(payload["result"]).write_text(json.dumps(found))
+    return 0
+
+
+def first_line(payload: Payload) -> int:
+    """Print the first line of standard input, and read no more of it."""
+    subprocess.run(["sh", "-c", 'read -r line; echo "$line"'], check=True)
     return 0

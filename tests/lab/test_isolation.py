@@ -44,7 +44,14 @@ def test_every_way_out_is_refused(user: str, place: Path, tmp_path: Path) -> Non
     else:
         secret.chmod(0)
     neighbour = subprocess.Popen(["sleep", "600"])
-    with socket.socket(socket.AF_UNIX) as abstract, socket.create_server(("127.0.0.1", 0)) as server:
+    with (
+        socket.socket(socket.AF_UNIX) as abstract,
+        socket.socket(socket.AF_UNIX) as named,
+        socket.create_server(("127.0.0.1", 0)) as server,
+    ):
+        named.bind(str(place / "socket"))
+        (place / "socket").chmod(0o666)
+        named.listen()
         abstract.bind(f"\0shutdownlab-{os.getpid()}")
         abstract.listen()
         payload = {
@@ -54,6 +61,7 @@ def test_every_way_out_is_refused(user: str, place: Path, tmp_path: Path) -> Non
             "setuid": str(setuid),
             "made": str(made),
             "process": neighbour.pid,
+            "named": str(place / "socket"),
             "abstract": f"shutdownlab-{os.getpid()}",
             "port": server.getsockname()[1],
         }
@@ -61,7 +69,10 @@ def test_every_way_out_is_refused(user: str, place: Path, tmp_path: Path) -> Non
         if user == "ordinary":
             os.chown(place, outside.ORDINARY, outside.ORDINARY)
             os.chown(file, outside.ORDINARY, outside.ORDINARY)
-        done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+        with file.open() as given:
+            done = subprocess.run(
+                argv, stdin=given, env=env, cwd="/", capture_output=True, text=True, timeout=60, check=False
+            )
     try:
         assert done.returncode == 0, done.stderr
         assert neighbour.poll() is None
@@ -73,7 +84,10 @@ def test_every_way_out_is_refused(user: str, place: Path, tmp_path: Path) -> Non
     assert len(outcomes) > 50
     assert {name for name, outcome in outcomes.items() if outcome == "done"} == set()
     assert outcomes["speak to the hypervisor"] == "EAFNOSUPPORT"
-    assert outcomes["io_uring_setup"] == outcomes["userfaultfd"] == "ENOSYS"
+    assert outcomes["io_uring_setup"] == outcomes["userfaultfd"] == outcomes["clone3"] == "ENOSYS"
+    assert outcomes["reach a socket by its name"] == "ECONNREFUSED"
+    assert outcomes["write standard input's file"] == "EROFS"
+    assert outcomes["enter a namespace of control groups"] == "EPERM"
     assert {outcomes[name] for name in ("keyctl", "add_key", "bpf", "init_module", "reboot", "settimeofday")} == {
         "EPERM"
     }
@@ -101,3 +115,12 @@ def test_a_node_s_sys_names_the_node_s_interfaces(user: str, tmp_path: Path) -> 
     done = subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(result.read_text()) == [["eth7", "eth8", "lo"]] * 2
+
+
+def test_what_a_command_leaves_of_standard_input_is_there_for_the_next(tmp_path: Path) -> None:
+    (tmp_path / "numbers").write_text("1\n2\n3\n")
+    argv, env = outside.command("same", "escapes:first_line", {}, tmp_path)
+    with (tmp_path / "numbers").open() as given:
+        done = subprocess.run(argv, stdin=given, env=env, capture_output=True, text=True, timeout=60, check=False)
+        assert done.stdout == "1\n"
+        assert os.read(given.fileno(), 100) == b"2\n3\n"
