@@ -20,8 +20,6 @@ _ERRNO: Final = {
     errno.ECONNABORTED: "connection_aborted",
     errno.EHOSTUNREACH: HOST_UNREACHABLE,
     errno.ENETUNREACH: "network_unreachable",
-    # No source address or no route of that family, as on a host without IPv6.
-    errno.EADDRNOTAVAIL: "network_unreachable",
     errno.ENETDOWN: "network_down",
     errno.ETIMEDOUT: TIMEOUT,
     errno.EINTR: "interrupted",
@@ -30,6 +28,7 @@ _ERRNO: Final = {
 
 _OWN: Final = OWN_ERRORS | {
     errno.EADDRINUSE,
+    errno.EADDRNOTAVAIL,
     errno.EAGAIN,
     errno.EPERM,
     errno.EBADF,
@@ -39,7 +38,8 @@ _OWN: Final = OWN_ERRORS | {
     errno.EPROTONOSUPPORT,
 }
 """No ICMP error becomes one of these. EPERM is a filter on the prober's own node, where no policy has any, or a raw
-socket that it may not open."""
+socket that it may not open; EADDRNOTAVAIL: all its ports are in use (ip(7)), or its IPv6 is off. A host without a
+route, or without an address of that family, has ENETUNREACH instead."""
 _OWN_PREFIX: Final = "unknown_failure: the prober itself: "
 
 # X509_V_ERR_*, <openssl/x509_vfy.h>: no chain to a trusted root, and names that do not match.

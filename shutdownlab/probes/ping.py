@@ -6,12 +6,11 @@ import asyncio
 import os
 import socket
 import struct
-from contextlib import suppress
 from ipaddress import ip_address
 from typing import Final
 
 from shutdownlab.model.scenario import Family
-from shutdownlab.probes.failure import StepFailed, failure_of
+from shutdownlab.probes.failure import StepFailed, failure_of, is_own
 from shutdownlab.probes.patience import patience
 from shutdownlab.probes.session import ProbeSession
 
@@ -81,13 +80,20 @@ async def _echo(
                     and any(ident in packet[8:] for ident in echoes.sent)
                 ):
                     raise StepFailed(_unreachable(family, packet[1]), "ping")
+        except asyncio.CancelledError:
+            if echoes.unsent is not None:  # what was never sent has no reply
+                raise echoes.unsent from None
+            raise
         finally:
             for call in later:
                 call.cancel()
 
 
 class _Echoes:
-    """The echo requests of one probe. `sent`: when each was sent, by its identifier and sequence number."""
+    """The echo requests of one probe.
+
+    `sent`: when each was sent, by its identifier and sequence number. `unsent`: why this machine sent one not at all.
+    """
 
     def __init__(
         self,
@@ -99,6 +105,7 @@ class _Echoes:
         size: int,
     ) -> None:
         self.sent: dict[bytes, float] = {}
+        self.unsent: OSError | None = None
         self._loop, self._sock, self._request, self._to = loop, sock, _TYPES[family][0], to
         # Distinguishes our echoes from those of other probes.
         first = int.from_bytes(os.urandom(4))
@@ -114,9 +121,11 @@ class _Echoes:
         self._sock.sendto(_message(self._request, ident, self._payload), self._to)
 
     def send_later(self, place: int) -> None:
-        """Like `send`, but ignores an `OSError`: the missing reply will show it."""
-        with suppress(OSError):
+        """Like `send`, but notes an `OSError` of this machine's own; of others the missing reply tells."""
+        try:
             self.send(place)
+        except OSError as error:
+            self.unsent = error if is_own(failure_of(error)) else self.unsent
 
     def came_back(self, ident: bytes) -> float | None:
         """Returns when a request was sent whose first reply has come; None if it is not ours or was answered before."""

@@ -5,7 +5,9 @@ Forwarding and reverse path filters are announced (`netlink_monitor`).
 
 from __future__ import annotations
 
+import ctypes
 import os
+import socket
 from typing import Final
 
 _SYSCTLS: Final = (
@@ -18,13 +20,33 @@ _SYSCTLS: Final = (
 )
 """What decides whether a connection succeeds, and how fast it is; all others would cost ten times as much to read."""
 _TABLES: Final = ("ip_tables_names", "ip6_tables_names", "arp_tables_names")
+_FAMILIES: Final = {
+    "ip_tables_names": (socket.AF_INET, socket.IPPROTO_IP),
+    "ip6_tables_names": (socket.AF_INET6, socket.IPPROTO_IPV6),
+}
 _LEGACY: Final = "the tables of iptables-legacy"
+_INFO: Final = 64
+_INFO_BYTES: Final = 84
+"""IPT_SO_GET_INFO and its `struct ipt_getinfo` (<linux/netfilter_ipv4/ip_tables.h>; IPv6's are the same): a table's
+name, then its hooks, where their rules begin, and how many rules and bytes there are."""
 
 
 def settings() -> dict[str, bytes]:
     """Returns the settings of the calling thread's network namespace, by name; b"" for what this kernel lacks."""
     found = {f"the sysctl net.{name.replace('/', '.')}": _read(f"/proc/sys/net/{name}") for name in _SYSCTLS}
-    return found | {_LEGACY: b" ".join(_read(f"/proc/thread-self/net/{name}") for name in _TABLES)}
+    tables = {name: _read(f"/proc/thread-self/net/{name}") for name in _TABLES}
+    sizes = [_size(family, name) for which, family in _FAMILIES.items() for name in tables[which].split()]
+    return found | {_LEGACY: b" ".join((*tables.values(), *sizes))}
+
+
+def _size(family: tuple[int, int], table: bytes) -> bytes:
+    """Returns how many rules a table of iptables-legacy has, and where its chains begin; b"" where that is unknown."""
+    kind, level = family
+    info = ctypes.create_string_buffer(table, _INFO_BYTES)
+    length = ctypes.c_uint32(_INFO_BYTES)
+    with socket.socket(kind, socket.SOCK_DGRAM) as asking:
+        failed = ctypes.CDLL(None).getsockopt(asking.fileno(), level, _INFO, info, ctypes.byref(length))
+    return b"" if failed else info.raw
 
 
 def _read(path: str) -> bytes:

@@ -165,7 +165,7 @@ def _neighbours(_: int, victim: int, _seconds: float) -> None:
     """Have its node know all its neighbours by an address that nobody has."""
     for version in ("-4", "-6"):
         for line in _inside(victim, "ip", version, "neigh").splitlines():
-            address, _, device = line.split()[:3]
+            address, _dev, device = line.split()[:3]
             nobody = ("lladdr", "02:00:00:00:00:99", "nud", "permanent")
             _inside(victim, "ip", version, "neigh", "replace", address, "dev", device, *nobody)
 
@@ -209,17 +209,25 @@ def _reroute(_: int, victim: int, _seconds: float) -> None:
         _inside(victim, "ip", version, "route", "add", "blackhole", prefix)
 
 
-def _poison(_: int, victim: int, _seconds: float) -> None:
-    """Have a resolver (unbound) answer below .kz and .com with addresses that nobody has, to everybody."""
+def _poison(root: int, victim: int, _seconds: float) -> None:
+    """Have a resolver answer below .kz and .com with addresses that nobody has, to everybody."""
+    victim = _resolver(root, victim)
     commands = [f"local_zone {each}. redirect" for each in _POISONED]
     nobody = ("A 192.0.2.99", "AAAA 2001::9")
     _tell_unbound(victim, [*commands, *(f"local_data {each}. 60 IN {data}" for each in _POISONED for data in nobody)])
 
 
-def _lie(_: int, victim: int, _seconds: float) -> None:
-    """Have a resolver (unbound) deny what is below .kz and .com to each group of subscribers, as an order does."""
+def _lie(root: int, victim: int, _seconds: float) -> None:
+    """Have a resolver deny what is below .kz and .com to each group of subscribers, as an order does."""
+    victim = _resolver(root, victim)
     views = re.findall(r'name: "(group\d+)"', _configuration(victim))
     _tell_unbound(victim, [f"view_local_zone {v} {each}. always_nxdomain" for v in views for each in _POISONED])
+
+
+def _resolver(root: int, victim: int) -> int:
+    """The victim if it is a resolver (unbound), else one drawn by its number."""
+    resolvers = [pid for pid in outside.descendants(root) if outside.names(pid) == "unbound"]
+    return victim if victim in resolvers or not resolvers else resolvers[victim % len(resolvers)]
 
 
 def _configuration(victim: int) -> str:

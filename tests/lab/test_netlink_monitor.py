@@ -110,6 +110,20 @@ def test_what_the_kernel_does_not_announce_is_seen_by_reading_it_again(
     assert [name for name in now if now[name] != before[name]] == [what]
 
 
+@pytest.mark.parametrize("program", ["iptables-legacy", "ip6tables-legacy"])
+def test_a_rule_more_in_a_legacy_table_that_is_there_already_shows(
+    node: tuple[Cables, Path, Path], program: str
+) -> None:
+    _, netns, _ = node
+    with inside(netns):
+        subprocess.run([program, "-A", "OUTPUT", "-p", "tcp", "--dport", "9", "-j", "DROP"], check=True)
+        before = settings()
+        assert settings() == before
+        subprocess.run([program, "-A", "OUTPUT", "-p", "tcp", "--dport", "443", "-j", "DROP"], check=True)
+        now = settings()
+    assert [what for what in now if now[what] != before[what]] == ["the tables of iptables-legacy"]
+
+
 def _carrier(netns: Path) -> str:
     with inside(netns):
         found = subprocess.run(["ip", "-br", "link", "show", "eth0"], capture_output=True, text=True, check=True).stdout

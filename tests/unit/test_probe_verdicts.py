@@ -73,7 +73,9 @@ def certificate_error(code: int) -> ssl.SSLCertVerificationError:
         (OSError(errno.EACCES, ""), "host_unreachable"),
         *(
             (OSError(own, os.strerror(own)), f"unknown_failure: the prober itself: {os.strerror(own).lower()}")
-            for own in (errno.EMFILE, errno.EPERM, errno.EAGAIN, errno.EBADF, errno.EAFNOSUPPORT)
+            for own in (
+                *(errno.EMFILE, errno.EPERM, errno.EAGAIN, errno.EBADF, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL),
+            )
         ),
     ],
 )
