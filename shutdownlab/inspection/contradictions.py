@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
 from shutdownlab.config.addresses import is_address
@@ -39,6 +40,9 @@ _GROUPS: Final = ("name", "url")
 _TLS_VERSIONS: Final = range(0x0300, 0x0400)
 """TLS version code points. No registered QUIC version is among them (IANA, QUIC Versions)."""
 
+_LAST_OF_TLS: Final = 0xFFFF
+"""The greatest of TLS' version code points, which have two bytes; QUIC's have four."""
+
 
 def check_together(when: Conditions) -> None:
     """Raises `Expected` if no connection can meet all the conditions."""
@@ -72,6 +76,7 @@ def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
         yield f"a `version` of TLS together with {asked}", "a version of QUIC, such as 1"
     if any(is_address(name) for name in when.cname):
         yield "a `cname` that is an address", "`answer`, which looks at addresses"
+    yield from _of_different_protocols(when)
     spared = [name for name in when.protocol if name in when.protocol_except]
     if spared and len(spared) == len(when.protocol):
         yield f"`protocol` and `protocol_except` of {', '.join(spared)}", "one of them"
@@ -85,6 +90,27 @@ def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
             yield "a `not` that excludes all that the other conditions match", "a `not` that leaves something to match"
     if when.first_packets and when.first_packets[0].gap_at_least > 0:
         yield "a `gap_at_least` for the first packet, which has no gap before it", "`gap_at_least` for a later packet"
+
+
+def _of_different_protocols(when: Conditions) -> Iterator[tuple[str, str]]:
+    """Yields the pairs of conditions that no protocol can meet both: `qtype` needs DNS, `ja4` a ClientHello."""
+    every = frozenset(installed_recognisers().protocols)
+    met = {key: frozenset(protocols) for key, protocols in ONLY_IN.items() if getattr(when, key)}
+    met |= {key: every - lacking for key, (lacking, _) in _NEVER_IN.items() if getattr(when, key)}
+    if when.ja4:
+        transports = {each[0] for each in when.ja4}
+        met["ja4"] -= {"quic"} if "q" not in transports else {"tls"} if transports == {"q"} else set()
+    if when.version and all(version in _TLS_VERSIONS for version in when.version):
+        met["version"] -= {"quic"}
+    if when.version and all(version == 1 or version > _LAST_OF_TLS for version in when.version):
+        met["version"] -= {"tls"}
+    if when.protocol_except:
+        met["protocol_except"] = every - {*when.protocol_except}
+    if when.protocol:
+        met["protocol"] = frozenset(when.protocol)
+    for one, other in combinations(met, 2):
+        if met[one].isdisjoint(met[other]):
+            yield f"`{one}` together with `{other}`", "conditions that one protocol can meet; write a rule for each"
 
 
 def _is_implied(when: Conditions, inner: Conditions, key: str) -> bool:

@@ -29,7 +29,7 @@ MAX_NAMES = 1_000_000
 _PLAIN = re.compile(NAME.encode())
 """A name already in canonical form. Fast path: most lines are one, and there may be a million."""
 _WRAPPED = re.compile(
-    rb"\|\|([^|^/$*]+)\^|(?:address|server|local)=/([^/]+)/[^/]*"
+    rb"\|\|([^|^/$*]+)\^|(?:address|server|local)=/([^/]+)/[^/#]*"
     rb"|(?:0\.0\.0\.0|127\.0\.0\.1|::1?)[ \t]+([^ \t]+)"
     rb"|(?:\*\.)?([^ \t]+)[ \t]+(?:\d+[ \t]+)?(?:IN[ \t]+)?CNAME[ \t]+\."
     rb"|local-zone:[ \t]*\"([^\"]+?)\.?\"[ \t]+(?:always_n\w+|static|refuse|deny|redirect)|\*?\.(.+)"
@@ -38,7 +38,9 @@ _WRAPPED = re.compile(
 _OWN = frozenset({b"localhost", b"localhost.localdomain", b"local", b"broadcasthost", b"0.0.0.0"})
 """The names that hosts files give the machine itself, besides `ip6-localhost` and the other `ip6-` names."""
 _NO_BROWSER = "write exceptions as separate rules; a box knows no options, paths or parts of pages"
-_DNSMASQ = re.compile(r"(?:address|server|local)=/(.+)/[^/]*")
+_DNSMASQ = re.compile(r"(address|server|local)=/(.+)/([^/]*)")
+_COSMETIC = re.compile(rb"\s*[^\s#]*#[@?$%]*##?[^\s#]")
+"""A rule about parts of pages (`example.org##.ad`, `#@#`, `#?#`, `###id`); `## Title` and `#####` are comments."""
 _ADGUARD = re.compile(r"\|\|(?:\*\.)?([^/^$|*]+)\^?(?:\$(?:important|all))?")
 _HEADINGS = frozenset(
     {b"domain", b"domains", b"domain_name", b"fqdn", b"host", b"hostname", b"name", b"site", b"url", b"website"}
@@ -70,7 +72,11 @@ def _names(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[str, None]:
         if names and not zone.within and b"." in plain and _PLAIN.fullmatch(plain):
             names[plain.decode("ascii")] = None
             continue
-        entry = line.strip() if b"##" in line or b"=/" in line else line.partition(b"#")[0].strip()
+        entry = (
+            line.strip()
+            if b"=/" in line or (b"#" in line and _COSMETIC.match(line))
+            else line.partition(b"#")[0].strip()
+        )
         if not entry:
             continue
         wrapped = _WRAPPED.fullmatch(entry)
@@ -84,6 +90,7 @@ def _names(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[str, None]:
                 or name in _OWN
                 or name.startswith(b"ip6-")
                 or b".rpz-" in name
+                or zone.elsewhere
             ):
                 names |= dict.fromkeys(_suffixes(entry, line, zone))
             elif not names and entry in _HEADINGS:
@@ -109,15 +116,17 @@ def _suffixes(entry: bytes, line: bytes, zone: ZoneList) -> Iterable[str]:
         raise Expected("a domain name in UTF-8", "save the file as UTF-8") from None
     if text.startswith("!") or (text.startswith("[") and text.endswith("]") and '"' not in text):
         return ()  # AdGuard's comments and headings
-    if "##" in text:
+    if _COSMETIC.match(entry):
         raise Expected("a name, such as ||example.org^", _NO_BROWSER)
     first, *others = text.split()
     if others and is_address(first.partition("%")[0]):
         return [_suffix(name, text) for name in others if name.encode() not in _OWN and not name.startswith("ip6-")]
     if found := _DNSMASQ.fullmatch(text):
-        if found[1] == "#":
+        if found[2] == "#":
             raise Expected("a name", "# stands for all names there; a rule without a name covers them")
-        return [_suffix(name, text) for name in found[1].split("/")]
+        if found[1] == "server" and found[3].partition(" ")[0] == "#":
+            raise Expected("a name that is blocked", "# lets it through: write exceptions as separate rules")
+        return [_suffix(name, text) for name in found[2].split("/")]
     if found := _ADGUARD.fullmatch(text):
         return (_suffix(found[1], text),)
     if text.startswith(("@@", "||", "/")):

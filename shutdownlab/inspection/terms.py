@@ -84,7 +84,8 @@ def _name_pattern(value: Any) -> str:
 
 def _in_clear(text: str) -> str:
     """Returns the URL or pattern; raises `Expected` if its scheme is inside TLS, or ws, which begins as HTTP."""
-    scheme = re.match(r"(?i)\^?(https|wss?)://", text)
+    plain = re.sub(r"\\([:/])", r"\1", re.sub(r"\A\(\?[a-zA-Z]+\)", "", text))
+    scheme = re.match(r"(?i)\^?(?:\(\?:)?(https|wss?)\)?:(?://|\Z)", plain)
     if scheme and scheme[1].lower() == "ws":
         raise Expected("a URL as it is on the wire", "WebSocket begins as HTTP: write http://")
     if scheme:
@@ -110,8 +111,16 @@ def _url_part(value: Any) -> str:
     text = _text(value)
     if not text:
         raise Expected("a part of a URL")
+    if text.startswith("*") or text.endswith("*"):
+        raise Expected("a part of a URL", "leave * out: it is found anywhere in the URL")
+    if re.search(r"\A(?:GET|POST|HEAD|PUT|CONNECT) |\A(?i:host): | HTTP/1\.[01]\Z", text):
+        raise Expected("a part of a URL", "`keyword` looks at a request's other text")
     scheme, mark, rest = _in_clear(text).partition("://")
+    if not mark and (named := re.match(r"([^/:?\s]+\.[^/:?\s]+):80(?=/|\Z)", text)):
+        return named[1] + text[named.end() :]
     host, slash, path = rest.partition("/")
+    if "@" in host:
+        raise Expected("a URL as it is on the wire", "without a user's name: browsers send that in a header")
     if not (mark and slash and host):
         return text
     try:
@@ -121,7 +130,10 @@ def _url_part(value: Any) -> str:
 
 
 def _url_pattern(value: Any) -> str:
-    return _in_clear(_pattern(value))
+    text = _in_clear(_pattern(value))
+    if re.match(r"\^\\?/", text):
+        raise Expected("a regular expression for whole URLs, which begin with http://", "leave ^ out to find a path")
+    return text
 
 
 def _keyword(value: Any) -> str:
@@ -136,6 +148,8 @@ def _software(value: Any) -> str:
     if not re.fullmatch(r"[ -~]+", text) or text != text.strip():
         hint = "in ASCII, without spaces before or after it, as clients send it"
         raise Expected("a part of what a program says of itself, such as curl/8", hint)
+    if text.startswith("*") or text.endswith("*"):
+        raise Expected("a part of what a program says of itself, such as curl/8", "leave * out: it is found anywhere")
     if text.lower().startswith("user-agent:"):
         raise Expected("a part of what a program says of itself, such as curl/8", "without the name of the header")
     return text

@@ -23,6 +23,8 @@ _HEADING: Final = frozenset({"SOA", "NS"})
 _OTHER_TRIGGERS: Final = (".rpz-ip", ".rpz-client-ip", ".rpz-nsdname", ".rpz-nsip")
 _UNBOUND: Final = re.compile(r"local-(zone|data):\s*[\"']?([^\s\"']+)[\"']?(?:\s+([\w-]+))?.*")
 _LETS_THROUGH: Final = frozenset({"transparent", "typetransparent", "nodefault", "inform", "always_transparent"})
+_PASSES: Final = frozenset({"rpz-passthru", "rpz-tcp-only"})
+"""What exceptions are aliases of; the oldest ones are aliases of themselves."""
 _EXCEPTION: Final = "write exceptions as separate rules"
 
 
@@ -34,7 +36,10 @@ class ZoneList:
     """Within the parentheses of an SOA record of several lines."""
     end: bytes = b""
     """What its absolute names end in: `.rpz.example.`; empty if it has not said."""
-    _origin: str = ""
+    elsewhere: bool = False
+    """Whether relative names are relative to another origin than the zone's own name, as name servers write them."""
+    _zone: str = ""
+    _origin: str | None = None
 
     def names(self, line: str) -> Iterable[str] | None:
         """Returns the names that a line blocks, or None if it belongs to no zone; raises `Expected`."""
@@ -45,31 +50,45 @@ class ZoneList:
         if not text or text.strip() == "server:" or text.upper().startswith("$TTL "):
             return ()
         if text.upper().startswith("$ORIGIN "):
-            self._begin(text.split()[1])
+            self._origin = self._absolute(text.split()[1])
+            self._begin(self._zone or self._origin)
             return ()
         if unbound := _UNBOUND.fullmatch(text.strip()):
             return _of_unbound(*unbound.groups())
         record = _RECORD.fullmatch(text)
         return self._of_record(record[1], record[2].upper(), record[3]) if record else None
 
-    def _begin(self, origin: str) -> None:
-        self._origin = origin.rstrip(".").lower()
-        self.end = f".{self._origin}.".encode() if self._origin else b""
+    def _begin(self, zone: str) -> None:
+        self._zone = zone
+        self.end = f".{zone}.".encode() if zone else b""
+        self.elsewhere = self._origin is not None and self._origin != zone
+
+    def _absolute(self, name: str) -> str:
+        """Returns a name without its final dot, completed by the origin if it is relative."""
+        name = name.lower()
+        if name == "@":
+            return self._origin or ""
+        return f"{name}.{self._origin}" if self._origin and not name.endswith(".") else name.rstrip(".")
 
     def _of_record(self, owner: str, kind: str, data: str) -> Iterable[str]:
         if kind in _HEADING:
             self.within = "(" in data and ")" not in data
-            if kind == "SOA" and owner.endswith("."):
-                self._begin(owner)
+            if kind == "SOA":
+                self._begin(self._absolute(owner) if owner else self._zone)
             return ()
-        if data.strip().lower() == "rpz-passthru.":
+        if not owner:
+            return ()  # one more record of the same name
+        name = self._absolute(owner) if self.elsewhere or owner == "@" else owner.rstrip(".")
+        if name.lower() == self._zone:
+            name = ""
+        elif self._zone and name.lower().endswith(f".{self._zone}"):
+            name = name[: -len(self._zone) - 1]
+        aim = data.strip().lower().rstrip(".")
+        if kind == "CNAME" and (aim in _PASSES or (name and aim == name.lower().removeprefix("*."))):
             raise Expected("a record that blocks a name", _EXCEPTION)
-        name = owner.rstrip(".")
-        if self._origin and name.lower().endswith(f".{self._origin}"):
-            name = name[: -len(self._origin) - 1]
         if name.lower().endswith(_OTHER_TRIGGERS):
             raise Expected("a record of a name", "addresses go to a list of their own, which `address_file` names")
-        return (name,)
+        return (name,) if name else ()  # none: it is about the zone itself
 
 
 def _of_unbound(key: str, name: str, kind: str | None) -> Iterable[str]:

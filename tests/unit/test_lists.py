@@ -81,6 +81,15 @@ ROOT = Path(__file__).parents[2]
             id="a zone whose SOA record has its name",
         ),
         pytest.param(
+            "$ORIGIN .\n$TTL 60\nrpz.local IN SOA ns. root. (\n 1 2 3 4 5 )\n  NS ns.\n$ORIGIN org.rpz.local.\n"
+            "one CNAME .\n*.one CNAME .\n\t\tA 192.0.2.1\n$ORIGIN rpz.local.\n@ A 192.0.2.1\ntwo.example CNAME .\n",
+            ("one.org", "two.example"),
+            id="a zone as name servers dump it",
+        ),
+        pytest.param(
+            "## Title: a list\n######\n### Part ##\none.example ## why\n", ("one.example",), id="hashes in comments"
+        ),
+        pytest.param(
             'server:\n  local-zone: "one.example" always_nxdomain\n\tlocal-zone: "two.example." static # why\n'
             "local-zone: three.example refuse\nlocal-zone: 'four.example' always_null\n"
             'local-data: "five.example. 60 IN A 0.0.0.0"\n',
@@ -134,7 +143,10 @@ def test_a_name_in_cyrillic_is_encoded_as_the_whole_of_idna_does(name: str) -> N
 
 @pytest.mark.parametrize(
     "line",
-    ["@@||example.org^", "||example.org^$third-party", "||example.org/banner/*", "example.org##.banner", "/ads[0-9]+/"],
+    [
+        *("@@||example.org^", "||example.org^$third-party", "||example.org/banner/*", "/ads[0-9]+/"),
+        *("example.org##.banner", "example.org#@#.banner", "a.org,b.org#?#div:has(.ad)", "example.org###id", "##.ad"),
+    ],
 )
 def test_what_a_box_cannot_do_of_such_a_list_is_refused_with_its_line(line: str) -> None:
     with pytest.raises(BadInput) as raised:
@@ -148,6 +160,9 @@ def test_what_a_box_cannot_do_of_such_a_list_is_refused_with_its_line(line: str)
     ("text", "hint"),
     [
         pytest.param("two.example CNAME rpz-passthru.", "exceptions as separate rules", id="a zone's exception"),
+        pytest.param("two.example CNAME rpz-tcp-only.", "exceptions as separate rules", id="a zone's pass over TCP"),
+        pytest.param("*.two.example CNAME two.example.", "exceptions as separate rules", id="an old zone's exception"),
+        pytest.param("server=/two.example/#", "exceptions as separate rules", id="dnsmasq's exception"),
         pytest.param("32.1.2.0.192.rpz-ip CNAME .", "address_file", id="a zone's address"),
         pytest.param('local-zone: "two.example" transparent', "exceptions as separate rules", id="Unbound's exception"),
         pytest.param("address=/#/192.0.2.1", "stands for all names", id="dnsmasq's everything"),
