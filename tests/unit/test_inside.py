@@ -379,6 +379,11 @@ OTHER_STARTS: dict[str, tuple[str, int, tuple[bytes, ...]]] = {
         (b"", b"PASS x\r\nNICK me\r\n", b":x 001 me\r\n", b"STARTTLS\r\n", b":x 670 me\r\n"),
     ),
     "a directory, after a log-in": ("ldap", 389, (b"", LDAP_BIND, LDAP_BOUND, LDAP, LDAP_ANSWER)),
+    "a database, of MariaDB's client": (
+        "mysql",
+        3306,
+        (b"\x5a\0\0\0\x0a11.4.2-MariaDB\0" + bytes(60), MYSQL[:4] + b"\x84" + MYSQL[5:-4] + b"\x1d\0\0\0"),
+    ),
     "a remote desktop": ("rdp", 3389, (b"", RDP, RDP_ANSWER)),
     "a remote desktop elsewhere": ("rdp", 13389, (b"", b"\3\0\0\x13\x0e\xe0\0\0\0\0\0" + RDP[-8:], RDP_ANSWER)),
 }
@@ -596,12 +601,22 @@ def test_of_several_syn_acks_the_one_that_the_client_acknowledged_counts(tmp_pat
         b"git-upload-pack '/project.git'\0host=blocked.example\0",
         b"POST it to me\n",
         b"CONNECT me\r\n",
+        b"get key\r\n",
+        b"GET hello world\r\n",
+        b"OPTIONS icap://icap.example/virus ICAP/1.0\r\nHost: blocked.example\r\n\r\n",
     ],
 )
 def test_what_only_begins_like_a_request_is_not_http(tmp_path: Path, text: bytes) -> None:
     for parts in ([text], [text[:12], text[12:]]):
         [record] = inspected(tmp_path, TcpTraffic(dport=4222).says(*parts).frames, BLOCKED)
         assert (record["protocol"], record["verdict"]) == ("unknown", "pass")
+
+
+@pytest.mark.parametrize("line", [b"GET /info RTSP/1.0", b"OPTIONS * RTSP/1.0", b"POST /fp-setup RTSP/1.0"])
+def test_a_request_of_airplay_is_not_http(tmp_path: Path, line: bytes) -> None:
+    frames = TcpTraffic(dport=7000).says(line + b"\r\nCSeq: 0\r\nHost: blocked.example\r\n\r\n").frames
+    [record] = inspected(tmp_path, frames, BLOCKED)
+    assert (record["protocol"], record["verdict"]) == ("unknown", "pass")
 
 
 def test_a_true_connect_is_http_still(tmp_path: Path) -> None:

@@ -218,3 +218,13 @@ def test_random_streams_that_begin_like_socks_are_none() -> None:
             data = bytes((first, draw.randrange(1, 4))) + draw.randbytes(draw.randrange(30, 200))
             found = recognisers.tcp(data, draw.randbytes(40), 1080, Tolerance(proxies=True))
             assert found.protocol != "socks", data.hex()
+
+
+@pytest.mark.parametrize("size", [7, 30])
+def test_a_hello_that_does_not_wait_for_the_proxys_answer_is_read(tmp_path: Path, size: int) -> None:
+    stream = (
+        b"CONNECT fine.example:443 HTTP/1.1\r\nHost: fine.example\r\nProxy-Authorization: Basic eDp5\r\n\r\n" + HELLO
+    )
+    traffic = TcpTraffic(dport=3128).says(*[stream[at : at + size] for at in range(0, len(stream), size)])
+    [record] = inspected(tmp_path, traffic.frames, BY_NAME)
+    assert (record["protocol"], record["host"], record["rule"]) == ("tls", "www.blocked.example", "it")

@@ -38,6 +38,13 @@ def http2(*hosts: str) -> bytes:
     return stream
 
 
+def unasked(opcode: int, more: bytes = b"", additional: int = 0) -> bytes:
+    """A DNS message without a question."""
+    message = b"\0\1" + bytes([opcode << 3]) + bytes(8) + bytes([additional]) + more
+    return len(message).to_bytes(2, "big") + message
+
+
+KEEPALIVE = b"\0\1\0\x08\0\0\x3a\x98\0\0\x3a\x98"
 STREAMS = {
     "a second request": (80, http_request("fine.example") + http_request("blocked.example")),
     "a tenth request": (80, http_request("fine.example") * 9 + http_request("www.blocked.example")),
@@ -53,6 +60,15 @@ STREAMS = {
     ),
     "a second question": (53, dns("fine.example", "blocked.example")),
     "a fifth question": (53, dns(*["fine.example"] * 4, "www.blocked.example")),
+    "a question behind a session's keep-alive": (53, unasked(6, KEEPALIVE) + dns("blocked.example")),
+    "a question behind a message that asks nothing": (
+        53,
+        dns("fine.example") + unasked(0) + unasked(3) + dns("blocked.example"),
+    ),
+    "a request to a proxy behind another": (
+        3128,
+        b"GET http://fine.example/ HTTP/1.1\r\nHost: fine.example\r\n\r\nGET http://blocked.example/ HTTP/1.1\r\n\r\n",
+    ),
     "a second call": (5060, sip("fine.example", b"v=0\r\n") + sip("blocked.example")),
     "a call behind empty lines": (5060, sip("fine.example") + b"\r\n\r\n" + sip("blocked.example")),
     "a call behind a length on its own line": (
@@ -78,6 +94,16 @@ def test_a_message_behind_others_is_judged(tmp_path: Path, name: str) -> None:
         assert (record["host"] or "").endswith("blocked.example")
         [record] = inspected(tmp_path, TcpTraffic(dport=port).says(*parts).frames, BLOCKED.replace("blocked", "third"))
         assert record["verdict"] == "pass"
+
+
+@pytest.mark.parametrize("size", [1500, 30, 7])
+def test_http2_that_a_request_upgraded_to_is_judged_stream_by_stream(tmp_path: Path, size: int) -> None:
+    stream = http2("fine.example", "blocked.example")
+    traffic = TcpTraffic().says(http_request("fine.example", more=b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"))
+    traffic.says(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", client=False)
+    traffic.says(*[stream[at : at + size] for at in range(0, len(stream), size)])
+    [record] = inspected(tmp_path, traffic.frames, BLOCKED)
+    assert record["rule"] == "it"
 
 
 @given(st.sampled_from(sorted(STREAMS)), st.lists(st.integers(1, 1500), max_size=12))

@@ -18,6 +18,8 @@ NOT_DNS = frozenset((137, 138))
 MAX_QUESTIONS = 64
 MAX_HOPS = 64
 """Compression pointers followed in one name."""
+MAX_ADDITIONAL = 4
+"""Additional records of a message without a question."""
 MAX_RECORDS = 64
 """Resource records parsed per message."""
 
@@ -160,7 +162,7 @@ def recognise_dns_tcp(stream: bytes, dport: int, tolerance: Tolerance = TOLERANT
     if length < 2:
         return Recognition(more=True) if dport == 53 and length else None
     size = (stream[0] << 8) | stream[1]
-    if size < 17:
+    if size < (17 if dport != 53 else 12):
         return None
     if length < 2 + size:
         # Off port 53 an incomplete message does not count as DNS; on it, the question may be complete already.
@@ -175,9 +177,19 @@ def recognise_dns_tcp(stream: bytes, dport: int, tolerance: Tolerance = TOLERANT
                 return partial
         return Recognition(more=True)
     found = recognise_dns(stream[2 : 2 + size], dport, tolerance)
+    if found is None and dport == 53 and _asks_nothing(stream):
+        found = Recognition("dns")
     if found is not None:
         found.length = 2 + size
     return found
+
+
+def _asks_nothing(stream: bytes) -> bool:
+    """Returns whether the stream's first message is a query without a question, as those of a session are (RFC 8490).
+
+    Questions may follow it.
+    """
+    return not stream[4] & 0x80 and stream[6:12] == bytes(6) and stream[12] == 0 and stream[13] <= MAX_ADDITIONAL
 
 
 class DnsOverTcp(TcpRecogniser):

@@ -7,6 +7,7 @@ of the field name, space or tab around the colon and the request line's parts, b
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from shutdownlab.inspection.recognisers.http2 import PREFACE, Request, requests
@@ -22,6 +23,7 @@ METHODS: Final = frozenset(
 MAX_HEAD: Final = 65536
 """Bytes of request line and headers parsed; nginx and Apache stop at 32 KiB or less."""
 
+_OTHER_VERSION: Final = re.compile(rb"(?:RTSP|ICAP)/\d\.\d")
 _BLANK: Final = b" \t\x0b\x0c"
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _HEXADECIMAL: Final = frozenset(b"0123456789abcdefABCDEF")
@@ -66,9 +68,9 @@ def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognitio
         return None
     if not tolerance.http_line_blanks and line_end >= 0 and line.rstrip(b"\r") != b" " + b" ".join(parts):
         return None
-    if known and line_end >= 0 and parts[-1][:5].upper() != b"HTTP/" and len(parts) > 1 and parts[0][:1] not in b"/hH*":
-        return None  # "GET the prisoners ready\n": a sentence
-    if line_end < 0 and method.upper() != b"CONNECT" and parts[0][:1] not in b"/hH*":
+    if known and line_end >= 0 and not _is_request(parts):
+        return None
+    if line_end < 0 and method.upper() != b"CONNECT" and not _is_target(parts[0]):
         return Recognition(more=True) if len(line) < 2048 else None
     if method.upper() == b"CONNECT" and (b":" not in parts[0] or (parts[0][:1] in b"{[" and b"]:" not in parts[0])):
         return Recognition(more=True) if line_end < 0 and len(parts) == 1 and len(parts[0]) < 256 else None
@@ -76,6 +78,7 @@ def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognitio
     result.method = method.decode("ascii")
     target = parts[0]
     if line_end < 0:
+        result.length = UNENDED
         if len(parts) == 1 and line[-1:] not in (b" ", b"\t"):
             return result
         return _with_target(result, target, None, tolerance)
@@ -86,6 +89,26 @@ def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognitio
         result.length = line_end + 1
         return _with_target(result, target, None, tolerance)
     return _headers(result, client, line_end + 1, target, tolerance)
+
+
+def _is_request(parts: list[bytes]) -> bool:
+    """Returns whether what follows a method on its line may be HTTP's: with its version, or a target without another
+    protocol's, as of RTSP (AirPlay's too: `GET /info RTSP/1.0`) and ICAP.
+
+    Not "GET the prisoners ready", nor a key that memcached or Redis is asked for (`get hello`).
+    """
+    if parts[-1][:5].upper() == b"HTTP/":
+        return True
+    if len(parts) > 1 and _OTHER_VERSION.fullmatch(parts[-1]):
+        return False
+    return _is_target(parts[0])
+
+
+def _is_target(target: bytes) -> bool:
+    """Returns whether a request's target begins like one: a path, `*`, or an absolute URI, as far as it has arrived."""
+    start = target[:8].lower()
+    absolute = start[:7] == b"http://" or b"http://".startswith(start) or b"https://".startswith(start)
+    return absolute or start[:1] in (b"/", b"*")
 
 
 def _http2(stream: bytes, tolerance: Tolerance) -> Recognition:
@@ -305,4 +328,6 @@ class HttpJoinedLate(TcpRecogniser):
     reads = "either"
 
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
+        if recognise_http(client, tolerance) is not None:
+            return None  # a request has begun: a response is to the one before it
         return Recognition("http") if is_response(server) or is_response(client) else None
