@@ -42,12 +42,23 @@ def shipped(scenario: str) -> dict[str, Any]:
     return dict(parse(dict(library.shipped("scenarios"))[scenario].read_bytes(), scenario).data)
 
 
+def _less(what: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    """The mapping without the key at the end of the path."""
+    first, *rest = path
+    return {
+        key: _less(value, rest) if rest and key == first else value
+        for key, value in what.items()
+        if rest or key != first
+    }
+
+
 def without(scenario: str, name: str) -> dict[str, Any]:
-    """The scenario as if this policy or fault had never been, or (`NAME.except`) a policy had no exceptions."""
+    """The scenario as if this policy or fault had never been, or a policy had no exceptions: `NAME.except`,
+    `NAME.null_route.spare`."""
     made = dict(shipped(scenario))
     policy, _, key = name.partition(".")
     if key:
-        kept = {what: value for what, value in made["policies"][policy].items() if what != key}
+        kept = _less(made["policies"][policy], key.split("."))
         return made | {"policies": made["policies"] | {policy: kept}}
     assert (name in made["policies"]) != (name in made.get("faults", {}))
 

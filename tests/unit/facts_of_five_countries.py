@@ -49,6 +49,11 @@ FACTS = [
     Fact("iran-january-2026", "filtered-return", "mci/tehran/ordinary", "safesearch", "layer-address"),
     Fact("iran-january-2026", "filtered-return", "irancell/tehran/ordinary", "github.com", "layer-name"),
     Fact("iran-january-2026", "filtered-return", "itc/tehran/government", "www.bbc.com", "layer-address.allow"),
+    # Null routes: everybody's packets but those of single addresses.
+    Fact("iran-january-2026", "null-routes", "mci/tehran/ordinary", "www.bbc.com", "null-routes"),
+    Fact("iran-january-2026", "null-routes", "shatel/tehran/ordinary", "ping", "null-routes"),
+    Fact("iran-january-2026", "null-routes", "tci/tehran/allowed", "www.bbc.com", "null-routes.null_route.spare"),
+    Fact("iran-january-2026", "tehran-first", "mci/khuzestan/ordinary", "www.bbc.com", "outside-tehran"),
     # Packets end at the border, two addresses do not; the filter lies, shows a page, resets.
     Fact("iran-june-2025", "baseline", "irancell/tehran/ordinary", "facebook-dns", "dns-lies"),
     Fact("iran-june-2025", "baseline", "tci/tehran/ordinary", "facebook-http", "http-page"),
