@@ -83,6 +83,6 @@ def _sorted(values: list[str], parameters: Sequence[str]) -> tuple[dict[str, flo
         try:
             numbers[key] = float(number)
         except ValueError:
-            unit = f" in {UNITS[key]}" if key in UNITS else ""
+            unit = f" ({UNITS[key]})" if key in UNITS else ""
             bad_option("--set", quoted(text), f"KEY=NUMBER{unit}, such as gdp=197.1 or internet_share=0.05")
     return numbers, settings

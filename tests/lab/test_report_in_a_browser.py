@@ -57,6 +57,15 @@ def test_nothing_is_wider_than_the_screen_and_axe_finds_nothing(
     assert violations(page) == []
 
 
+@pytest.mark.parametrize("width", [360, 1440])
+def test_names_without_a_space_make_nothing_wider_than_the_screen(browser: Browser, width: int, tmp_path: Path) -> None:
+    long = "long" * 60
+    sl.verify(load("first-shutdown", set={"title": long, "policies.blackout.title": long})).write(tmp_path / "run")
+    sl.report(tmp_path / "run", tmp_path / "report.html")
+    page = opened(browser, tmp_path / "report.html", width)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
 def test_a_phase_is_chosen_for_all_views_at_once(browser: Browser, file: Path) -> None:
     page = opened(browser, file)
     assert chosen(page) == "blackout"

@@ -191,7 +191,8 @@ def test_a_blackout_that_begins_later_costs_less(kazakhstan: sl.Cost) -> None:
         (["first-shutdown", "--set", "gdp=50"], "--set internet_share=NUMBER (of GDP)"),
         (["first-shutdown"], "or --set gdp=NUMBER (thousand million $), --set internet_share=NUMBER (of GDP)"),
         (["kazakhstan-2022", "--set", "gdp"], "--set: found 'gdp'; expected KEY=NUMBER"),
-        (["kazakhstan-2022", "--set", "gdp=197bn"], "expected KEY=NUMBER in thousand million $"),
+        (["kazakhstan-2022", "--set", "gdp=197bn"], "expected KEY=NUMBER (thousand million $), such as"),
+        (["kazakhstan-2022", "--set", "internet_share=5%"], "expected KEY=NUMBER (of GDP), such as gdp=197.1"),
         (["kazakhstan-2022", "--set", "timeline.blakout.at=2022-01-05T12:00Z"], "did you mean 'blackout'?"),
         (
             ["first-shutdown", "--set", "gdp=50", "--set", "internet_share=12"],
