@@ -219,7 +219,7 @@ class Prompt(MininetCommands):
         Usage: start POLICY..."""
         named = self._policies(line, "start")
         if named:
-            self._put_in_force([*self.session.active, *(name for name in named if name not in self.session.active)])
+            self._put_in_force(list(dict.fromkeys((*self.session.active, *named))))
 
     def do_stop(self, line: str) -> None:
         """Take policies out of force.

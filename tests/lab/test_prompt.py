@@ -42,7 +42,7 @@ why southcell/coast whatsapp
 probe southcell/coast whatsapp
 stop blackout
 probe southcell/coast whatsapp
-start whatsapp-dropped
+start whatsapp-dropped whatsapp-dropped
 probe southcell/coast whatsapp ipv6
 # mistakes
 xterm northnet-capital
