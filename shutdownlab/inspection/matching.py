@@ -18,10 +18,11 @@ from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.inspection.first_packets import PacketShape
 from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.lots import Lots
+from shutdownlab.inspection.patterns import pattern_options
 from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
 from shutdownlab.inspection.recognisers.encrypted import fully_encrypted
 from shutdownlab.inspection.recognisers.result import UNENDED, Recognition
-from shutdownlab.inspection.terms import pattern_options, readable_url
+from shutdownlab.inspection.terms import readable_url
 
 NO: Final = 0
 YES: Final = 1

@@ -13,18 +13,17 @@ from urllib.parse import unquote
 import re2
 from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
-from shutdownlab.config.document import Expected
+from shutdownlab.config.document import Expected, quoted
 from shutdownlab.config.domains import Domain, Host, host_name, is_host_name
 from shutdownlab.config.idn import folded, to_unicode
 from shutdownlab.config.scalars import Whole, written
+from shutdownlab.inspection.patterns import hopeless_part, pattern_options
 from shutdownlab.inspection.query_types import query_type
 
 _IN_NAMES = re.compile(r"[a-z0-9_.:\\\-\u0080-\U0010ffff]+")
-_NOT_LITERAL = re.compile(
-    r"\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]"  # a character class, which may include valid ones
-    r"|\(\?(?:P?<[^>]*>|[a-zA-Z^-]*[:)])|\{[0-9]*,?[0-9]*\}|\\[pP](?:\{[^}]*\}|.)|\\x(?:\{[^}]*\}|..)"
+_BESIDE_A_URL = re.compile(
+    r"\A\^?(?:[A-Z]{3,}(?: |\\s\+?)(?:\\?/|http)|(?i:host|referer|cookie|user-agent): )| HTTP/[12](?:\\?\.[01])?\$?\Z"
 )
-_IN_NO_NAME = re.compile(r"\\([^\w.:\\\]\[-])|(?<!\\)([ /@#%&=,;~!\"'<>`])")
 _CODE_POINTS = "TLS 1.2 is 771, TLS 1.3 is 772, QUIC's first version is 1"
 _JA4 = re.compile(r"[tqd](?:1[0-3]|s[23]|d[1-3]|00)[di][0-9]{4}[0-9a-z]{2}(?:_[0-9a-f]{12}){0,2}", re.IGNORECASE)
 
@@ -40,14 +39,6 @@ def domains(value: Any, each: Any) -> Any:
     if all(isinstance(name, str) and is_host_name(name) for name in names):
         return names
     return each(names)
-
-
-def pattern_options() -> re2.Options:
-    """Returns RE2's options for rules: ignore case, unless the pattern has `(?-i)`."""
-    options = re2.Options()
-    options.case_sensitive = False
-    options.log_errors = False  # RE2 would log to standard error
-    return options
 
 
 def _text(value: Any) -> str:
@@ -75,11 +66,19 @@ def _name_pattern(value: Any) -> str:
     text = _pattern(value)
     if "://" in text:
         raise Expected("a regular expression for host names", "`url_regex` looks at whole URLs")
-    if found := _IN_NO_NAME.search(_NOT_LITERAL.sub("", text)):
-        char = found[1] or found[2]
-        hint = "`url_regex` looks at whole URLs" if char == "/" else "it holds letters, digits, hyphens and dots"
-        raise Expected(f"a regular expression for host names, none of which has {char!r} in it", hint)
-    return text
+    part = hopeless_part(text)
+    if part is None:
+        return text
+    what = f"has {part[-1]!r} in it" if re.fullmatch(r"\\?[^\w\\]|\w", part) else f"matches {quoted(part)}"
+    if "/" in part:
+        hint = "`url_regex` looks at whole URLs"
+    elif part.lower() != part:
+        hint = "names are compared in lower case: leave (?-i) out"
+    elif re.search(r"[\^$]|\\[Az]", part) and not part.startswith("["):
+        hint = "^ is where the name begins and $ where it ends"
+    else:
+        hint = "it holds letters, digits, hyphens and dots"
+    raise Expected(f"a regular expression for host names, none of which {what}", hint)
 
 
 def _in_clear(text: str) -> str:
@@ -106,6 +105,12 @@ def _name_part(value: Any) -> str:
     return text
 
 
+def _no_other_text(text: str) -> None:
+    """Raises `Expected` for what is in a request, but not in its URL: the method, the version, a header's name."""
+    if _BESIDE_A_URL.search(text):
+        raise Expected("a part of a URL", "`keyword` looks at a request's other text")
+
+
 def _url_part(value: Any) -> str:
     """Returns a part of a URL, with its host (if complete) normalised and port 80 removed, as in matched URLs."""
     text = _text(value)
@@ -113,8 +118,7 @@ def _url_part(value: Any) -> str:
         raise Expected("a part of a URL")
     if text.startswith("*") or text.endswith("*"):
         raise Expected("a part of a URL", "leave * out: it is found anywhere in the URL")
-    if re.search(r"\A(?:GET|POST|HEAD|PUT|CONNECT) |\A(?i:host): | HTTP/1\.[01]\Z", text):
-        raise Expected("a part of a URL", "`keyword` looks at a request's other text")
+    _no_other_text(text)
     scheme, mark, rest = _in_clear(text).partition("://")
     if not mark and (named := re.match(r"([^/:?\s]+\.[^/:?\s]+):80(?=/|\Z)", text)):
         return named[1] + text[named.end() :]
@@ -131,6 +135,7 @@ def _url_part(value: Any) -> str:
 
 def _url_pattern(value: Any) -> str:
     text = _in_clear(_pattern(value))
+    _no_other_text(text)
     if re.match(r"\^\\?/", text):
         raise Expected("a regular expression for whole URLs, which begin with http://", "leave ^ out to find a path")
     return text
