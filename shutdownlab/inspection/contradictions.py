@@ -76,6 +76,8 @@ def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
         yield f"a `version` of TLS together with {asked}", "a version of QUIC, such as 1"
     if any(is_address(name) for name in when.cname):
         yield "a `cname` that is an address", "`answer`, which looks at addresses"
+    if when.answer and when.qtype and _families(when.answer).isdisjoint(_asked(when.qtype)):
+        yield "an `answer` of another IP version than `qtype` asks for", "A for IPv4 addresses, AAAA for IPv6"
     yield from _of_different_protocols(when)
     spared = [name for name in when.protocol if name in when.protocol_except]
     if spared and len(spared) == len(when.protocol):
@@ -148,6 +150,13 @@ def _is_within(key: str, value: Any, wider_key: str, wider: Any) -> bool:
             return within and wider.protocol in (None, value.protocol)
         case _:
             return False
+
+
+def _asked(qtypes: Sequence[str]) -> frozenset[int]:
+    """Returns the IP versions of the addresses that an answer to questions of these types may have; others may have
+    either, as hints or additional records do."""
+    found = [{"A": {4}, "AAAA": {6}}.get(qtype, {4, 6}) for qtype in qtypes]
+    return frozenset().union(*found)
 
 
 def _families(prefixes: Sequence[IpPrefix]) -> frozenset[int]:
