@@ -171,7 +171,7 @@ class Conditions(Narrowing):
     subscriber_class: Names = ()
     """The inside end is a subscriber of one of these classes (in a policy file for captures, one of those under
     `classes`)."""
-    probability: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    probability: Annotated[Number, Field(ge=0, le=1)] = 1.0
     """The share of connections to which the rule applies, drawn once per connection and rule."""
     hours: Hours | None = None
     """The rule applies in these hours of the day, local time (see `utc_offset`); they may span midnight."""

@@ -192,7 +192,6 @@ def test_a_number_without_a_name_is_a_query_type_too(tmp_path: Path) -> None:
         ("{ja4: [q13d0310h3, t13d1516h2], url_contains: /x}", "`url_contains` together with `ja4`"),
         ("{answer: '2001:db8::1', qtype: A}", "AAAA for IPv6"),
         ("{answer: [192.0.2.1, 198.51.100.0/24], qtype: AAAA}", "A for IPv4"),
-        ("{probability: 0, name_suffix: kaspi.kz}", "more than 0"),
         ("{not: {qtype: A, esni: true}}", "`qtype` together with `esni`"),
         ("{address: 192.0.2.0/24, subscriber: '2001:db8::/32'}", "of different IP versions"),
         ("{first_packets: [{from: client, gap_at_least: 1s}]}", "which has no gap before it"),
