@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Container, Mapping
 from functools import cached_property
 
 from shutdownlab.config.addresses import IpPrefix, is_address, is_part
 from shutdownlab.config.document import Document, Path, quoted
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.announcements import NullRoute, Withdrawal
-from shutdownlab.model.faults import AUTHORITY, check_fault
+from shutdownlab.model.faults import check_fault
 from shutdownlab.model.layout import lay_out
 from shutdownlab.model.observation import Observation
-from shutdownlab.model.policy import Means, Point, Policy, Targets
+from shutdownlab.model.policy import Means, Policy, Targets
 from shutdownlab.model.probe import Family, Probe, of_versions
+from shutdownlab.model.reference_checks import ReferenceChecker
 from shutdownlab.model.routing import anycast
-from shutdownlab.model.scenario import Expectation, Mode, Phase, Scenario
+from shutdownlab.model.scenario import Expectation, Scenario
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.signal import SignalExpectation
+from shutdownlab.model.timeline_checks import TimelineChecker
 from shutdownlab.model.tool import Tool
-from shutdownlab.model.topology import Access, Topology, Vantage
+from shutdownlab.model.topology import Access, Topology
 
 _MOBILE = frozenset({Access.MOBILE, Access.ROAMING})
 
 
-class ScenarioChecker:
+class ScenarioChecker(ReferenceChecker):
     """Checks what single fields cannot show: that names exist, times ascend, and cells with expectations are probed."""
 
     def __init__(self, scenario: Scenario, topology: Topology, apps: Mapping[str, App], document: Document) -> None:
-        self.scenario, self.topology, self.apps, self.document = scenario, topology, apps, document
-        self.vantages = tuple(topology.vantages())
+        super().__init__(scenario, topology, document)
+        self.apps = apps
         made = (name for phase in scenario.timeline if phase.stagger for name in phase.stagger.names(phase.phase))
         self.phases = [*dict.fromkeys((*(phase.phase for phase in scenario.timeline), *made)), *scenario.recurring]
         self.misdirected: set[str] = set()
-        self.selected: dict[Scope, tuple[Vantage, ...]] = {}
-        self.started: set[str] = set()
-        """The policies that have been in force in the phases checked so far."""
         self.used: dict[str, list[str]] = defaultdict(list)
         """The phases that use a list of expectations, by the list's name."""
         for phase in scenario.timeline:
@@ -66,55 +64,12 @@ class ScenarioChecker:
         for name, observation in self.scenario.observations.items():
             self._observation(name, observation)
         self._short_columns()
-        self._timeline()
+        TimelineChecker(self.scenario, self.topology, self.document, self._expectation).check()
         for name, expectations in self.scenario.expectations.items():
             for index, expectation in enumerate(expectations):
                 self._expectation(("expectations", name, index), expectation, self.used.get(name, []))
         for index, signal in enumerate(self.scenario.signals):
             self._signal(("signals", index), signal)
-
-    def _names(self, path: Path, kind: str, given: object, known: object) -> None:
-        """Reports unknown names. `given`: a tuple (its indexes extend the path) or a mapping (its keys do)."""
-        for index, name in enumerate(given):  # type: ignore[arg-type,var-annotated]
-            if name not in known:  # type: ignore[operator]
-                place = name if isinstance(given, dict) else index
-                self.document.report_unknown((*path, place), kind, name, known)  # type: ignore[arg-type]
-
-    def _sources(self, path: Path, text: str) -> None:
-        for code in text.replace(",", " ").split():
-            if self.scenario.sources and code.isupper() and code.isalnum() and code not in self.scenario.sources:
-                self.document.report_unknown(path, "source", code, self.scenario.sources, "add it under `sources:`")
-
-    def _scope(self, path: Path, scope: Scope) -> None:
-        before = self.document.problems.in_all
-        self._scope_names(path, scope)
-        if self.document.problems.in_all == before and not self._select(scope):
-            hint = f"the topology {quoted(self.topology.name)} lists the subscribers of each operator and region"
-            self.document.report(path, "a scope that selects nobody", "at least one subscriber group", hint)
-
-    def _scope_names(self, path: Path, scope: Scope) -> None:
-        self._names((*path, "operators"), "operator", scope.operators, self.topology.operators)
-        self._names((*path, "gateways"), "gateway", scope.gateways, self.topology.all_gateways)
-        self._names((*path, "regions"), "region", scope.regions, self.topology.regions)
-        self._classes((*path, "subscribers"), scope.subscribers)
-        self._names((*path, "groups"), "subscriber group", scope.groups, {v.id.group for v in self.vantages})
-        subnets = [subnet for vantage in self.vantages for subnet in vantage.subnets] if scope.prefixes else []
-        for index, prefix in enumerate(scope.prefixes):
-            if not any(is_part(subnet, prefix) for subnet in subnets):
-                whole = next((subnet for subnet in subnets if is_part(prefix, subnet)), None)
-                found = f"{prefix}, in which nobody has an address" if whole is None else f"{prefix}, a part of {whole}"
-                hint = "each group of subscribers has a /24 and a /64" + (f", such as {subnets[0]}" if subnets else "")
-                self.document.report((*path, "prefixes", index), found, "a prefix that holds whole groups", hint)
-        for place, part in scope.parts:
-            self._scope_names((*path, *place), part)
-
-    def _classes(self, path: Path, given: object) -> None:
-        self._names(path, "class of subscribers", given, self.topology.class_names)
-
-    def _select(self, scope: Scope) -> tuple[Vantage, ...]:
-        if scope not in self.selected:
-            self.selected[scope] = scope.select(self.vantages)
-        return self.selected[scope]
 
     def _targets(self, path: Path, targets: Targets) -> None:
         self._names((*path, "apps"), "app", targets.apps, self.apps)
@@ -317,109 +272,6 @@ class ScenarioChecker:
                 found = f"{quoted(each.short)}, the name of the column {quoted(shown[each.short])}"
                 self.document.report((group, name, "short"), found, "a unique name")
 
-    def _timeline(self) -> None:
-        scenario, active = self.scenario, set[str]()
-        first: dict[str, int] = {}
-        for index, phase in enumerate(scenario.timeline):
-            path: Path = ("timeline", index)
-            if phase.phase in first:
-                found = f"the phase {quoted(phase.phase)} again"
-                hint = f"first: line {self.document.line(('timeline', first[phase.phase], 'phase'))}"
-                self.document.report((*path, "phase"), found, "a unique name", hint)
-            first.setdefault(phase.phase, index)
-            before = scenario.timeline[index - 1].at if index else phase.at - timedelta(seconds=1)
-            if phase.at <= before:
-                found = f"{phase.at:%Y-%m-%dT%H:%MZ}, not in order of time"
-                hint = "sort the phases by time"
-                self.document.report((*path, "at"), found, f"a time after {before:%Y-%m-%dT%H:%MZ}", hint)
-            if phase.at >= scenario.ends:
-                found = f"{phase.at:%Y-%m-%dT%H:%MZ}, outside the scenario"
-                self.document.report((*path, "at"), found, f"a time before its end, {scenario.ends:%Y-%m-%dT%H:%MZ}")
-            self._names((*path, "start"), "policy", phase.start, scenario.policies)
-            self._names((*path, "stop"), "policy", phase.stop, scenario.policies)
-            self._names((*path, "faults"), "fault", phase.faults, scenario.faults)
-            self._obedience(path, phase, (active - set(phase.stop)) | set(phase.start), active)
-            self._comes_back(path, phase, scenario.timeline[index - 1] if index else None)
-            for place, name in enumerate(phase.stop):
-                if name in scenario.policies and name not in active:
-                    found = f"{quoted(name)}, which is not in force"
-                    self.document.report((*path, "stop", place), found, "a policy started before")
-            active = (active - set(phase.stop)) | set(phase.start)
-            for place, item in enumerate(phase.expect):
-                if not isinstance(item, str):
-                    self._expectation((*path, "expect", place), item, [phase.phase])
-                elif item not in scenario.expectations:
-                    self.document.report_unknown((*path, "expect", place), "expectations", item, scenario.expectations)
-            self._sources((*path, "source"), phase.source)
-
-    def _obedience(self, path: Path, phase: Phase, active: set[str], before: set[str]) -> None:
-        """Checks that operators depart only from orders that exist and that are theirs to carry out."""
-        scenario, document = self.scenario, self.document
-        if phase.obey and scenario.command is Mode.DIRECT:
-            hint = "`command: operators`"
-            document.report(
-                (*path, "obey"),
-                "`obey` with `command: direct`",
-                "`obey` only where operators carry out the orders",
-                hint,
-            )
-        self._names((*path, "obey"), "operator", phase.obey, self.topology.operators)
-        for operator, how in phase.obey.items():
-            if operator not in self.topology.operators:
-                continue
-            for key, place, name in how.named():
-                at: Path = (*path, "obey", operator, key, place)
-                policy = scenario.policies.get(name)
-                if policy is None:
-                    document.report_unknown(at, "policy", name, scenario.policies)
-                elif key == "keeps" and name not in (before | self.started):
-                    document.report(at, f"{quoted(name)}, which has never been in force", "a policy that has ended")
-                elif (name in active) is (key == "keeps"):
-                    found = f"{quoted(name)}, which is {'still' if key == 'keeps' else 'not'} in force"
-                    document.report(at, found, "a policy that has ended" if key == "keeps" else "one in force")
-                elif policy.breakage is not None or policy.jams or policy.at is Point.GATEWAY:
-                    why = "carried out by the gateway" if policy.at is Point.GATEWAY else "not carried out by operators"
-                    document.report(at, f"{quoted(name)}, which is {why}", "a policy that operators carry out")
-                elif policy.routes and key == "spares":
-                    hint = "a route is the same for all of its subscribers: use `ignores`"
-                    document.report(at, f"{quoted(name)}, which is about routes", "a policy about subscribers", hint)
-                elif not self._is_about(policy, operator):
-                    document.report(
-                        at,
-                        f"{quoted(name)}, which is not about {operator}",
-                        "a policy that this operator has to carry out",
-                    )
-            for name, leniency in how.spares.items():
-                there = (*path, "obey", operator, "spares", name, "regions")
-                self._names(there, "region", leniency.regions, self.topology.operators[operator].regions)
-                self._classes((*there[:-1], "subscribers"), leniency.subscribers)
-        self.started |= active
-
-    def _is_about(self, policy: Policy, operator: str) -> bool:
-        return (
-            policy.is_addressed_to(operator)
-            if policy.routes
-            else any(policy.concerns(vantage) for vantage in self.vantages if vantage.id.operator == operator)
-        )
-
-    def _comes_back(self, path: Path, phase: Phase, before: Phase | None) -> None:
-        """Checks that controllers come back, or restart, only while the authority is there to tell them what is in
-        force."""
-        if not {*phase.faults, *(before.faults if before else ())} <= self.scenario.faults.keys():
-            return  # reported already
-        lone = self.scenario.lone_controllers(phase, {})
-        if AUTHORITY not in lone:
-            return
-        was_lone = self.scenario.lone_controllers(before, {}) if before is not None else frozenset()
-        back = {n for f in self.scenario.broken(phase, {}, {}).values() if f.restart for n in f.restart.controllers}
-        back |= was_lone - lone if AUTHORITY in was_lone else set()
-        if back - {AUTHORITY}:
-            found = f"the controller of {', '.join(sorted(back - {AUTHORITY}))} back, but no authority to give orders"
-            hint = "end its fault together with the authority's, or earlier"
-            self.document.report(
-                (*path, "faults"), found, "controllers that come back while the authority is running", hint
-            )
-
     def _expectation(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
         before = self.document.problems.in_all
         self._scope((*path, "who"), expectation.who)
@@ -454,11 +306,6 @@ class ScenarioChecker:
             where = signal.operator or signal.region or "the country"
             found, hint = f"ipv6 in {where}, which is IPv4-only", "an operator without IPv6 prefixes is IPv4-only"
             self.document.report((*path, "family"), found, "ipv4", hint)
-
-    def _versions(self, operators: Iterable[str]) -> set[int]:
-        """Returns the IP versions that some of these operators have; without any, those of all."""
-        own = self.topology.operators
-        return {version for name in operators or own for version in own[name].versions}
 
     def _reaches_something(self, path: Path, expectation: Expectation, phases: list[str]) -> None:
         """Reports an expectation of a probe or observation that nobody in its scope makes in any of the phases."""
