@@ -14,7 +14,8 @@ def signal_lines(signals: Sequence[SignalVerdict], *, strict: bool = False) -> I
     """Yields a line of markup for each expectation that is not met or was left out; a single line if nothing was
     observed. strict: those left out count as not met."""
     if signals and all(each.met is None and each.found.startswith(NOT_READ) for each in signals) and not strict:
-        yield f"[yellow]left out:[/yellow] {len(signals):,} about signals abroad: none of these signals was observed"
+        what = f"{len(signals):,} about signals abroad: none of these signals was observed (`run --observe` does)"
+        yield f"[yellow]left out:[/yellow] {what}"
         return
     for each in signals:
         text = literal(f"{each.expected} [{each.source}]: {each.found}")

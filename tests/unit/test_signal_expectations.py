@@ -198,6 +198,7 @@ def test_a_run_that_has_not_observed_says_what_it_leaves_out(tmp_path: Path) -> 
     run = finished_run(tmp_path / "run", [])
     assert [each.met for each in run.signals] == [None, None] and run.readings == []
     assert "left out: 2 about signals abroad: none of these signals was observed" in printed(run)
+    assert "`run --observe` does" in printed(run)
 
 
 def test_a_phase_shorter_than_a_round_of_the_signal_is_judged_by_what_was_read_in_it() -> None:
