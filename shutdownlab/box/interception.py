@@ -280,15 +280,20 @@ class Interception:
             if way is not None:  # sent as the client
                 side, onwards, own = way
                 key = (packet.src, packet.sport, packet.dst, packet.dport)
-                if key not in self._taken and key not in self._asked:
+                if packet.flags & (SYN | ACK) == SYN:
                     _remember(self._taken, key, side)  # the proxy's own connection, to get the certificate
-                self._send(side.other, raw[:HEADER] + onwards + own + raw[HEADER + 12 :])
+                if self._is_current(key):
+                    self._send(side.other, raw[:HEADER] + onwards + own + raw[HEADER + 12 :])
                 continue
             way = self._macs.get((packet.dst, packet.src))
-            if way is not None:
+            if way is not None and self._is_current(_back(packet)):
                 side, onwards, own = way
                 self._send(side, raw[:HEADER] + own + onwards + raw[HEADER + 12 :])
         return count
+
+    def _is_current(self, key: Key) -> bool:
+        """Whether the proxy has this connection; if not, it speaks of an earlier one whose port the client reuses."""
+        return key in self._taken or key in self._asked
 
     def _send_echo(self, frame: bytes) -> None:
         self.wire.send_frame(frame)

@@ -35,7 +35,7 @@ from shutdownlab.system.ethtool import CHECKSUMS, Feature
 from shutdownlab.system.namespace import LOOPBACK, Namespace
 from shutdownlab.system.netns import inside
 from shutdownlab.system.syscalls import CLONE_NEWNET, unshare
-from shutdownlab.system.tcp_repair import Place, take_place, transparent
+from shutdownlab.system.tcp_repair import Place, give_back, take_place, transparent
 
 LINK: Final = "proxy"
 """The interface's name, at both ends."""
@@ -222,7 +222,7 @@ class _Proxy:
     def serve(self, handover: Handover) -> None:
         try:
             forged = self._forge(self._certificate(handover))
-            inward, outward = take_place(handover.as_server), take_place(handover.as_client)
+            inward, outward = _take_places(handover)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             self._tell(error)
             self._reply(HandoverReply(handover.number, False, f"{type(error).__name__}: {error}", _is_servers(error)))
@@ -311,6 +311,16 @@ class _Proxy:
                 path = self._forged[true] = self._scratch / f"{len(self._forged)}.pem"
                 path.write_bytes(forged.certificate + forged.key)
         return path
+
+
+def _take_places(handover: Handover) -> tuple[socket.socket, socket.socket]:
+    """Returns the sockets in place of the server and of the client: both or, raising OSError, none."""
+    inward = take_place(handover.as_server)
+    try:
+        return inward, take_place(handover.as_client)
+    except OSError:
+        give_back(inward)  # closed as usual, it would end the client's connection, which goes on without it
+        raise
 
 
 def _is_servers(error: BaseException) -> bool:

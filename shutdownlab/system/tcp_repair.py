@@ -6,10 +6,15 @@ connection in its place.
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final
+
+from pyroute2.netlink import NLM_F_ACK, NLM_F_REQUEST
+from pyroute2.netlink.diag import SOCK_DESTROY, SS_ALL, DiagSocket, inet_diag_req
 
 # linux/tcp.h, linux/in.h, linux/in6.h: not in Python's socket module.
 _TCP_REPAIR: Final = 19
@@ -22,6 +27,7 @@ _IPV6_TRANSPARENT: Final = 75
 _RECEIVING, _SENDING = 1, 2
 _MSS, _WINDOW, _SACK, _TIMESTAMP = 2, 3, 4, 8
 _DEFAULT_MSS: Final = 536
+_ANY_COOKIE: Final = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +93,12 @@ def transparent(family: socket.AddressFamily) -> socket.socket:
 
 
 def take_place(place: Place) -> socket.socket:
-    """Returns a connected socket in place of that endpoint. Raises OSError if the kernel refuses."""
-    made = transparent(socket.AF_INET6 if ":" in place.own[0] else socket.AF_INET)
+    """Returns a connected socket in place of that endpoint. Raises OSError if the kernel refuses.
+
+    A socket that is left of an earlier connection between the same addresses and ports is destroyed: the endpoint
+    would not begin another one if it still had that (Linux may be built without this: EOPNOTSUPP).
+    """
+    made = transparent(_family(place))
     tcp = socket.IPPROTO_TCP
     try:
         made.setsockopt(tcp, _TCP_REPAIR, 1)
@@ -96,7 +106,13 @@ def take_place(place: Place) -> socket.socket:
             made.setsockopt(tcp, _TCP_REPAIR_QUEUE, queue)
             made.setsockopt(tcp, _TCP_QUEUE_SEQ, struct.pack("=I", number))
         made.bind(place.own)
-        made.connect(place.peer)
+        try:
+            made.connect(place.peer)
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+            _destroy_leftover(place)
+            made.connect(place.peer)
         made.setsockopt(tcp, _TCP_REPAIR_OPTIONS, _agreed(place.own_offer, place.peer_offer))
         if place.own_offer.timestamps and place.peer_offer.timestamps:
             made.setsockopt(tcp, _TCP_TIMESTAMP, struct.pack("=I", place.timestamp))
@@ -105,6 +121,28 @@ def take_place(place: Place) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def give_back(taken: socket.socket) -> None:
+    """Closes a socket that `take_place` has returned, without a word to its peer."""
+    with taken:
+        taken.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
+
+
+def _family(place: Place) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in place.own[0] else socket.AF_INET
+
+
+def _destroy_leftover(place: Place) -> None:
+    """Destroys this namespace's socket between these ends (sock_diag(7)). Raises OSError if there is none."""
+    request = inet_diag_req()
+    request["sdiag_family"], request["sdiag_protocol"] = _family(place), socket.IPPROTO_TCP
+    request["idiag_states"], request["idiag_cookie"] = SS_ALL, _ANY_COOKIE
+    request["idiag_sport"], request["idiag_dport"] = place.own[1], place.peer[1]
+    for field, (address, _) in (("idiag_src", place.own), ("idiag_dst", place.peer)):
+        request[field] = struct.unpack(">4I", ip_address(address).packed.ljust(16, b"\0"))
+    with DiagSocket() as netlink:
+        tuple(netlink.nlm_request(request, SOCK_DESTROY, NLM_F_REQUEST | NLM_F_ACK))
 
 
 def _agreed(own: Offer, peer: Offer) -> bytes:

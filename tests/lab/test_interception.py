@@ -73,18 +73,8 @@ class Site:
                 channel.sendall(data)
 
     def visit(self, name: str = NAME, said: bytes = b"hello", port: int = 0) -> x509.Certificate:
-        """Say something as the subscriber, be answered, and return the certificate that was shown.
-
-        port: the subscriber's, which is free at once for the next.
-        """
-        context = client_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        client = self.crossing.end(socket.SOCK_STREAM, version=6 if self.listener.family == socket.AF_INET6 else 4)
-        if port:
-            client.bind(("", port))
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        client.connect(self.listener.getsockname()[:2])
-        with context.wrap_socket(client, server_hostname=name) as channel:
+        """Say something as the subscriber, be answered, and return the certificate that was shown (see `open`)."""
+        with self.open(name, port) as channel:
             channel.sendall(said)
             answer = b""
             while len(answer) < len(said):
@@ -93,6 +83,20 @@ class Site:
             shown = channel.getpeercert(binary_form=True)
         assert shown is not None
         return x509.load_der_x509_certificate(shown)
+
+    def open(self, name: str = NAME, port: int = 0) -> ssl.SSLSocket:
+        """The subscriber's end of a connection, with its handshake done.
+
+        port: the subscriber's, which is free at once for the next: it resets what it closes.
+        """
+        context = client_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        client = self.crossing.end(socket.SOCK_STREAM, version=6 if self.listener.family == socket.AF_INET6 else 4)
+        if port:
+            client.bind(("", port))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.connect(self.listener.getsockname()[:2])
+        return context.wrap_socket(client, server_hostname=name)
 
 
 def site(crossing: Crossing, authority: CertificateAuthority, directory: Path, version: Literal[4, 6] = 4) -> Site:
@@ -212,6 +216,30 @@ def test_a_client_that_uses_a_port_again_begins_a_connection_like_any_other(
     first, second = place.visit(port=41000), place.visit(port=41000)
     assert {shown.issuer.rfc4514_string() for shown in (first, second)} == {QAZNET}
     assert place.visit("www.other.example", port=41000).issuer.rfc4514_string() != QAZNET
+    assert crossing.counters()["intercepted"] == 2
+
+
+def proxy_of(crossing: Crossing) -> int:
+    """The process of the box's TLS proxy."""
+    (proxy,) = (pid for pid in outside.descendants(crossing.box.pid) if outside.names(pid).startswith("prx-"))
+    return proxy
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_proxy_that_has_yet_to_close_a_clients_last_connection_takes_the_next_from_that_port(
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path, version: Literal[4, 6]
+) -> None:
+    """What the proxy still says on the old one must not be taken for the new one's: its handshake timed out."""
+    place = site(crossing, authority, tmp_path, version)
+    client = place.open(port=41000)
+    proxy = proxy_of(crossing)
+    os.kill(proxy, signal.SIGSTOP)
+    client.close()
+    with ThreadPoolExecutor(1) as threads:
+        second = threads.submit(place.visit, port=41000)
+        until("the new connection is there", lambda: len(place.ports) == 3, DEADLINE_S)
+        os.kill(proxy, signal.SIGCONT)
+        assert second.result().issuer.rfc4514_string() == QAZNET
     assert crossing.counters()["intercepted"] == 2
 
 
@@ -362,7 +390,7 @@ def test_a_proxy_that_has_no_processor_for_a_connection_is_reported_though_its_f
     """Whoever measures a speed through it must know: octets lie with it meanwhile, and come all at once."""
     place = site(crossing, authority, tmp_path)
     place.visit()
-    (proxy,) = (pid for pid in outside.descendants(crossing.box.pid) if outside.names(pid).startswith("prx-"))
+    proxy = proxy_of(crossing)
     with Starvation({proxy: "the proxy"}, keepers=[proxy]) as seen, WaitedTimes([proxy]) as first:
         before, began, end = first.read()[0], time.monotonic(), time.monotonic() + 120
         served = [int(thread.name) for thread in Path(f"/proc/{proxy}/task").iterdir()]
@@ -387,14 +415,22 @@ def told_by(crossing: Crossing) -> list[str]:
     return told
 
 
+@pytest.mark.parametrize("room", [0, 1])
 def test_a_proxy_that_can_open_nothing_more_says_so_for_what_it_does_not_intercept_is_no_way_through(
-    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path
+    crossing: Crossing, authority: CertificateAuthority, tmp_path: Path, room: int
 ) -> None:
-    place = site(crossing, authority, tmp_path)
+    """Nor does it end a connection of which it has taken one end, and cannot take the other."""
+    place, proxy = site(crossing, authority, tmp_path), proxy_of(crossing)
+
+    def opened() -> set[int]:
+        return {int(file.name) for file in Path(f"/proc/{proxy}/fd").iterdir()}
+
+    before = opened()
     assert place.visit().issuer.rfc4514_string() == QAZNET
-    (proxy,) = (pid for pid in outside.descendants(crossing.box.pid) if outside.names(pid).startswith("prx-"))
+    until("it has closed that connection", lambda: opened() == before)
     usual = resource.prlimit(proxy, resource.RLIMIT_NOFILE)
-    resource.prlimit(proxy, resource.RLIMIT_NOFILE, (3, usual[1]))
+    limit = [number for number in range(100) if number not in before][room]
+    resource.prlimit(proxy, resource.RLIMIT_NOFILE, (limit, usual[1]))
     assert place.visit().issuer.rfc4514_string() != QAZNET
     told = told_by(crossing)
     assert "its TLS proxy failed, and did not intercept as it should: OSError: [Errno 24]" in told[0]
@@ -409,7 +445,7 @@ def test_a_proxy_that_stands_still_for_a_moment_is_reported_for_no_control_passe
     place.visit()
     assert crossing.counters()["intercepted"] == 1, "it has been asked for what it does"
     assert not [m for m in map(decode, crossing.box.receive()) if isinstance(m, Failure)], "so far it was alive"
-    (proxy,) = (pid for pid in outside.descendants(crossing.box.pid) if outside.names(pid).startswith("prx-"))
+    proxy = proxy_of(crossing)
     os.kill(proxy, signal.SIGSTOP)
     (told,) = told_by(crossing)
     assert told.startswith("its TLS proxy has not answered for ")
@@ -422,7 +458,7 @@ def test_a_proxy_whose_link_loses_long_packets_is_reported_for_its_handshakes_on
 ) -> None:
     place = site(crossing, authority, tmp_path)
     place.visit()
-    (proxy,) = (pid for pid in outside.descendants(crossing.box.pid) if outside.names(pid).startswith("prx-"))
+    proxy = proxy_of(crossing)
     argv = ["nsenter", f"--target={proxy}", "--net", "ip", "link", "set", "proxy", "mtu", "1280"]
     subprocess.run(argv, check=True)
     (told,) = told_by(crossing)
