@@ -162,6 +162,8 @@ def _keyword(value: Any) -> str:
     text = _text(value)
     if not text:
         raise Expected("a keyword of at most 2,000 characters")
+    if escape := re.search(r"\\r\\n|\\x[0-9a-fA-F]{2}", text):
+        raise Expected("the text itself", f"only in double quotes does {escape[0]} stand for something else")
     return text
 
 
@@ -196,8 +198,8 @@ def _code_point(value: Any) -> Any:
 
 
 def _version(value: int) -> int:
-    """Raises `Expected` for GREASE (RFC 8701), which is never compared, and for numbers that no version has."""
-    if value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF:
+    """Raises `Expected` for GREASE (RFC 8701, RFC 9000 §15), which is never compared, and for what no version is."""
+    if (value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF) or value & 0x0F0F0F0F == 0x0A0A0A0A:
         raise Expected("a version's code point, such as 772 for TLS 1.3", "that is GREASE, which stands for no version")
     if value == 0 or 2 < value < 0x100:
         raise Expected("a version's code point", _CODE_POINTS)
