@@ -33,13 +33,21 @@ def network(value: Any) -> IpPrefix:
         raise Expected(expected, "without a zone (what follows the %)")
     try:
         found = ipaddress.ip_network(text)
-    except ValueError as error:
-        hint = "the bits after the prefix length must be zero" if "host bits" in str(error) else ""
-        raise Expected(expected, hint) from None
+    except ValueError:
+        raise Expected(expected, _meant(text)) from None
     if found.version == 6 and found.subnet_of(_MAPPED):
         inside = ipaddress.IPv4Address(int(found.network_address) & 0xFFFFFFFF)
         raise Expected(expected, f"no packet has such an address: write {inside}/{found.prefixlen - _MAPPED.prefixlen}")
     return found
+
+
+def _meant(text: str) -> str:
+    """Returns what to write instead of a prefix whose host bits are set, or "" for other texts."""
+    try:
+        meant = ipaddress.ip_interface(text)
+    except ValueError:
+        return ""
+    return f"write {meant.network}, or {meant.ip} for the address alone"
 
 
 def plain_prefix(text: str) -> tuple[int, int, int] | None:

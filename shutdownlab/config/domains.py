@@ -15,14 +15,23 @@ from shutdownlab.config.idn import to_ascii
 from shutdownlab.config.scalars import text_like, written
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
-NAME = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"
-"""A regular expression for a host name in canonical form."""
-_NAME = re.compile(NAME)
+_LABELS = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"
+NAME = rf"{_LABELS}(?<![0-9])"
+"""A regular expression for a host name in canonical form that does not end with a digit, as hardly any does."""
+_NAME, _OTHERS = re.compile(NAME), re.compile(_LABELS)
+_NUMBER = re.compile("[0-9]+")
+"""A last label that clients take for a part of an IPv4 address (WHATWG URL, "ends in a number checker")."""
 
 
 def is_host_name(text: str) -> bool:
-    """Returns whether `text` is a host name in canonical form, as `host_name` returns it."""
-    return _NAME.fullmatch(text) is not None
+    """Returns whether `text` is a host name in canonical form, or an IPv4 address, as `host_name` returns it."""
+    if _NAME.fullmatch(text):
+        return True
+    return bool(_OTHERS.fullmatch(text)) and (not _ends_in_a_number(text) or is_address(text))
+
+
+def _ends_in_a_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text.rpartition(".")[2]) is not None
 
 
 def _text(value: Any) -> str:
@@ -35,7 +44,11 @@ def host_name(value: Any) -> str:
 
     Accepts capitals, a final dot and letters of any script. Raises `Expected`. Source: RFC 1035; see `idn`.
     """
-    text = _text(value)
+    return _canonical(_text(value), one=True)
+
+
+def _canonical(text: str, one: bool) -> str:
+    """Parses the name of one host, or of a domain whose `*.` or `.` is taken off."""
     name = text.rstrip(".").lower()
     if not name.isascii():
         try:
@@ -43,22 +56,40 @@ def host_name(value: Any) -> str:
         except UnicodeError as error:
             raise Expected("a domain name such as kaspi.kz", f"no client could look that up: {error}") from None
     if not is_host_name(name):
-        hint = "letters, digits and hyphens, labels of at most 63"
-        if name.startswith(("*.", ".")) and is_host_name(name.lstrip("*").removeprefix(".")):
-            hint = "write the name of one host; `sites` and other keys for whole domains include all names below it"
-        elif "://" in name or "/" in name:
-            hint = "write only the name, without https:// and without a path"
-        elif re.fullmatch(r".+:\d+", name) and is_host_name(name.rpartition(":")[0]):
-            hint = "write only the name, without a port"
-        raise Expected("a domain name such as kaspi.kz", hint)
+        raise Expected("a domain name such as kaspi.kz", _hint(name, one))
     return name
+
+
+def _hint(name: str, one: bool) -> str:
+    """Returns what is wrong with a text that is not a host name."""
+    if "://" in name or "/" in name:
+        return "write only the name, without https:// and without a path"
+    if is_address(name.strip("[]")):
+        return "that is an address"
+    if re.fullmatch(r".+:\d+", name) and is_host_name(name.rpartition(":")[0]):
+        return "write only the name, without a port"
+    several = re.split(r"[\s,;]+", name)
+    if len(several) > 1 and all("." in each and is_host_name(each) for each in several):
+        return f"several names are a list: [{', '.join(several[:3])}{', …' * (len(several) > 3)}]"
+    if one and name.startswith(("*.", ".")) and is_host_name(name.lstrip("*").removeprefix(".")):
+        return "write the name of one host; `sites` and other keys for whole domains include all names below it"
+    if "*" in name:
+        below = re.sub(r"\A[*.]+", "", name)
+        return (
+            f"write {below}, without *" if is_host_name(below) else "* stands only for all names below one: *.kaspi.kz"
+        )
+    if ".." in name or name.startswith("."):
+        return "one dot between two labels, and at most one before the first"
+    if _OTHERS.fullmatch(name) and _ends_in_a_number(name):
+        return "no top-level domain is a number; an address is written 192.0.2.1"
+    return "letters, digits and hyphens, labels of at most 63"
 
 
 def domain(value: Any) -> str:
     """Parses a domain, which includes its subdomains: `kaspi.kz`, `.kaspi.kz` and `*.kaspi.kz` are the same. Returns it
     as `host_name` does."""
     text = _text(value)
-    return host_name(text.removeprefix("*").removeprefix(".") if text.startswith(("*.", ".")) else text)
+    return _canonical(text.removeprefix("*").removeprefix(".") if text.startswith(("*.", ".")) else text, one=False)
 
 
 def host(value: Any) -> str:

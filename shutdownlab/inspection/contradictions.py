@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,11 +23,15 @@ ONLY_IN: Final = {
     "url_regex": ("http", "http2", "sip"),
 }
 """Conditions that only these protocols (of those that ship) can meet."""
-_NAMELESS: Final = frozenset(
-    {"bittorrent", "fet", "openvpn", "rtcp", "rtp", "ssh", "stun", "whatsapp-call", "wireguard"}
+_TUNNELS: Final = frozenset(
+    {"capwap", "esp", "fou", "geneve", "gre", "gtp", "gue", "ike", "l2tp", "lisp", "mpls", "teredo", "tzsp", "vxlan"}
+)
+"""Protocols of packets within packets; what a profile looks into is recognised as what it is."""
+_NAMELESS: Final = _TUNNELS | frozenset(
+    {"bittorrent", "fet", "openvpn", "rtcp", "rtp", "ssh", "stun", "unknown", "whatsapp-call", "wireguard"}
 )
 """Protocols without host names."""
-_WITHOUT_HELLO: Final = _NAMELESS | {"dns", "http", "http2", "mtproto", "sip"}
+_WITHOUT_HELLO: Final = _NAMELESS | {"dns", "http", "http2", "mtproto", "sip", "socks"}
 """Protocols without a ClientHello."""
 _NEVER_IN: Final = {
     **dict.fromkeys(("name_exact", "name_suffix", "name_contains", "name_regex"), (_NAMELESS, "tls")),
@@ -40,6 +44,10 @@ _GROUPS: Final = ("name", "url")
 _TLS_VERSIONS: Final = range(0x0300, 0x0400)
 """TLS version code points. No registered QUIC version is among them (IANA, QUIC Versions)."""
 
+_DTLS_VERSIONS: Final = range(0xFE00, 0xFF00)
+"""Code points of DTLS versions (RFC 9147)."""
+_LONGEST_DATAGRAM: Final = 65_527
+"""Payload bytes of the longest UDP datagram, over IPv6 (RFC 768, RFC 8200)."""
 _LAST_OF_TLS: Final = 0xFFFF
 """The greatest of TLS' version code points, which have two bytes; QUIC's have four."""
 
@@ -48,19 +56,6 @@ def check_together(when: Conditions) -> None:
     """Raises `Expected` if no connection can meet all the conditions."""
     for found, expected in _contradictions(when):
         raise Expected(expected, found=f"{found}, which no connection can match", key="when")
-
-
-def check_ports(when: Conditions) -> None:
-    """Raises `Expected` if none of the protocols runs over a transport of the ports."""
-    transports = {item.protocol for item in when.port}
-    if not transports or None in transports or not when.protocol:
-        return
-    known = installed_recognisers()
-    over = {"tcp": known.over_tcp, "udp": known.over_udp}
-    if not any(name in over[each] for name in when.protocol for each in transports if each):
-        ports = " and ".join(sorted(filter(None, transports)))
-        found = f"a `port` of {ports} together with `protocol: {', '.join(when.protocol)}`, which no connection meets"
-        raise Expected("a port that it uses", found=found, key="when")
 
 
 def _contradictions(when: Conditions) -> Iterator[tuple[str, str]]:
@@ -100,19 +95,45 @@ def _of_different_protocols(when: Conditions) -> Iterator[tuple[str, str]]:
     met = {key: frozenset(protocols) for key, protocols in ONLY_IN.items() if getattr(when, key)}
     met |= {key: every - lacking for key, (lacking, _) in _NEVER_IN.items() if getattr(when, key)}
     if when.ja4:
-        transports = {each[0] for each in when.ja4}
-        met["ja4"] -= {"quic"} if "q" not in transports else {"tls"} if transports == {"q"} else set()
-    if when.version and all(version in _TLS_VERSIONS for version in when.version):
-        met["version"] -= {"quic"}
-    if when.version and all(version == 1 or version > _LAST_OF_TLS for version in when.version):
-        met["version"] -= {"tls"}
+        met["ja4"] &= _with_hellos({each[0] for each in when.ja4})
+    if when.version:
+        met["version"] &= _with_hellos({_carrier(version) for version in when.version})
     if when.protocol_except:
         met["protocol_except"] = every - {*when.protocol_except}
     if when.protocol:
         met["protocol"] = frozenset(when.protocol)
+    transports = {item.protocol for item in when.port}
+    if transports and None not in transports:
+        met["port"] = frozenset().union(*(_over(each) for each in transports if each))
     for one, other in combinations(met, 2):
         if met[one].isdisjoint(met[other]):
-            yield f"`{one}` together with `{other}`", "conditions that one protocol can meet; write a rule for each"
+            advice = "a port that it uses" if other == "port" else "conditions that one protocol can meet"
+            yield f"`{one}` together with `{other}`", f"{advice}, or a rule for each"
+    left = every.intersection(*met.values())
+    if when.length_at_least > _LONGEST_DATAGRAM and left and (transports == {"udp"} or not left & _over("tcp")):
+        yield f"a `length_at_least` of over {_LONGEST_DATAGRAM} bytes for UDP", "the size of one datagram, or TCP"
+
+
+def _carrier(version: int) -> str:
+    """Returns which ClientHellos offer a version, as JA4's first letter; "tqd" if any may."""
+    if version in _TLS_VERSIONS:
+        return "t"
+    if version in _DTLS_VERSIONS:
+        return "d"
+    return "q" if version == 1 or version > _LAST_OF_TLS else "tqd"
+
+
+def _with_hellos(letters: Collection[str]) -> frozenset[str]:
+    """Returns the protocols whose ClientHellos have JA4s with one of these first letters: TLS, QUIC or DTLS."""
+    every = frozenset(installed_recognisers().protocols)
+    by_letter = {"t": _over("tcp"), "q": every - _over("tcp") - {"dtls"}, "d": every - _over("tcp") - {"quic"}}
+    return frozenset().union(*(by_letter.get(letter, every) for letter in letters))
+
+
+def _over(transport: str) -> frozenset[str]:
+    """Returns the protocols that run over TCP or UDP."""
+    known = installed_recognisers()
+    return frozenset(known.over_tcp if transport == "tcp" else known.over_udp)
 
 
 def _is_implied(when: Conditions, inner: Conditions, key: str) -> bool:

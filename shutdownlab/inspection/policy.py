@@ -17,7 +17,7 @@ from shutdownlab.config.kinds import is_another
 from shutdownlab.config.scalars import Asn, Kbit, Seconds, UtcOffset, Whole, whole, written
 from shutdownlab.inspection.condition_files import resolve_files
 from shutdownlab.inspection.conditions import Conditions, Prefixes
-from shutdownlab.inspection.contradictions import check_ports, check_together
+from shutdownlab.inspection.contradictions import check_together
 from shutdownlab.inspection.forge import DNS_CODES
 from shutdownlab.inspection.terms import (
     many,
@@ -227,14 +227,13 @@ class InspectionRule(Record):
         return self
 
     def _check_action(self) -> None:
-        """Raises `Expected` if ports, protocols and the action are of different transports, or the action is none for
+        """Raises `Expected` if ports or protocols and the action are of different transports, or the action is none for
         DNS responses."""
         when = self.when
         kind = action_kinds().get(self.verdict.action)
         if when.about_answers and kind is not None and not kind.meets_answers:
             found = f"the action {self.verdict.action} for a DNS response"
             raise Expected("an action that applies to DNS responses, such as `drop`", found=found, key="verdict")
-        check_ports(when)
         beyond = [] if kind is None else [name for name in when.protocol if not kind.can_meet(name)]
         if beyond:
             found = f"the action {self.verdict.action} for {', '.join(beyond)}"

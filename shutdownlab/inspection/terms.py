@@ -14,16 +14,18 @@ import re2
 from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 
 from shutdownlab.config.document import Expected, quoted
-from shutdownlab.config.domains import Domain, Host, host_name, is_host_name
+from shutdownlab.config.domains import Domain, Host, host_name, is_host_name, url
 from shutdownlab.config.idn import folded, to_unicode
 from shutdownlab.config.scalars import Whole, written
-from shutdownlab.inspection.patterns import hopeless_part, pattern_options
+from shutdownlab.inspection.patterns import hopeless_part, pattern_options, possible_names, possible_urls
 from shutdownlab.inspection.query_types import query_type
 
 _IN_NAMES = re.compile(r"[a-z0-9_.:\\\-\u0080-\U0010ffff]+")
 _BESIDE_A_URL = re.compile(
     r"\A\^?(?:[A-Z]{3,}(?: |\\s\+?)(?:\\?/|http)|(?i:host|referer|cookie|user-agent): )| HTTP/[12](?:\\?\.[01])?\$?\Z"
 )
+_INSIDE_TLS = "use `name_suffix` for the host name; without https://, `url` matches requests to a proxy"
+_FRAGMENT = "clients do not send what follows #; a # within a path is sent as %23"
 _CODE_POINTS = "TLS 1.2 is 771, TLS 1.3 is 772, QUIC's first version is 1"
 _JA4 = re.compile(r"[tqd](?:1[0-3]|s[23]|d[1-3]|00)[di][0-9]{4}[0-9a-z]{2}(?:_[0-9a-f]{12}){0,2}", re.IGNORECASE)
 
@@ -66,7 +68,7 @@ def _name_pattern(value: Any) -> str:
     text = _pattern(value)
     if "://" in text:
         raise Expected("a regular expression for host names", "`url_regex` looks at whole URLs")
-    part = hopeless_part(text)
+    part = hopeless_part(text, possible_names())
     if part is None:
         return text
     what = f"has {part[-1]!r} in it" if re.fullmatch(r"\\?[^\w\\]|\w", part) else f"matches {quoted(part)}"
@@ -82,14 +84,12 @@ def _name_pattern(value: Any) -> str:
 
 
 def _in_clear(text: str) -> str:
-    """Returns the URL or pattern; raises `Expected` if its scheme is inside TLS, or ws, which begins as HTTP."""
-    plain = re.sub(r"\\([:/])", r"\1", re.sub(r"\A\(\?[a-zA-Z]+\)", "", text))
-    scheme = re.match(r"(?i)\^?(?:\(\?:)?(https|wss?)\)?:(?://|\Z)", plain)
+    """Returns the URL; raises `Expected` if its scheme is inside TLS, or ws, which begins as HTTP."""
+    scheme = re.match(r"(?i)(https|wss?)(?:://|\Z)", text)
     if scheme and scheme[1].lower() == "ws":
         raise Expected("a URL as it is on the wire", "WebSocket begins as HTTP: write http://")
     if scheme:
-        hint = "use `name_suffix` for the host name; without https://, `url` matches requests to a proxy"
-        raise Expected("a URL without https://, since no box sees URLs inside TLS", hint)
+        raise Expected("a URL without https://, since no box sees URLs inside TLS", _INSIDE_TLS)
     return text
 
 
@@ -119,6 +119,8 @@ def _url_part(value: Any) -> str:
     if text.startswith("*") or text.endswith("*"):
         raise Expected("a part of a URL", "leave * out: it is found anywhere in the URL")
     _no_other_text(text)
+    if "#" in text:
+        raise Expected("a part of a URL as it is sent", _FRAGMENT)
     scheme, mark, rest = _in_clear(text).partition("://")
     if not mark and (named := re.match(r"([^/:?\s]+\.[^/:?\s]+):80(?=/|\Z)", text)):
         return named[1] + text[named.end() :]
@@ -127,24 +129,41 @@ def _url_part(value: Any) -> str:
         raise Expected("a URL as it is on the wire", "without a user's name: browsers send that in a header")
     if not (mark and slash and host):
         return text
-    try:
+    with suppress(Expected):
         return f"{scheme}://{host_name(host.removesuffix(':80'))}/{path}"
-    except Expected:
-        return text  # with a port, or an address
+    if scheme.lower() != "http":
+        return text
+    if host.startswith("*."):
+        raise Expected("a part of a URL", f"write {quoted(f'{host[1:]}/{path}')}: it is found anywhere in the URL")
+    try:
+        url(f"http://{host}")  # with a port, or an address
+    except Expected as error:
+        raise Expected("a part of a URL such as http://kaspi.kz/path", error.hint) from None
+    return text
 
 
 def _url_pattern(value: Any) -> str:
-    text = _in_clear(_pattern(value))
+    text = _pattern(value)
     _no_other_text(text)
-    if re.match(r"\^\\?/", text):
-        raise Expected("a regular expression for whole URLs, which begin with http://", "leave ^ out to find a path")
-    return text
+    part = hopeless_part(text, possible_urls())
+    if part is None:
+        return text
+    if re.search(r"(?i)https|http\W?s", part):
+        raise Expected("a regular expression for URLs that are not inside TLS, which no box sees", _INSIDE_TLS)
+    expected = f"a regular expression for URLs, none of which matches {quoted(part)}"
+    if re.match(r"(\^|\\A)(\(\?:)?\\?/", part):
+        raise Expected(expected, "leave ^ out to find a path: it is where http:// begins")
+    if "#" in part:
+        raise Expected(expected, _FRAGMENT)
+    raise Expected(expected, "they are like http://kaspi.kz/path?query, with at least a / after the name, without :80")
 
 
 def _keyword(value: Any) -> str:
     text = _text(value)
     if not text:
         raise Expected("a keyword of at most 2,000 characters")
+    if escape := re.search(r"\\r\\n|\\x[0-9a-fA-F]{2}", text):
+        raise Expected("the text itself", f"only in double quotes does {escape[0]} stand for something else")
     return text
 
 
@@ -179,8 +198,8 @@ def _code_point(value: Any) -> Any:
 
 
 def _version(value: int) -> int:
-    """Raises `Expected` for GREASE (RFC 8701), which is never compared, and for numbers that no version has."""
-    if value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF:
+    """Raises `Expected` for GREASE (RFC 8701, RFC 9000 §15), which is never compared, and for what no version is."""
+    if (value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF) or value & 0x0F0F0F0F == 0x0A0A0A0A:
         raise Expected("a version's code point, such as 772 for TLS 1.3", "that is GREASE, which stands for no version")
     if value == 0 or 2 < value < 0x100:
         raise Expected("a version's code point", _CODE_POINTS)

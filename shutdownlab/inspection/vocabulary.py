@@ -85,7 +85,7 @@ def _check_conditions(
                 document.report_unknown(place, kind, name, known, f"here that is '{called}'" if called else "")
     asn = when.get("asn")
     for index, number in enumerate(asn if isinstance(asn, list) else [asn]):
-        if isinstance(number, int) and not isinstance(number, bool) and number > 0 and number not in asns:
+        if isinstance(number, int) and not isinstance(number, bool) and 0 < number < 0xFFFFFFFF and number not in asns:
             place = (*path, "asn", index) if isinstance(asn, list) else (*path, "asn")
             expected = one_of([str(known) for known in sorted(asns)]) if asns else "one that is known here"
             hint = "a rule can name the systems of its scenario's topology, or of its file's `asns`"
