@@ -313,6 +313,12 @@ STARTTLS = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 LDAP = b"\x30\x1d\x02\x01\x01\x77\x18\x80\x16" + b"1.3.6.1.4.1.1466.20037"
 LDAP_ANSWER = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\0\x04\0\x04\0"
 MYSQL = b"\x20\0\0\x01" + b"\x85\xae\xff\x19" + b"\0\0\0\x01" + b"\x2d" + bytes(23)
+VENCRYPT = (
+    *(b"RFB 003.008\n", b"\2\x13\2", b"\x13", b"\0\2", b"\0\2"),
+    *(b"\0\2\0\0\1\2\0\0\1\3", b"\0\0\1\2", b"\1"),
+)
+"""What a VNC client and its server say in turn until TLS begins, as TigerVNC's do."""
+ETHERX = b"<?xml version='1.0'?> <s:stream xmlns:s='http://etherx.jabber.org/streams' to='a.example'>"
 STARTS: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "smtp": (25, (b"220 mx ESMTP\r\n", b"EHLO me\r\n", b"250 STARTTLS\r\n", b"STARTTLS\r\n", b"220 Go\r\n")),
     "imap": (143, (b"* OK IMAP4\r\n", b"a1 CAPABILITY\r\n", b"a1 OK\r\n", b"a2 STARTTLS\r\n", b"a2 OK\r\n")),
@@ -326,6 +332,16 @@ STARTS: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "ldap": (389, (b"", LDAP, LDAP_ANSWER)),
     "amqp": (5672, (b"", b"AMQP\2\1\0\0", b"AMQP\2\1\0\0")),
     "mysql": (3306, (b"\x4a\0\0\0\x0a8.0.36\0" + bytes(60), MYSQL)),
+    "vnc": (5900, (b"RFB 003.008\n", *VENCRYPT)),
+    "nbd": (
+        10809,
+        (
+            b"NBDMAGICIHAVEOPT\0\3",
+            b"\0\0\0\3IHAVEOPT\0\0\0\5" + bytes(4),
+            b"\0\3\xe8\x89\4\5\x65\xa9\0\0\0\5\0\0\0\1" + bytes(4),
+        ),
+    ),
+    "telnet": (23, (b"\xff\xfd\x2e", b"\xff\xfb\x2e", b"\xff\xfa\x2e\x01\xff\xf0", b"\xff\xfa\x2e\x01\xff\xf0")),
 }
 """What the server and the client say in turn, the server first."""
 LDAP_BIND = b"\x30\x84\0\0\0\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\0\x80\0"
@@ -383,6 +399,45 @@ OTHER_STARTS: dict[str, tuple[str, int, tuple[bytes, ...]]] = {
         "mysql",
         3306,
         (b"\x5a\0\0\0\x0a11.4.2-MariaDB\0" + bytes(60), MYSQL[:4] + b"\x84" + MYSQL[5:-4] + b"\x1d\0\0\0"),
+    ),
+    "a directory, its lengths in four bytes": (
+        "ldap",
+        389,
+        (b"", b"\x30\x84\0\0\0\x1d" + LDAP[2:], LDAP_ANSWER),
+    ),
+    "a database, of an old client": ("mysql", 3306, (b"\x40\0\0\0\x0a4.0.27\0" + bytes(50), b"\5\0\0\1\5\x08\0\0\0")),
+    "post, in the users' own language": (
+        "pop3",
+        110,
+        (b"+OK\r\n", b"UTF8\r\n", b"+OK\r\n", b"LANG es\r\n", b"+OK\r\n", b"STLS\r\n", b"+OK\r\n"),
+    ),
+    "talk, under another prefix": (
+        "xmpp",
+        5222,
+        (
+            b"",
+            ETHERX,
+            b"<s:features/>",
+            b"<t:starttls xmlns:t='urn:ietf:params:xml:ns:xmpp-tls'></t:starttls>",
+            b"<t:proceed/>",
+        ),
+    ),
+    "a filter's server that says first what it can": (
+        "managesieve",
+        4190,
+        (b'"SIEVE" "fileinto"\r\n"STARTTLS"\r\nOK\r\n', b"CAPABILITY\r\n", b"OK\r\n", b"STARTTLS\r\n", b"OK\r\n"),
+    ),
+    "a remote screen, of TLS alone": ("vnc", 5901, (b"RFB 003.007\n", b"RFB 003.007\n", b"\1\x12", b"\x12")),
+    "a block device, with an export's list": (
+        "nbd",
+        10809,
+        (
+            b"NBDMAGICIHAVEOPT\0\3",
+            b"\0\0\0\1IHAVEOPT\0\0\0\3" + bytes(4),
+            bytes(20),
+            b"IHAVEOPT\0\0\0\5" + bytes(4),
+            bytes(20),
+        ),
     ),
     "a remote desktop": ("rdp", 3389, (b"", RDP, RDP_ANSWER)),
     "a remote desktop elsewhere": ("rdp", 13389, (b"", b"\3\0\0\x13\x0e\xe0\0\0\0\0\0" + RDP[-8:], RDP_ANSWER)),

@@ -228,3 +228,15 @@ def test_a_hello_that_does_not_wait_for_the_proxys_answer_is_read(tmp_path: Path
     traffic = TcpTraffic(dport=3128).says(*[stream[at : at + size] for at in range(0, len(stream), size)])
     [record] = inspected(tmp_path, traffic.frames, BY_NAME)
     assert (record["protocol"], record["host"], record["rule"]) == ("tls", "www.blocked.example", "it")
+
+
+@pytest.mark.parametrize("size", [7, 1400])
+@pytest.mark.parametrize("name", ["SOCKS 4", "SOCKS 4a"])
+@pytest.mark.parametrize("follows", [HELLO, http_request("www.blocked.example")], ids=["TLS", "HTTP"])
+def test_what_a_client_of_socks_4_sends_before_its_answer_is_read(
+    tmp_path: Path, name: str, size: int, follows: bytes
+) -> None:
+    stream = ASKED[name][0][0].replace(b"www.blocked.example", b"www.another.example") + follows
+    traffic = TcpTraffic(dport=1080).says(*[stream[at : at + size] for at in range(0, len(stream), size)])
+    [record] = inspected(tmp_path, traffic.frames, BY_NAME)
+    assert (record["host"], record["rule"]) == ("www.blocked.example", "it")

@@ -28,6 +28,8 @@ _FIRST_VERSION: Final = re.compile(
     + _PORTS
     + rb")\r\n"
 )
+_FOLLOWING: Final = re.compile(rb"\x16(?:\x03|\Z)|[A-Z]{3,10}(?: [/*h]|\Z)")
+"""How a ClientHello or a request begins that a client sends before its proxy has answered."""
 _SECOND_VERSION: Final = b"\r\n\r\n\0\r\nQUIT\n"
 _ADDRESSES: Final = {0: 0, 1: 12, 2: 36, 3: 216}
 """Bytes of both ends' addresses, by family: unspecified, IPv4, IPv6, Unix socket."""
@@ -125,7 +127,7 @@ def _socks5(client: bytes, server: bytes, tolerance: Tolerance) -> Recognition |
 def _socks4(client: bytes, server: bytes, tolerance: Tolerance) -> Recognition | None:
     """Parses port, address and user name; in 4a the address is 0.0.0.x and the requested name follows the user's.
 
-    Few of its bytes are fixed, so until the server has agreed, nothing may follow the request.
+    Few of its bytes are fixed, so until the server has agreed, nothing may follow the request but TLS or HTTP.
     """
     length = len(client)
     if length < 9:
@@ -147,7 +149,7 @@ def _socks4(client: bytes, server: bytes, tolerance: Tolerance) -> Recognition |
     if server:
         if server[0] != 0 or (len(server) > 1 and not 0x5A <= server[1] <= 0x5D):
             return None
-    elif length != end + 1:
+    elif length != end + 1 and not _FOLLOWING.match(client, end + 1):
         return None
     return _asked(
         end + 1, method, host_name(client[start:end], tolerance.trailing_dot) if named else _address(client[4:8])

@@ -4,7 +4,7 @@ These are proxies' requests and headers (see `proxies`), and protocols that begi
 SMTP (RFC 3207), IMAP and POP3 (RFC 2595), FTP (RFC 4217), NNTP (RFC 4642), XMPP (RFC 6120 §5), LDAP (RFC 4511 §4.14),
 ManageSieve (RFC 5804 §2.2), IRC (IRCv3's `tls` capability), PostgreSQL and MySQL (their documentation of the protocol),
 AMQP (version 1.0 §5.2), RDP (MS-RDPBCGR §5.4.5.1) and SQL Server (MS-TDS §2.2.6.5), which carries TLS in packets of its
-own.
+own. Those that negotiate it in binary messages are in `negotiated`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import re
 from typing import Final
 
 from shutdownlab.inspection.recognisers.certificate import certificate_names
+from shutdownlab.inspection.recognisers.negotiated import PROTOCOLS as NEGOTIATED
+from shutdownlab.inspection.recognisers.negotiated import may_be_negotiated, negotiated, turn_of
 from shutdownlab.inspection.recognisers.proxies import PROTOCOLS, recognise_proxy
 from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
 from shutdownlab.inspection.recognisers.result import Recognition
@@ -31,12 +33,15 @@ _WORDS: Final = (
     ("smtp", re.compile(rb"^(?:EHLO|HELO|LHLO)\b", _LINES)),
     ("imap", re.compile(rb"^" + _IMAP, _LINES)),
     ("ftp", re.compile(rb"^(?:AUTH (?:TLS|SSL)|FEAT\r\n)", _LINES)),
-    ("pop3", re.compile(rb"^(?:CAPA|STLS|AUTH)\r\n", _LINES)),
+    ("pop3", re.compile(rb"^(?:CAPA|STLS|AUTH|UTF8)\r\n", _LINES)),
     ("nntp", re.compile(rb"^(?:CAPABILITIES|MODE READER)\r\n", _LINES)),
     ("irc", re.compile(rb"^(?:CAP (?:LS|REQ)\b|NICK [^ \r\n]+\r?\n)", _LINES)),
 )
 """Client lines that only one protocol has."""
-_XMPP: Final = re.compile(rb"(?:<\?xml[^>]*>\s*)?<stream:stream\b")
+_XMPP: Final = re.compile(
+    rb"\s{0,64}(?:<\?xml[^>]*>\s*)?<(?:stream:stream\b|(?:[\w.-]+:)?stream\s[^>]*[\"']http://etherx\.jabber\.org/streams[\"'])"
+)
+"""XMPP's first element, with the usual prefix or another one for its namespace (RFC 6120 §4.8.5)."""
 _GREETINGS: Final = (
     ("smtp", re.compile(rb"220[ -][^\r\n]*SMTP", re.IGNORECASE)),
     ("ftp", re.compile(rb"220[ -]")),
@@ -45,32 +50,39 @@ _GREETINGS: Final = (
     ("nntp", re.compile(rb"20[01] ")),
 )
 """The server's greetings, for when the client's commands do not tell the protocol."""
-_COMMAND: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z]{2,12}(?: [^\r\n]*)?(?:\r?\n|\r?\Z)")
+_COMMAND: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z][A-Za-z0-9]{1,11}(?: [^\r\n]*)?(?:\r?\n|\r?\Z)")
 """A line that a client of these protocols may begin with, complete or as far as it has arrived."""
-_BEGUN: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z]{0,12}(?: [ -~]{0,500})?\r?\Z")
+_BEGUN: Final = re.compile(rb"(?:" + _TAG + rb")?[A-Za-z0-9]{0,12}(?: [ -~]{0,500})?\r?\Z")
 """Such a line, incomplete."""
-_ELEMENT: Final = re.compile(rb"<\?xml[^>]{0,500}(?:>\s*(?:<[a-z:]{0,13})?)?\Z|<[a-z:]{0,13}\Z")
+_ELEMENT: Final = re.compile(
+    rb"\s{0,64}(?:<\?xml[^>]{0,500}(?:>\s{0,64})?\Z|(?:<\?xml[^>]{0,500}>\s*)?"
+    rb"(?:\Z|<(?:[\w.-]{0,32}:?[a-z]{0,6}|(?:[\w.-]{1,32}:)?stream\s[^>]{0,1000})\Z))"
+)
 """An incomplete beginning of XMPP."""
 _OPEN: Final = re.compile(
     rb"(?:NOOP|RSET|HELP|USER|PASS|AUTH|HOST|OPTS|CLNT|SYST|LANG|MODE|XCLIENT|PROT|PBSZ)\b[^\r\n]*\r?\n", re.IGNORECASE
 )
 """A first line that several protocols have; the next one tells which it is."""
-_SIEVE: Final = re.compile(rb'"IMPLEMENTATION" ', re.IGNORECASE)
+_SIEVE: Final = re.compile(
+    rb'"(?:IMPLEMENTATION|SASL|SIEVE|STARTTLS|NOTIFY|MAXREDIRECTS|LANGUAGE|OWNER|VERSION)"[ \r]', re.IGNORECASE
+)
 """The greeting of a ManageSieve server, which speaks first."""
 _SIEVE_PORT: Final = 4190
-"""ManageSieve's port, by which a client's initial STARTTLS differs from IRC's if the server's stream is not read."""
+"""ManageSieve's port, by which a client's commands are known if the server's stream is not read."""
 _STARTTLS: Final = re.compile(rb"^STARTTLS *\r?\n", _LINES)
 _TURNS: Final = {
     **dict.fromkeys(("smtp", "nntp", "irc", "managesieve"), _STARTTLS),
     "imap": re.compile(rb"^[^ \r\n]+ STARTTLS *\r?\n", _LINES),
     "pop3": re.compile(rb"^STLS *\r?\n", _LINES),
     "ftp": re.compile(rb"^AUTH (?:TLS|SSL|TLS-C|TLS-P) *\r?\n", _LINES),
-    "xmpp": re.compile(rb"<starttls\b[^>]*/>|<starttls\b[^>]*>\s*</starttls>"),
+    "xmpp": re.compile(rb"<(?:[\w.-]+:)?starttls\b[^>]*/>|<((?:[\w.-]+:)?)starttls\b[^>]*>\s*</\1starttls\s*>"),
 }
 """By protocol: the client's last line (XMPP: element) before it switches to TLS."""
 _AMQP: Final = b"AMQP"
 _MYSQL_SSL: Final = b"\x20\0\0\1"
 """How a MySQL client's request for TLS begins: its length, and its number, for the server speaks first."""
+_OLD_MYSQL: Final = b"\5\0\0\1"
+"""The same of clients before MySQL 4.1: their capabilities have two bytes."""
 _PRELOGIN: Final = b"\x12\1"
 _RDP: Final = 3389
 _LDAP_REQUESTS: Final = frozenset((0x42, 0x4A, 0x50, 0x60, 0x63, 0x66, 0x68, 0x6C, 0x6E, 0x77))
@@ -82,9 +94,14 @@ _LDAP_STARTTLS: Final = b"1.3.6.1.4.1.1466.20037"
 
 
 def _protocol(client: bytes, server: bytes, dport: int) -> str | None:
-    if (server[:1] == b'"' and _SIEVE.match(server)) or (dport == _SIEVE_PORT and _STARTTLS.match(client)):
+    found = negotiated(client)
+    if found is not None:
+        return found
+    if server[:1] == b'"' and _SIEVE.match(server):
         return "managesieve"
     if _COMMAND.match(client):
+        if dport == _SIEVE_PORT:
+            return "managesieve"
         for name, word in _WORDS:
             if word.search(client, 0, MAX_PREAMBLE):
                 return name
@@ -100,13 +117,13 @@ def _protocol(client: bytes, server: bytes, dport: int) -> str | None:
     # Many clients number their packets from 1, which servers ignore (MS-TDS §2.2.3.1.5).
     if len(client) >= 10 and _may_be_prelogin(client):
         return "tds"
-    if client.startswith((_SSL_REQUEST, _GSS_REQUEST)) or (client[:2] == b"\0\0" and client[4:8] == b"\0\3\0\0"):
+    if client.startswith((_SSL_REQUEST, _GSS_REQUEST)) or (client[:2] == b"\0\0" and client[4:7] == b"\0\3\0"):
         return "postgresql"
     if client.startswith(_AMQP):
         return "amqp"
     if client[:1] == b"\x30" and _ldap(client) != _NONE:
         return "ldap"
-    if len(client) >= 36 and client[3] == 1 and _has_filler(client):
+    if (len(client) >= 36 and client[3] == 1 and _has_filler(client)) or _is_old_mysql(client):
         return "mysql"
     return None
 
@@ -125,6 +142,10 @@ def _may_be_one(client: bytes) -> bool:
     begun = _OPEN.match(client) or _BEGUN.match(client) or _ELEMENT.match(client)
     if begun is not None or _begins_request(client) or _SSL_REQUEST.startswith(client):
         return True
+    if may_be_negotiated(client) or _begins_ldap(client):
+        return True
+    if len(client) < 9 and client[:4] == _OLD_MYSQL[: len(client)]:
+        return True
     return (len(client) < 10 and _may_be_prelogin(client)) or (
         len(client) < 36 and client[:4] == _MYSQL_SSL[: len(client)] and _has_filler(client)
     )
@@ -142,9 +163,29 @@ def _has_filler(client: bytes) -> bool:
     return not any(client[13:32])
 
 
+def _is_old_mysql(client: bytes) -> bool:
+    """Returns whether a client before MySQL 4.1 asks for TLS here, and nothing but TLS follows."""
+    asks = len(client) >= 9 and client[:4] == _OLD_MYSQL and client[5] & 0x0A == 0x08
+    return asks and client[9:10] in (b"", b"\x16")
+
+
 def _begins_request(client: bytes) -> bool:
     """Returns whether this may be an incomplete X.224 connection request."""
     return client[:2] == b"\3\0"[: len(client)] and len(client) < (client[3] if len(client) > 3 else 4) < 128
+
+
+def _begins_ldap(client: bytes) -> bool:
+    """Returns whether this may be an LDAP message of which too little has arrived to tell: its lengths and number."""
+    if client[:1] != b"\x30" or len(client) > 16:
+        return False
+    if len(client) == 1:
+        return True
+    start = 2 + (client[1] & 0x7F if client[1] >= 0x80 else 0)
+    if client[1] == 0x80 or start > 6:
+        return False
+    if len(client) <= start + 1:
+        return client[start : start + 1] in (b"", b"\x02")
+    return client[start] == 2 and 1 <= client[start + 1] <= 4 and len(client) <= start + 2 + client[start + 1]
 
 
 def _ldap(client: bytes) -> int:
@@ -196,6 +237,8 @@ def _turn(protocol: str, client: bytes) -> int:
     if protocol == "postgresql":
         at = 8 if client.startswith(_GSS_REQUEST) else 0
         return at + 8 if client.startswith(_SSL_REQUEST, at) else -1
+    if protocol in NEGOTIATED:
+        return turn_of(protocol, client)
     if protocol == "ldap":
         return _ldap(client)
     if protocol in ("rdp", "tds"):
@@ -203,6 +246,8 @@ def _turn(protocol: str, client: bytes) -> int:
     if protocol == "amqp":
         return 8 if client[4:5] == b"\2" else -1
     if protocol == "mysql":
+        if client[:4] == _OLD_MYSQL:
+            return 9
         return 36 if client[:3] == b"\x20\0\0" and client[5] & 0x08 else -1
     found = _TURNS[protocol].search(client, 0, MAX_PREAMBLE)
     return found.end() if found else -1
@@ -226,6 +271,7 @@ class StartTls(TcpRecogniser):
             "tds",
         ),
         "xmpp",
+        *NEGOTIATED,
         *PROTOCOLS,
     )
     order = 85
