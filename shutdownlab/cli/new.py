@@ -12,6 +12,7 @@ import typer
 from shutdownlab import library
 from shutdownlab.cli.program import bad_option, errors, user_errors, writable
 from shutdownlab.config.document import parse, quoted
+from shutdownlab.config.wording import with_ending
 from shutdownlab.inspection.catalogue import shipped_apps
 from shutdownlab.model.topology import Access
 from shutdownlab.reporting.literal import literal
@@ -100,7 +101,7 @@ def new(
         with writable("--out", path, "a file that can be created"):
             path.write_text(text.replace("SCHEMA/", f"{FOLDER.as_uri()}/", 1))
     then = {
-        "country": f"shutdownlab check {path} --graph {path.with_suffix('.svg')}",
+        "country": f"shutdownlab check {path} --graph {with_ending(path, '.svg', name)}",
         "scenario": f"shutdownlab verify {path}",
     }
     typer.echo(f"{path} is written; next: {then.get(kind, f'shutdownlab check {path}')}")

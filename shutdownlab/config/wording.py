@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import PurePath
@@ -15,6 +16,8 @@ _MOST_LISTED, _FIRST_LISTED = 64, 12
 """More than the keys of any model, and the names of any catalogue that ships except that of the apps."""
 _COMPARED = 2_000
 """The number of names that a misspelt one is compared with."""
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,6}")
+"""What looks like a file's: `.pdf`, `.parquet`."""
 
 
 def shortened(text: str, most: int = _LONGEST) -> str:
@@ -77,8 +80,10 @@ def one_of(names: Iterable[str], where: str = "") -> str:
 
 def with_ending(path: PurePath, ending: str, name: str) -> PurePath:
     """Returns the path of a file with another ending (`.svg`); in place of a folder (`.`, `/`, `..`), a file `name` in
-    it."""
-    return path.with_suffix(ending) if path.name.strip(".") else path / f"{name}{ending}"
+    it. Only what looks like a file's ending is replaced: not the `.1-data` of `run-0.1-data`."""
+    if not path.name.strip("."):
+        return path / f"{name}{ending}"
+    return path.with_suffix(ending) if _ENDING.fullmatch(path.suffix) else path.with_name(f"{path.name}{ending}")
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
+
+from shutdownlab.config.wording import with_ending
 
 RUN = str(Path(__file__).parents[1] / "data/run-0.1")
 COMMANDS = {
@@ -40,3 +42,18 @@ def test_a_run_in_place_of_a_scenario_is_reported_for_what_it_is(tmp_path: Path)
         [*argv[:-1], "folder"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, "it is a run" in done.stderr) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "would_do"),
+    [
+        ("run-0.1-duckdb", "run-0.1-duckdb.pdf"),
+        ("kz-2022.01.05", "kz-2022.01.05.pdf"),
+        ("v1.2-draft", "v1.2-draft.pdf"),
+        ("figure.jpeg", "figure.pdf"),
+        ("figure", "figure.pdf"),
+        (".hidden", ".hidden.pdf"),
+    ],
+)
+def test_a_name_that_would_do_keeps_the_dots_that_begin_no_ending(name: str, would_do: str) -> None:
+    assert str(with_ending(PurePath("folder.d") / name, ".pdf", "figure")) == f"folder.d/{would_do}"
