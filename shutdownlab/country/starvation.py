@@ -81,8 +81,9 @@ class Starvation:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
-        for sampled in (self._processes, *self._keepers):
-            sampled.__exit__(kind, e, trace)
+        self._processes.__exit__(kind, e, trace)
+        for keeper in self._keepers:
+            keeper.__exit__(kind, e, trace)
 
     def look(self) -> None:
         """Samples how long each process has waited; at most every 0.1 s."""

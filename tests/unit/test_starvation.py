@@ -133,7 +133,7 @@ def test_a_box_that_waited_for_as_long_as_a_server_takes_may_have_lost_its_race(
     passes(clock, keeping, 1.0)
     passes(clock, keeping, 0.125, p1=0.5)
     passes(clock, keeping, 1.0)
-    assert keeping.came_late(1, 0.04, 101.9, 102.2) == "the switch had no processor for 0.06 s: this machine is busy, or has frozen it"
+    assert keeping.came_late(1, 0.04, 101.9, 102.2).startswith("the switch had no processor for 0.06 s: ")
     assert not keeping.came_late(1, 0.04, 102.2, 103.0), "it was over"
     assert not keeping.came_late(1, 0.2, 101.9, 102.2), "so far away is a server that it came in time"
     assert not keeping.came_late(1, None, 101.9, 102.2), "it raced nobody"
@@ -174,7 +174,8 @@ def test_a_thread_that_waits_is_seen_though_its_process_has_others_that_rest() -
 def test_one_that_the_kernel_holds_counts_as_waiting_for_as_long_in_whatever_thread(tmp_path: Path) -> None:
     """Frozen, or out of memory, it is in state D, as one is that has vforked until its child has opened a file."""
     os.mkfifo(tmp_path / "fifo")
-    held = f"os.posix_spawn('/bin/true', ['true'], {{}}, file_actions=[(os.POSIX_SPAWN_OPEN, 9, '{tmp_path}/fifo', 0, 0)])"
+    opens = f"[(os.POSIX_SPAWN_OPEN, 9, '{tmp_path}/fifo', 0, 0)]"
+    held = f"os.posix_spawn('/bin/true', ['true'], {{}}, file_actions={opens})"
     threaded = f"import threading; threading.Thread(target=lambda: {held}, daemon=True).start()"
     for script, keeping in ((held, False), (threaded, True)):
         argv = [sys.executable, "-c", f"import os; input()\n{script}\ninput()"]
