@@ -49,11 +49,12 @@ class Reconfigured:
         self._allowed.clear()
         boxes = {node.name for node in network.by_role(Role.DPI_BOX)}
         for name, namespace in spaces.items():
-            if name in self._heard:  # listen now, lest the many announcements of an order fill the socket
-                self._listen(name, _PLUGGED_IN if name in boxes else frozenset())
-            else:
-                with namespace.entered():
+            with namespace.entered():
+                if name not in self._heard:
                     self._heard[name] = _Heard(namespace, NetlinkMonitor(), settings())
+                else:  # listen now, lest the many announcements of an order fill the socket
+                    changes = self._heard[name].monitor.changes()
+                    self._note(name, [what for what in changes if name not in boxes or what not in _PLUGGED_IN])
 
     def allow(self, name: str) -> None:
         """Says that an order is about to change this node, or these switches (`switches_of`)."""
@@ -69,13 +70,15 @@ class Reconfigured:
         for name, changes in changed.items():
             yield f"somebody has changed {' and '.join(dict.fromkeys(changes))} of {name}"
 
-    def _listen(self, name: str, own: frozenset[str] = frozenset()) -> None:
-        """Adds what has been changed of it since the last time; `own`: the kinds that may be ours."""
+    def _listen(self, name: str) -> None:
+        """Notes what has been changed of a node since the last time."""
         each = self._heard[name]
         with each.namespace.entered():
-            changes, now = [what for what in each.monitor.changes() if what not in own], settings()
-        changes += [what for what in now if now[what] != each.settings[what]]
+            changes, now = each.monitor.changes(), settings()
+        self._note(name, [*changes, *(what for what in now if now[what] != each.settings[what])])
         each.settings = now
+
+    def _note(self, name: str, changes: list[str]) -> None:
         if changes:
             self._changes.setdefault(name, []).extend(changes)
 
