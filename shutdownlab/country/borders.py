@@ -11,7 +11,7 @@ was first.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, ip_interface
 from typing import Final
@@ -63,6 +63,8 @@ class Borders:
 
     net: EmulatedNetwork
     network: Network
+    changing: Callable[[str], None] = lambda _: None
+    """Called with the name of each router that is about to be changed."""
     _nulled: frozenset[Nulled] = frozenset()
     _rules: dict[str, str] = field(default_factory=dict)
     """The nftables rules, by operator."""
@@ -80,6 +82,7 @@ class Borders:
         self._tell = True
         for role, purpose in ((Role.BORDER, "intl"), (Role.TRANSIT, "gateway")):
             for node in self.network.by_role(role):
+                self.changing(node.name)
                 namespace: Namespace = self.net.get(node.name).namespace
                 load(namespace, _UNROUTED, "report packets without a route")
                 with namespace.netlink() as netlink:
@@ -136,7 +139,10 @@ class Borders:
         (self._counting.add if counted else self._counting.discard)(operator)
 
     def _namespace(self, operator: str) -> Namespace:
-        namespace: Namespace = self.net.get(self.network.one(Role.BORDER, operator).name).namespace
+        """Returns that of an operator's router, which is about to be changed."""
+        router = self.network.one(Role.BORDER, operator).name
+        self.changing(router)
+        namespace: Namespace = self.net.get(router).namespace
         return namespace
 
 

@@ -28,6 +28,7 @@ from shutdownlab.country.borders import Borders
 from shutdownlab.country.country import Country
 from shutdownlab.country.late_resolvers import LateResolvers
 from shutdownlab.country.lines import Lines
+from shutdownlab.country.reconfigured import switches_of
 from shutdownlab.inspection.apps import App
 from shutdownlab.model import routing
 from shutdownlab.model.faults import AUTHORITY, NO_DAMAGE, Damage, DeclaredFault, Parts, damage_of, hosts_of, routers_of
@@ -36,6 +37,7 @@ from shutdownlab.model.policy import Policy
 from shutdownlab.model.routing import router_of
 from shutdownlab.model.topology import VantageId
 from shutdownlab.network.delay_line import RELAY
+from shutdownlab.network.ovs import LabSwitch
 from shutdownlab.servers import birdc
 from shutdownlab.servers.daemon import Daemon
 from shutdownlab.servers.dns import view_of
@@ -77,10 +79,11 @@ class Breaker:
     late: LateResolvers = field(init=False)
 
     def __post_init__(self) -> None:
-        self.borders = Borders(self.country.net, self.network)
+        net, changing = self.country.net, self.country.reconfigured.allow
+        self.borders = Borders(net, self.network, changing)
         relay = next((process for process in self.country.others if process.name == RELAY), None)
-        self.lines = Lines(self.network, relay, self.country.net.delay_lines)
-        self.late = LateResolvers(self.country.net, self.network, {each.name: each for each in self.country.others})
+        self.lines = Lines(self.network, relay, net.delay_lines)
+        self.late = LateResolvers(net, self.network, {each.name: each for each in self.country.others}, changing)
 
     def become(self, faults: Mapping[str, DeclaredFault], *, anew: bool = True) -> None:
         """Repairs faults that have ended, causes new ones, and waits until all routers and servers have adapted.
@@ -257,6 +260,7 @@ class Breaker:
         speaking = {node.name for node in routers_of(network, parts.routers)}
         for daemon in self.country.services.daemons:
             if daemon.name != "nsd" and daemon.node in (speaking if daemon.name == "bird" else named):
+                self.country.reconfigured.allow(daemon.node)  # a tunnel's interface comes and goes with its daemon
                 yield daemon
 
     def _mute(self, names: Iterable[str]) -> None:
@@ -305,7 +309,9 @@ class Breaker:
         yield from ((end.node, end.port) for end in switches or (link.a,))
 
     def _set_port(self, node: str, port: str, state: str) -> None:
-        interface = self.country.net.get(node).nameToIntf.get(port)
+        there = self.country.net.get(node)
+        self.country.reconfigured.allow(switches_of(there.instance.name) if isinstance(there, LabSwitch) else node)
+        interface = there.nameToIntf.get(port)
         if interface is not None and hasattr(interface, "index"):  # a patch port has none: both its switches are dark
             interface.ifconfig(state)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from shutdownlab.compiler.resolvers import Lies, held_names
@@ -24,6 +24,8 @@ class LateResolvers:
     net: EmulatedNetwork
     network: Network
     processes: Mapping[str, Forked]
+    changing: Callable[[str], None] = lambda _: None
+    """Called with the name of each resolver whose node is about to be changed."""
     _configured: dict[str, Mapping[str, Mapping[str, float]]] = field(default_factory=dict)
     """By operator: the seconds by which each name is delayed, by client subnet."""
     _led: dict[str, str] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class LateResolvers:
             clients = [subnet for v in holding for subnet in self.network.subnets[v.id]]
             rules = ruleset(node.addresses, () if node.name in damage.closed else clients)
             if rules != self._led.get(operator, ruleset(node.addresses, ())):
+                self.changing(node.name)
                 load(self.net.get(node.name).namespace, rules, "have a resolver answer late")
                 self._led[operator] = rules
 

@@ -1,8 +1,9 @@
-"""Samples how long the processes that carry packets waited for a CPU: a try that failed meanwhile may be void.
+"""Samples how long the processes that carry packets could not run: a try that failed meanwhile may be void.
 
 If a switch, a delay line or a server waits for a CPU, it answers late, or its socket buffer overflows; with several on
 a path, a packet arrives after the probe's timeout. Controls between two tries miss this if it comes and goes. The
-kernel counts for how long each process was runnable without running.
+kernel counts for how long each process was runnable without running. One that is frozen by a control group, or waits
+for memory or a page of its own, does no more than that, and counts as waiting.
 
 A process that terminates connections and opens others in their place (a TLS proxy) buffers bytes while it waits and
 then sends them all at once, so it can also make a slow line look fast. And what forwards the frames of an on-path box
@@ -81,6 +82,8 @@ class Starvation:
 
     def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
         self._processes.__exit__(kind, e, trace)
+        for keeper in self._keepers:
+            keeper.__exit__(kind, e, trace)
 
     def look(self) -> None:
         """Samples how long each process has waited; at most every 0.1 s."""

@@ -10,11 +10,11 @@ from typing import Any, Final
 from shutdownlab.model.scenario import Outcome
 from shutdownlab.model.telephony import SMS, VOICE
 from shutdownlab.probes.conclusion import Conclusion
-from shutdownlab.probes.failure import TIMEOUT, StepFailed, failure_of
+from shutdownlab.probes.failure import TIMEOUT, StepFailed, failure_of, is_own
 from shutdownlab.probes.kinds import TelephoneLine, TelephoneLines
-from shutdownlab.probes.media import MediaStream, NoMediaPort
+from shutdownlab.probes.media import MediaStream
 from shutdownlab.probes.patience import patience
-from shutdownlab.probes.phone import Phone
+from shutdownlab.probes.phone import OWN_FAULT, Phone
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.sip import (
     Identity,
@@ -53,8 +53,10 @@ async def call_test(session: ProbeSession, ask: TelephoneLines) -> Conclusion:
             failure = await _failure_of(_talk(session, media))
             seen |= {"rtp_sent": media.sent, "rtp_received": media.received}
             goodbye = await _step(session, "sip_bye", phone.ask(dialog.bye(), dialog.route, session.patience), seen)
-    except NoMediaPort as error:
-        return Conclusion(Outcome.ERROR, f"unknown_failure: {error}")
+    except OSError as error:  # our end of the audio
+        raise StepFailed(failure_of(error), "rtp") from error
+    if media.unsent or is_own(goodbye.get(OWN_FAULT)):
+        raise StepFailed(failure_of(media.unsent) if media.unsent else goodbye.get(OWN_FAULT), "rtp")
     counted = _COUNTED.search(goodbye.get("p-rtp-stat"))
     seen["rtp_received_by_peer"] = int(counted[1]) if counted else None
     if failure is not None and not media.received:
@@ -108,6 +110,8 @@ async def _step(
         raise StepFailed(failure_of(error), operation) from error
     seen["answers"].append({"operation": operation, "code": answer.code, "t": session.trace.now()})
     if not 200 <= answer.code < 300:
+        if is_own(answer.get(OWN_FAULT)):  # the peer is a prober too
+            raise StepFailed(answer.get(OWN_FAULT), operation)
         refusal = f"unknown_failure: SIP {answer.code} {answer.reason}"
         if answer.code == _TIMEOUT:
             refusal = TIMEOUT

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import secrets
 import socket
 import struct
-from contextlib import suppress
 from typing import Final, Self
 
 from shutdownlab.model.telephony import MEDIA
+from shutdownlab.probes.failure import failure_of, is_own
 
 PACKETS: Final = 5
 _INTERVAL_S: Final = 0.02
@@ -20,20 +21,18 @@ _PCMU: Final = 0
 _HEADER: Final = struct.Struct("!BBHII")
 
 
-class NoMediaPort(Exception):
-    """Raised if all media ports of this host are in use."""
-
-
 class MediaStream:
     """One end of a call's audio: listens from the start, sends once it knows the destination."""
 
     def __init__(self, address: str) -> None:
-        """Binds an even port of the operator's media range on `address`; raises `NoMediaPort`."""
+        """Binds an even port of the operator's media range on `address`; raises `OSError`."""
         self._loop = asyncio.get_running_loop()
         self._sock = _bind(address)
         self.port: int = self._sock.getsockname()[1]
         self.sent = 0
         self.received = 0
+        self.unsent: OSError | None = None
+        """Why this machine itself has sent less than it should."""
         self._source = secrets.randbits(32)
         self._to: tuple[str, int] | None = None
         self._next: asyncio.TimerHandle | None = None
@@ -66,8 +65,10 @@ class MediaStream:
 
     def _send(self) -> None:
         header = _HEADER.pack(_VERSION_2, _PCMU, self.sent, self.sent * _SAMPLES, self._source)
-        with suppress(OSError):  # unreachable: the other side's count will show it
+        try:
             self._sock.sendto(header + _SILENCE, self._to or ("", 0))
+        except OSError as error:  # an ICMP error: the other side's count will show it
+            self.unsent = error if is_own(failure_of(error)) else self.unsent
         self.sent += 1
         if self.sent < PACKETS:
             self._next = self._loop.call_later(_INTERVAL_S, self._send)
@@ -95,4 +96,4 @@ def _bind(address: str) -> socket.socket:
             sock.close()
         else:
             return sock
-    raise NoMediaPort(f"no free port from {MEDIA.first} to {MEDIA.last} on {address}")
+    raise OSError(errno.EADDRINUSE, f"no free port from {MEDIA.first} to {MEDIA.last} on {address}")

@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from shutdownlab.probes.media import MediaStream, NoMediaPort
+from shutdownlab.probes.failure import failure_of
+from shutdownlab.probes.media import MediaStream
 from shutdownlab.probes.patience import patience
 from shutdownlab.probes.sip import (
     Identity,
@@ -31,6 +32,9 @@ from shutdownlab.probes.sip import (
 )
 
 Peer = tuple[str, int]
+
+OWN_FAULT: Final = "x-own-fault"
+"""The header by which a telephone says that its own machine let a call fail: no policy, and no server, did."""
 
 _EXPIRES: Final = 3600
 _FIRST_RETRANSMISSION_S: Final = 0.5  # T1, RFC 3261 §17.1.1.1
@@ -155,6 +159,8 @@ class Phone:
         elif message.method in {"BYE", "CANCEL"}:
             call = self._calls.get(call_id)
             counted = [("P-RTP-Stat", f"PS={call.media.sent},PR={call.media.received}")] if call else []
+            if call and call.media.unsent:
+                counted.append((OWN_FAULT, failure_of(call.media.unsent)))
             self._respond(message, source, 200, "OK", extra=counted)
             self._forget(call_id)
         elif message.method == "MESSAGE":
@@ -184,8 +190,8 @@ class Phone:
         except MalformedSip:
             self._respond(invite, source, 488, "Not Acceptable Here")
             return
-        except NoMediaPort:
-            self._respond(invite, source, 486, "Busy Here")
+        except OSError as error:
+            self._respond(invite, source, 500, "Server Internal Error", [(OWN_FAULT, failure_of(error))])
             return
         extra = [("Contact", me.contact), ("Content-Type", "application/sdp")]
         body = session_description(me.address, media.port)

@@ -15,6 +15,10 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
+INTERFACE: Final = "an interface"
+SETTING: Final = "a sysctl"
+"""What is said to be changed where an interface, or its forwarding or reverse path filter, is made or set otherwise."""
+
 _HEADER: Final = struct.Struct("=IHHII")
 _LINK: Final = struct.Struct("=BxHiII")
 _ADDRESS: Final = struct.Struct("=BBBBi")
@@ -28,7 +32,7 @@ _NFTABLES: Final = 1 << 6
 _NFTABLES_SUBSYSTEM: Final = 10
 
 _NEW_LINK, _DEL_LINK, _GET_LINK = 16, 17, 18
-_NEW_NEIGHBOUR, _DEL_NEIGHBOUR, _SETTING = 28, 29, 80
+_NEW_NEIGHBOUR, _DEL_NEIGHBOUR, _NETCONF = 28, 29, 80
 _ADDRESS_KINDS, _ROUTE_KINDS, _RULE_KINDS = (20, 21), (24, 25), (32, 33)
 _QUEUE_KINDS: Final = (36, 37, 40, 41, 44, 45)
 """Queueing disciplines, their classes and filters, each made or deleted."""
@@ -87,7 +91,7 @@ class NetlinkMonitor:
         found = [what for kind, body in messages if (what := _changed(kind, body))]
         now = _interfaces()
         seen = [now, *(dict([_interface(body)]) for kind, body in messages if kind == _NEW_LINK)]
-        found += ["an interface" for each in seen if any(self._interfaces.get(i) != each[i] for i in each)]
+        found += [INTERFACE for each in seen if any(self._interfaces.get(i) != each[i] for i in each)]
         self._interfaces = now
         if any(kind >> 8 == _NFTABLES_SUBSYSTEM for kind, _ in _messages(b"".join(_waiting(self._netfilter)))):
             found.append("nftables' rules")
@@ -162,9 +166,9 @@ def _changed(kind: int, body: bytes) -> str:
     if kind == _NEW_LINK:
         _, _, _, _, changed = _LINK.unpack_from(body)
         offloads = (_EVENT, _FEATURES) in _attributes(body[_LINK.size :])
-        return "an interface" if changed & _IFF_UP or offloads else ""
+        return INTERFACE if changed & _IFF_UP or offloads else ""
     if kind == _DEL_LINK:
-        return "an interface"
+        return INTERFACE
     if kind in _ADDRESS_KINDS:
         return "" if _ADDRESS.unpack_from(body)[3] == _SCOPE_LINK else "an address"
     if kind in _ROUTE_KINDS:
@@ -174,6 +178,6 @@ def _changed(kind: int, body: bytes) -> str:
         return "a routing rule"
     if kind == _NEW_NEIGHBOUR:
         return "a neighbour's address"
-    if kind == _SETTING:
-        return "a sysctl"
+    if kind == _NETCONF:
+        return SETTING
     return "a queueing discipline" if kind in _QUEUE_KINDS else ""

@@ -1,7 +1,8 @@
-"""How long processes have waited for a CPU.
+"""How long processes have waited for a CPU, or were held up by the kernel.
 
 The kernel counts the time that each thread was runnable but not running: the second field of /proc/PID/schedstat, in
-nanoseconds (Documentation/scheduler/sched-stats.rst of Linux).
+nanoseconds (Documentation/scheduler/sched-stats.rst of Linux). It does not count for how long it kept a thread in state
+D: frozen by a control group, above its group's memory.high, waiting for a page or a disk. That is sampled.
 """
 
 from __future__ import annotations
@@ -54,58 +55,95 @@ def waited_with_children_s(pid: int) -> float:
 
 
 class WaitedTimes:
-    """How long the main threads of some processes have waited for a CPU. Reading costs about 1 µs per process.
+    """How long the main threads of some processes could not run: they waited for a CPU, or were held up in state D.
 
+    The latter counts only between two reads, each of which finds it so. Reading costs about 5 µs per process.
     pids: process ids, "PID/task/TID" for another thread, or "self" for this process.
     """
 
     def __init__(self, pids: Iterable[int | str]) -> None:
-        self._files = [_open(pid) for pid in pids]
-        self._last = [0.0] * len(self._files)
+        self._threads = [_Thread(pid) for pid in pids]
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
-        for file in self._files:
-            if file is not None:
-                os.close(file)
+        for thread in self._threads:
+            thread.close()
 
     def read(self) -> list[float]:
-        """Returns the seconds waited, in the order of `pids`; for an ended process the last value read, or 0.0."""
-        for number, file in enumerate(self._files):
-            if file is not None:
-                with suppress(OSError):  # the process has ended
-                    self._last[number] = int(os.pread(file, 128, 0).split()[1]) / 1e9
-        return list(self._last)
+        """Returns the seconds, in the order of `pids`; for an ended process the last value read, or 0.0."""
+        now = time.monotonic()
+        return [thread.read(now) for thread in self._threads]
 
 
 class ThreadsWaitedTime:
-    """How long a process's threads have waited for a CPU since this object was made, adding up the longest waits.
+    """How long a process's threads could not run since this object was made, adding up the longest of each time.
 
-    Each `read` adds the longest wait of any one thread since the read before it. Waits of threads that have ended are
-    lost, so this suits processes with long-lived threads. Reading costs about 20 µs per thread.
+    Each `read` adds the longest of any one thread since the read before it. That of threads that have ended is lost, so
+    this suits processes with long-lived threads. Reading costs about 10 µs per thread.
     """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._last = self._read()
+        self._threads = dict[str, tuple[_Thread, float]]()
+        self._whole = 0.0
+        self.read()
         self._whole = 0.0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
+        for thread, _ in self._threads.values():
+            thread.close()
+
     def read(self) -> float:
-        """Returns the seconds waited; for an ended process the last value read."""
-        now = self._read()
-        self._whole += max((waited - self._last.get(thread, 0.0) for thread, waited in now.items()), default=0.0)
-        self._last = now
+        """Returns the seconds; for an ended process the last value read."""
+        now, there = time.monotonic(), list[str]()
+        with suppress(OSError):  # the process has ended
+            there = os.listdir(f"/proc/{self._pid}/task")  # noqa: PTH208 - ten times a second
+        for gone in self._threads.keys() - there:
+            self._threads.pop(gone)[0].close()
+        longest = 0.0
+        for name in there:
+            thread, before = self._threads.get(name) or (_Thread(f"{self._pid}/task/{name}"), 0.0)
+            whole = thread.read(now)
+            self._threads[name] = thread, whole
+            longest = max(longest, whole - before)
+        self._whole += longest
         return self._whole
 
-    def _read(self) -> dict[str, float]:
-        found: dict[str, float] = {}
-        with suppress(OSError):  # the process has ended
-            for entry in os.scandir(f"/proc/{self._pid}/task"):
-                with suppress(OSError):  # the thread has ended, or the kernel doesn't count waits
-                    found[entry.name] = int(Path(entry.path, "schedstat").read_bytes().split()[1]) / 1e9
-        return found
+
+class _Thread:
+    """One thread: its two files, and what was read of it last."""
+
+    def __init__(self, pid: int | str) -> None:
+        self._files = [_open(pid), _open(pid, "stat")]
+        self._waited = self._held = 0.0
+        self._slices, self._at = b"", 0.0
+
+    def read(self, now: float) -> float:
+        """Returns the seconds that it could not run so far; `now`: by `time.monotonic`."""
+        schedstat, stat = self._files
+        if schedstat is None or stat is None:
+            return 0.0
+        with suppress(OSError):  # it has ended
+            _, waited, slices = os.pread(schedstat, 128, 0).split()
+            if slices == self._slices and _is_held(os.pread(stat, 64, 0)):  # and has not run since the last read
+                self._held += now - self._at
+            self._waited, self._slices, self._at = int(waited) / 1e9, slices, now
+        return self._waited + self._held
+
+    def close(self) -> None:
+        for file in self._files:
+            if file is not None:
+                os.close(file)
+
+
+def _is_held(stat: bytes) -> bool:
+    """Whether a thread is in state D by its /proc/PID/stat."""
+    return stat.rpartition(b") ")[2][:1] == b"D"
 
 
 def wait_for_its_turn(pid: int, longest: float) -> None:
@@ -126,17 +164,17 @@ def wait_for_its_turn(pid: int, longest: float) -> None:
 
 def had_none(share: float) -> str:
     """Completes a sentence about a process that waited for a CPU for `share` (0 to 1) of the time."""
-    return f"had no processor for {round(100 * share)} % of the time: this machine is busy"
+    return f"had no processor for {round(100 * share)} % of the time: this machine is busy, or has frozen it"
 
 
 def had_none_for(seconds: float) -> str:
     """Completes a sentence about a process that waited for a CPU for `seconds`."""
-    return f"had no processor for {seconds:.2f} s: this machine is busy"
+    return f"had no processor for {seconds:.2f} s: this machine is busy, or has frozen it"
 
 
-def _open(pid: int | str) -> int | None:
-    """Opens a process's schedstat; None if it has ended, or the kernel was built without CONFIG_SCHED_INFO."""
+def _open(pid: int | str, name: str = "schedstat") -> int | None:
+    """Opens such a file of a process; None if it has ended, or the kernel was built without CONFIG_SCHED_INFO."""
     try:
-        return os.open(f"/proc/{pid}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None

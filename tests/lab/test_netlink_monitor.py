@@ -93,6 +93,8 @@ def test_traffic_a_peer_that_goes_down_and_what_the_kernel_does_of_itself_are_no
     ("command", "what"),
     [
         ("sysctl -w net.ipv4.icmp_echo_ignore_all=1", "the sysctl net.ipv4.icmp_echo_ignore_all"),
+        ("sysctl -w net.ipv4.tcp_pacing_ca_ratio=1", "the sysctl net.ipv4.tcp_pacing_ca_ratio"),
+        ("sysctl -w net.ipv6.ip6frag_time=1", "the sysctl net.ipv6.ip6frag_time"),
         ("sysctl -w net.ipv4.tcp_window_scaling=0", "the sysctl net.ipv4.tcp_window_scaling"),
         ("iptables-legacy -A OUTPUT -p tcp --dport 443 -j DROP", "the tables of iptables-legacy"),
         ("ip6tables-legacy -A OUTPUT -p tcp --dport 443 -j DROP", "the tables of iptables-legacy"),
@@ -121,7 +123,28 @@ def test_a_rule_more_in_a_legacy_table_that_is_there_already_shows(
         assert settings() == before
         subprocess.run([program, "-A", "OUTPUT", "-p", "tcp", "--dport", "443", "-j", "DROP"], check=True)
         now = settings()
-    assert [what for what in now if now[what] != before[what]] == ["the tables of iptables-legacy"]
+        assert [what for what in now if now[what] != before[what]] == ["the tables of iptables-legacy"]
+        subprocess.run([program, "-R", "OUTPUT", "1", "-p", "tcp", "--dport", "80", "-j", "DROP"], check=True)
+        assert [what for what in now if now[what] != settings()[what]] == ["the tables of iptables-legacy"], "as many"
+
+
+@pytest.mark.parametrize(
+    ("program", "address"), [("iptables-legacy", "192.0.2.1"), ("ip6tables-legacy", "2001:db8::1")]
+)
+def test_what_a_legacy_rule_has_counted_is_no_change(
+    node: tuple[Cables, Path, Path], program: str, address: str
+) -> None:
+    cables, own, _ = node
+    for port in ("9", "443"):
+        cables.run(own, program, "-A", "OUTPUT", "-p", "tcp", "--dport", port, "-j", "DROP")
+    cables.run(own, program, "-A", "OUTPUT", "-j", "ACCEPT")
+    with inside(own):
+        before = settings()
+        cables.run(own, "ping", "-c", "2", "-i", "0.2", address)
+        listed = subprocess.run([program, "-vnL", "OUTPUT"], capture_output=True, text=True, check=True).stdout
+        packets, octets, target, *_ = listed.splitlines()[-1].split()
+        assert target == "ACCEPT" and 0 not in (int(packets), int(octets))
+        assert settings() == before
 
 
 def _carrier(netns: Path) -> str:

@@ -149,7 +149,7 @@ def test_what_is_late_because_its_program_has_no_processor_says_nothing_of_the_n
     monkeypatch.setattr(program, "waited_with_children_s", lambda pid: 1000.0)
     late = run(["sleep", "600"], tmp_path, timeout="1s")
     assert (late.outcome, late.failure) == (Outcome.BLOCKED, TIMEOUT)
-    assert late.starved == "its prober had no processor for 100 % of the time: this machine is busy"
+    assert late.starved == "its prober had no processor for 100 % of the time: this machine is busy, or has frozen it"
     assert [run(["sh", "-c", f"exit {status}"], tmp_path).starved for status in (0, 1)] == ["", ""]
 
 

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shutdownlab.probes import calls
+from shutdownlab.probes import media as audio
+from shutdownlab.probes import phone as telephone
+from shutdownlab.probes.failure import StepFailed, is_own
 from shutdownlab.probes.media import PACKETS, MediaStream
-from shutdownlab.probes.phone import Phone
+from shutdownlab.probes.phone import OWN_FAULT, Phone
+from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.sip import (
     Identity,
     MalformedSip,
+    SipMessage,
     bracketed,
     media_of,
     parse,
@@ -161,6 +171,56 @@ def test_a_telephone_rings_answers_speaks_and_counts() -> None:
         assert goodbye.get("p-rtp-stat") == f"PS={PACKETS},PR={PACKETS}"
 
     loopback(run, 25062)
+
+
+def test_a_telephone_whose_own_machine_lets_a_call_fail_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or its caller would be blocked by nobody: it has heard a number that is busy, or no audio."""
+
+    def no_file(_: str) -> MediaStream:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def run(phone: Phone, caller: socket.socket) -> None:
+        loop, me = asyncio.get_running_loop(), caller_of(caller)
+        to = f"sip:7700@127.0.0.1:{phone.port}"
+        body = session_description("127.0.0.1", 9)
+        invite = request("INVITE", to, me, f"<{to}>", call_id="c", sequence=1, tag="t", body=body)
+        caller.send(invite.wire())
+        await loop.sock_recv(caller, 2048)
+        answer = parse(await loop.sock_recv(caller, 2048))
+        assert (answer.code, answer.get(OWN_FAULT)) == (500, "unknown_failure: the prober itself: too many open files")
+
+        async def answered() -> SipMessage:
+            return answer
+
+        trace = SimpleNamespace(now=lambda: 0.0)
+        with pytest.raises(StepFailed) as failed:
+            session = cast(ProbeSession, SimpleNamespace(trace=trace))
+            await calls._step(session, "sip_invite", answered(), {"answers": []})
+        assert is_own(failed.value.failure)
+
+    monkeypatch.setattr(telephone, "MediaStream", no_file)
+    loopback(run, 25066)
+
+
+def test_audio_that_this_machine_could_not_send_is_told_and_an_unreachable_end_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Refusing(socket.socket):
+        error = OSError(errno.ENOBUFS, "No buffer space available")
+
+        def sendto(self, *_: object) -> int:
+            raise self.error
+
+    async def run() -> None:
+        for number, own in ((errno.ENOBUFS, True), (errno.EPERM, True), (errno.ECONNREFUSED, False)):
+            Refusing.error = OSError(number, os.strerror(number))
+            with MediaStream("127.0.0.1") as media:
+                media.start("127.0.0.1", 9)
+                await media._all_sent.wait()
+            assert (media.unsent is Refusing.error) is own
+
+    monkeypatch.setattr(audio, "socket", SimpleNamespace(**vars(socket) | {"socket": Refusing}))
+    asyncio.run(run())
 
 
 def test_a_telephone_keeps_the_messages_it_acknowledged() -> None:
