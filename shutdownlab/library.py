@@ -45,7 +45,7 @@ from shutdownlab.model.probe import Probe
 from shutdownlab.model.programs import OwnProgram, own_controllers, own_program
 from shutdownlab.model.scenario import Scenario
 from shutdownlab.model.scenario_file import load_scenario, parse_scenario, report_structure
-from shutdownlab.model.settings import OPTION, value_of
+from shutdownlab.model.settings import OPTION, value_of, with_the_set
 from shutdownlab.model.topology import Topology
 from shutdownlab.model.topology_checks import check_topology
 
@@ -261,9 +261,22 @@ def load(scenario: str | Path | Mapping[str, Any], *, set: Mapping[str, Any] | N
     mapping too). `set`: values to replace, by path: `policies.blackout.throttle`, `timeline.blackout.at`, or a name
     under its `parameters`; text is parsed as in a file. Raises `BadInput`, whose `problems` are those of both files.
     """
+    given = set or {}
     with noting_files() as noted:
-        loaded = _load(scenario, set or {})
+        try:
+            loaded = _load(scenario, given)
+        except BadInput as error:
+            raise with_the_set(error, given, partial(_holds, scenario)) from None
     return replace(loaded, read=noted)
+
+
+def _holds(scenario: str | Path | Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Returns whether a scenario is right with some values set."""
+    try:
+        _load(scenario, given)
+    except BadInput:
+        return False
+    return True
 
 
 def _load(scenario: str | Path | Mapping[str, Any], given: Mapping[str, Any]) -> Shutdown:

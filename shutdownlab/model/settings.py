@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from pydantic import Field, model_validator
 
 from shutdownlab.config.document import Document, Expected, Path, Record, one_of, parse, quoted
-from shutdownlab.config.problems import BadInput
+from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import Number, Whole, duration, instant, rate
 from shutdownlab.config.wording import did_you_mean
 from shutdownlab.config.yaml_text import END_OF_FILE
@@ -119,6 +120,26 @@ def value_of(text: str, where: str) -> Any:
         raise BadInput(document.problems) from None
 
 
+def with_the_set(error: BadInput, given: Mapping[str, Any], holds: Callable[[Mapping[str, Any]], bool]) -> BadInput:
+    """Returns an input error in which `--set` answers for what is wrong in a file only because of what it sets.
+
+    `given`: values by path. `holds`: whether the scenario is right with some of them set.
+    """
+    others = [problem for problem in error.problems if not problem.file.startswith(OPTION)]
+    if not given or not others or not holds({}):
+        return error  # the file has mistakes of its own
+    known = [problem.where for problem in error.problems if problem.file == OPTION]
+    alone = [path for path in given if not holds({path: given[path]})]
+    number = len(others) + error.more
+    follows = "which the next problem comes from" if number == 1 else f"which the {number:,} problems below come from"
+    problems = [replace(problem, hint="") if problem in others else problem for problem in error.problems]
+    for path in alone or given:
+        if not any(where.startswith(path) for where in known):
+            found = f"{quoted(given[path])}, {follows}"
+            problems.append(Problem(OPTION, 0, path, found, "a value that fits the rest of the scenario"))
+    return BadInput(problems, error.more)
+
+
 def settle(document: Document, given: Mapping[str, Any], keys: Collection[str] = ()) -> None:
     """Applies values set from outside, and the defaults of parameters, to a scenario's document.
 
@@ -191,7 +212,7 @@ def _place(
         hint = f"or {quoted(f'{first}.{order.split(chr(39))[1]}')}" if order else ""
         written_in.report(at, f"{quoted(path)}: {quoted(first)} is in {' and in '.join(kinds)}", expected, hint)
         return None
-    if first in data or (not sections and first in keys):
+    if first in data or (first in keys and not (rest and sections)):
         return _inside(document, (), [first, *rest], path, written_in, at)
     known = [*parameters, *(name for section in NAMED for name in _named(data, section)), *phases]
     expected = "a parameter, a key of the file, or NAME.KEY of a policy, phase, probe and so on"

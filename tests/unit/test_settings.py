@@ -208,3 +208,33 @@ def test_the_start_of_a_policy_is_looked_for_in_lists_of_orders_alone(started: o
     scenario["timeline"][-1]["start"] = started
     with pytest.raises(BadInput, match="no phase of the timeline starts 'slow'"):
         sl.load(scenario, set={"slow.start": "2022-03-22T00:00Z"})
+
+
+def test_a_time_past_the_next_phase_is_told_as_that_of_the_option() -> None:
+    with pytest.raises(BadInput) as raised:
+        sl.load("kazakhstan-2022", set={"blackout.start": "2022-01-05T18:00Z"})
+
+    of_option, of_file = raised.value.lines()
+    assert of_option == (
+        "--set: blackout.start: found '2022-01-05T18:00Z', which the next problem comes from; "
+        "expected a value that fits the rest of the scenario"
+    )
+    assert "kazakhstan-2022.yaml:" in of_file
+    assert "hint" not in of_file  # the file is right: nothing in it is to be mended
+
+
+def test_of_several_values_the_one_that_does_not_fit_is_named() -> None:
+    text = told({"throttled_below": "2mbit", "ends": "2022-03-23T00:00Z"})
+
+    assert "--set: ends: found '2022-03-23T00:00Z', which the" in text
+    assert "--set: throttled_below" not in text
+
+
+def test_mistakes_of_the_file_itself_are_not_blamed_on_the_option() -> None:
+    text = told({"throttled_below": "2mbit"}, ends="2022-03-23T00:00Z")
+
+    assert "--set" not in text
+
+
+def test_a_key_of_the_file_can_be_set_although_an_account_has_its_name() -> None:
+    assert sl.load("kazakhstan-2022", set={"command": "direct"}).scenario.command.value == "direct"
