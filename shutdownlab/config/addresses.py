@@ -145,6 +145,11 @@ def is_for_hosts(prefix: IpPrefix) -> bool:
     return not any(overlap(prefix, special) for special in _SPECIAL)
 
 
+def is_special(prefix: IpPrefix) -> bool:
+    """Returns whether no host can have any of its addresses: see `is_for_hosts`."""
+    return any(is_part(prefix, special) for special in _SPECIAL)
+
+
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 """IPv4 addresses as shown by IPv6 sockets (RFC 4291 §2.5.5.2); never on the wire."""
 

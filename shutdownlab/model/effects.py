@@ -16,6 +16,7 @@ from shutdownlab.inspection.contradictions import ONLY_IN
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.verdict import Action
+from shutdownlab.model.absent import Absent
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Phase, Scenario
@@ -56,12 +57,13 @@ def without_effect(
     """
     unused: dict[str, list[str]] = {}
     timeline = document.locate(("timeline",))[0].file
+    absent = Absent(scenario, network)
     for name, policy in scenario.policies.items():
         path: Path = ("policies", name)
         if not _phases_of(scenario, name) and (other := document.locate(path)[0].file) != timeline:
             unused.setdefault(other, []).append(name)
             continue
-        for place, reason in _reasons(scenario, network, profiles, name, policy):
+        for place, reason in _reasons(scenario, network, profiles, name, policy, absent):
             file, at = document.locate((*path, *place))
             yield Idle(file.file, document.line((*path, *place)), dotted(at), reason)
     yield from _too_late(scenario, network, document)
@@ -72,7 +74,7 @@ def without_effect(
 
 
 def _reasons(
-    scenario: Scenario, network: Network, profiles: Mapping[str, Profile], name: str, policy: Policy
+    scenario: Scenario, network: Network, profiles: Mapping[str, Profile], name: str, policy: Policy, absent: Absent
 ) -> Iterator[tuple[Path, str]]:
     phases = _phases_of(scenario, name)
     if not phases:
@@ -106,6 +108,7 @@ def _reasons(
             key = "only" if policy.slows else "block"
             yield (key,), f"{operator}'s box, {profile.name}, {_INTO_TUNNELS}; `ports: [udp/2152]` needs no box"
             return
+    yield from absent.reasons(policy)
     rules = policy.inspect or ()
     for index, rule in enumerate(rules):
         place: Path = ("inspect", index, "when")

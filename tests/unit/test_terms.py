@@ -357,6 +357,13 @@ IDLE: dict[str, dict[str, Any]] = {
             "except": {"ports": ["1-500"], "sites": ["bbc.com"]},
         }
     },
+    "serves any of these names": {"used": {"block": {"sites": ["bbc.example", "wikpedia.org"]}}},
+    "no probe asks for one": {
+        "used": {"inspect": [{"name": "n", "when": {"name_exact": "a.www.bbc.com"}, "verdict": "reset"}]}
+    },
+    "has any of these addresses": {"used": {"block": {"addresses": ["10.0.0.0/8", "2001:db8:ffff::/48"]}}},
+    "loopback, link-local, multicast": {"used": {"block": {"addresses": ["127.0.0.1", "224.0.0.0/4", "fe80::/10"]}}},
+    "it is loopback": {"used": {"inspect": [{"name": "n", "when": {"address": "::1"}, "verdict": "reset"}]}},
     "carry at most 30mbit": {"used": {"throttle": "30mbit", "where": {"access": ["mobile"]}}},
     "the rule n above it": {"used": {"inspect": [_NAMED, {**_NAMED, "name": "again"}]}},
 }
@@ -367,6 +374,10 @@ FELT = [
     {"block": {"apps": ["whatsapp"], "voice": True}, "by": "address", "except": {"apps": ["whatsapp"]}},
     {"block": {"sites": ["bbc.com"], "sms": True}, "by": "address", "except": {"sites": ["bbc.com"]}},
     {"throttle": "30mbit"},
+    {"block": {"addresses": ["0.0.0.0/0"]}},
+    {"block": {"addresses": ["10.0.0.0/8"], "ports": [443]}},
+    {"block": {"sites": ["wikpedia.org", "com"]}},
+    {"inspect": [{"name": "n", "when": {"name_suffix": "x.example", "name_contains": "bbc"}, "verdict": "reset"}]},
     {"inspect": [{**_NAMED, "when": {"name_suffix": "bbc.com", "probability": 0.5}}, {**_NAMED, "name": "again"}]},
 ]
 
