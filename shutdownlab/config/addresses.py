@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from socket import AF_INET, AF_INET6, inet_pton
@@ -46,7 +47,8 @@ def _meant(text: str) -> str:
     try:
         meant = ipaddress.ip_interface(text)
     except ValueError:
-        return ""
+        bare = re.sub(r":[0-9]+\Z", "", text).strip("[]")
+        return "write the address alone, without a port" if bare != text and is_address(bare) else ""
     return f"write {meant.network}, or {meant.ip} for the address alone"
 
 

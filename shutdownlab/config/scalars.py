@@ -199,7 +199,10 @@ def ports(value: Any) -> Ports:
     if isinstance(value, Ports):
         return value
     if found is None or not 0 < int(found[2]) <= int(found[3] or found[2]) <= 65535:
-        raise Expected("a port such as 443, tcp/443 or udp/16384-16399", "ports are 1 to 65535, low to high")
+        raise Expected(
+            "a port such as 443, tcp/443 or udp/16384-16399",
+            "a number, 1 to 65535, or two, low to high; tcp/ or udp/ comes first",
+        )
     return Ports(protocol=found[1], first=int(found[2]), last=int(found[3] or found[2]))
 
 
