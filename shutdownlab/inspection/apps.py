@@ -16,7 +16,7 @@ from shutdownlab.config.addresses import Prefix
 from shutdownlab.config.document import Expected, Record, parse
 from shutdownlab.config.domains import Domain, HostName
 from shutdownlab.config.extensions import Extensions
-from shutdownlab.config.scalars import Whole, text_like, whole, written
+from shutdownlab.config.scalars import Title, Whole, text_like, whole, written
 from shutdownlab.inspection.terms import Fingerprint
 
 _SERVERS = Extensions("shutdownlab.servers", object)
@@ -72,7 +72,7 @@ class Endpoint(Record):
 class App(Record):
     """An app or site: its names, addresses and services."""
 
-    title: str
+    title: Title
     """The name that people know it by."""
     category: str = "site"
     """Its kind: messenger, social, video, news, search, reference, vpn, dns, tools, mail, bank, government, voip, shop,

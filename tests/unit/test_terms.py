@@ -443,3 +443,9 @@ def idle_of(given: dict[str, Any], *, profile: str = "gfw-http") -> list[str]:
         "ends": "2022-01-06T00:00Z",
     }
     return [str(each) for each in library.load(scenario).idle]
+
+
+def test_a_title_is_one_line_however_it_is_written() -> None:
+    topology = yaml.safe_load((Path(__file__).parents[1] / "golden" / "valid-topology.yaml").read_text())
+    topology["operators"]["northnet"]["title"] = "North\nnet  of\tthe north\n"
+    assert sl.library.topology(topology).operators["northnet"].title == "North net of the north"
