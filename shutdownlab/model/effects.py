@@ -5,6 +5,7 @@ Such an order is no mistake and nothing is refused, but its author expects somet
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from shutdownlab.config.document import Document, Path, dotted
 from shutdownlab.config.scalars import duration_text, hours_text, rate_text
 from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.inspection.contradictions import ONLY_IN
+from shutdownlab.inspection.patterns import hopeless_part, possible_names
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.verdict import Action
@@ -270,6 +272,8 @@ def _unseen(rule: InspectionRule, profile: Profile) -> str:
             return f"parses only {', '.join(profile.protocols)}, where `{key}` matches nothing"
     if when.protocol == ("gtp",) and profile.ip.tunnels:
         return _INTO_TUNNELS
+    if reason := _never_in_names(when, profile):
+        return reason
     if when.about_answers and profile.inspect == "client":
         return "looks only at what clients send, never at answers"
     if when.about_answers and profile.placement == "on-path" and rule.verdict.action == Action.BLOCK:
@@ -288,6 +292,19 @@ def _unseen(rule: InspectionRule, profile: Profile) -> str:
         ):
             return f"looks for {', '.join(when.protocol)} only on {', '.join(map(str, looked_at))}"
     return ""
+
+
+def _never_in_names(when: Conditions, profile: Profile) -> str:
+    """Returns why no name that a box reads meets the rule's patterns: it takes ports and final dots off."""
+    looked_for = (*map(re.escape, when.name_contains), *when.name_regex)
+    if not looked_for or when.name_exact or when.name_suffix:
+        return ""
+    parse = profile.parse
+    left = possible_names(ports=not parse.http_port, final_dot=not parse.trailing_dot)
+    if not all(hopeless_part(pattern, left) for pattern in looked_for):
+        return ""
+    taken = [what for what, gone in (("ports", parse.http_port), ("final dots", parse.trailing_dot)) if gone]
+    return f"takes {' and '.join(taken)} off the names that it reads"
 
 
 def _keywords_alone(boxes: Mapping[str, Profile]) -> Iterator[str]:

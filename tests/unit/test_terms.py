@@ -364,6 +364,12 @@ IDLE: dict[str, dict[str, Any]] = {
     "has any of these addresses": {"used": {"block": {"addresses": ["10.0.0.0/8", "2001:db8:ffff::/48"]}}},
     "loopback, link-local, multicast": {"used": {"block": {"addresses": ["127.0.0.1", "224.0.0.0/4", "fe80::/10"]}}},
     "it is loopback": {"used": {"inspect": [{"name": "n", "when": {"address": "::1"}, "verdict": "reset"}]}},
+    "takes ports and final dots off": {
+        "used": {"inspect": [{"name": "p", "when": {"name_contains": "bbc.com:443"}, "verdict": "reset"}]}
+    },
+    "final dots off the names": {
+        "used": {"inspect": [{"name": "p", "when": {"name_regex": [r"bbc\.com\.$", "com:80"]}, "verdict": "reset"}]}
+    },
     "carry at most 30mbit": {"used": {"throttle": "30mbit", "where": {"access": ["mobile"]}}},
     "the rule n above it": {"used": {"inspect": [_NAMED, {**_NAMED, "name": "again"}]}},
 }
@@ -377,6 +383,8 @@ FELT = [
     {"block": {"addresses": ["0.0.0.0/0"]}},
     {"block": {"addresses": ["10.0.0.0/8"], "ports": [443]}},
     {"block": {"sites": ["wikpedia.org", "com"]}},
+    {"inspect": [{"name": "n", "when": {"name_contains": ["com.", "2001:db8"]}, "verdict": "reset"}]},
+    {"inspect": [{"name": "n", "when": {"name_regex": [r"com\.?$", "(:443)?$", "[.:]"]}, "verdict": "reset"}]},
     {"inspect": [{"name": "n", "when": {"name_suffix": "x.example", "name_contains": "bbc"}, "verdict": "reset"}]},
     {"inspect": [{**_NAMED, "when": {"name_suffix": "bbc.com", "probability": 0.5}}, {**_NAMED, "name": "again"}]},
 ]
