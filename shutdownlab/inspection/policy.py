@@ -104,7 +104,7 @@ class ResidualSpec(Record):
     """What stays blocked: the connection (4-tuple); everything between its two addresses with the server's port
     (3-tuple), so new connections too; or everything between its two addresses (2-tuple), whatever the port and the
     protocol."""
-    seconds: Seconds = Field(alias="for")
+    seconds: Annotated[Seconds, Field(gt=0)] = Field(alias="for")
     """How long it stays blocked."""
     refreshed: bool = False
     """Whether each packet in that time restarts it."""
