@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import cProfile
 import gc
+import ipaddress
 import pickle
 import time
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_interface, ip_network, summarize_address_range
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,15 @@ def test_addresses_prefixes_and_ranges_are_read_with_comments_and_what_is_inside
             ("1.10.16.0/20", "192.0.2.1", "198.51.100.1", "198.51.100.2/31", "203.0.113.0/24", "2001:db8::/32"),
         )
     )
+
+
+@given(st.integers(0, (1 << 32) - 1), st.integers(0, 1 << 20), st.sampled_from([4, 6]))
+def test_a_range_is_the_prefixes_that_python_covers_it_with(first: int, more: int, version: int) -> None:
+    kind = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
+    low, high = kind(first), kind(min(first + more, (1 << 32) - 1))
+    if version == 6:
+        low, high = (kind((0x20010DB8 << 96) + int(end)) for end in (low, high))
+    assert read_addresses(f"{low}-{high}\n".encode(), "list.txt") == tuple(summarize_address_range(low, high))
 
 
 def test_lines_that_are_not_addresses_are_refused_one_by_one_and_the_rest_counted() -> None:
