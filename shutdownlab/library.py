@@ -40,7 +40,7 @@ from shutdownlab.model.announcement_checks import check_announcements
 from shutdownlab.model.box_checks import check_boxes, profile_named, profiles_of
 from shutdownlab.model.effects import Idle, without_effect
 from shutdownlab.model.layout import lay_out
-from shutdownlab.model.network import Network
+from shutdownlab.model.network import Network, Role
 from shutdownlab.model.probe import Probe
 from shutdownlab.model.programs import OwnProgram, own_controllers, own_program
 from shutdownlab.model.scenario import Scenario
@@ -310,6 +310,10 @@ def _load(scenario: str | Path | Mapping[str, Any], given: Mapping[str, Any]) ->
                 hint = document.near(host, known) or "some network's `serves` must name the app that has it"
                 found = f"{quoted(host)}, which no server in {country.topology.name} answers for"
                 document.report((section, probe_name, key), found, "a host that the topology serves", hint)
+        if probe.resolver_address is not None and not _resolves(built, probe.resolver_address):
+            found = f"{probe.resolver_address}, where nobody in {country.topology.name} answers"
+            hint = "such as 8.8.8.8, if some network's `serves` names google-dns; left out: the operator's own"
+            document.report((section, probe_name, "resolver"), found, "the address of a resolver", hint)
         if beyond := _families_beyond(built, probe):
             what = "host" if probe.host_name else "app"
             found = f"{' and '.join(beyond)}, of which {probe.host_name or getattr(probe, 'app', '')} has no address"
@@ -348,6 +352,13 @@ def _named(scenario: str, file: str) -> str:
     """Returns a text from which a scenario can be loaded again, from any directory: its name if it ships, or its
     absolute path."""
     return scenario if scenario in dict(shipped("scenarios")) else from_home(Path(file).resolve())
+
+
+def _resolves(network: Network, address: str) -> bool:
+    """Returns whether anything is at an address that a probe asks: a public resolver, or an operator's own."""
+    if network.hosted_as(address) is not None:
+        return True
+    return any(address in map(str, node.addresses) for node in network.by_role(Role.RESOLVER))
 
 
 def _families_beyond(network: Network, probe: Probe) -> list[str]:

@@ -20,6 +20,7 @@ from shutdownlab.config.document import Document, parse
 from shutdownlab.config.kinds import kind_of
 from shutdownlab.config.problems import BadInput, Problems
 from shutdownlab.inspection.address_list import read_addresses
+from shutdownlab.inspection.list_mistakes import ListMistakes
 from shutdownlab.inspection.name_list import MAX_BYTES, read_names
 from shutdownlab.inspection.own_apps import apps_of_file
 from shutdownlab.inspection.policy import load_policy
@@ -149,6 +150,8 @@ def _list_file(content: bytes, file: str) -> str | None:
     Any text is such a list, unless its name ends as YAML or it begins as a mapping. Raises `BadInput` with the mistakes
     in it.
     """
+    if Path(file).suffix.lower() not in _YAML:
+        ListMistakes(file, "a name or an address", "names and addresses").raise_if_packed(content)
     lines = (line for line in content.removeprefix(b"\xef\xbb\xbf").splitlines() if not _COMMENT.match(line))
     entries = list(islice(lines, _TRIED))
     if Path(file).suffix.lower() in _YAML or not entries or _begin_mapping(entries) or b"\0" in content:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from socket import AF_INET, AF_INET6, inet_pton
@@ -46,7 +47,8 @@ def _meant(text: str) -> str:
     try:
         meant = ipaddress.ip_interface(text)
     except ValueError:
-        return ""
+        bare = re.sub(r":[0-9]+\Z", "", text).strip("[]")
+        return "write the address alone, without a port" if bare != text and is_address(bare) else ""
     return f"write {meant.network}, or {meant.ip} for the address alone"
 
 
@@ -143,6 +145,11 @@ def is_for_hosts(prefix: IpPrefix) -> bool:
     Source: IANA's special-purpose address registries (RFC 6890).
     """
     return not any(overlap(prefix, special) for special in _SPECIAL)
+
+
+def is_special(prefix: IpPrefix) -> bool:
+    """Returns whether no host can have any of its addresses: see `is_for_hosts`."""
+    return any(is_part(prefix, special) for special in _SPECIAL)
 
 
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")

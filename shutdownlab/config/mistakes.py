@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -112,6 +113,10 @@ def _mistake(kind: type[BaseModel], data: Any, path: Path, detail: ErrorDetails)
         hint = "write it in quotes: YAML reads on, off, yes and no as true and false"
     elif expected == "text" and isinstance(value, int | float):
         hint = f'write it in quotes: "{shortened(str(value))}"'
+    elif isinstance(value, str) and (percent := re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%", value)):
+        hint = f"write {float(percent[1]) / 100:.6g}" if "number" in expected else ""
+    elif expected == "a whole number" and isinstance(value, str) and re.fullmatch(r"[0-9.]{1,9} ?([kKM]i?)?B", value):
+        hint = "bytes, without a unit"
     elif isinstance(value, str) and (value == expected or (expected == "a whole number" and value.isdecimal())):
         hint = "write it without quotes"
     return Mistake(path, quoted(value), expected, hint)

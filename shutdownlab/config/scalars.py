@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     GetJsonSchemaHandler,
@@ -36,8 +37,32 @@ def _asn(value: Any) -> Any:
     return value
 
 
-Asn = Annotated[Whole, Field(ge=1, le=4_294_967_294), BeforeValidator(_asn)]
+_NO_SYSTEMS = frozenset({23456, 65535})
+"""Stands for numbers of four bytes where only two fit (RFC 6793), and the last one of two bytes (RFC 7300)."""
+
+
+def _of_a_system(number: int) -> int:
+    if number in _NO_SYSTEMS:
+        raise Expected("the number of an autonomous system, such as 64500", "that one is reserved")
+    return number
+
+
+Asn = Annotated[Whole, Field(ge=1, le=4_294_967_294), BeforeValidator(_asn), AfterValidator(_of_a_system)]
 """The number of an autonomous system (RFC 6793); 0 and the last one are reserved (RFC 7607, RFC 7300)."""
+
+
+def _title(value: Any) -> Any:
+    """Returns a title on one line, as tables and drawings show it; what is not text is refused elsewhere."""
+    if not isinstance(value, str):
+        return value
+    text = " ".join(value.split())
+    if not text.isprintable():
+        raise Expected("a title in letters that can be seen")
+    return text
+
+
+Title = Annotated[str, BeforeValidator(_title)]
+"""What people call something: one line of text, however many it is written on."""
 
 _DURATION = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = {"kbit": 1, "mbit": 1000, "gbit": 1_000_000}
@@ -199,7 +224,10 @@ def ports(value: Any) -> Ports:
     if isinstance(value, Ports):
         return value
     if found is None or not 0 < int(found[2]) <= int(found[3] or found[2]) <= 65535:
-        raise Expected("a port such as 443, tcp/443 or udp/16384-16399", "ports are 1 to 65535, low to high")
+        raise Expected(
+            "a port such as 443, tcp/443 or udp/16384-16399",
+            "a number, 1 to 65535, or two, low to high; tcp/ or udp/ comes first",
+        )
     return Ports(protocol=found[1], first=int(found[2]), last=int(found[3] or found[2]))
 
 

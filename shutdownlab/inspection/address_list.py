@@ -6,11 +6,10 @@ occurs twice, or lies within another of the list, counts once.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from shutdownlab.config.addresses import WIDTH, Address, IpPrefix, network, plain_prefix, prefix
+from shutdownlab.config.addresses import WIDTH, IpPrefix, network, plain_prefix, prefix
 from shutdownlab.config.document import Expected
 from shutdownlab.config.garbage import nothing_is_garbage
 from shutdownlab.inspection.list_mistakes import ListMistakes
@@ -22,6 +21,8 @@ _LENGTH_BITS: Final = 8
 """Prefixes are kept as one integer each, which sorts fast: the first address, shifted left by these bits for the
 length."""
 _LENGTH_MASK: Final = (1 << _LENGTH_BITS) - 1
+_Plain = tuple[int, int, int]
+"""A prefix as `plain_prefix` returns it: IP version, first address, length."""
 _HINT: Final = "one prefix, address or range per line; # starts a comment"
 
 
@@ -52,8 +53,8 @@ def _numbers(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[int, list[i
             plain = plain_prefix(decoded)
             if plain is None:
                 try:
-                    for each in _prefixes(decoded):
-                        found[each.version].append(int(each.network_address) << _LENGTH_BITS | each.prefixlen)
+                    for version, first, length in _prefixes(decoded):
+                        found[version].append(first << _LENGTH_BITS | length)
                 except Expected as error:
                     mistakes.add(number, entry, Expected(error.expected, error.hint or _HINT))
                 continue
@@ -74,7 +75,7 @@ def _outermost(version: int, numbers: list[int]) -> Iterator[IpPrefix]:
             yield prefix(version, first, length)
 
 
-def _prefixes(entry: str) -> Iterable[IpPrefix]:
+def _prefixes(entry: str) -> Iterable[_Plain]:
     """Returns the prefixes in one line; raises `Expected`."""
     words = entry.split()
     if words[0] == "add" and len(words) >= 3:  # further words, such as a timeout, only matter to ipset
@@ -83,15 +84,32 @@ def _prefixes(entry: str) -> Iterable[IpPrefix]:
         return ()
     first, dash, last = entry.partition("-")
     if not dash:
-        return (network(entry),)
-    ends = [_end(first), _end(last)]
-    if ends[0].version != ends[1].version or int(ends[0]) > int(ends[1]):
+        return (_prefix(entry),)
+    (version, low, _), (other, high, _) = _end(first), _end(last)
+    if version != other or low > high:
         raise Expected("a range from a lower address to a higher one of the same IP version", _HINT)
-    return tuple(ipaddress.summarize_address_range(*ends))
+    return _between(version, low, high)
 
 
-def _end(text: str) -> Address:
-    found = network(text.strip())
-    if found.num_addresses > 1:
+def _between(version: int, low: int, high: int) -> Iterator[_Plain]:
+    """Yields the fewest prefixes that cover a range of addresses."""
+    width = WIDTH[version]
+    while low <= high:
+        free = (low & -low).bit_length() - 1 if low else width  # zeros at the address's end
+        bits = min(free, (high - low + 1).bit_length() - 1)
+        yield version, low, width - bits
+        low += 1 << bits
+
+
+def _prefix(text: str) -> _Plain:
+    if (plain := plain_prefix(text)) is not None:
+        return plain
+    found = network(text)
+    return found.version, int(found.network_address), found.prefixlen
+
+
+def _end(text: str) -> _Plain:
+    found = _prefix(text.strip())
+    if found[2] < WIDTH[found[0]]:
         raise Expected("an address at either end of a range", _HINT)
-    return found.network_address
+    return found

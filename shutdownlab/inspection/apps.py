@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_serializer
+from pydantic import BeforeValidator, Field, model_serializer, model_validator
 
 from shutdownlab.config.addresses import Prefix
 from shutdownlab.config.document import Expected, Record, parse
 from shutdownlab.config.domains import Domain, HostName
 from shutdownlab.config.extensions import Extensions
-from shutdownlab.config.scalars import Whole, text_like, whole, written
+from shutdownlab.config.scalars import Title, Whole, text_like, whole, written
 from shutdownlab.inspection.terms import Fingerprint
 
 _SERVERS = Extensions("shutdownlab.servers", object)
@@ -58,6 +58,10 @@ ServiceAndPort = Annotated[
 ]
 
 
+_TRANSPORTS = {**dict.fromkeys(("h3", "doq", "openvpn", "wireguard"), ("udp",)), "dns": ("udp", "tcp")}
+"""What services listen on; those that are not here, TCP."""
+
+
 class Endpoint(Record):
     """Host names that share addresses and services."""
 
@@ -68,11 +72,23 @@ class Endpoint(Record):
     ports: tuple[ServiceAndPort, ...] = ()
     """Their services: https/443 http/80 h3/443 (UDP) tls/993 tcp/5222 dns/53 (UDP, TCP) openvpn/1194 (UDP)."""
 
+    @model_validator(mode="after")
+    def _can_be_served(self) -> Endpoint:
+        if not self.names and not self.addresses:
+            raise Expected("`names` or `addresses`, to be reached by", found="an endpoint without either", key="names")
+        taken: dict[tuple[str, int], Service] = {}
+        for service in self.ports:
+            for transport in _TRANSPORTS.get(service.kind, ("tcp",)) if "." not in service.kind else ():
+                if (first := taken.setdefault((transport, service.port), service)) is not service:
+                    found = f"{first} and {service}, which both listen on {transport}/{service.port}"
+                    raise Expected("one service on a port", "or an endpoint of its own", found=found, key="ports")
+        return self
+
 
 class App(Record):
     """An app or site: its names, addresses and services."""
 
-    title: str
+    title: Title
     """The name that people know it by."""
     category: str = "site"
     """Its kind: messenger, social, video, news, search, reference, vpn, dns, tools, mail, bank, government, voip, shop,

@@ -36,15 +36,15 @@ class ListMistakes:
             self._problems.append(Problem(self.file, line, "", found, error.expected, error.hint))
 
     def raise_if_packed(self, text: bytes) -> None:
-        """Raises `BadInput` if the file is a compressed one, or in UTF-16."""
-        if text.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise BadInput(
-                [Problem(self.file, 0, "", "UTF-16", f"{self.one} per line, in UTF-8", "save the file as UTF-8")]
-            )
+        """Raises `BadInput` if the file is a compressed one, or in UTF-16, with its mark or without."""
         for magic, packing in _PACKED:
             if text.startswith(magic):
                 found = f"a file compressed by {packing}"
                 raise BadInput([Problem(self.file, 0, "", found, f"{self.one} per line, as text", "unpack it first")])
+        if text.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in text[:4]:
+            raise BadInput(
+                [Problem(self.file, 0, "", "UTF-16", f"{self.one} per line, in UTF-8", "save the file as UTF-8")]
+            )
 
     def raise_if_bad(self, count: int, most: int) -> None:
         """Raises `BadInput` if a line was invalid, or the list has no entries or more than `most`."""

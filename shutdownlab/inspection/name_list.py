@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from shutdownlab.config.addresses import is_address
 from shutdownlab.config.document import Expected
-from shutdownlab.config.domains import NAME, domain
+from shutdownlab.config.domains import NAME, domain, is_host_name
 from shutdownlab.config.garbage import nothing_is_garbage
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.inspection.list_mistakes import ListMistakes
@@ -27,14 +27,27 @@ MAX_BYTES = 64 << 20
 MAX_NAMES = 1_000_000
 """Enough for national block lists, and small enough for a message to a DPI box."""
 _PLAIN = re.compile(NAME.encode())
-"""A name already in canonical form. Fast path: most lines are one, and there may be a million."""
-_WRAPPED = re.compile(
-    rb"\|\|([^|^/$*]+)\^|(?:address|server|local)=/([^/]+)/[^/#]*"
-    rb"|(?:0\.0\.0\.0|127\.0\.0\.1|::1?)[ \t]+([^ \t]+)"
-    rb"|(?:\*\.)?([^ \t]+)[ \t]+(?:\d+[ \t]+)?(?:IN[ \t]+)?CNAME[ \t]+\."
-    rb"|local-zone:[ \t]*\"([^\"]+?)\.?\"[ \t]+(?:always_n\w+|static|refuse|deny|redirect)|\*?\.(.+)"
+"""A name already in canonical form."""
+_LABEL = "_?[a-z0-9]++(?:[-_]{1,2}[a-z0-9]++)*+"
+_FULL_NAME = rf"({_LABEL}(?:\.{_LABEL})++)(?<![0-9])"
+"""A name of several labels in canonical form, but for their lengths."""
+_COMMENT = r"|[ \t]*(?:[#!](?![#@?$%])[^\n]*)?"
+_FORMS = tuple(
+    re.compile(f"^(?:{form}{_COMMENT})$", re.MULTILINE)
+    for form in (
+        rf"{_FULL_NAME}\.?(?:[ \t]+#[^\n]*)?",
+        rf"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)[ \t]+{_FULL_NAME}\.?(?:[ \t]+#[^\n]*)?",
+        rf"\|\|{_FULL_NAME}\^(?:\$(?:important|all))?",
+        rf"(?!server=[^\n#]*#)(?:address|server|local)=/{_FULL_NAME}/[^/\n]*",
+        rf"(?:\*\.)?{_FULL_NAME}\.?[ \t]+(?:\d+[ \t]+)?(?:IN[ \t]+)?CNAME[ \t]+\.",
+        rf'[ \t]*local-zone:[ \t]*"{_FULL_NAME}\.?"[ \t]+(?:always_n\w+|static|refuse|deny|redirect)',
+        rf"\*?\.{_FULL_NAME}",
+    )
 )
-"""A line of another program's list, with one name. Fast path as well: what is around the name must be this exactly."""
+"""A line of each kind of list, with one name, or a comment. Fast path: there may be a million of one kind."""
+_AT_ONCE = (512, 16)
+"""How many lines are tried at once, and how many of them again if not all are of one kind."""
+_LONGEST_LABEL = 63
 _OWN = frozenset({b"localhost", b"localhost.localdomain", b"local", b"broadcasthost", b"0.0.0.0"})
 """The names that hosts files give the machine itself, besides `ip6-localhost` and the other `ip6-` names."""
 _NO_BROWSER = "write exceptions as separate rules; a box knows no options, paths or parts of pages"
@@ -43,7 +56,9 @@ _COSMETIC = re.compile(rb"\s*[^\s#]*#[@?$%]*##?[^\s#]")
 """A rule about parts of pages (`example.org##.ad`, `#@#`, `#?#`, `###id`); `## Title` and `#####` are comments."""
 _ADGUARD = re.compile(r"\|\|(?:\*\.)?([^/^$|*]+)\^?(?:\$(?:important|all))?")
 _HEADINGS = frozenset(
-    {b"domain", b"domains", b"domain_name", b"fqdn", b"host", b"hostname", b"name", b"site", b"url", b"website"}
+    heading + plural
+    for heading in (b"domain", b"domain_name", b"fqdn", b"host", b"hostname", b"name", b"site", b"url", b"website")
+    for plural in (b"", b"s")
 )
 """What the column of names is called in the first line of a table. Some are top-level domains as well."""
 _SEPARATORS = (";", ",", "\t", "|", " ")
@@ -63,15 +78,58 @@ def read_names(text: bytes, file: str) -> tuple[str, ...]:
         return tuple(names)
 
 
-def _names(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[str, None]:
+def _names(lines: Sequence[bytes], mistakes: ListMistakes) -> dict[str, None]:
     """Returns the suffixes in these lines, each once, in order; adds unreadable lines to `mistakes`."""
     names: dict[str, None] = {}
     zone = ZoneList()
-    for number, line in enumerate(lines, start=1):
-        plain = line.removesuffix(b".")
-        if names and not zone.within and b"." in plain and _PLAIN.fullmatch(plain):
-            names[plain.decode("ascii")] = None
+    forms = list(_FORMS)
+    many, few = _AT_ONCE
+    for begins in range(0, len(lines), many):
+        several = lines[begins : begins + many]
+        if names and _add_alike(names, several, zone, forms):
             continue
+        for at in range(begins, begins + len(several), few):
+            part = lines[at : at + few]
+            if not names or not _add_alike(names, part, zone, forms):
+                _add_each(names, part, at + 1, zone, mistakes)
+    return names
+
+
+def _add_alike(names: dict[str, None], lines: Sequence[bytes], zone: ZoneList, forms: list[re.Pattern[str]]) -> bool:
+    """Adds the names in lines that are all of one form. Returns False if they are not.
+
+    `forms`: those that are tried; the one of these lines becomes the first.
+    """
+    if zone.within or zone.elsewhere:
+        return False
+    try:
+        text = b"\n".join(lines).decode("ascii")
+    except UnicodeDecodeError:
+        return False
+    if "localhost" in text or ".rpz-" in text:
+        return False
+    if zone.end:
+        end = zone.end.decode("ascii")
+        text = text.replace(f"{end} ", " ").replace(f"{end}\t", "\t")
+    for form in forms:
+        found = form.findall(text)
+        if len(found) == len(lines):
+            if any(len(name) > _LONGEST_LABEL and not is_host_name(name) for name in found):
+                return False
+            names |= dict.fromkeys(found)
+            names.pop("", None)  # of comments
+            if form is not forms[0]:
+                forms.remove(form)
+                forms.insert(0, form)
+            return True
+    return False
+
+
+def _add_each(
+    names: dict[str, None], lines: Iterable[bytes], first: int, zone: ZoneList, mistakes: ListMistakes
+) -> None:
+    """Adds the names in lines of any form, of which the first has the number `first`."""
+    for number, line in enumerate(lines, start=first):
         entry = (
             line.strip()
             if b"=/" in line or (b"#" in line and _COSMETIC.match(line))
@@ -79,32 +137,19 @@ def _names(lines: Iterable[bytes], mistakes: ListMistakes) -> dict[str, None]:
         )
         if not entry:
             continue
-        wrapped = _WRAPPED.fullmatch(entry)
-        name = wrapped[wrapped.lastindex or 0] if wrapped else entry
-        if name.endswith(b"."):
-            name = name.removesuffix(zone.end) if wrapped and zone.end and name.endswith(zone.end) else name[:-1]
+        name = entry.removesuffix(b".")
         try:
-            if (
-                zone.within
-                or not _PLAIN.fullmatch(name)
-                or name in _OWN
-                or name.startswith(b"ip6-")
-                or b".rpz-" in name
-                or zone.elsewhere
-            ):
+            if not names and entry.lower() in _HEADINGS:
+                hint = f"leave headings out; a top-level domain is written .{name.decode('ascii').lower()}"
+                raise Expected("a name in the first line, too", hint)
+            if zone.within or name in _OWN or not _PLAIN.fullmatch(name):
                 names |= dict.fromkeys(_suffixes(entry, line, zone))
-            elif not names and entry in _HEADINGS:
-                raise Expected(
-                    "a name in the first line, too",
-                    f"leave headings out; a top-level domain is written .{name.decode('ascii')}",
-                )
-            elif wrapped is None and b"-" in entry and b"." not in entry and not entry.startswith(b"xn--"):
+            elif b"-" in entry and b"." not in entry and not entry.startswith(b"xn--"):
                 raise Expected("a name that can be asked for", "no top-level domain has a hyphen; leave options out")
             else:
                 names[name.decode("ascii")] = None
         except Expected as error:
             mistakes.add(number, entry, error)
-    return names
 
 
 def _suffixes(entry: bytes, line: bytes, zone: ZoneList) -> Iterable[str]:
@@ -126,6 +171,8 @@ def _suffixes(entry: bytes, line: bytes, zone: ZoneList) -> Iterable[str]:
             raise Expected("a name", "# stands for all names there; a rule without a name covers them")
         if found[1] == "server" and found[3].partition(" ")[0] == "#":
             raise Expected("a name that is blocked", "# lets it through: write exceptions as separate rules")
+        if address := next(filter(is_address, found[2].split("/")), ""):
+            raise Expected(f"names between the slashes, and {address} after the last one")
         return [_suffix(name, text) for name in found[2].split("/")]
     if found := _ADGUARD.fullmatch(text):
         return (_suffix(found[1], text),)

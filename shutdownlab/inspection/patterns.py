@@ -21,6 +21,7 @@ import re2
 _OF_THE_WIRE: Final = "abcdefghijklmnopqrstuvwxyz0123456789-._:[]\\"
 """The ASCII characters of names as recognisers give them: `:` and brackets of IPv6 addresses, and of ports where a
 profile leaves them; a backslash where they escape a byte."""
+_OF_IPV6: Final = "0123456789abcdef:."
 _TOKEN: Final = re.compile(
     r"(?P<quoted>\\Q.*?(?:\\E|\Z))|(?P<start>\^|\\A)|(?P<end>\$|\\z)|(?P<between>\\[bB])"
     r"|\(\?(?P<flags>[imsU]*(?:-[imsU]+)?)(?P<group>[:)])|(?P<open>\((?:\?P?<[^>]*>)?)|(?P<close>\))|(?P<or>\|)"
@@ -77,10 +78,18 @@ class Texts:
 
 
 @cache
-def possible_names() -> Texts:
-    """Returns what names look like that recognisers give."""
+def possible_names(ports: bool = True, final_dot: bool = True) -> Texts:
+    """Returns what names look like that recognisers give. `ports`, `final_dot`: whether they leave these in a name."""
     some = _OF_THE_WIRE + _of_scripts()
-    return Texts([("", some, "name"), ("name", some, "name")], {"name"})
+    without = some.translate({ord(char): None for char in "[]:."})
+    letters = some if ports else f"{without}."
+    moves = [("", letters, "name"), ("name", letters, "name")]
+    if not ports:
+        moves += [("", _OF_IPV6, "v6"), ("v6", _OF_IPV6, "v6")]
+    if not final_dot:
+        moves += [(state, letters.replace(".", ""), "end") for state in ("", "name", "end")]
+        moves += [("end", ".", "name")]
+    return Texts(moves, {"v6", "name" if final_dot else "end"})
 
 
 @cache

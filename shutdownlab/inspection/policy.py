@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo, model_validator
 
 from shutdownlab.config.addresses import AnAddress
-from shutdownlab.config.document import FROM_A_FILE, Expected, Record, did_you_mean, one_of, parse
+from shutdownlab.config.document import FROM_A_FILE, Expected, Record, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.kinds import is_another
 from shutdownlab.config.scalars import Asn, Kbit, Seconds, UtcOffset, Whole, whole, written
 from shutdownlab.inspection.condition_files import resolve_files
@@ -41,9 +41,12 @@ def _ipid(value: Any) -> Any:
 
 
 def _location(value: Any) -> str:
-    if not re.fullmatch(r"[!-~]+", written(value)):
+    text = written(value)
+    if not re.fullmatch(r"[!-~]+", text):
         raise Expected("a URL in ASCII, without spaces", "write %20 for a space")
-    return written(value)
+    if not re.match(r"https?://.|/", text):
+        raise Expected("a URL that begins with http:// or https://, or a path that begins with /")
+    return text
 
 
 def _format(value: Any) -> int:
@@ -101,7 +104,7 @@ class ResidualSpec(Record):
     """What stays blocked: the connection (4-tuple); everything between its two addresses with the server's port
     (3-tuple), so new connections too; or everything between its two addresses (2-tuple), whatever the port and the
     protocol."""
-    seconds: Seconds = Field(alias="for")
+    seconds: Annotated[Seconds, Field(gt=0)] = Field(alias="for")
     """How long it stays blocked."""
     refreshed: bool = False
     """Whether each packet in that time restarts it."""
@@ -222,6 +225,8 @@ class InspectionRule(Record):
         that no connection meets, and leave others to other rules.
         """
         if info.context is FROM_A_FILE:
+            if not self.name or not self.name.isprintable():
+                raise Expected("a name, on one line", found=quoted(self.name), key="name")
             check_together(self.when)
             self._check_action()
         return self

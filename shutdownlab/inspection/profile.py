@@ -16,7 +16,7 @@ from shutdownlab.config.beside import document_beside
 from shutdownlab.config.document import Document, Expected, Path, Record, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.kinds import is_another
 from shutdownlab.config.problems import BadInput, Problem
-from shutdownlab.config.scalars import Number, Seconds, Whole, whole
+from shutdownlab.config.scalars import Number, Seconds, Title, Whole, whole
 from shutdownlab.inspection.condition_files import resolve_files
 from shutdownlab.inspection.conditions import Names, Ports
 from shutdownlab.inspection.policy import Format, InspectionRule, Verdict, action_kinds
@@ -275,7 +275,7 @@ class Profile(Record):
     """The version of this file format."""
     name: str
     """The profile's name in scenarios and for `--profile`; a user's own must not have the name of one that ships."""
-    title: str
+    title: Title
     """Which boxes it describes, and of when, in one line."""
     sources: Annotated[Names, Field(min_length=1)]
     """The publications that measured it."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from shutdownlab.config.document import Expected
+from shutdownlab.inspection.recognition import installed_recognisers
 
 if TYPE_CHECKING:
     from shutdownlab.inspection.policy import Verdict
@@ -100,6 +101,8 @@ def check_profile(profile: Profile, on_path: Callable[[Verdict], str]) -> None:
         raise Expected(
             "`roles`, or `inspect: both`", found="one side to inspect with `tcp: {roles: false}`", key="inspect"
         )
+    for name, spans in profile.ports.items():
+        _check_ports(name, {span.protocol for span in spans})
     if profile.protocols:
         _check_protocols(profile, profile.protocols)
 
@@ -113,6 +116,14 @@ def _check_on_path(profile: Profile, on_path: Callable[[Verdict], str]) -> None:
     for key, found in wrong.items():
         if found:
             raise Expected("`placement: in-path`", hint, found=f"{found} with `placement: on-path`", key=key)
+
+
+def _check_ports(name: str, transports: Collection[str | None]) -> None:
+    known = installed_recognisers()
+    over = {"tcp": known.over_tcp, "udp": known.over_udp}
+    if None not in transports and not any(name in over[each] for each in transports if each):
+        found = f"{' and '.join(sorted(filter(None, transports)))} ports alone for {name}, which does not use them"
+        raise Expected("ports that the protocol uses", found=found, key="ports")
 
 
 def _check_protocols(profile: Profile, protocols: Collection[str]) -> None:

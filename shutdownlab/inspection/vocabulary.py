@@ -17,7 +17,7 @@ def profile_names() -> tuple[str, ...]:
     return tuple(sorted(item.name.removesuffix(".yaml") for item in folder.iterdir() if item.name.endswith(".yaml")))
 
 
-_CALLED: Final = {
+CALLED: Final = {
     **dict.fromkeys(("https", "ssl", "sni", "tls1.2", "tls1.3"), "tls"),
     **dict.fromkeys(("http3", "http/3", "h3", "gquic"), "quic"),
     **dict.fromkeys(("h2", "h2c", "http/2"), "http2"),
@@ -28,6 +28,7 @@ _CALLED: Final = {
     "turn": "stun",
     "wg": "wireguard",
     "pptp": "gre",
+    "icmpv6": "icmp6",
     "shadowsocks": "fet",
     "socks5": "socks",
 }
@@ -81,7 +82,7 @@ def _check_conditions(
     ):
         for place, name in _values(when.get(key), (*path, key)):
             if known is not None and name not in known:
-                called = _CALLED.get(name.lower(), "") if kind == "protocol" else ""
+                called = CALLED.get(name.lower(), "") if kind == "protocol" else ""
                 document.report_unknown(place, kind, name, known, f"here that is '{called}'" if called else "")
     asn = when.get("asn")
     for index, number in enumerate(asn if isinstance(asn, list) else [asn]):

@@ -14,15 +14,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from shutdownlab.config.document import Expected
+from shutdownlab.config.document import Expected, did_you_mean, one_of
 
 _RECORD: Final = re.compile(
     r"(\S*)(?:\s+\d+[smhdw]?)?(?:\s+IN)?(?:\s+\d+[smhdw]?)?\s+(CNAME|DNAME|AAAA|A|TXT|SOA|NS)\s+(.+)", re.IGNORECASE
 )
 _HEADING: Final = frozenset({"SOA", "NS"})
 _OTHER_TRIGGERS: Final = (".rpz-ip", ".rpz-client-ip", ".rpz-nsdname", ".rpz-nsip")
-_UNBOUND: Final = re.compile(r"local-(zone|data):\s*[\"']?([^\s\"']+)[\"']?(?:\s+([\w-]+))?.*")
-_LETS_THROUGH: Final = frozenset({"transparent", "typetransparent", "nodefault", "inform", "always_transparent"})
+_UNBOUND: Final = re.compile(r"local-(zone|data):\s*[\"']?([^\s\"']+)[\"']?(?:\s+[\"']?([\w-]+))?.*")
+_LETS_THROUGH: Final = frozenset(
+    {"transparent", "typetransparent", "nodefault", "noview", "inform", "always_transparent", "ipset"}
+)
+_BLOCKS: Final = (
+    *("static", "redirect", "deny", "refuse", "inform_deny", "inform_redirect", "always_refuse", "always_nxdomain"),
+    *("always_nodata", "always_deny", "always_null", "block_a"),
+)
 _PASSES: Final = frozenset({"rpz-passthru", "rpz-tcp-only"})
 """What exceptions are aliases of; the oldest ones are aliases of themselves."""
 _EXCEPTION: Final = "write exceptions as separate rules"
@@ -94,4 +100,6 @@ class ZoneList:
 def _of_unbound(key: str, name: str, kind: str | None) -> Iterable[str]:
     if key == "zone" and kind in _LETS_THROUGH:
         raise Expected("a local-zone that blocks its name", _EXCEPTION)
+    if key == "zone" and kind not in _BLOCKS:
+        raise Expected("a local-zone with its type", lambda: did_you_mean(kind or "", _BLOCKS) or one_of(_BLOCKS))
     return (name,)

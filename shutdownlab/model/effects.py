@@ -5,6 +5,7 @@ Such an order is no mistake and nothing is refused, but its author expects somet
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,11 @@ from shutdownlab.config.document import Document, Path, dotted
 from shutdownlab.config.scalars import duration_text, hours_text, rate_text
 from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.inspection.contradictions import ONLY_IN
+from shutdownlab.inspection.patterns import hopeless_part, possible_names
 from shutdownlab.inspection.policy import InspectionRule
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.verdict import Action
+from shutdownlab.model.absent import Absent
 from shutdownlab.model.network import Network
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.scenario import Phase, Scenario
@@ -56,12 +59,13 @@ def without_effect(
     """
     unused: dict[str, list[str]] = {}
     timeline = document.locate(("timeline",))[0].file
+    absent = Absent(scenario, network)
     for name, policy in scenario.policies.items():
         path: Path = ("policies", name)
         if not _phases_of(scenario, name) and (other := document.locate(path)[0].file) != timeline:
             unused.setdefault(other, []).append(name)
             continue
-        for place, reason in _reasons(scenario, network, profiles, name, policy):
+        for place, reason in _reasons(scenario, network, profiles, name, policy, absent):
             file, at = document.locate((*path, *place))
             yield Idle(file.file, document.line((*path, *place)), dotted(at), reason)
     yield from _too_late(scenario, network, document)
@@ -72,7 +76,7 @@ def without_effect(
 
 
 def _reasons(
-    scenario: Scenario, network: Network, profiles: Mapping[str, Profile], name: str, policy: Policy
+    scenario: Scenario, network: Network, profiles: Mapping[str, Profile], name: str, policy: Policy, absent: Absent
 ) -> Iterator[tuple[Path, str]]:
     phases = _phases_of(scenario, name)
     if not phases:
@@ -106,6 +110,7 @@ def _reasons(
             key = "only" if policy.slows else "block"
             yield (key,), f"{operator}'s box, {profile.name}, {_INTO_TUNNELS}; `ports: [udp/2152]` needs no box"
             return
+    yield from absent.reasons(policy)
     rules = policy.inspect or ()
     for index, rule in enumerate(rules):
         place: Path = ("inspect", index, "when")
@@ -267,6 +272,8 @@ def _unseen(rule: InspectionRule, profile: Profile) -> str:
             return f"parses only {', '.join(profile.protocols)}, where `{key}` matches nothing"
     if when.protocol == ("gtp",) and profile.ip.tunnels:
         return _INTO_TUNNELS
+    if reason := _never_in_names(when, profile):
+        return reason
     if when.about_answers and profile.inspect == "client":
         return "looks only at what clients send, never at answers"
     if when.about_answers and profile.placement == "on-path" and rule.verdict.action == Action.BLOCK:
@@ -285,6 +292,19 @@ def _unseen(rule: InspectionRule, profile: Profile) -> str:
         ):
             return f"looks for {', '.join(when.protocol)} only on {', '.join(map(str, looked_at))}"
     return ""
+
+
+def _never_in_names(when: Conditions, profile: Profile) -> str:
+    """Returns why no name that a box reads meets the rule's patterns: it takes ports and final dots off."""
+    looked_for = (*map(re.escape, when.name_contains), *when.name_regex)
+    if not looked_for or when.name_exact or when.name_suffix:
+        return ""
+    parse = profile.parse
+    left = possible_names(ports=not parse.http_port, final_dot=not parse.trailing_dot)
+    if not all(hopeless_part(pattern, left) for pattern in looked_for):
+        return ""
+    taken = [what for what, gone in (("ports", parse.http_port), ("final dots", parse.trailing_dot)) if gone]
+    return f"takes {' and '.join(taken)} off the names that it reads"
 
 
 def _keywords_alone(boxes: Mapping[str, Profile]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from shutdownlab.config.addresses import Address, IpPrefix
 from shutdownlab.config.document import Document, Expected, Path, Record, quoted
 from shutdownlab.config.narrowing import Narrowing
+from shutdownlab.config.scalars import Title
 from shutdownlab.model.cables import EXCHANGE, GATEWAY, CableName, ends_of
 from shutdownlab.model.network import Link, Network, Node, Role
 from shutdownlab.model.topology import Access, Topology, Vantage
@@ -88,7 +89,7 @@ class DeclaredFault(Record):
     """Something that breaks. Exactly one of `kill`, `stop`, `restart`, `partition`, `cut`, `power_off` and `switch_off`
     says what."""
 
-    title: str
+    title: Title
     """What happens, in a few words."""
     kill: Parts | None = None
     """These are killed, and stay dead."""

@@ -41,6 +41,14 @@ def _label(value: object) -> str:
 
 Label = Annotated[str, BeforeValidator(_label)]
 """Free text of limited length, for tables."""
+
+
+def _heading(value: object) -> str:
+    return "" if value == "" else _label(value)
+
+
+Heading = Annotated[str, BeforeValidator(_heading), Field(json_schema_extra={"maxLength": 80})]
+"""A heading of a table; "" if there is none of its own."""
 _LONGEST_SHORT = 5
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from shutdownlab.model.labels import ShortLabel
+from shutdownlab.model.labels import Heading, ShortLabel
 from shutdownlab.model.probe import Family
 from shutdownlab.model.registered import Registered
 
@@ -28,7 +28,7 @@ class Observation(Registered):
     families: tuple[Family, ...] = (Family.IPV4,)
     """The address families that are observed, each as an observation of its own. An IPv4-only operator is not observed
     over IPv6."""
-    column: str = ""
+    column: Heading = ""
     """Its heading in tables; left out: its own name."""
     short: ShortLabel = ""
     """A heading of at most 5 characters, for terminals that are too narrow for the whole one."""

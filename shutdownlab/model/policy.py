@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record
-from shutdownlab.config.scalars import Kbit, OrElse, Seconds, Size
+from shutdownlab.config.scalars import Kbit, OrElse, Seconds, Size, Title
 from shutdownlab.inspection.policy import InspectionRule, ResidualSpec
 from shutdownlab.model.announcements import Announcement, Hijack, Leak, NullRoute, Withdrawal
 from shutdownlab.model.answers import Later, Lie, Rejection
@@ -56,7 +56,7 @@ class Policy(Record):
     `inspect` by rules, to `withdraw`, `announce` or `null_route` prefixes, to `hijack` or `leak` those of others, or to
     `cut`, `power_off` or `switch_off` what carries packets."""
 
-    title: str
+    title: Title
     """What it does, in a few words; shown in results and messages."""
     block: _Targets | None = None
     """What is blocked: the union of all kinds of target."""

@@ -23,7 +23,7 @@ from shutdownlab.config.domains import Host, Url
 from shutdownlab.config.mistakes import Mistake
 from shutdownlab.config.scalars import Port, Ports
 from shutdownlab.inspection.apps import App
-from shutdownlab.model.labels import ShortLabel
+from shutdownlab.model.labels import Heading, ShortLabel
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.registered import Registered
 from shutdownlab.model.scope import Scope
@@ -116,7 +116,7 @@ class Probe(Registered):
     families: tuple[Family, ...] = (Family.IPV4,)
     """The address families that it is made over, each as a measurement of its own. Subscribers of an IPv4-only operator
     do not make it over IPv6."""
-    column: str = ""
+    column: Heading = ""
     """Its heading in tables, which probes with the same heading share; left out: its own name."""
     short: ShortLabel = ""
     """A heading of at most 5 characters, for terminals that are too narrow for the whole one."""

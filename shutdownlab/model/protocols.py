@@ -10,12 +10,15 @@ from pydantic import BeforeValidator
 from shutdownlab.config.document import Expected, did_you_mean, one_of
 from shutdownlab.config.numbers import PROTOCOL_NUMBERS
 from shutdownlab.inspection.recognition import installed_recognisers
+from shutdownlab.inspection.vocabulary import CALLED
 
 
 def _one_of_the_protocols(value: object, known: Iterable[str]) -> str:
     names = tuple(dict.fromkeys(known))
     if value not in names:
-        raise Expected(one_of(names), lambda: did_you_mean(str(value), names))
+        called = CALLED.get(str(value).lower())
+        hint = f"here that is '{called}'" if called else ""
+        raise Expected(one_of(names), lambda: hint or did_you_mean(str(value), names))
     return str(value)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from shutdownlab.config.document import Expected, Record
-from shutdownlab.config.scalars import Instant, Seconds
+from shutdownlab.config.scalars import Instant, Seconds, Title
 from shutdownlab.model.expectation import Expectations
 from shutdownlab.model.labels import Name
 from shutdownlab.model.recurrence import MOST, Every, Flapping, Window
@@ -21,7 +21,7 @@ _WAYS = ("every", "flapping", "ramp")
 class Step(Record):
     """What happens at one step of a ramp."""
 
-    title: str = ""
+    title: Title = ""
     """What happens, in a few words; left out: the repeat's title."""
     start: tuple[str, ...] = ()
     """The policies that are in force from now on."""
@@ -59,7 +59,7 @@ class After(Record):
 
     phase: Name | None = None
     """Their name, which gets a number: `day` makes `day-1`. Left out: the repeat's name and `-over`."""
-    title: str = ""
+    title: Title = ""
     """What happens then, in a few words."""
     expect: Expectations | None = None
     """What is expected then. Left out: what was expected before the occurrence began."""
@@ -76,7 +76,7 @@ class Repeat(Record):
     """In bouts, for a share of each period."""
     ramp: Ramp | None = None
     """Step by step: one a day, for example, each with its own policies."""
-    title: str
+    title: Title
     """What happens, in a few words; `{number}` is replaced by the number of the occurrence, `{of}` by how many there
     are."""
     start: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SerializeAsAny
 
 from shutdownlab.config.document import Record
-from shutdownlab.config.scalars import Instant, Kbit, Seconds, UtcOffset
+from shutdownlab.config.scalars import Instant, Kbit, Seconds, Title, UtcOffset
 from shutdownlab.model.cables import GATEWAY
 from shutdownlab.model.economy import ShutdownCost
 from shutdownlab.model.expectation import Expectation, Expectations, Outcome
@@ -48,7 +48,7 @@ class Phase(Record):
     to override its `at`, `title`, `expect`, `source` or `faults`."""
     at: Instant
     """When it begins; it lasts until the next one. Required, except for one that `repeats` makes."""
-    title: str
+    title: Title
     """What happens, in a few words. Required, except for one that `repeats` makes."""
     start: tuple[str, ...] = ()
     """The policies that are in force from now on."""
@@ -115,7 +115,7 @@ class Scenario(Record):
     """The version of this file format."""
     name: Name
     """Its name in commands, if it ships; run directories are named after it."""
-    title: str
+    title: Title
     """The heading of its output."""
     extends: str = ""
     """The scenario that this one is based on: the name of one that ships, or the path of a file beside this one. This

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from shutdownlab.config.document import Document, Expected, Path, Record, one_of, parse, quoted
 from shutdownlab.config.problems import BadInput, Problem
-from shutdownlab.config.scalars import Number, Whole, duration, instant, rate
+from shutdownlab.config.scalars import Number, Title, Whole, duration, instant, rate
 from shutdownlab.config.wording import did_you_mean
 from shutdownlab.config.yaml_text import END_OF_FILE
 
@@ -38,7 +38,7 @@ Value = str | Whole | Number | bool | tuple[Any, ...] | dict[str, Any] | None
 class Parameter(Record):
     """A parameter of a scenario: something that is meant to be varied."""
 
-    title: str
+    title: Title
     """What it is, in a few words."""
     sets: Annotated[tuple[str, ...], Field(min_length=1)]
     """The paths of the values that it sets: `policies.blackout.throttle`, `timeline.window-1.at`."""

@@ -33,8 +33,6 @@ _MOST_PERCENT = 10_000
 
 def _percent(value: Any) -> float:
     """Parses `"20%"` as 0.2."""
-    if isinstance(value, float):
-        return value
     found = re.fullmatch(r"([0-9]{1,5}(?:\.[0-9]{1,6})?) ?%", written(value))
     if found is None or float(found[1]) > _MOST_PERCENT:
         raise Expected("a percentage such as 20%", "100% is the level of a quiet day")

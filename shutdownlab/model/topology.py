@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field
 from shutdownlab.config.addresses import Prefix
 from shutdownlab.config.document import Expected, Path, Record
 from shutdownlab.config.domains import HostName
-from shutdownlab.config.scalars import Asn, Number, Port, Ports, Seconds, ports
+from shutdownlab.config.scalars import Asn, Number, Port, Ports, Seconds, Title, ports
 from shutdownlab.model import address_plan
 from shutdownlab.model.cables import GATEWAY, CableName, ends_of
 from shutdownlab.model.economy import Economy
@@ -52,7 +52,7 @@ _Longitude = Annotated[Number, Field(ge=-180, le=180)]
 class Region(Record):
     """A part of the country, in which operators have subscribers."""
 
-    title: str
+    title: Title
     """Its name, shown in tables and drawings."""
     weight: Annotated[Number, Field(gt=0, le=1)]
     """Its share of the country's subscribers, more than 0, at most 1. The shares of all regions need not add up to 1:
@@ -101,7 +101,7 @@ class ServerProgram(Record):
     """The ports that it listens on, each with its transport; it is up once it listens on all of them."""
     names: tuple[HostName, ...] = ()
     """Host names that resolve to it."""
-    title: str = ""
+    title: Title = ""
     """Its name in messages and drawings; left out: the program's name."""
 
     @property
@@ -116,7 +116,7 @@ Served = Annotated[str | ServerProgram, BeforeValidator(_app_or_program)]
 class OwnClass(Record):
     """A class of subscribers that this country's shutdowns treat alike: by contract, profession or favour."""
 
-    title: str
+    title: Title
     """Its name, shown in drawings and in the report."""
     is_: SubscriberClass = Field(alias="is", default=SubscriberClass.ORDINARY)
     """The class of every country that it also belongs to: whatever applies to that class applies to it. `ordinary` ones
@@ -196,7 +196,7 @@ def shares_of(groups: Mapping[str, Subscribers], own: Mapping[str, OwnClass] = N
 class Operator(Record):
     """A network operator: an autonomous system with a border router, a DPI box and a controller of its own."""
 
-    title: str
+    title: Title
     """The company's name; the part in brackets is left out where there is little room."""
     asn: Asn
     """The number of its autonomous system."""
@@ -247,7 +247,7 @@ def is_by_satellite(operator: Operator) -> bool:
 class Transit(Record):
     """A foreign transit network and the services reached through it."""
 
-    title: str
+    title: Title
     """The company's name."""
     asn: Asn
     """The number of its autonomous system."""
@@ -265,7 +265,7 @@ class Transit(Record):
 class Gateway(Record):
     """A switch through which international links enter the country, and its commander."""
 
-    title: str
+    title: Title
     """Its name, or its commander's."""
     source: str = ""
     """The source of these facts."""
@@ -274,7 +274,7 @@ class Gateway(Record):
 class Exchange(Record):
     """The domestic exchange: a peering LAN with a route server."""
 
-    title: str
+    title: Title
     """Its name."""
     asn: Asn
     """The number of its route server's autonomous system."""
@@ -289,7 +289,7 @@ class Topology(Record):
     """The version of this file format."""
     name: Name
     """Its name in scenarios and commands, if it ships; otherwise it only appears in messages."""
-    title: str
+    title: Title
     """The heading of drawings."""
     summary: str = ""
     """A few sentences for readers of the file."""

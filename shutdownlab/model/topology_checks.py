@@ -78,6 +78,8 @@ def _check_names(topology: Topology, document: Document) -> None:
         for index, carrier in enumerate(operator.transit):
             if carrier not in carriers or carrier == name:
                 document.report_unknown((*path, "transit", index), "carrier", carrier, carriers - {name})
+            elif carrier in operator.transit[:index]:
+                document.report((*path, "transit", index), f"{quoted(carrier)} again", "each carrier once")
         if not operator.transit:
             choice = one_of(sorted(carriers - {name}))
             document.report((*path, "transit"), "an empty list", "at least one carrier", choice)

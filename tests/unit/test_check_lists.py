@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,21 @@ def test_a_list_with_a_mistake_in_its_first_line_is_a_list_still(tmp_path: Path,
     assert done.exit_code == 2
     assert "list.txt:1: found" in done.stderr
     assert told in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (gzip.compress(b"one.example\n"), "a file compressed by gzip"),
+        ("one.example\n".encode("utf-16"), "UTF-16"),
+        ("192.0.2.1\n".encode("utf-16-le"), "UTF-16"),
+    ],
+)
+def test_a_list_that_is_packed_or_encoded_otherwise_is_told_so(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "list.txt").write_bytes(content)
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "list.txt")])
+    assert done.exit_code == 2
+    assert f"found {told}; expected a name or an address per line" in " ".join(done.stderr.split())
 
 
 def test_a_list_may_be_larger_than_any_scenario(tmp_path: Path) -> None:

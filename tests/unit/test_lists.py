@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import cProfile
 import gc
+import ipaddress
 import pickle
 import time
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_interface, ip_network, summarize_address_range
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from shutdownlab.config.addresses import interface, plain_prefix, prefix
 from shutdownlab.config.document import quoted
 from shutdownlab.config.idn import to_ascii
 from shutdownlab.config.problems import BadInput
+from shutdownlab.inspection import name_list
 from shutdownlab.inspection.address_list import read_addresses
 from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.inspection.name_list import MAX_BYTES, read_names
@@ -164,6 +166,8 @@ def test_what_a_box_cannot_do_of_such_a_list_is_refused_with_its_line(line: str)
         pytest.param("*.two.example CNAME two.example.", "exceptions as separate rules", id="an old zone's exception"),
         pytest.param("server=/two.example/#", "exceptions as separate rules", id="dnsmasq's exception"),
         pytest.param("32.1.2.0.192.rpz-ip CNAME .", "address_file", id="a zone's address"),
+        pytest.param('local-zone: "two.example" nxdomain', "did you mean 'always_nxdomain'", id="a type that is none"),
+        pytest.param('local-zone: "two.example"', "one of static, redirect", id="no type"),
         pytest.param('local-zone: "two.example" transparent', "exceptions as separate rules", id="Unbound's exception"),
         pytest.param("address=/#/192.0.2.1", "stands for all names", id="dnsmasq's everything"),
         pytest.param(
@@ -189,10 +193,15 @@ def test_what_is_not_one_name_a_line_is_refused_with_its_line_and_what_to_do(tex
     ("text", "told"),
     [
         (b"domain\ntwo.example\n", "leave headings out"),
+        (b"Hostname\ntwo.example\n", "leave headings out"),
+        (b"# 2024\nDOMAINS\ntwo.example\n", "leave headings out"),
+        (b"address=/two.example/0.0.0.0/\n", "0.0.0.0 after the last one"),
         (b"one.example\nno-resolv\n", "leave options out"),
         (b"192.0.2.1\n198.51.100.7\n", "`address_file` takes a list of addresses"),
         (b"\x1f\x8b\x08\x00two.example\n", "compressed by gzip"),
         ("two.example\n".encode("utf-16"), "save the file as UTF-8"),
+        ("two.example\n".encode("utf-16-le"), "UTF-16"),
+        ("two.example\n".encode("utf-16-be"), "UTF-16"),
     ],
 )
 def test_a_list_of_which_no_packet_would_have_a_name_is_refused(text: bytes, told: str) -> None:
@@ -200,6 +209,43 @@ def test_a_list_of_which_no_packet_would_have_a_name_is_refused(text: bytes, tol
         read_names(text, "list.txt")
     assert told in str(raised.value)
     assert read_names(b".host\nname\ntwo.example\n", "list.txt") == ("host", "name", "two.example")
+
+
+NAME = st.sampled_from(
+    [
+        *("a.example", "*.b.example", "C.example", "d.example.", "e-f.example", "xn--p1ai", "пример.рф", "com", "a..b"),
+        *("1.2.3", "-a.example", "_x.example", "a_.example", "localhost", "1.2.3.4", "g.z.example.", "h.i.rpz-ip"),
+        *(f"{'a' * 63}.example", f"{'b' * 64}.example"),
+    ]
+)
+LINE = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(
+        ["", "0.0.0.0 ", "127.0.0.1\t", ":: ", "||", "address=/", "server=/", 'local-zone: "', ".", "#", " ! "]
+    ),
+    NAME,
+    st.sampled_from(
+        ["", " # x", "^", "^$important", "/", "/#", "/0.0.0.0", ' static"', '" static', " 60 IN CNAME .", "##x"]
+    ),
+)
+
+
+@given(st.lists(LINE, min_size=1, max_size=4), st.integers(1, 20))
+def test_lines_that_are_read_together_are_read_as_each_by_itself(lines: list[str], times: int) -> None:
+    text = "".join(f"{line}\n" for line in ["first.example", *lines * times])
+    if "CNAME" in text:
+        text = "$ORIGIN z.example.\n@ SOA a. b. 1 2 3 4 5\n" + text
+
+    def read() -> tuple[tuple[str, ...], list[str]]:
+        try:
+            return read_names(text.encode(), "list.txt"), []
+        except BadInput as error:
+            return (), list(error.lines())
+
+    together = read()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(name_list, "_add_alike", lambda *_: False)
+        assert read() == together
 
 
 @pytest.mark.parametrize(("text", "told"), [(b"\xfd7zXZ\x00", "compressed by xz"), (b"\xff\xfe1\x00", "UTF-16")])
@@ -222,6 +268,15 @@ def test_addresses_prefixes_and_ranges_are_read_with_comments_and_what_is_inside
             ("1.10.16.0/20", "192.0.2.1", "198.51.100.1", "198.51.100.2/31", "203.0.113.0/24", "2001:db8::/32"),
         )
     )
+
+
+@given(st.integers(0, (1 << 32) - 1), st.integers(0, 1 << 20), st.sampled_from([4, 6]))
+def test_a_range_is_the_prefixes_that_python_covers_it_with(first: int, more: int, version: int) -> None:
+    kind = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
+    low, high = kind(first), kind(min(first + more, (1 << 32) - 1))
+    if version == 6:
+        low, high = (kind((0x20010DB8 << 96) + int(end)) for end in (low, high))
+    assert read_addresses(f"{low}-{high}\n".encode(), "list.txt") == tuple(summarize_address_range(low, high))
 
 
 def test_lines_that_are_not_addresses_are_refused_one_by_one_and_the_rest_counted() -> None:

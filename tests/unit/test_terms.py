@@ -18,7 +18,9 @@ from shutdownlab.config.domains import Domain, Host, HostName, Url
 from shutdownlab.config.problems import BadInput
 from shutdownlab.config.scalars import Hours, UtcOffset
 from shutdownlab.config.wording import Expected
+from shutdownlab.inspection.apps import load_apps
 from shutdownlab.inspection.policy import load_policy
+from shutdownlab.inspection.profile import load_profile
 from shutdownlab.inspection.recognisers.names import host_name
 from shutdownlab.model.policy import Policy
 
@@ -357,6 +359,19 @@ IDLE: dict[str, dict[str, Any]] = {
             "except": {"ports": ["1-500"], "sites": ["bbc.com"]},
         }
     },
+    "serves any of these names": {"used": {"block": {"sites": ["bbc.example", "wikpedia.org"]}}},
+    "no probe asks for one": {
+        "used": {"inspect": [{"name": "n", "when": {"name_exact": "a.www.bbc.com"}, "verdict": "reset"}]}
+    },
+    "has any of these addresses": {"used": {"block": {"addresses": ["10.0.0.0/8", "2001:db8:ffff::/48"]}}},
+    "loopback, link-local, multicast": {"used": {"block": {"addresses": ["127.0.0.1", "224.0.0.0/4", "fe80::/10"]}}},
+    "it is loopback": {"used": {"inspect": [{"name": "n", "when": {"address": "::1"}, "verdict": "reset"}]}},
+    "takes ports and final dots off": {
+        "used": {"inspect": [{"name": "p", "when": {"name_contains": "bbc.com:443"}, "verdict": "reset"}]}
+    },
+    "final dots off the names": {
+        "used": {"inspect": [{"name": "p", "when": {"name_regex": [r"bbc\.com\.$", "com:80"]}, "verdict": "reset"}]}
+    },
     "carry at most 30mbit": {"used": {"throttle": "30mbit", "where": {"access": ["mobile"]}}},
     "the rule n above it": {"used": {"inspect": [_NAMED, {**_NAMED, "name": "again"}]}},
 }
@@ -367,6 +382,12 @@ FELT = [
     {"block": {"apps": ["whatsapp"], "voice": True}, "by": "address", "except": {"apps": ["whatsapp"]}},
     {"block": {"sites": ["bbc.com"], "sms": True}, "by": "address", "except": {"sites": ["bbc.com"]}},
     {"throttle": "30mbit"},
+    {"block": {"addresses": ["0.0.0.0/0"]}},
+    {"block": {"addresses": ["10.0.0.0/8"], "ports": [443]}},
+    {"block": {"sites": ["wikpedia.org", "com"]}},
+    {"inspect": [{"name": "n", "when": {"name_contains": ["com.", "2001:db8"]}, "verdict": "reset"}]},
+    {"inspect": [{"name": "n", "when": {"name_regex": [r"com\.?$", "(:443)?$", "[.:]"]}, "verdict": "reset"}]},
+    {"inspect": [{"name": "n", "when": {"name_suffix": "x.example", "name_contains": "bbc"}, "verdict": "reset"}]},
     {"inspect": [{**_NAMED, "when": {"name_suffix": "bbc.com", "probability": 0.5}}, {**_NAMED, "name": "again"}]},
 ]
 
@@ -432,3 +453,44 @@ def idle_of(given: dict[str, Any], *, profile: str = "gfw-http") -> list[str]:
         "ends": "2022-01-06T00:00Z",
     }
     return [str(each) for each in library.load(scenario).idle]
+
+
+def test_a_title_is_one_line_however_it_is_written() -> None:
+    topology = yaml.safe_load((Path(__file__).parents[1] / "golden" / "valid-topology.yaml").read_text())
+    topology["operators"]["northnet"]["title"] = "North\nnet  of\tthe north\n"
+    assert sl.library.topology(topology).operators["northnet"].title == "North net of the north"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("ports: {quic: [tcp/443]}", "tcp ports alone for quic"),
+        ("ports: {tls: [udp/443, udp/8443]}", "udp ports alone for tls"),
+        ("block: {default: {action: drop, residual: {for: 0s}}}", "expected more than 0"),
+    ],
+)
+def test_what_a_box_would_never_meet_is_refused_in_its_profile(given: str, says: str) -> None:
+    profile = f"format: 1\nname: mine\ntitle: Mine\nsources: made up\n{given}\n"
+    with pytest.raises(BadInput) as refused:
+        load_profile(profile, "box.yaml")
+    [problem] = refused.value.problems
+    assert (problem.line, says in str(problem)) == (5, True)
+    assert load_profile(profile.replace(given, "ports: {quic: 443, tls: [tcp/443], dns: [udp/53]}"), "box.yaml")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "says"),
+    [
+        ("{names: [shop.kz], ports: [https/443, tls/443]}", "which both listen on tcp/443"),
+        ("{names: [shop.kz], ports: [h3/443, https/443, openvpn/443]}", "which both listen on udp/443"),
+        ("{ports: [https/443]}", "an endpoint without either"),
+    ],
+)
+def test_an_endpoint_that_no_server_could_be_is_refused(endpoint: str, says: str) -> None:
+    apps = f"format: 1\napps:\n  shop:\n    title: Shop\n    endpoints:\n      - {endpoint}\n"
+    with pytest.raises(BadInput) as refused:
+        load_apps(apps.encode(), "apps.yaml")
+    [problem] = refused.value.problems
+    assert (problem.line, says in str(problem)) == (6, True)
+    fits = "{names: [shop.kz], ports: [https/443, h3/443, http/80, dns/53]}"
+    assert load_apps(apps.replace(endpoint, fits).encode(), "apps.yaml")
