@@ -224,6 +224,16 @@ def _lie(root: int, victim: int, _seconds: float) -> None:
     _tell_unbound(victim, [f"view_local_zone {v} {each}. always_nxdomain" for v in views for each in _POISONED])
 
 
+def _deny(root: int, victim: int, _seconds: float) -> None:
+    """Have a resolver refuse each group of subscribers, by its file, which it is told to read again."""
+    victim = _resolver(root, victim)
+    groups = re.findall(r"access-control-view: (\S+) ", _configuration(victim))
+    refused = "".join(f"server:\n access-control: {subnet} refuse\n" for subnet in groups)
+    with _configured_by(victim).open("a") as file:
+        file.write(refused)
+    os.kill(victim, signal.SIGHUP)
+
+
 def _resolver(root: int, victim: int) -> int:
     """The victim if it is a resolver (unbound), else one drawn by its number."""
     resolvers = [pid for pid in outside.descendants(root) if outside.names(pid) == "unbound"]
@@ -232,8 +242,12 @@ def _resolver(root: int, victim: int) -> int:
 
 def _configuration(victim: int) -> str:
     """What a resolver was started with."""
+    return _configured_by(victim).read_text()
+
+
+def _configured_by(victim: int) -> Path:
     argv = Path(f"/proc/{victim}/cmdline").read_bytes().split(b"\0")
-    return Path(f"/proc/{victim}/root{argv[argv.index(b'-c') + 1].decode()}").read_text()
+    return Path(f"/proc/{victim}/root{argv[argv.index(b'-c') + 1].decode()}")
 
 
 def _tell_unbound(victim: int, commands: Iterable[str]) -> None:
@@ -330,6 +344,7 @@ HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
         "hangup": _hangup,
         "poison": _poison,
         "lie": _lie,
+        "deny": _deny,
     }
 )
 """What is done, by its verb, to whom: the run's first process, the victim; the number that comes with the verb."""
