@@ -43,7 +43,20 @@ VERDICTS = {"ok", "blocked", "throttled"}
 ACTIONS = (
     *("kill", "stop 1 s", "stop 4 s", "stop 12 s", "stop", "stutter 6 s", "cut", "starve 8 s", "freeze 1.5 s"),
     *("freeze 4 s", "freeze 12 s", "pause 5 s", "descriptors", "few 3 descriptors", "memory", "mtu", "neighbours"),
-    *("flows", "hangup", "policies", "poison", "lie", "firewall", "xtables", "reroute", "deaf", "flap", "lossy"),
+    *(
+        "flows",
+        "hangup",
+        "policies",
+        "poison",
+        "lie",
+        "deny",
+        "firewall",
+        "xtables",
+        "reroute",
+        "deaf",
+        "flap",
+        "lossy",
+    ),
 )
 """What is done to a process (see `harm`)."""
 LONGEST_S = 900.0

@@ -152,7 +152,9 @@ class Breaker:
         self.country.expect(damage)
         for node in (self.network.one(Role.BORDER, name) for name in changed):
             daemon = self.country.services.find("bird", node.name)
-            (daemon.directory / CONFIG_FILE).write_text(bird_config(self.network, node, wanted))
+            file = daemon.directory / CONFIG_FILE
+            file.write_text(bird_config(self.network, node, wanted))
+            self.country.server_files.wrote(file)
             if node.name not in damage.routers:  # a stopped router reads it when it starts
                 assert daemon.control is not None, "every bird has one"
                 birdc.ask(daemon.control, "configure")

@@ -21,6 +21,7 @@ from shutdownlab.country.liveness import Liveness
 from shutdownlab.country.plan import Plan
 from shutdownlab.country.racing import Racer
 from shutdownlab.country.reconfigured import Reconfigured
+from shutdownlab.country.server_files import ServerFiles
 from shutdownlab.measure.confirmation import Prober
 from shutdownlab.model.faults import NO_DAMAGE, Damage
 from shutdownlab.model.network import Node, Role
@@ -80,6 +81,7 @@ class Country:
     lies: dict[VantageId, Lies] = field(default_factory=dict)
     """The answers configured for each group of subscribers in its resolver."""
     reconfigured: Reconfigured = field(default_factory=Reconfigured)
+    server_files: ServerFiles = field(default_factory=ServerFiles)
     damage: Damage = NO_DAMAGE
     """What is broken on purpose, and so no fault of the run."""
 
@@ -110,6 +112,7 @@ class Country:
         hosts: whether no programs but the country's own run on hosts, which may change their node's configuration.
         """
         self.watch.learn()
+        self.server_files.begin(self.services.daemons)
         self.reconfigured.begin(self.net, self.plan.network, hosts=hosts)
         self.sessions = self.liveness.sessions()
 

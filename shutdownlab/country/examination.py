@@ -104,7 +104,12 @@ def examine_answering(country: Country) -> Examination:
         late += [*asked_late, *_complaints(country), *_lost_on_the_way(country)]
         late += interrupted(country.sessions, liveness.sessions())
     if not mute:
-        mute = [*_rules_lost(country), *_lies_lost(country), *country.reconfigured.found()]
+        mute = [
+            *_rules_lost(country),
+            *_lies_lost(country),
+            *country.reconfigured.found(),
+            *country.server_files.found(),
+        ]
     return Examination((*seen.doubts, *late, *liveness.shortages()), tuple(mute))
 
 

@@ -74,7 +74,7 @@ def failure_of(error: BaseException) -> str:
         return error.failure
     # An error of OpenSSL's has a number of OpenSSL's: SSL_ERROR_SSL is 1, as EPERM.
     if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.errno in _OWN:
-        return f"{_OWN_PREFIX}{(error.strerror or str(error)).lower()}"
+        return own_failure((error.strerror or str(error)).lower())
     if isinstance(error, TimeoutError) and not getattr(error, "errno", None):
         return TIMEOUT
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -93,6 +93,11 @@ def failure_of(error: BaseException) -> str:
 def is_doubtful(failure: str | None) -> bool:
     """Whether load alone could have caused this failure."""
     return failure in _DOUBTFUL
+
+
+def own_failure(what: str) -> str:
+    """Returns the failure string for what this machine alone caused."""
+    return f"{_OWN_PREFIX}{what}"
 
 
 def is_own(failure: str | None) -> bool:

@@ -18,6 +18,7 @@ from shutdownlab.system.signals import defaults_for_others
 
 _KEPT: Final = 16_384
 _LONGEST_LINE: Final = 200
+_ENDING_S: Final = 0.05
 
 
 class ProgramEnded(Exception):
@@ -42,6 +43,9 @@ class RunningProgram:
         assert self._process.stderr is not None
         self.name = argv[0]
         self._waited = 0.0
+        self.killed = 0
+        """The signal by which somebody ended it before `end`; 0: nobody did. One that writes to a connection that was
+        reset may die of SIGPIPE."""
         self.out, self.err = _Output(self._process.stdout.fileno()), _Output(self._process.stderr.fileno())
 
     @property
@@ -95,6 +99,11 @@ class RunningProgram:
     def end(self) -> None:
         """Kills what is left of it, and reads its remaining output."""
         self.waited_s()
+        if self._process.returncode is None:
+            with suppress(subprocess.TimeoutExpired):  # one that is ending closes its files first
+                self._process.wait(_ENDING_S if self.out.over and self.err.over else 0.0)
+            status = -(self._process.returncode or 0)
+            self.killed = status if status in {signal.SIGKILL, signal.SIGTERM} else 0
         with suppress(ProcessLookupError):  # the whole group has ended
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

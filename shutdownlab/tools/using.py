@@ -22,12 +22,13 @@ from shutdownlab.model.probe import MOST_PATIENCE
 from shutdownlab.model.tool import ToolUse
 from shutdownlab.probes.browser import request_headers, target_of
 from shutdownlab.probes.conclusion import Conclusion
-from shutdownlab.probes.failure import EOF, RESET, TIMEOUT, StepFailed, failure_of
+from shutdownlab.probes.failure import EOF, RESET, TIMEOUT, StepFailed, failure_of, own_failure
 from shutdownlab.probes.patience import patience
 from shutdownlab.probes.program import ProgramEnded, RunningProgram
 from shutdownlab.probes.session import ProbeSession
 from shutdownlab.probes.stream import TcpStream, handshake
 from shutdownlab.probes.throughput import DownloadMeter, concluded, download
+from shutdownlab.system.child_process import ending
 
 SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 _DOWNLOAD_S: Final = 1.0
@@ -106,9 +107,22 @@ async def through(session: ProbeSession, use: ToolUse, client: Client) -> Conclu
 
     Returns `ok` (or `throttled` if it is slow) with the milliseconds from the client's start to the page's first octet;
     doubtful if the page may have arrived by chance (`use.by_chance`). Raises `StepFailed`, always doubtful, if none
-    arrived in time: a client that was slow to start looks the same. The record's `x_tool` has the milliseconds, kbit/s
-    of the download, and the client's last output.
+    arrived in time: a client that was slow to start looks the same. One that a signal ended, as the kernel does where
+    memory is short, was ended by no policy: that is an error of the prober's own. The record's `x_tool` has the
+    milliseconds, kbit/s of the download, and the client's last output.
     """
+    try:
+        return await _through(session, use, client)
+    except StepFailed as failed:
+        killed = next((program for program in session.programs if program.killed), None)
+        if killed is None:
+            raise
+        why = own_failure(f"{Path(killed.name).name} {ending(-killed.killed)}")
+        raise StepFailed(why, failed.operation) from failed
+
+
+async def _through(session: ProbeSession, use: ToolUse, client: Client) -> Conclusion:
+    """Like `through`, whoever has ended the client."""
     budget = max(use.timeout, session.patience)
     turn = await _turn(use.works)
     session.begin()

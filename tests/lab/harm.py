@@ -22,6 +22,9 @@ from typing import Final
 import outside
 
 _CONTROL_GROUPS: Final = Path("/sys/fs/cgroup")
+_VERSION_2: Final = next(
+    (p for p in (_CONTROL_GROUPS / "unified", _CONTROL_GROUPS) if (p / "cgroup.procs").exists()), _CONTROL_GROUPS
+)
 _STARVED: Final = 50
 """They have one part in so many, 2 %, and nothing of a share that a machine in its right mind would give."""
 _MTU: Final = 1280
@@ -129,6 +132,27 @@ def _pause(root: int, _: int, seconds: float) -> None:
         (group / "freezer.state").write_text("THAWED")
 
 
+def can_be_frozen_by_version_2() -> bool:
+    """Whether this machine has control groups of version 2 that we may make."""
+    return (_VERSION_2 / "cgroup.procs").exists() and os.access(_VERSION_2, os.W_OK)
+
+
+@contextmanager
+def frozen_by_version_2(victim: int) -> Iterator[None]:
+    """A process is frozen by a control group of version 2 meanwhile, and back in its own afterwards."""
+    line = next(line for line in Path(f"/proc/{victim}/cgroup").read_text().splitlines() if line.startswith("0::"))
+    group = _VERSION_2 / f"shutdownlab-frozen-{victim}"
+    group.mkdir()
+    try:
+        (group / "cgroup.procs").write_text(str(victim))
+        (group / "cgroup.freeze").write_text("1")
+        yield
+    finally:
+        (group / "cgroup.freeze").write_text("0")
+        (_VERSION_2 / line.removeprefix("0::").lstrip("/") / "cgroup.procs").write_text(str(victim))
+        group.rmdir()
+
+
 def _freeze(_: int, victim: int, seconds: float) -> None:
     """Freeze a process alone: unlike one that is stopped it is in no state that its parent is told of."""
     with _control_group("freezer", f"frozen-{victim}") as group:
@@ -224,6 +248,16 @@ def _lie(root: int, victim: int, _seconds: float) -> None:
     _tell_unbound(victim, [f"view_local_zone {v} {each}. always_nxdomain" for v in views for each in _POISONED])
 
 
+def _deny(root: int, victim: int, _seconds: float) -> None:
+    """Have a resolver refuse each group of subscribers, by its file, which it is told to read again."""
+    victim = _resolver(root, victim)
+    groups = re.findall(r"access-control-view: (\S+) ", _configuration(victim))
+    refused = "".join(f"server:\n access-control: {subnet} refuse\n" for subnet in groups)
+    with _configured_by(victim).open("a") as file:
+        file.write(refused)
+    os.kill(victim, signal.SIGHUP)
+
+
 def _resolver(root: int, victim: int) -> int:
     """The victim if it is a resolver (unbound), else one drawn by its number."""
     resolvers = [pid for pid in outside.descendants(root) if outside.names(pid) == "unbound"]
@@ -232,8 +266,12 @@ def _resolver(root: int, victim: int) -> int:
 
 def _configuration(victim: int) -> str:
     """What a resolver was started with."""
+    return _configured_by(victim).read_text()
+
+
+def _configured_by(victim: int) -> Path:
     argv = Path(f"/proc/{victim}/cmdline").read_bytes().split(b"\0")
-    return Path(f"/proc/{victim}/root{argv[argv.index(b'-c') + 1].decode()}").read_text()
+    return Path(f"/proc/{victim}/root{argv[argv.index(b'-c') + 1].decode()}")
 
 
 def _tell_unbound(victim: int, commands: Iterable[str]) -> None:
@@ -330,6 +368,7 @@ HARM: Final[Mapping[str, Callable[[int, int, float], None]]] = MappingProxyType(
         "hangup": _hangup,
         "poison": _poison,
         "lie": _lie,
+        "deny": _deny,
     }
 )
 """What is done, by its verb, to whom: the run's first process, the victim; the number that comes with the verb."""

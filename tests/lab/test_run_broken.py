@@ -225,6 +225,22 @@ def test_a_lie_that_somebody_has_put_into_a_resolver_is_no_order(tmp_path: Path)
     assert done.code == 0, done.output
 
 
+@pytest.mark.thorough
+def test_a_resolver_whose_file_somebody_has_changed_to_refuse_subscribers_makes_its_phase_void(tmp_path: Path) -> None:
+    """It would block all in the next phase: the control subscriber is answered, as it asks from another address."""
+    with under_way(tmp_path, small_in_a_tiny_country(tmp_path)) as (process, record):
+        wait_for_event(process, record, "confirmed", "blackout")
+        for pid in (pid for pid in outside.descendants(process.pid) if outside.names(pid) == "unbound"):
+            harm.harm(process.pid, pid, "deny")
+        done = finished(process)
+    assert [row["outcome"] for row in record.rows] == [row["expected"] for row in record.rows], done.output
+    (voided,) = record.events_of("voided")
+    assert (voided["phase"], voided["anew"]) == ("blackout", True)
+    said = "somebody has changed unbound.conf of unbound on [a-z]+-resolver"
+    assert any(re.fullmatch(said, reason) for reason in voided["reasons"]), voided["reasons"]
+    assert done.code == 0, done.output
+
+
 def copied(run: Interrupted, place: Path) -> Record:
     """Its record in another place, to be gone on with there."""
     shutil.copytree(run.place / "run", place / "run")
