@@ -166,7 +166,12 @@ def _side(
     other side's verified results, to reuse for phases that are the same here. `beside`: the file or directory of the
     other side.
     """
-    is_run = isinstance(given, str | Path) and (Path(given).is_dir() or (Path(given) / "manifest.json").exists())
+    # As a Path, an empty name is the current directory.
+    is_run = (
+        isinstance(given, str | Path)
+        and given != ""
+        and (Path(given).is_dir() or (Path(given) / "manifest.json").exists())
+    )
     if settings and (is_run or isinstance(given, Shutdown)):
         refuse("--set", "results, or a scenario that is loaded", "the name or path of a scenario, as NEW")
     if isinstance(given, Shutdown):
