@@ -64,6 +64,9 @@ def diff(
         )
         found = compare(before.results, after.results)
         if not found.compared:
+            for where, side in (("OLD", before), ("NEW", after)):
+                if not side.results:
+                    refuse(where, "a run without any result of a complete phase", "a run that measured a whole phase")
             refuse("NEW", "no cell that OLD has too", "a scenario, or results, of the same country and phases")
         if before.shutdown is None or after.shutdown is None:
             return found
