@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from shutdownlab.cli.options import Choices, Settings, as_mapping, as_settings
-from shutdownlab.cli.program import naming_options, user_errors
+from shutdownlab.cli.program import naming_options, say, user_errors
 
 
 def explain(
@@ -55,4 +55,4 @@ def explain(
         typer.echo(as_mermaid(explanation))
     else:
         for line in explanation_lines(explanation):
-            typer.echo(line)
+            say(line)

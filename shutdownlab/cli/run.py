@@ -22,7 +22,7 @@ from shutdownlab.cli.options import (
     as_mapping,
     as_settings,
 )
-from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors, writable
+from shutdownlab.cli.program import bad_option, errors, naming_options, say, user_errors, writable
 from shutdownlab.cli.web import run_watched
 from shutdownlab.reporting.literal import literal
 from shutdownlab.system.streams import EXIT_OUTPUT, output_is_extra, output_lost
@@ -218,7 +218,7 @@ def _agrees(shutdown: Shutdown, measured: Run, choose: dict[str, str]) -> bool:
 
     found = agreement(shutdown, measured, choose=choose)
     for line in agreement_lines(found):
-        typer.echo(line)
+        say(line)
     return not found.changed
 
 

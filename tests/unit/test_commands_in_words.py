@@ -56,6 +56,18 @@ def test_a_variable_that_is_not_set_is_no_path_and_nothing_is_written_here(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_strangers_title_gives_the_terminal_no_commands(tmp_path: Path) -> None:
+    text = (ROOT / "scenarios/first-shutdown.yaml").read_text()
+    title = "title: Everything off but the government and one forgotten port"
+    assert text.count(title) == 1
+    file = tmp_path / "mine.yaml"
+    file.write_text(text.replace(title, r'title: "off \e]0;owned\a\x9b2J\u202e"').replace(", ports: [tcp/179]", "", 1))
+    asked = ["explain", str(file), "--at", "blackout", "--from", "northnet/capital", "--to", "bridge-179"]
+    shown = CliRunner().invoke(app, asked, color=True).output
+    assert r"off \x1b]0;owned\x07\x9b2J\u202e" in shown
+    assert all(character.isprintable() for character in shown if character != "\n")
+
+
 def test_a_side_of_a_comparison_without_a_name_is_no_directory_of_a_run() -> None:
     assert "found an empty name; expected a file, or one of the shipped" in told("diff", "first-shutdown", "")
 
