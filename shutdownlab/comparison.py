@@ -64,6 +64,9 @@ def diff(
         )
         found = compare(before.results, after.results)
         if not found.compared:
+            for where, side in (("OLD", before), ("NEW", after)):
+                if not side.results:
+                    refuse(where, "a run without any result of a complete phase", "a run that measured a whole phase")
             refuse("NEW", "no cell that OLD has too", "a scenario, or results, of the same country and phases")
         if before.shutdown is None or after.shutdown is None:
             return found
@@ -166,7 +169,12 @@ def _side(
     other side's verified results, to reuse for phases that are the same here. `beside`: the file or directory of the
     other side.
     """
-    is_run = isinstance(given, str | Path) and (Path(given).is_dir() or (Path(given) / "manifest.json").exists())
+    # As a Path, an empty name is the current directory.
+    is_run = (
+        isinstance(given, str | Path)
+        and given != ""
+        and (Path(given).is_dir() or (Path(given) / "manifest.json").exists())
+    )
     if settings and (is_run or isinstance(given, Shutdown)):
         refuse("--set", "results, or a scenario that is loaded", "the name or path of a scenario, as NEW")
     if isinstance(given, Shutdown):

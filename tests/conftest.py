@@ -23,6 +23,9 @@ settings.register_profile("default", deadline=None, print_blob=True, suppress_he
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+gc.set_threshold(100_000)
+"""As of the command line: to look through what tests load every 700 objects took a twentieth of their CPU time."""
+
 
 LONGEST = (
     "test_run_broken.py", "test_run.py", "test_run_faults.py", "test_run_tools.py", "test_cli.py",

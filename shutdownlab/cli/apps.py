@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from shutdownlab import library
 from shutdownlab.cli.options import known
 from shutdownlab.cli.program import user_errors
 
@@ -17,10 +16,11 @@ def apps(
 ) -> None:
     from shutdownlab.config.writing import to_yaml
     from shutdownlab.inspection.apps import Catalogue
+    from shutdownlab.library import catalogue as shipped_apps
     from shutdownlab.reporting.inspection import app_list
 
     with user_errors():
-        catalogue = library.catalogue()
+        catalogue = shipped_apps()
         if name is None:
             Console().print(app_list(catalogue))
         else:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from shutdownlab.cli.options import Choices, as_mapping, as_settings
-from shutdownlab.cli.program import bad_option, naming_options, user_errors
+from shutdownlab.cli.program import bad_option, naming_options, say, user_errors
 from shutdownlab.config.document import did_you_mean
 from shutdownlab.config.wording import quoted
 
@@ -54,7 +54,7 @@ def cost(
         operators = {name: operator.title for name, operator in topology.operators.items()}
         regions = {name: region.title for name, region in topology.regions.items()}
         for line in costs.lines_of(found, operators, regions):
-            typer.echo(line)
+            say(line)
 
 
 def _is_run(scenario: str) -> bool:

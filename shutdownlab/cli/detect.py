@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from shutdownlab import library
 from shutdownlab.cli.options import Choices, as_mapping
 from shutdownlab.cli.program import bad_option, naming_options, user_errors
 
@@ -34,6 +33,7 @@ def detect(
         typer.Option("--format", metavar="table|json|csv", help="Output format."),
     ] = "table",
 ) -> None:
+    from shutdownlab.library import shipped
     from shutdownlab.reporting import detected
     from shutdownlab.verifier import detect as model
 
@@ -42,7 +42,7 @@ def detect(
         if everything and names:
             bad_option("--all", f"{names[0]} as well", "scenarios or --all, not both")
         if everything:
-            names = [name for name, _ in library.shipped("scenarios")]
+            names = [name for name, _ in shipped("scenarios")]
         if not names:
             bad_option("SCENARIO", "none", "scenarios, or --all", "`shutdownlab list` lists the scenarios")
         found = model.detect(

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from shutdownlab.cli.options import Choices, as_mapping, as_settings
-from shutdownlab.cli.program import naming_options, user_errors, writable
+from shutdownlab.cli.program import naming_options, say, user_errors, writable
 
 _SIDE = "A scenario by name, path or REVISION:PATH of git, or the directory of a run or of `verify --out`."
 
@@ -56,5 +56,5 @@ def diff(
                 file.write(compared.as_markdown(found) + "\n")
     else:
         for line in compared.lines_of(found):
-            typer.echo(line)
+            say(line)
     raise typer.Exit(1 if found.changed and not allow else 0)

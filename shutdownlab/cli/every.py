@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 
-from shutdownlab import library
 from shutdownlab.cli.program import bad_option
 from shutdownlab.reporting.literal import literal
 
@@ -28,9 +27,10 @@ def one_or_all(scenario: str | None, *, everything: bool, **beside: object) -> N
 
 def run_all(out: Path | None, jobs: int, **options: Any) -> int:
     """Runs all shipped scenarios; returns the highest of their exit codes."""
+    from shutdownlab.library import shipped
     from shutdownlab.runner.every import run_every
 
-    names = [name for name, _ in library.shipped("scenarios")]
+    names = [name for name, _ in shipped("scenarios")]
     console, worst, began = Console(highlight=False), 0, time.monotonic()
     console.print(f"{len(names)} scenarios, {jobs} at a time; one line when each ends", style="dim", soft_wrap=True)
     for ended in run_every(names, out, jobs, **options):
@@ -42,9 +42,10 @@ def run_all(out: Path | None, jobs: int, **options: Any) -> int:
 
 def verify_all(*, strict: bool, sample: float | None = None) -> int:
     """Verifies all shipped scenarios; returns the highest of their exit codes."""
+    from shutdownlab.library import shipped
     from shutdownlab.verifier import verify as model
 
-    names = [name for name, _ in library.shipped("scenarios")]
+    names = [name for name, _ in shipped("scenarios")]
     console, worst, began = Console(highlight=False), 0, time.monotonic()
     for name in names:
         start = time.monotonic()

@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from shutdownlab import library
 from shutdownlab.cli.options import Choices, Settings, as_mapping, as_settings
-from shutdownlab.cli.program import naming_options, user_errors
+from shutdownlab.cli.program import naming_options, say, user_errors
 
 
 def explain(
@@ -36,13 +35,14 @@ def explain(
     ] = "text",
 ) -> None:
     """For example: shutdownlab explain kazakhstan-2022 --at blackout --from kcell/almaty --to telegram"""
+    from shutdownlab.library import load
     from shutdownlab.verifier import explain as model
     from shutdownlab.verifier.explained import as_json, as_mermaid, explanation_lines
 
     with user_errors(), naming_options("at", "family", "choose", vantage="--from", target="--to", scenario="RUN"):
         given = as_settings(settings)
         explanation = model.explain(
-            library.load(scenario, set=given) if given else scenario,
+            load(scenario, set=given) if given else scenario,
             at=at,
             vantage=vantage,
             target=target,
@@ -55,4 +55,4 @@ def explain(
         typer.echo(as_mermaid(explanation))
     else:
         for line in explanation_lines(explanation):
-            typer.echo(line)
+            say(line)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from shutdownlab.cli.options import STANDARD_INPUT, known, read_bytes
-from shutdownlab.cli.program import bad_option, errors, user_errors
+from shutdownlab.cli.program import bad_option, errors, say, user_errors
 from shutdownlab.config.wording import because
 from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.reporting.literal import literal
@@ -73,6 +73,6 @@ def inspect(
             inspection.warnings.append("it has no packets")
         lines = [summary_line(inspection.summary())] if summary else None
         for line in lines or (flow_lines if format_ == "jsonl" else flow_table)(inspection.records()):
-            typer.echo(line)
+            say(line)
         for warning in (*packets.warnings, *(f"{packets.name}: {text}" for text in inspection.warnings)):
             errors().print(f"[yellow]warning:[/yellow] {literal(warning)}")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from shutdownlab.cli.options import STANDARD_INPUT
-from shutdownlab.cli.program import EXIT_BAD_INPUT, errors, naming_options, user_errors
+from shutdownlab.cli.program import EXIT_BAD_INPUT, errors, naming_options, say, user_errors
 
 
 def judge(
@@ -40,7 +40,7 @@ def judge(
     with user_errors(), naming_options("rules"):
         judgements = judged(STANDARD_INPUT if str(file) == "-" else file, rules=rules)
         for line in (judgement_lines if format_ == "jsonl" else judgement_table)(judgements):
-            typer.echo(line)
+            say(line)
     typer.echo(summary_of(judgements), err=format_ == "jsonl")
     if judgements.problems:
         found = BadInput(judgements.problems)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 from textwrap import wrap
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from shutdownlab import library
 from shutdownlab.reporting.literal import literal
 
-_KINDS: tuple[tuple[library.Kind, str], ...] = (("scenarios", "Scenarios"), ("topologies", "Countries"))
+if TYPE_CHECKING:
+    from shutdownlab.library import Kind
+
+_KINDS: Final[tuple[tuple[Kind, str], ...]] = (("scenarios", "Scenarios"), ("topologies", "Countries"))
 
 
 def list_() -> None:
+    from shutdownlab import library
+
     console = Console(highlight=False, soft_wrap=True)
     for kind, heading in _KINDS:
         shipped = dict(library.shipped(kind))

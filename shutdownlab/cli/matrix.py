@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from shutdownlab import library
 from shutdownlab.cli.options import (
     Choices,
     DatapathWish,
@@ -20,7 +19,6 @@ from shutdownlab.cli.options import (
 )
 from shutdownlab.cli.program import errors, naming_options, user_errors
 from shutdownlab.cli.run import one_run
-from shutdownlab.reporting.progress import Progress
 
 
 def matrix(
@@ -47,11 +45,13 @@ def matrix(
     ] = False,
     trust: Trust = False,
 ) -> None:
+    from shutdownlab.library import load
     from shutdownlab.reporting import matrix as shown
+    from shutdownlab.reporting.progress import Progress
     from shutdownlab.runner import matrix as tool_matrix
 
     with user_errors(), naming_options("out", "choose", "tools", "at"):
-        shutdown = library.load(scenario, set=as_settings(settings))
+        shutdown = load(scenario, set=as_settings(settings))
         chosen = [name for given in tools or () for name in given.split(",") if name]
         progress = Progress(out, errors(), story=False)
         with one_run(progress):

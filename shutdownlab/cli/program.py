@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from shutdownlab.config.problems import BadInput, Problem
+from shutdownlab.config.wording import on_one_line
 from shutdownlab.reporting.literal import literal
 
 EXIT_BAD_INPUT, EXIT_MACHINE_CANNOT = 2, 3
@@ -45,6 +46,11 @@ def report_limit(limit: str) -> int:
     errors().print(f"[red]A limit of this machine was reached:[/red] {literal(limit)}", soft_wrap=True)
     errors().print("    how to fix it: raise that limit, or free what uses it up")
     return EXIT_MACHINE_CANNOT
+
+
+def say(line: str) -> None:
+    """Prints a line of the command's output, in which text from elsewhere gives the terminal no commands."""
+    typer.echo(on_one_line(line))
 
 
 def bad_option(option: str, found: str, expected: str, hint: str = "") -> NoReturn:

@@ -10,13 +10,13 @@ import typer
 from shutdownlab.cli.options import Trust
 from shutdownlab.cli.program import user_errors
 from shutdownlab.cli.run import one_run
-from shutdownlab.reporting.progress import Progress
 
 
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory of an unfinished run.")],
     trust: Trust = False,
 ) -> None:
+    from shutdownlab.reporting.progress import Progress
     from shutdownlab.runner import launch
 
     progress = Progress(run)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from shutdownlab import library
 from shutdownlab.cli.every import jobs_of, one_or_all, run_all
 from shutdownlab.cli.options import (
     Choices,
@@ -23,15 +22,15 @@ from shutdownlab.cli.options import (
     as_mapping,
     as_settings,
 )
-from shutdownlab.cli.program import bad_option, errors, naming_options, user_errors, writable
+from shutdownlab.cli.program import bad_option, errors, naming_options, say, user_errors, writable
 from shutdownlab.cli.web import run_watched
-from shutdownlab.library import Shutdown
-from shutdownlab.reporting.events import EventLines
 from shutdownlab.reporting.literal import literal
-from shutdownlab.reporting.progress import Progress
 from shutdownlab.system.streams import EXIT_OUTPUT, output_is_extra, output_lost
 
 if TYPE_CHECKING:
+    from shutdownlab.library import Shutdown
+    from shutdownlab.reporting.events import EventLines
+    from shutdownlab.reporting.progress import Progress
     from shutdownlab.results.run import Run
 
 
@@ -109,6 +108,9 @@ def run(
     ] = False,
     trust: Trust = False,
 ) -> None:
+    from shutdownlab.library import load
+    from shutdownlab.reporting.events import EventLines
+    from shutdownlab.reporting.progress import Progress
     from shutdownlab.results.events import Event
     from shutdownlab.results.exit_codes import EXIT_UNMET
     from shutdownlab.runner import launch
@@ -136,7 +138,7 @@ def run(
             bad_option("--jobs", "no --all", "--all as well: one scenario is one run")
         if force and out is None:
             bad_option("--force", "no --out", "--out DIR as well: without it every run gets a new directory")
-        shutdown = library.load(scenario, set=as_settings(settings))
+        shutdown = load(scenario, set=as_settings(settings))
         progress, lines = Progress(out), None
         if events is not None:
             with writable("--events", events, "a file, or the number of an open descriptor"):
@@ -216,7 +218,7 @@ def _agrees(shutdown: Shutdown, measured: Run, choose: dict[str, str]) -> bool:
 
     found = agreement(shutdown, measured, choose=choose)
     for line in agreement_lines(found):
-        typer.echo(line)
+        say(line)
     return not found.changed
 
 

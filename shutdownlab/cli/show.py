@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shutdownlab import library
 from shutdownlab.cli.program import user_errors
-from shutdownlab.schemas.shipped import pointing_here
 
 
 def show(
@@ -17,5 +15,8 @@ def show(
         str, typer.Argument(metavar="NAME", help="A shipped scenario, country or profile, or apps: the catalogue.")
     ],
 ) -> None:
+    from shutdownlab.library import shipped_file
+    from shutdownlab.schemas.shipped import pointing_here
+
     with user_errors():
-        sys.stdout.buffer.write(pointing_here(library.shipped_file(name).read_bytes()))
+        sys.stdout.buffer.write(pointing_here(shipped_file(name).read_bytes()))

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from shutdownlab import library
 from shutdownlab.cli.every import one_or_all, verify_all
 from shutdownlab.cli.options import Choices, Everything, OneScenario, Sample, Settings, as_mapping, as_settings
 from shutdownlab.cli.program import bad_option, naming_options, user_errors
@@ -47,6 +46,7 @@ def verify(
         bool, typer.Option("--warn", help="Warn of policies that change nothing, or more than they name; takes longer.")
     ] = False,
 ) -> None:
+    from shutdownlab.library import load
     from shutdownlab.reporting.verified import as_json, print_verified
     from shutdownlab.verifier import verify as model
 
@@ -59,7 +59,7 @@ def verify(
             raise typer.Exit(verify_all(strict=strict, sample=sample))
         if force and out is None:
             bad_option("--force", "no --out", "--out DIR as well, the directory to replace")
-        shutdown = library.load(scenario, set=as_settings(settings))
+        shutdown = load(scenario, set=as_settings(settings))
         if tools is not None:
             from shutdownlab.runner.matrix import with_tools
 

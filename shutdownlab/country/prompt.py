@@ -244,6 +244,7 @@ class Prompt(MininetCommands):
     def do_why(self, line: str) -> None:
         """Explain an outcome in the present phase: the path through the model, hop by hop.
         Usage: why OPERATOR/REGION[/GROUP] TARGET [ipv4|ipv6]"""
+        from shutdownlab.config.wording import on_one_line
         from shutdownlab.verifier.explain import explain
         from shutdownlab.verifier.explained import explanation_lines
 
@@ -259,7 +260,7 @@ class Prompt(MininetCommands):
         else:
             vantage, target, family = words[0], words[1], words[2] if len(words) == 3 else None
             found = explain(plan.loaded, at=phase, vantage=vantage, target=target, family=family, choose=plan.choices)
-            output("".join(f"{text}\n" for text in explanation_lines(found)))
+            output("".join(f"{on_one_line(text)}\n" for text in explanation_lines(found)))
 
     def _policies(self, line: str, command: str) -> list[str]:
         if not line:

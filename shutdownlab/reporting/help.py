@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any, Final, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -73,12 +75,35 @@ class PlainCommand(_Plain, TyperCommand):
     """A command with plain help, and with our own messages about bad values."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for param in self._empty_paths(args) if {"", "="} & {word[-1:] for word in args} else ():
+            raise typer.BadParameter("found an empty name; expected a path.", ctx=ctx, param=param)
         try:
             return list(super().parse_args(ctx, args))
         except typer.BadParameter as error:
             for clicks, wording in _AS_WE_SAY:
                 error.message = clicks.sub(wording, error.message)
             raise
+
+    def _empty_paths(self, args: list[str]) -> Iterator[Any]:
+        """Yields the parameters that take a path and are given "", as by a variable of the shell that is not set.
+
+        `Path("")` is the current directory, where nobody meant to write.
+        """
+        hints = get_type_hints(inspect.unwrap(self.callback)) if self.callback is not None else {}
+        paths = [param for param in self.params if _has_path(hints.get(param.name))]
+        options = {name: param for param in self.params for name in param.opts if name.startswith("-")}
+        arguments = [param for param in paths if not any(name.startswith("-") for name in param.opts)]
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                return
+            name, equals, value = word.partition("=")
+            if not word:
+                yield from arguments
+            elif (param := options.get(name)) is None or getattr(param, "is_flag", False):
+                continue
+            elif (value if equals else next(words, None)) == "" and param in paths:
+                yield param
 
 
 class CommandWithin(PlainCommand):
@@ -112,6 +137,11 @@ class CommandWithin(PlainCommand):
 
 class PlainGroup(_Plain, TyperGroup):
     """The program's top-level command, with plain help."""
+
+
+def _has_path(hint: Any) -> bool:
+    """Whether a type is that of a path, or has one in it: `list[Path] | None`."""
+    return hint is Path or any(map(_has_path, get_args(hint)))
 
 
 def _plain(param: Any) -> Any:

@@ -44,6 +44,8 @@ class Run:
     @classmethod
     def open(cls, path: str | Path) -> Run:
         """Opens a run directory; raises `BadInput` if it is not one, or its manifest is not as a run writes it."""
+        if path == "":  # as a Path, the current directory
+            raise BadInput([Problem("''", 0, "", "an empty name", _NOT_A_RUN, _HOW_TO_HAVE_ONE)])
         folder = Path(path)
         file = folder / "manifest.json"
         try:

@@ -117,6 +117,8 @@ def run(
         lookup.refuse("real_time", f"{real_time:g}", "a number above 0, such as 60 for a minute a second")
     if keys and not pcap:
         lookup.refuse("keys", "keys without pcap", "pcap as well: the secrets are added to the captures")
+    if out == "":  # as a Path, the current directory
+        lookup.refuse("out", "an empty name", "a directory that can be written, or None for a new one")
     share_of(sample, "sample")
     keep = allowed(shutdown.programs, trust=trust)
     selection, selected = _selected(shutdown, choices, until, changed_since, sample, seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from shutdownlab.config.addresses import IpPrefix, is_for_hosts, overlap
@@ -52,6 +52,24 @@ class CountryPlan:
     """Names of the files from which routing data was read."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What an operator's entry depends on besides the operator.
+
+    own: names of the country's operators, by AS number.
+    transits: foreign AS numbers from the data. carriers: the same, then made-up ones.
+    without_ipv6, by_satellite: AS numbers of operators.
+    """
+
+    plan: CountryPlan
+    data: RoutingData
+    own: Mapping[int, str]
+    transits: Sequence[int]
+    carriers: Sequence[int]
+    without_ipv6: Set[int]
+    by_satellite: Set[int]
+
+
 def country_text(plan: CountryPlan, data: RoutingData, apps: Mapping[str, App]) -> str:
     """Returns the topology as YAML with comments. Whatever isn't in the data is made up, and marked as ASSUMED.
 
@@ -60,13 +78,35 @@ def country_text(plan: CountryPlan, data: RoutingData, apps: Mapping[str, App]) 
     taken: list[IpPrefix] = [*LABORATORY, *(ipaddress.ip_network(text) for v4, v6, _ in _ABROAD for text in (v4, v6))]
     abroad = (endpoint for _, _, serves in _ABROAD for name in serves for endpoint in apps[name].endpoints)
     taken += (address for endpoint in abroad for address in endpoint.addresses)
+    around = _surroundings(plan, data)
     shares = _shares(plan.operators, data)
+    lines = _beginning(around)
+    for number, operator in enumerate(plan.operators):
+        versions = (4,) if operator.asn in around.without_ipv6 else (4, 6)
+        prefixes, made_up = _prefixes(data.systems.get(operator.asn, Autonomous()), taken, number, versions)
+        taken += prefixes
+        lines += _operator(operator, around, shares[operator.name] * plan.millions, prefixes, made_up)
+    return "\n".join([*lines, *_world(around)]) + "\n"
+
+
+def _surroundings(plan: CountryPlan, data: RoutingData) -> _Surroundings:
     own = {operator.asn: operator.name for operator in plan.operators}
     transits = _transits(plan.operators, data)
-    carriers_abroad = [*transits, *_made_up({*own, *transits})]
-    without = {each.asn for each in plan.operators if each.ipv4_only or data.is_without_ipv6(each.asn)}
-    above = {operator.asn for operator in plan.operators if operator.access is Access.SATELLITE}
-    lines = [
+    return _Surroundings(
+        plan=plan,
+        data=data,
+        own=own,
+        transits=transits,
+        carriers=[*transits, *_made_up({*own, *transits})],
+        without_ipv6={each.asn for each in plan.operators if each.ipv4_only or data.is_without_ipv6(each.asn)},
+        by_satellite={each.asn for each in plan.operators if each.access is Access.SATELLITE},
+    )
+
+
+def _beginning(around: _Surroundings) -> list[str]:
+    """Returns the lines before the first operator."""
+    plan = around.plan
+    return [
         "# yaml-language-server: $schema=SCHEMA/topology.schema.json",
         "# A country to start from. What is ASSUMED is made up: change it, and name your source instead.",
         "# `shutdownlab check FILE --graph FILE.svg` checks and draws it; docs/reference has every key.",
@@ -81,7 +121,7 @@ def country_text(plan: CountryPlan, data: RoutingData, apps: Mapping[str, App]) 
         "links:  # ASSUMED",
         "  fixed: {delay: 5ms, bandwidth: 50mbit}",
         "  mobile: {delay: 20ms, bandwidth: 20mbit}",
-        *(["  satellite: {delay: 25ms, loss: 0.005, bandwidth: 50mbit}"] if above else []),
+        *(["  satellite: {delay: 25ms, loss: 0.005, bandwidth: 50mbit}"] if around.by_satellite else []),
         "  transit: {delay: 40ms, bandwidth: 1gbit}",
         "",
         "regions:  # by their share of the subscribers",
@@ -90,53 +130,63 @@ def country_text(plan: CountryPlan, data: RoutingData, apps: Mapping[str, App]) 
         "",
         "operators:",
     ]
-    for number, operator in enumerate(plan.operators):
-        found = data.systems.get(operator.asn, Autonomous())
-        versions = (4,) if operator.asn in without else (4, 6)
-        prefixes, made_up = _prefixes(found, taken, number, versions)
-        real = len(made_up) < len(prefixes)
-        notes = [f"the largest of {len(found.prefixes)} (ROUTES)"] if real else []
-        notes += [f"IPv{version} ASSUMED" for version in made_up]
-        notes += [f"IPv4-only{'' if operator.ipv4_only else ' (ROUTES)'}"] if operator.asn in without else []
-        taken += prefixes
-        carriers, known = _carriers(operator, data, plan.operators, own, transits, carriers_abroad[0])
-        sources = "" if known or not plan.files else "ASSUMED"
-        if operator.asn not in without and {*carriers} <= {own[asn] for asn in without}:
-            carriers.append(_transit_name(carriers_abroad[0]))
-            sources = f"{carriers[-1]} ASSUMED: {carriers[0]} has no IPv6"
-        lines += [
-            f"  {operator.name}:",
-            f"    title: {_text(found.title or operator.name)}",
-            f"    asn: {operator.asn}",
-            f"    subscribers: {shares[operator.name] * plan.millions:.4g}  # in millions{_share_note(operator, plan)}",
-            f"    prefixes: [{', '.join(_prefix(each) for each in prefixes)}]  # {'; '.join(notes)}",
-            f"    transit: [{', '.join(carriers)}]{f'  # {sources}' if sources else ''}",
-            *(["    exchange: false  # its gateway is abroad, at its transit"] if operator.asn in above else []),
-            f"    source: {'ROUTES' if known or found.title or real else 'ASSUMED'}",
-            "    regions:",
-            *([_guests(carriers_abroad[0])] if operator.access is Access.MOBILE else []),
-            f"      capital: {{ordinary: {{access: {operator.access}}}}}",
-            f"      elsewhere: {{ordinary: {{access: {operator.access}}}}}",
-        ]
-    lines += [
+
+
+def _operator(
+    operator: OperatorPlan, around: _Surroundings, millions: float, prefixes: Sequence[IpPrefix], made_up: Sequence[int]
+) -> list[str]:
+    """Returns an operator's entry. `made_up`: the IP versions of which its prefix is."""
+    plan, data = around.plan, around.data
+    found = data.systems.get(operator.asn, Autonomous())
+    is_ipv4_only = operator.asn in around.without_ipv6
+    real = len(made_up) < len(prefixes)
+    notes = [f"the largest of {len(found.prefixes)} (ROUTES)"] if real else []
+    notes += [f"IPv{version} ASSUMED" for version in made_up]
+    notes += [f"IPv4-only{'' if operator.ipv4_only else ' (ROUTES)'}"] if is_ipv4_only else []
+    carriers, known = _carriers(operator, data, plan.operators, around.own, around.transits, around.carriers[0])
+    sources = "" if known or not plan.files else "ASSUMED"
+    if not is_ipv4_only and {*carriers} <= {around.own[asn] for asn in around.without_ipv6}:
+        carriers.append(_transit_name(around.carriers[0]))
+        sources = f"{carriers[-1]} ASSUMED: {carriers[0]} has no IPv6"
+    by_satellite = operator.asn in around.by_satellite
+    return [
+        f"  {operator.name}:",
+        f"    title: {_text(found.title or operator.name)}",
+        f"    asn: {operator.asn}",
+        f"    subscribers: {millions:.4g}  # in millions{_share_note(operator, plan)}",
+        f"    prefixes: [{', '.join(_prefix(each) for each in prefixes)}]  # {'; '.join(notes)}",
+        f"    transit: [{', '.join(carriers)}]{f'  # {sources}' if sources else ''}",
+        *(["    exchange: false  # its gateway is abroad, at its transit"] if by_satellite else []),
+        f"    source: {'ROUTES' if known or found.title or real else 'ASSUMED'}",
+        "    regions:",
+        *([_guests(around.carriers[0])] if operator.access is Access.MOBILE else []),
+        f"      capital: {{ordinary: {{access: {operator.access}}}}}",
+        f"      elsewhere: {{ordinary: {{access: {operator.access}}}}}",
+    ]
+
+
+def _world(around: _Surroundings) -> list[str]:
+    """Returns the lines after the last operator: the gateway, the exchange, and the transits abroad."""
+    systems = around.data.systems
+    lines = [
         "",
         "gateway: {title: National gateway, source: ASSUMED}",
-        f"exchange: {{title: Domestic exchange, asn: {_unused({*own, *carriers_abroad})}, source: ASSUMED}}",
+        f"exchange: {{title: Domestic exchange, asn: {_unused({*around.own, *around.carriers})}, source: ASSUMED}}",
         "",
         "transits:  # and what is reached abroad through them: `shutdownlab apps` lists what there is",
     ]
-    for place, (v4, v6, serves) in enumerate(_ABROAD[: max(2, len(transits))]):
-        asn = carriers_abroad[place]
-        title = data.systems[asn].title if asn in data.systems and data.systems[asn].title else f"AS{asn}"
+    for place, (v4, v6, serves) in enumerate(_ABROAD[: max(2, len(around.transits))]):
+        asn = around.carriers[place]
+        title = systems[asn].title if asn in systems and systems[asn].title else f"AS{asn}"
         lines += [
             f"  {_transit_name(asn)}:",
             f"    title: {_text(title)}",
             f"    asn: {asn}",
             f'    prefixes: [{v4}, "{v6}"]  # for documentation (RFC 5737, RFC 3849)',
             f"    serves: [{', '.join(serves)}]",
-            f"    source: {'ROUTES' if place < len(transits) else 'ASSUMED'}",
+            f"    source: {'ROUTES' if place < len(around.transits) else 'ASSUMED'}",
         ]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _guests(home: int) -> str:

@@ -15,6 +15,27 @@ _WIDTH, _MOST_FRAMES, _FIRST_FRAMES = 100, 6, 2
 
 def explanation_lines(explanation: Explanation) -> Iterator[str]:
     """Yields the lines of text; together they fit on a screen."""
+    yield from _verdict_lines(explanation)
+    for order in explanation.elsewhere:
+        yield from _order_lines(order)
+    if explanation.hops:
+        yield ""
+        yield from _way_lines(explanation)
+        yield ""
+        orders = (hop.order for hop in explanation.hops if hop.order is not None)
+        for order in dict.fromkeys(order for order in orders if order not in explanation.elsewhere):
+            yield from _order_lines(order)
+        for line in explanation.saw:
+            yield f"The box saw: {line}"
+        yield f"The server: {explanation.server}"
+        yield from _frame_lines(explanation)
+    elif explanation.elsewhere:
+        yield "It cannot open any connection."
+    yield from _mend_lines(explanation)
+
+
+def _verdict_lines(explanation: Explanation) -> Iterator[str]:
+    """Yields the outcome, what was expected and measured, and what faults take away."""
     verdict = explanation.verdict
     outcome = f"{verdict.outcome}{f' ({verdict.failure})' if verdict.failure else ''}"
     where = f"{explanation.target} from {explanation.vantage} in {explanation.phase}, {explanation.family}"
@@ -36,18 +57,13 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         yield f"    takes away its {' and its '.join(fault.needs)}"
     if explanation.departs:
         yield f"  Not as ordered: {explanation.departs}"
-    for order in explanation.elsewhere:
-        yield from _order_lines(order)
-    if not explanation.hops:
-        if explanation.elsewhere:
-            yield "It cannot open any connection."
-        yield from _mend_lines(explanation)
-        return
-    yield ""
+
+
+def _way_lines(explanation: Explanation) -> Iterator[str]:
+    """Yields the hops of the connection that decided, and the smallest TTL and longest packet that get through."""
     more = f", one of {explanation.others + 1} connections" if explanation.others > 0 else ""
     yield f"The way of {'the answers to ' if explanation.back else ''}{explanation.connection}{more}:"
     width = max(len(hop.node) for hop in explanation.hops)
-    orders: dict[DecidingPolicy, None] = {}
     for hop in explanation.hops:
         mark = "✗" if hop.stops else "│"
         action = f"  {hop.did}" if hop.did else ""
@@ -57,8 +73,6 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
             yield f"    {'':<{width}}  {hop.rule}"
         if hop.met is not None:
             yield f"    {'':<{width}}  {_met(hop)}"
-        if hop.order is not None and hop.order not in explanation.elsewhere:
-            orders[hop.order] = None
     if any(hop.role.startswith("on the ") for hop in explanation.hops):
         reached = ", ".join(f"{node} {ttl}" for node, ttl in explanation.ttls)
         yield f"  The smallest TTL that gets there: {reached}"
@@ -66,14 +80,6 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         yield f"  The longest packet that gets there: {longest.octets:,} octets ({longest.link})"
         if not longest.is_told:
             yield f"    {longest.router} reports longer ones to the sender, but the reports are lost: it waits"
-    yield ""
-    for order in orders:
-        yield from _order_lines(order)
-    for line in explanation.saw:
-        yield f"The box saw: {line}"
-    yield f"The server: {explanation.server}"
-    yield from _frame_lines(explanation)
-    yield from _mend_lines(explanation)
 
 
 def _mend_lines(explanation: Explanation) -> Iterator[str]:

@@ -36,6 +36,46 @@ def test_a_value_of_the_wrong_kind_is_reported_in_our_words(arguments: list[str]
     assert message in told(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["verify", "first-shutdown", "--out", ""], "'--out'"),
+        (["verify", "first-shutdown", "--out="], "'--out'"),
+        (["run", "first-shutdown", "--out", ""], "'--out'"),
+        (["new", "scenario", "mine", "--out", ""], "'--out'"),
+        (["report", ""], "'RUN'"),
+        (["plot", "", "-o", "a.svg"], "'RUN'"),
+        (["judge", ""], "'FILE'"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_no_path_and_nothing_is_written_here(
+    arguments: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert f"Invalid value for {name}: found an empty name; expected a path." in told(*arguments)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_strangers_title_gives_the_terminal_no_commands(tmp_path: Path) -> None:
+    text = (ROOT / "scenarios/first-shutdown.yaml").read_text()
+    title = "title: Everything off but the government and one forgotten port"
+    assert text.count(title) == 1
+    file = tmp_path / "mine.yaml"
+    file.write_text(text.replace(title, r'title: "off \e]0;owned\a\x9b2J\u202e"').replace(", ports: [tcp/179]", "", 1))
+    asked = ["explain", str(file), "--at", "blackout", "--from", "northnet/capital", "--to", "bridge-179"]
+    shown = CliRunner().invoke(app, asked, color=True).output
+    assert r"off \x1b]0;owned\x07\x9b2J\u202e" in shown
+    assert all(character.isprintable() for character in shown if character != "\n")
+
+
+def test_a_side_of_a_comparison_without_a_name_is_no_directory_of_a_run() -> None:
+    assert "found an empty name; expected a file, or one of the shipped" in told("diff", "first-shutdown", "")
+
+
+def test_an_empty_value_that_is_no_path_is_judged_by_its_option() -> None:
+    assert told("verify", "first-shutdown", "--at", "").startswith("--at: found unknown phase ''; expected one of")
+
+
 @pytest.mark.parametrize("command", ["judge", "inspect", "verify", "check"])
 def test_a_directory_in_place_of_a_file_is_called_one(command: str, tmp_path: Path) -> None:
     assert told(command, tmp_path).startswith(f"{tmp_path}: found a directory; expected ")

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from shutdownlab.cli import app
 from shutdownlab.comparison import diff
+from shutdownlab.config.problems import BadInput
 from shutdownlab.model.scenario import Outcome, Phase
 from shutdownlab.reporting.compared import agreement_lines, line_of, phases_text, who_text
 from shutdownlab.reporting.junit import of_run
@@ -152,6 +153,15 @@ def test_newly_allowed_cells_and_other_failures_are_distinguished(tmp_path: Path
     )
     assert {change.kind for change in allowed.changes} == {"allowed"}
     assert all("`blackout` excepts subscribers ordinary now" in change.causes[0] for change in allowed.changes)
+
+
+def test_a_run_that_measured_no_phase_to_its_end_is_told_from_one_of_another_country(tmp_path: Path) -> None:
+    verify(FIRST).write(tmp_path / "run")
+    results = tmp_path / "run/results.csv"
+    results.write_text("".join(results.read_text().splitlines(keepends=True)[:9]))  # as of a disk that was full
+    for sides, which in (((tmp_path / "run", FIRST), "OLD"), ((FIRST, tmp_path / "run"), "NEW")):
+        with pytest.raises(BadInput, match=f"{which}: found a run without any result of a complete phase"):
+            diff(*sides)
 
 
 def test_a_verified_directory_is_compared_with_a_scenario(tmp_path: Path) -> None:

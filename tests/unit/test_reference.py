@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -16,7 +17,8 @@ from shutdownlab.inspection.profile import load_profile
 from shutdownlab.schemas import library_page
 from shutdownlab.schemas.kinds import KINDS
 from shutdownlab.schemas.markdown import ROOT, flow, shown, table
-from shutdownlab.schemas.reference import FOLDER, Section, examples_of, pages, rendered
+from shutdownlab.schemas.outline import Section, pages
+from shutdownlab.schemas.reference import FOLDER, examples_of, rendered
 from shutdownlab.schemas.shipped import shipped
 
 FILES = ["README.md", *(page.file for page in pages())]
@@ -62,6 +64,12 @@ def test_everything_with_keys_has_a_section(kind: str) -> None:
     schema = json.loads(shipped(kind))
     keyed = {name for name in schema.get("$defs", {}) if "properties" in definition(kind, name)}
     assert keyed <= told
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_nothing_is_described_twice_on_a_page(file: str) -> None:
+    headings = [line for line in texts()[file].splitlines() if line.startswith("#")]
+    assert [heading for heading, times in Counter(headings).items() if times > 1] == []
 
 
 def test_the_examples_are_valid() -> None:

@@ -23,6 +23,8 @@ def wrong(value: Any) -> Any:
         (lambda: sl.load(wrong(["a"])), "scenario: found a list; expected the name of a scenario"),
         (lambda: sl.verify("first-shutdown", choose=wrong("x")), "choose: found 'x'; expected the version"),
         (lambda: sl.verify("first-shutdown", at=wrong(3)), "at: found unknown phase 3; expected one of baseline"),
+        (lambda: sl.run("first-shutdown", out=""), "out: found an empty name; expected a directory that can be"),
+        (lambda: sl.Run.open(""), "'': found an empty name; expected a directory that `shutdownlab run` has written"),
         (lambda: sl.run("first-shutdown", until=wrong(["x"])), "until: found unknown phase a list; expected one"),
         (lambda: sl.lab("first-shutdown", choose=wrong("x")), "choose: found 'x'; expected the version to follow"),
         (lambda: explained(at=None), "at: found unknown phase nothing; expected one of baseline, messenger"),
