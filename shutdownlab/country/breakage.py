@@ -62,3 +62,8 @@ def brief(text: str) -> str:
         else:
             kept.append(line)
     return "\n".join(line for line in kept if line.strip())
+
+
+def in_one_line(text: str) -> str:
+    """Returns what `brief` does as one line, for a sentence or a cell of a table."""
+    return " ".join(line.strip() for line in brief(text).splitlines())
