@@ -71,6 +71,9 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
         yield from _order_lines(order)
     for line in explanation.saw:
         yield f"The box saw: {line}"
+    if explanation.bypassed:
+        names = ", ".join(explanation.bypassed)
+        yield f"DPI boxes carry out {names}, and there is none between lines of one operator: block by address, perhaps"
     yield f"The server: {explanation.server}"
     yield from _frame_lines(explanation)
     yield from _mend_lines(explanation)
