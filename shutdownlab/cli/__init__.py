@@ -17,8 +17,9 @@ from shutdownlab.system.streams import OutputLost, finish_output, guard_standard
 
 EXIT_CODES = (
     "Exit codes: 0; 1 an expectation was not met; 2 bad input; 3 this machine lacks something, the run broke off, "
-    "or something could not be measured; 70 a bug in shutdownlab; 74 the output could not be written; "
-    "130 interrupted; 141 the output was closed. `exec` and `attach` return the exit code of their command."
+    "or something could not be measured; 70 a bug in shutdownlab or in a package that extends it; 74 the output could "
+    "not be written; 130 interrupted; 141 the output was closed. `exec` and `attach` return the exit code of their "
+    "command."
 )
 
 app = typer.Typer(

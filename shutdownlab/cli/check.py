@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final
@@ -20,6 +21,7 @@ from shutdownlab.config.document import Document, parse
 from shutdownlab.config.kinds import kind_of
 from shutdownlab.config.problems import BadInput, Problems
 from shutdownlab.inspection.address_list import read_addresses
+from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.list_mistakes import ListMistakes
 from shutdownlab.inspection.name_list import MAX_BYTES, read_names
 from shutdownlab.inspection.own_apps import apps_of_file
@@ -78,6 +80,7 @@ def check(
             _check_kind(graph)
         elif at is not None:
             bad_option("--at", f"{at} without --graph", "--graph FILE, the drawing that shows the phase")
+        apps = _apps_with(files)
         for file in files:
             try:
                 content = _own_content(file)
@@ -85,7 +88,7 @@ def check(
                     Console(highlight=False).print(f"[green]ok[/green] {literal(file)}: {what}", soft_wrap=True)
                     continue
                 document = None if content is None else parse(content, file)
-                if content is not None and document and (what := _box_file(document, content)) is not None:
+                if content is not None and document and (what := _box_file(document, content, apps)) is not None:
                     Console(highlight=False).print(f"[green]ok[/green] {literal(file)}: {what}", soft_wrap=True)
                     continue
                 found = library.check_parsed(document, file, given) if document else library.check(file, given)
@@ -179,14 +182,28 @@ def _reads(read: Callable[[bytes, str], Sized], entry: bytes) -> bool:
     return True
 
 
-def _box_file(document: Document, content: bytes) -> str | None:
-    """Describes a policy or a profile of DPI boxes, or a file of apps; None for other files. Raises `BadInput`."""
+def _apps_with(files: Sequence[str]) -> Mapping[str, App]:
+    """Returns the apps that rules of boxes may name: those that ship, and those of the app files among `files`."""
+    apps = dict(library.catalogue())
+    for file in files if len(files) > 1 else ():
+        with suppress(BadInput):  # reported when it is its turn
+            content = _own_content(file)
+            if content is not None and kind_of((document := parse(content, file)).data) == "catalogue":
+                apps |= apps_of_file(document, apps)
+    return apps
+
+
+def _box_file(document: Document, content: bytes, apps: Mapping[str, App]) -> str | None:
+    """Describes a policy or a profile of DPI boxes, or a file of apps; None for other files. Raises `BadInput`.
+
+    apps: those that a policy's and a profile's rules may name.
+    """
     kind, file = kind_of(document.data), document.file
     if kind == "policy":
-        rules = len(load_policy(content, file, library.catalogue()).rules)
+        rules = len(load_policy(content, file, apps).rules)
         return f"a policy of DPI boxes, {_counted(rules, 'rule')}"
     if kind == "profile":
-        return f"a profile of DPI boxes: {literal(load_profile(content, file, library.catalogue()).title)}"
+        return f"a profile of DPI boxes: {literal(load_profile(content, file, apps).title)}"
     if kind == "catalogue":
         return f"a catalogue of apps, {_counted(len(apps_of_file(document, library.catalogue())), 'app')}"
     return None

@@ -1,4 +1,4 @@
-"""Reports a crash, which is a bug in shutdownlab."""
+"""Reports a crash, which is a bug in shutdownlab or in a package that extends it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import tempfile
 import traceback
 
 from shutdownlab import __version__
+from shutdownlab.config.extensions import modules_of_others
 from shutdownlab.config.wording import on_one_line, shortened
 
 EXIT_CRASHED = 70
@@ -18,7 +19,8 @@ def report_crash(error: Exception) -> int:
     """Prints on standard error what to report, and writes the traceback to a new file; returns the exit code."""
     text = "".join(traceback.format_exception(error))
     what = shortened(on_one_line(f"{type(error).__name__}: {error}"), 300)
-    print(f"shutdownlab {__version__} has a bug: {what}", file=sys.stderr)
+    whose, where_there = _whose(error)
+    print(f"{whose} has a bug: {what}{where_there}", file=sys.stderr)
     try:
         with tempfile.NamedTemporaryFile(prefix="shutdownlab-", suffix=".txt", delete=False) as file:
             file.write(text.encode(errors="replace"))
@@ -29,3 +31,13 @@ def report_crash(error: Exception) -> int:
     command = on_one_line(shlex.join(["shutdownlab", *sys.argv[1:]]))
     print(f"    to report it, send {where} and what you gave it, as of: {command}", file=sys.stderr)
     return EXIT_CRASHED
+
+
+def _whose(error: Exception) -> tuple[str, str]:
+    """Returns what to call the program with the bug, and the place in it if it is a package that extends this one."""
+    others = modules_of_others()
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        owner = others.get(frame.f_globals.get("__name__", "").partition(".")[0])
+        if owner is not None:
+            return f"the package {owner}, or its use of shutdownlab,", f" ({frame.f_code.co_filename}, line {line})"
+    return f"shutdownlab {__version__}", ""

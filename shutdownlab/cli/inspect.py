@@ -9,6 +9,7 @@ import typer
 
 from shutdownlab.cli.options import STANDARD_INPUT, known, read_bytes
 from shutdownlab.cli.program import bad_option, errors, say, user_errors
+from shutdownlab.config.document import parse
 from shutdownlab.config.wording import because
 from shutdownlab.inspection.vocabulary import profile_names
 from shutdownlab.reporting.literal import literal
@@ -34,6 +35,10 @@ def inspect(
             show_default="the policy's, or perfect",
         ),
     ] = None,
+    apps: Annotated[
+        list[Path] | None,
+        typer.Option("--apps", metavar="FILE.yaml", help="Apps of your own that rules may name; repeatable."),
+    ] = None,
     format_: Annotated[
         Literal["table", "jsonl"], typer.Option("--format", metavar="table|jsonl", help="Output format.")
     ] = "table",
@@ -46,14 +51,17 @@ def inspect(
     ] = False,
 ) -> None:
     from shutdownlab.inspection.capture import NotACaptureError, open_capture
-    from shutdownlab.inspection.catalogue import shipped_apps
+    from shutdownlab.inspection.catalogue import AppCatalogue, shipped_apps
     from shutdownlab.inspection.offline import OfflineInspection
+    from shutdownlab.inspection.own_apps import with_files
     from shutdownlab.inspection.policy import load_policy
     from shutdownlab.inspection.profile import is_file_name, load_profile, shipped_profile
     from shutdownlab.reporting.inspection import flow_lines, flow_table, summary_line
 
     with user_errors():
         catalogue = shipped_apps()
+        if apps:
+            catalogue = AppCatalogue(with_files((parse(read_bytes(file), str(file)) for file in apps), catalogue.apps))
         if profile is not None and not is_file_name(profile):
             known("--profile", "profile", profile, profile_names())
         rules = load_policy(read_bytes(policy), str(policy), catalogue.apps) if policy else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from importlib.metadata import Distribution, EntryPoint, EntryPoints, distributions
 from typing import Generic, TypeVar
@@ -74,6 +74,16 @@ class Extensions(Generic[Part]):
             found = f"{quoted(name)} of {_owner(entry)}, which is not a {self.base.__module__}.{self.base.__qualname__}"
             raise ExtensionError(found, f"its entry point {entry.value!r} must name a subclass of it")
         return part
+
+
+@cache
+def modules_of_others() -> Mapping[str, str]:
+    """Returns the top-level modules of installed packages that extend shutdownlab, and whose each is."""
+    found: dict[str, str] = {}
+    for distribution, entries in _distributions(tuple(sys.path)):
+        mine = [entry.module.partition(".")[0] for entry in entries if entry.group.startswith("shutdownlab.")]
+        found |= {module: distribution.name for module in mine if module != "shutdownlab"}
+    return found
 
 
 @cache

@@ -15,7 +15,12 @@ _MAX_TEXT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in one file: where it is, what was found, what was expected, and how to fix it."""
+    """One mistake in one file: where it is, what was found, what was expected, and how to fix it.
+
+    file: its path, or the option or argument at fault. line: from 1; 0 if it is about no line.
+    where: the path of the value in the file, `links.fixed.delay`; "" if it is about all of it.
+    hint: how to fix it, or "".
+    """
 
     file: str
     line: int
@@ -73,6 +78,7 @@ class BadInput(Exception):
 
     @property
     def count(self) -> int:
+        """The number of problems, with those that `problems` leaves out."""
         return len(self.problems) + self.more
 
     def lines(self) -> Iterator[str]:

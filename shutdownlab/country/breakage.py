@@ -7,6 +7,7 @@ import re
 import sysconfig
 from pathlib import Path
 
+from shutdownlab.config.extensions import modules_of_others
 from shutdownlab.control.processes import ControlError
 from shutdownlab.measure.supervisor import AgentError
 from shutdownlab.servers.start import ServicesNotReady
@@ -54,7 +55,7 @@ def brief(text: str) -> str:
             inside = False
             kept[-1] += line + where
         elif inside:
-            if (frame := _FRAME.match(line)) and not frame["file"].startswith(_NOT_THE_USERS):
+            if (frame := _FRAME.match(line)) and _is_the_users(frame["file"]):
                 where = f" ({frame['file']}, line {frame['line']})"
         elif _TRACEBACK in line:
             inside, where = True, ""
@@ -62,3 +63,16 @@ def brief(text: str) -> str:
         else:
             kept.append(line)
     return "\n".join(line for line in kept if line.strip())
+
+
+def _is_the_users(file: str) -> bool:
+    """Returns whether the user can mend a file: it is beside a scenario, or of a package that extends shutdownlab."""
+    if not file.startswith(_NOT_THE_USERS):
+        return True
+    own = file.removeprefix(sysconfig.get_path("purelib")).lstrip("/").partition("/")[0]
+    return own.removesuffix(".py") in modules_of_others()
+
+
+def in_one_line(text: str) -> str:
+    """Returns what `brief` does as one line, for a sentence or a cell of a table."""
+    return " ".join(line.strip() for line in brief(text).splitlines())

@@ -12,6 +12,7 @@ from typing import Final
 from shutdownlab.compiler.standing import altered
 from shutdownlab.control.addresses import AUTHORITY
 from shutdownlab.control.processes import ControlError
+from shutdownlab.country.breakage import in_one_line
 from shutdownlab.country.country import Country
 from shutdownlab.country.health import EVERY_S, Examination
 from shutdownlab.country.liveness import AT_LAST_S, SOON_S, interrupted, missed_by
@@ -54,7 +55,9 @@ def examine(country: Country) -> Examination:
     for process in list(country.others):
         if process.alive() or country.is_broken(process):
             continue
-        how = f"{process.name} {ending(process.status)}" + (f": {process.failure}" if process.failure else "")
+        how = f"{process.name} {ending(process.status)}" + (
+            f": {in_one_line(process.failure)}" if process.failure else ""
+        )
         if process.name not in country.start_again or lost:  # a lost country has no controller to report a box's return
             lost.append(how)
             continue
@@ -84,7 +87,7 @@ def _complaints(country: Country) -> list[str]:
     messages, country.aside[:] = [*country.aside], []
     for process in country.others:
         messages += map(decode, process.receive())
-    return list(dict.fromkeys(f"{m.where}: {m.text}" for m in messages if isinstance(m, Failure)))
+    return list(dict.fromkeys(f"{m.where}: {in_one_line(m.text)}" for m in messages if isinstance(m, Failure)))
 
 
 def examine_answering(country: Country) -> Examination:

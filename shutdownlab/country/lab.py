@@ -230,13 +230,19 @@ class Lab:
             self._at, self._broken = name, self._broken_in(name)
 
     def start(self, *policies: str) -> None:
-        """Starts policies of the scenario; returns once all have confirmed. Policies in force stay in force."""
+        """Starts policies of the scenario; returns once all have confirmed. Policies in force stay in force.
+
+        Raises `LabError` if the order was not confirmed.
+        """
         self._known(policies)
         with self._orders:
             self._put_in_force(self._at, tuple(dict.fromkeys((*self._active, *policies))))
 
     def stop(self, *policies: str) -> None:
-        """Stops policies; returns once all have confirmed. Ignores policies that are not in force."""
+        """Stops policies; returns once all have confirmed. Ignores policies that are not in force.
+
+        Raises `LabError` if the order was not confirmed.
+        """
         self._known(policies)
         with self._orders:
             self._put_in_force(self._at, tuple(name for name in self._active if name not in policies))
@@ -247,7 +253,10 @@ class Lab:
         return self._broken
 
     def throw(self, *faults: str) -> None:
-        """Adds these faults of the scenario to those present; returns once routers and servers have adapted."""
+        """Adds these faults of the scenario to those present; returns once routers and servers have adapted.
+
+        Raises `LabError` if that cannot be done.
+        """
         with self._orders:
             self.put_in_force(self._active, (*self._broken, *faults), self._at)
 

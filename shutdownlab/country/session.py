@@ -16,7 +16,7 @@ from shutdownlab.compiler.races import Races, Rival
 from shutdownlab.compiler.resolvers import operators_late
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country.assembly import build
-from shutdownlab.country.breakage import brief
+from shutdownlab.country.breakage import in_one_line
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.country import Country
 from shutdownlab.country.examination import take_faults
@@ -108,7 +108,7 @@ class Session:
             otherwise={operator: self._held(operator) for operator in obey},
         )  # fmt: skip
         self.breaker.carry_out(self._held, self.plan.loaded.apps)
-        self.complaints += [f"{m.where}: {brief(m.text)}" for m in confirmed if isinstance(m, Failure)]
+        self.complaints += [f"{m.where}: {in_one_line(m.text)}" for m in confirmed if isinstance(m, Failure)]
         self.country.mark(
             f"by hand: {', '.join(policies) or 'no policy'} in force{f', as in {phase}' if known else ''}"
         )

@@ -91,8 +91,8 @@ class App(Record):
     title: Title
     """The name that people know it by."""
     category: str = "site"
-    """Its kind: messenger, social, video, news, search, reference, vpn, dns, tools, mail, bank, government, voip, shop,
-    games, cloud, p2p or site."""
+    """Its kind, for its readers: messenger, social, video, news, search, reference, vpn, dns, tools, mail, bank,
+    government, voip, shop, games, cloud, p2p, site, or a word of your own. Nothing depends on it."""
     suffixes: tuple[Domain, ...] = ()
     """The app's domains, each with everything below it; the longest match among all apps counts."""
     prefixes: tuple[Prefix, ...] = ()

@@ -5,7 +5,7 @@ They are added to the shipped apps, and replace one only where the file names it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from shutdownlab.config.beside import document_beside, listed
 from shutdownlab.config.document import Document, quoted
@@ -48,6 +48,16 @@ def apps_of_file(document: Document, known: Mapping[str, App]) -> Mapping[str, A
     if document.problems:
         raise BadInput(document.problems)
     return catalogue.apps
+
+
+def with_files(documents: Iterable[Document], known: Mapping[str, App]) -> Mapping[str, App]:
+    """Returns the apps of `known` plus those of app files; raises `BadInput` with the problems of the first bad one."""
+    apps = dict(known)
+    for document in documents:
+        if is_another(document, "catalogue"):
+            raise BadInput(document.problems)
+        apps |= apps_of_file(document, apps)
+    return apps
 
 
 def _check(part: Document, catalogue: Catalogue, known: Mapping[str, App]) -> None:

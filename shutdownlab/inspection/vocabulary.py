@@ -35,6 +35,9 @@ CALLED: Final = {
 """Protocols by the names that others give them; the nearest name in letters would mislead."""
 
 
+_OWN_APP: Final = "one of your own: `apps:` of the scenario, `inspect --apps`, or its file checked with this one"
+
+
 def check_rules(
     document: Document,
     path: Path,
@@ -83,7 +86,10 @@ def _check_conditions(
         for place, name in _values(when.get(key), (*path, key)):
             if known is not None and name not in known:
                 called = CALLED.get(name.lower(), "") if kind == "protocol" else ""
-                document.report_unknown(place, kind, name, known, f"here that is '{called}'" if called else "")
+                hint = f"here that is '{called}'" if called else ""
+                if kind == "app" and len(known) == len(shipped_apps().apps):
+                    hint = " ".join(filter(None, (document.near(name, known), _OWN_APP)))
+                document.report_unknown(place, kind, name, known, hint)
     asn = when.get("asn")
     for index, number in enumerate(asn if isinstance(asn, list) else [asn]):
         if isinstance(number, int) and not isinstance(number, bool) and 0 < number < 0xFFFFFFFF and number not in asns:

@@ -17,7 +17,7 @@ from typing import Final
 from shutdownlab.compiler.resolvers import operators_late
 from shutdownlab.config.beside import from_home
 from shutdownlab.country.assembly import build
-from shutdownlab.country.breakage import BREAKAGES, brief, lines_of
+from shutdownlab.country.breakage import BREAKAGES, in_one_line, lines_of
 from shutdownlab.country.breaking import BeyondMending, Breaker
 from shutdownlab.country.country import Country
 from shutdownlab.country.examination import examine, examine_answering, settle, take_faults
@@ -408,11 +408,7 @@ class Walk:
     def broke(self, error: BaseException) -> None:
         """Reports why the run cannot continue, with all other faults of the country."""
         self.emit(Broken(error=type(error).__name__, text=str(error), lines=tuple(lines_of(error))))
-        if any(isinstance(listener, RunDirectory) for listener in self.heard):
-            logs = self.options.directory / "logs"
-            with suppress(OSError):  # the disk itself may have failed
-                logs.mkdir(exist_ok=True)
-                (logs / "run.log").write_text("".join(traceback.format_exception(error)))
+        self._log("".join(traceback.format_exception(error)))
         for fault in take_faults(self.country) if self.country else ():
             if fault not in str(error):
                 self._fault(fault)
@@ -445,13 +441,23 @@ class Walk:
             case messages.Failure() if self.country and message.where in self.country.damage.leaderless:
                 self.emit(Notice(where=message.where, text=message.text))  # the scenario intends this failure
             case messages.Failure():
-                self._fault(f"{message.where}: {brief(message.text)}")
+                self._log(f"{message.where}: {message.text}\n")
+                self._fault(f"{message.where}: {in_one_line(message.text)}")
             case messages.BoxJoined():
                 self.emit(Notice(where=message.where, text=f"the DPI box {message.box} is connected"))
             case messages.Notice():
                 self.emit(Notice(where=message.where, text=message.text))
             case _:
                 pass
+
+    def _log(self, text: str) -> None:
+        """Keeps what is too long for an event, such as a traceback, in `logs/run.log`."""
+        if any(isinstance(listener, RunDirectory) for listener in self.heard):
+            logs = self.options.directory / "logs"
+            with suppress(OSError):  # the disk itself may have failed
+                logs.mkdir(exist_ok=True)
+                with (logs / "run.log").open("a") as log:
+                    log.write(text)
 
     def _fault(self, text: str) -> None:
         if text not in self.faults:

@@ -139,6 +139,7 @@ class _Explainer:
             stream=(wire.outer or wire.stream) if wire else None, beyond=(wire.outer or wire.beyond) if wire else None,
             departs=self._departs(),
             faults=tuple(self._faults(verdict.outcome)),
+            bypassed=tuple(self._bypassed(wire)) if wire and verdict.outcome is Outcome.OK else (),
             elsewhere=elsewhere, longest=self._longest(wire) if wire else None,
         )  # fmt: skip
 
@@ -183,6 +184,14 @@ class _Explainer:
         for name in dict.fromkeys((*self.verifier.classes.anywhere(self.phase), *changed)):
             if name in affecting and (order := self._order(name)) is not None:
                 yield order
+
+    def _bypassed(self, wire: ModelledConnection) -> Iterator[str]:
+        """Yields the policies for DPI boxes that apply to the subscriber, if the path has no box."""
+        if any(self.network.nodes[name].role is Role.DPI_SWITCH for name in wire.way(True).nodes):
+            return
+        for name, policy in self.verifier.classes.carried_out(self.phase, self.vantage.id.operator).items():
+            if policy.needs_boxes and policy.concerns(self.vantage):
+                yield name
 
     def _server(self, wire: ModelledConnection) -> str:
         """Describes what the server did."""

@@ -27,6 +27,10 @@ def explanation_lines(explanation: Explanation) -> Iterator[str]:
             yield from _order_lines(order)
         for line in explanation.saw:
             yield f"The box saw: {line}"
+        if explanation.bypassed:
+            names = ", ".join(explanation.bypassed)
+            dpi = "there is none between lines of one operator: block by address, perhaps"
+            yield f"DPI boxes carry out {names}, and {dpi}"
         yield f"The server: {explanation.server}"
         yield from _frame_lines(explanation)
     elif explanation.elsewhere:

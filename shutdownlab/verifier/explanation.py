@@ -113,6 +113,7 @@ class Explanation:
     mends: changes that would let the cell through, smallest effect first.
     faults: faults that have taken away what it needs.
     elsewhere: policies that decide by routes and resolvers.
+    bypassed: policies in force for the subscriber that DPI boxes carry out, if there is no box on the path.
     departs: how the operator departs from its orders, or "".
     measured: the result of a run.
     stream: the connection's protocol, addresses and server port; `beyond`: the same beyond the client's border router.
@@ -136,6 +137,7 @@ class Explanation:
     mends: tuple[Mend, ...]
     faults: tuple[DecidingFault, ...] = ()
     elsewhere: tuple[DecidingPolicy, ...] = ()
+    bypassed: tuple[str, ...] = ()
     departs: str = ""
     measured: Result | None = None
     stream: FiveTuple | None = None

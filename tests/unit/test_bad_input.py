@@ -275,6 +275,21 @@ def test_a_bug_is_reported_as_one_with_what_to_report(tmp_path: Path) -> None:
     assert "Traceback" in report.read_text()
 
 
+def test_a_bug_in_a_package_that_extends_it_is_reported_as_that_packages(tmp_path: Path) -> None:
+    (tmp_path / "finger.py").write_text("def check(*_, **__):\n    return 1 / 0\n")
+    package = tmp_path / "dpi_finger-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: dpi-finger\nVersion: 1\n")
+    (package / "entry_points.txt").write_text("[shutdownlab.recognisers]\nfinger = finger:Finger\n")
+    there = f"import sys; sys.path.append({str(tmp_path)!r})"
+    code = f"{there}; import finger, shutdownlab.library as l; l.check = finger.check"
+    result = command("check", "x", code=code, TMPDIR=str(tmp_path))
+    assert result.returncode == 70
+    whose = "the package dpi-finger, or its use of shutdownlab, has a bug"
+    place = f"{tmp_path}/finger.py, line 2"
+    assert result.stderr.splitlines()[0] == f"{whose}: ZeroDivisionError: division by zero ({place})"
+
+
 def test_an_interruption_is_no_bug() -> None:
     result = command(
         "check",

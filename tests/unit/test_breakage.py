@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import sysconfig
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
 from shutdownlab.control.processes import ControlError
 from shutdownlab.country import breakage
-from shutdownlab.country.breakage import brief, lines_of
+from shutdownlab.country.breakage import brief, in_one_line, lines_of
+from shutdownlab.country.country import Country
+from shutdownlab.country.examination import _complaints
+from shutdownlab.protocol.messages import Failure
 from shutdownlab.servers.start import ServicesNotReady
 
 TRACEBACK = """\
@@ -36,6 +45,26 @@ def test_a_crash_in_a_file_of_the_users_own_is_reported_with_its_place_there() -
     text = f"Traceback (most recent call last):\n{ours}{theirs}{ours}NameError: nonesuch\nand so on"
     assert brief(text) == "NameError: nonesuch (/home/me/my isp.py, line 26)\nand so on"
     assert brief(f"Traceback (most recent call last):\n{ours}NameError: nonesuch") == "NameError: nonesuch"
+
+
+def test_a_crash_in_an_installed_package_that_extends_this_one_is_reported_with_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = sysconfig.get_path("purelib")
+    theirs = f'  File "{site}/finger/recogniser.py", line 26, in recognise\n    nonesuch()\n'
+    others = f'  File "{site}/numpy/core.py", line 3, in load\n    nonesuch()\n'
+    monkeypatch.setattr(breakage, "modules_of_others", lambda: {"finger": "dpi-finger"})
+    text = f"Traceback (most recent call last):\n{theirs}{others}NameError: nonesuch"
+    assert brief(text) == f"NameError: nonesuch ({site}/finger/recogniser.py, line 26)"
+
+
+def test_what_a_dpi_box_complains_of_voids_a_phase_in_one_line() -> None:
+    """It becomes the `failure` of every cell of the phase: the traceback was there whole, thousands of times."""
+    complaint = Failure("northnet-box", f"its engine failed:\n{TRACEBACK}")
+    box = SimpleNamespace(receive=list)
+    country = SimpleNamespace(aside=[complaint, complaint], others=[box])
+    assert _complaints(cast("Country", country)) == ["northnet-box: its engine failed: KeyError: 'x'"]
+    assert in_one_line(f"{TRACEBACK}\n\n(others are only counted)") == "KeyError: 'x' (others are only counted)"
 
 
 def test_text_without_a_traceback_stays() -> None:

@@ -192,3 +192,16 @@ def test_a_change_that_brings_routes_back_changes_so_many_cells(tmp_path: Path) 
     otherwise = [one for one, other in both if one.outcome is not other.outcome]
     assert len(otherwise) == mend.cells > 0
     assert {one.operator for one in otherwise} == {"mobinil"}
+
+
+def test_a_way_that_stays_within_an_operator_is_said_to_pass_no_dpi_box() -> None:
+    """It comes out ok although a policy in force blocks the very site: without this line nothing tells why."""
+    blocked = {f"policies.{name}.block.apps": ["kaspi"] for name in ("whatsapp-reset", "whatsapp-dropped")}
+    shutdown = sl.load("first-shutdown", set=blocked)
+    own = sl.explain(shutdown, at="messenger", vantage="northnet/coast", target="kaspi.kz")
+    assert own.verdict.outcome is Outcome.OK
+    assert own.bypassed == ("whatsapp-reset",)
+    assert any(line.startswith("DPI boxes carry out whatsapp-reset") for line in explanation_lines(own))
+    other = sl.explain(shutdown, at="messenger", vantage="southcell/coast", target="kaspi.kz")
+    assert (other.verdict.outcome, other.bypassed) == (Outcome.BLOCKED, ())
+    assert sl.explain(shutdown, at="baseline", vantage="northnet/coast", target="kaspi.kz").bypassed == ()

@@ -45,6 +45,34 @@ def test_the_option_names_the_box_else_the_policy_does(
     assert verdicts(inspect(tmp_path, FORMATS["pcap"], *option, policy=named + RULES)) == expected
 
 
+BANK = "format: 1\napps:\n  mybank: {title: My bank, suffixes: [blocked.example]}\n"
+BANK_RULES = "rules:\n  - {name: bank, when: {app: mybank}, verdict: block}\n"
+
+
+def test_rules_and_boxes_that_name_an_app_of_ones_own_can_be_tried_on_a_capture(tmp_path: Path) -> None:
+    (tmp_path / "bank.yaml").write_text(BANK)
+    box = f"format: 1\nname: mine\ntitle: Mine\nsources: [me]\n{BANK_RULES}"
+    (tmp_path / "box.yaml").write_text(box)
+    apps, own = ("--apps", str(tmp_path / "bank.yaml")), ("--profile", str(tmp_path / "box.yaml"))
+    for options, policy in (((), BANK_RULES), (own, None)):
+        assert "drop" in verdicts(inspect(tmp_path, FORMATS["pcap"], *apps, *options, policy=policy))
+        refused = inspect(tmp_path, FORMATS["pcap"], *options, policy=policy)
+        assert refused.exit_code == 2
+        assert "one of your own: `apps:` of the scenario, `inspect --apps`" in refused.stderr
+    wrong = inspect(tmp_path, FORMATS["pcap"], "--apps", str(tmp_path / "box.yaml"))
+    assert wrong.exit_code == 2
+    assert "found a profile of DPI boxes; expected a catalogue of apps" in wrong.stderr
+
+
+@pytest.mark.parametrize("order", [("bank.yaml", "rules.yaml"), ("rules.yaml", "bank.yaml")])
+def test_rules_may_name_the_apps_that_are_checked_with_them(tmp_path: Path, order: tuple[str, str]) -> None:
+    (tmp_path / "bank.yaml").write_text(BANK)
+    (tmp_path / "rules.yaml").write_text(BANK_RULES)
+    done = CliRunner().invoke(app, ["check", *(str(tmp_path / name) for name in order)])
+    assert done.exit_code == 0, done.output
+    assert CliRunner().invoke(app, ["check", str(tmp_path / "rules.yaml")]).exit_code == 2
+
+
 def test_faults_of_a_capture_as_a_whole_are_reported_beside_its_flows(tmp_path: Path) -> None:
     result = inspect(tmp_path, pcap(wrong_checksums(back=False)))
     assert verdicts(result) == ["pass"] * 5
