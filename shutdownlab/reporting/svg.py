@@ -109,7 +109,7 @@ def text(
     return f'<text x="{x:g}" y="{y:.1f}" {fill(colour)}{height}{weight}{at}{more}>{escaped(words)}</text>'
 
 
-def width_of(text: str, size: int = 11, *, bold: bool = False) -> float:
+def width_of(text: str, size: float = 11, *, bold: bool = False) -> float:
     """Estimates the maximum width of a text; characters from U+2E80 on, such as Chinese ones, are nearly square."""
     ems = sum(
         0.4 if char in _NARROW else 0.95 if char in _WIDE or char > "\u2e7f" else 0.7 if char.isupper() else 0.625

@@ -53,6 +53,15 @@ _OTHER_FILES: Final = (
 _AS_MANY: Final = "as many as in the first line"
 _A_TIME: Final = "a time such as 2022-01-05T10:30Z, or seconds since 1970"
 _A_NUMBER: Final = "a number of at least 0"
+_IN_A_SHEET: Final = "in a spreadsheet, give the column the format yyyy-mm-dd hh:mm, and save it again"
+_MENDS: Final = (
+    (_A_NUMBER, r".*%", "leave the sign % out"),
+    (_A_NUMBER, r"[0-9]{1,3}([ ,.'\u00a0\u202f][0-9]{3})+", "leave out what separates thousands"),
+    (_A_NUMBER, r"[0-9]*,[0-9]+", "decimals begin with a point, not a comma"),
+    (_A_TIME, r"[0-9]{5}([.,][0-9]*)?", f"it is a spreadsheet's number of a day: {_IN_A_SHEET}"),
+    (_A_TIME, r"[0-9]{1,4}[-/. ]+[^\W_]{1,9}\.?[-/. ]+[0-9]{1,4}\b.*", f"write year-month-day; {_IN_A_SHEET}"),
+)
+"""What is found in place of a number or a time, and how to mend it; the first that matches counts."""
 _SORT: Final = "sort the lines by their times"
 _MOST_ROWS: Final = 1_000_000
 _OLDEST, _NEWEST = 10**8, 10**11
@@ -289,11 +298,10 @@ def _row(
 
 def _mend(wrong: Problem) -> str:
     text = wrong.found.strip("'")
-    if wrong.expected != _A_NUMBER:
-        return ""
-    if text.endswith("%"):
-        return "leave the sign % out"
-    return "leave out what separates thousands" if re.fullmatch(r"[0-9]{1,3}([ ,.'\u00a0][0-9]{3})+", text) else ""
+    for of, pattern, hint in _MENDS:
+        if wrong.expected == of and re.fullmatch(pattern, text):
+            return hint
+    return ""
 
 
 def _time(text: str) -> datetime | None:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from shutdownlab.reporting.page.account import RunAccount
+from shutdownlab.reporting.page.costing import cost_of_run, costing
 from shutdownlab.reporting.page.document import SECTIONS, parts, top
 from shutdownlab.reporting.page.embedded import embedded
 from shutdownlab.reporting.page.markup import element, html
@@ -34,12 +35,15 @@ def view_of(
     last phase's cells that failed once and are being confirmed; None if first tries are not reported. The details of a
     cell are not among the parts: the page requests them when it is opened.
     """
-    shown: dict[str, Any] = {f"{VIEW}top": str(top(complete))}
+    cost = cost_of_run(complete) if not complete.is_steered else None  # its hours are those of whoever steers
+    shown: dict[str, Any] = {f"{VIEW}top": str(top(complete, cost=cost))}
     contents: dict[str, tuple[str, ...]] = {name: () for name, _ in SECTIONS}
     if account.spans:
         contents |= parts(account, orders, whys)
     if account.watched:
         contents["outside"] = (outsiders(account),)
+    if cost is not None:
+        contents["cost"] = (costing(complete, cost),)
     shown |= {f"{VIEW}{name}": str(html(content)) for name, content in contents.items()}
     data = embedded(account, orders, whys, {})
     cells = data.pop("cells")

@@ -53,7 +53,7 @@ def subscriber(lab: Lab, vantage: str) -> dict[str, Any]:
         "operator": network.topology.operators[place.id.operator].title,
         "access": place.access,
         "class": place.class_,
-        "millions": place.weight,
+        "millions": float(f"{place.weight:.3g}"),
         "addresses": [str(address) for address in node.addresses],
         "resolver": {"node": resolver.name, "address": str(resolver.address(4))},
     }

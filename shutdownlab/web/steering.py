@@ -169,7 +169,7 @@ class Steering(Source):
                 self._lab.put_in_force(wanted.policies, wanted.faults, wanted.phase)
             if undoes:
                 self._before.pop()
-            else:
+            elif wanted != now:  # to go to the phase that it is in leaves nothing to undo
                 self._before.append(now)
             self._course = Course(title, confirmed=self._since())
             self._begin(new)

@@ -387,6 +387,9 @@ def test_a_column_that_is_not_there_or_there_twice_is_reported(text: bytes, told
     assert str(raised.value).startswith(told)
 
 
+_A_TIME = "expected a time such as 2022-01-05T10:30Z, or seconds since 1970"
+
+
 @pytest.mark.parametrize(
     ("row", "told"),
     [
@@ -399,6 +402,15 @@ def test_a_column_that_is_not_there_or_there_twice_is_reported(text: bytes, told
             "a.csv:2: found '7,000'; expected a number of at least 0\n    hint: leave out what ",
         ),
         ("05/01/2022 10:{},7", "a.csv:2: found '05/01/2022 10:10'; expected a time such as 2022-01-05T10:30Z"),
+        ("1/5/2022 9:{} AM,7", f"a.csv:2: found '1/5/2022 9:10 AM'; {_A_TIME}\n    hint: write year-month-day; in a "),
+        ("05.01.22 9:{},7", f"a.csv:2: found '05.01.22 9:10'; {_A_TIME}\n    hint: write year-month-day; in a "),
+        ("5-Jan-22 9:{},7", f"a.csv:2: found '5-Jan-22 9:10'; {_A_TIME}\n    hint: write year-month-day; in a "),
+        ("2022/01/05 9:{},7", f"a.csv:2: found '2022/01/05 9:10'; {_A_TIME}\n    hint: write year-month-day; in a "),
+        ("44566.{},7", f"a.csv:2: found '44566.10'; {_A_TIME}\n    hint: it is a spreadsheet's number of a day: in a "),
+        (
+            "2022-01-05T10:{}Z,'7,25'",
+            "a.csv:2: found '7,25'; expected a number of at least 0\n    hint: decimals begin with a point, not a ",
+        ),
         ("2022-01-05T10:{}Z", "a.csv:2: found 1 columns; expected as many as in the first line"),
     ],
 )

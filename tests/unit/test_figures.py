@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import shutdownlab as sl
 from shutdownlab.cli import app
 from shutdownlab.reporting.figure import sheet
+from shutdownlab.reporting.svg import width_of
 from shutdownlab.results.reading import Reading, write_readings
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +95,26 @@ def test_a_country_without_outlines_has_tiles(tmp_path: Path) -> None:
     figure = drawn(tmp_path / "run", tmp_path / "tiles.svg", what="map")
     assert texts(figure).count("Capital") == 3
     assert not list(figure.iter(f"{SVG}path"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a-network-of-a-very-long-name-{}",
+        "移动通信集团有限公司与其子公司 {}",
+        "WWW@WWW@WWW@WWW {}",
+        "\u202e\u2028\u202e\u2028 {}",
+    ],
+)
+def test_long_names_can_be_told_apart_and_end_before_the_share_beside_them(name: str) -> None:
+    """They lost their ends, by which they differ, and a wide letter was taken for one of average width."""
+    for room in (40.0, 60.0, 110.0):
+        found = [sheet.shortened(name.format(number), room) for number in range(10, 50)]
+        assert len(set(found)) == 40, found[:2]
+        assert max(width_of(each, sheet.BODY) for each in found) <= room
+    parts, _ = sheet.legend([("#fff", "not measured")] * 5, 0, 10, 150)
+    at = [(float(x[1]), x[2]) for part in parts if (x := re.search(r'<text x="([0-9.]+)".*>(.*)</text>', str(part)))]
+    assert all(x + width_of(words, sheet.SMALL) <= 150 for x, words in at)
 
 
 def test_signals_are_drawn_as_they_were_read(run: Path, tmp_path: Path) -> None:

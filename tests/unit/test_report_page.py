@@ -312,6 +312,27 @@ def test_a_region_that_was_cut_off_is_told_though_the_country_was_not() -> None:
     assert dark in list(story(found("blocked")))
 
 
+def test_a_region_that_was_cut_off_before_the_country_is_told_of_in_its_turn() -> None:
+    """Sentences about regions all stood behind those about the country: from January on, then from August on."""
+    names, north, south = ("chat", "mail", "web"), "north", "south"
+    found = [cell(n, name, "ok", region) for n in (0, 4) for name in names for region in (north, south)]
+    found += [
+        cell(1, name, "blocked" if region == north else "ok", region) for name in names for region in (north, south)
+    ]
+    found += [cell(2, name, "blocked", region) for name in names for region in (north, south)]
+    found += [
+        cell(3, name, "ok" if name == "mail" else "blocked", region) for name in names for region in (north, south)
+    ]
+    told = account(found)
+    assert headline(told).startswith(
+        "From 1 May 2030, 20:00 UTC ordinary subscribers in both regions reached nothing at"
+    )
+    assert [each[:27] for each in story(told) if "subscribers" in each and each.startswith("From")] == [
+        "From 1 May 2030, 14:00 UTC ",
+        "From 2 May 2030, 02:00 UTC ",
+    ]
+
+
 def test_a_region_that_lost_nothing_is_not_said_to_be_cut_off() -> None:
     regions = {"north": 5.0, "south": 5.0, "capital": 0.1}
     found = [

@@ -260,3 +260,18 @@ def test_on_a_busy_machine_the_page_is_drawn_no_less_often_than_its_share_of_a_p
     source.changed()
     assert drawn.acquire(timeout=5), "it waits for ten seconds"
     source.end()
+
+
+def test_what_a_shutdown_cost_is_on_the_page_as_in_the_report(tmp_path: Path) -> None:
+    """The replay of a run had all of its report but the cost."""
+    sl.verify("egypt-2011").write(tmp_path / "egypt")
+    run = Run.open(tmp_path / "egypt")
+    report, view = sl.report(run).html, FinishedRun(run).view()
+    assert "It cost about $88 million" in view["view/top"] and 'href="#cost"' in view["view/top"]
+    assert view["view/top"] in report
+    assert view["view/cost"] and view["view/cost"] in report
+
+
+def test_what_is_not_known_of_a_run_has_no_section_on_the_page(run: Run) -> None:
+    view = FinishedRun(run).view()
+    assert view["view/cost"] == "" and "#cost" not in view["view/top"]

@@ -29,6 +29,8 @@ from shutdownlab.results.table import percent
 _GAP, _HEAD, _TILE = 8.0, 11.0, 17.0
 _NARROW = 60.0
 """The minimum width of a panel, in points."""
+_PERCENT = 28.0
+"""Kept free for a tile's share, with the space on either side of it, in points."""
 _DISC = 2.6
 _HALO = 1.4
 """The width of the white line around names, which stand on land of any colour; in points."""
@@ -76,7 +78,7 @@ def _panel(
             colour, share = _colour(account, phase, operator, name)
             ink = "#ffffff" if colour == LEVELS[0] else INK
             yield rect(x, y + row * _TILE, wide, _TILE - 2, colour)
-            yield text(shortened(title, wide - 24), x + 3, y + row * _TILE + 10, fill=ink)
+            yield text(shortened(title, wide - _PERCENT), x + 3, y + row * _TILE + 10, fill=ink)
             label = "·" if share is None else f"{percent(share)}%"
             yield text(label, x + wide - 3, y + row * _TILE + 10, anchor="end", size=BODY, fill=ink)
         return

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from shutdownlab.config.wording import on_one_line
 from shutdownlab.reporting.page.markup import Html, element
+from shutdownlab.reporting.svg import fitted, width_of
 
 LOST, SLOW, REACHED, DOWN = "#9c3406", "#f2b705", "#a9cfe8", "#6b4e9b"
 LEVELS: Final = ("#9c3406", "#c75f1d", "#e8995a", "#f7d3ae", "#dcebf5", "#eef5fa")
@@ -21,8 +23,6 @@ DASHED: Final = "4 2"
 SMALL, BODY = 6.0, 7.0
 FONT: Final = "Liberation Sans, Arial, Helvetica, sans-serif"
 _POINTS = 72 / 25.4
-_LETTER = 0.54
-"""The average width of a letter, as a share of the font size."""
 
 
 def points(millimetres: float) -> float:
@@ -65,15 +65,13 @@ def rect(x: float, y: float, width: float, height: float, fill: str) -> Html:
     return element("rect", x=figure(x), y=figure(y), width=figure(width), height=figure(height), fill=fill)
 
 
-def width_of(words: str, size: float = BODY) -> float:
-    """Returns about how wide a line of text is, in points."""
-    return len(words) * size * _LETTER
-
-
 def shortened(words: str, room: float, size: float = BODY) -> str:
-    """Cuts a text to about `room` points, with an ellipsis."""
-    most = max(2, int(room / (size * _LETTER)))
-    return words if len(words) <= most else f"{words[: most - 1].rstrip()}…"
+    """Fits a text into `room` points by leaving out its middle."""
+    words = on_one_line(words)
+    most = len(words)
+    while most > 2 and width_of(fitted(words, most), size) > room:
+        most -= 1
+    return fitted(words, most)
 
 
 def legend(items: Sequence[tuple[str, str]], left: float, y: float, right: float) -> tuple[list[Html], float]:
@@ -83,7 +81,7 @@ def legend(items: Sequence[tuple[str, str]], left: float, y: float, right: float
     """
     parts, x = list[Html](), left
     for colour, words in items:
-        wide = 9 + len(words) * SMALL * _LETTER + 8
+        wide = 9 + width_of(words, SMALL) + 8
         if x > left and x + wide - 8 > right:
             x, y = left, y + 9
         parts.append(element("rect", x=figure(x), y=figure(y - 5.2), width=6.5, height=6, fill=colour, stroke=SOFT,

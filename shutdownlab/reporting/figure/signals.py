@@ -16,11 +16,11 @@ from shutdownlab.reporting.figure.sheet import (
     sheet,
     shortened,
     text,
-    width_of,
 )
 from shutdownlab.reporting.page.account import RunAccount
 from shutdownlab.reporting.page.axis import Axis
 from shutdownlab.reporting.page.markup import Html, element
+from shutdownlab.reporting.svg import width_of
 from shutdownlab.results.reading import Reading
 from shutdownlab.signals.catalogue import place_of, title_of
 

@@ -113,8 +113,8 @@ def _shown(
     return [section for section in _SECTIONS if not absent.get(section[0], False)]
 
 
-SECTIONS = tuple(_shown(watched=True))
-"""The sections that a live page may have: those of every run, and "What outsiders saw"."""
+SECTIONS = tuple(section for section in _SECTIONS if section[0] != "difference")
+"""The sections that a live page may have; those without contents are hidden."""
 
 
 def _contents(shown: list[tuple[str, str]]) -> Html:

@@ -79,15 +79,14 @@ def story(account: RunAccount) -> Iterator[str]:
     if states:
         yield from _beginning(account, grave)
         yield from _in_all(account, states)
-    for state in sorted(states[1 : 1 + _MOST_STATES], key=lambda state: state.places[0]):
-        yield _cut_off(account, state, first=False)
+    others = [*states[1 : 1 + _MOST_STATES], *account.regional_cut_offs[:_MOST_REGIONAL]]
+    told = [_cut_off(account, each, first=False) for each in sorted(others, key=lambda each: each.places[0])]
+    if headline(account) in told:
+        yield from _beginning(account, set())
+    yield from (each for each in told if each != headline(account))
     if len(states) > 1 + _MOST_STATES:
         more = counted(len(states) - 1 - _MOST_STATES, "other state of its kind", "other states of their kind")
         yield f"The timeline has {more}."
-    regional = [_cut_off(account, state, first=False) for state in account.regional_cut_offs[:_MOST_REGIONAL]]
-    if headline(account) in regional:
-        yield from _beginning(account, set())
-    yield from (told for told in regional if told != headline(account))
     yield from _by_region(account)
     yield from _outside_the_cuts(account, grave)
     yield from _slowed(account)
