@@ -41,12 +41,22 @@ def _label(value: object) -> str:
 
 Label = Annotated[str, BeforeValidator(_label)]
 """Free text of limited length, for tables."""
+
+
+def _source(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise Expected("who reported it: a code under `sources`, or free text", found="an empty text")
+    return value
+
+
+Source = Annotated[str, BeforeValidator(_source)]
+"""Who reported a fact."""
 _LONGEST_SHORT = 5
 
 
 def _short_label(value: object) -> str:
     text = written(value)
-    if len(text) > _LONGEST_SHORT or not text.isprintable() or text.strip() != text:
+    if (not text and value != "") or len(text) > _LONGEST_SHORT or not text.isprintable() or text.strip() != text:
         raise Expected(f"a name of at most {_LONGEST_SHORT} characters")
     return text
 

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, PlainSerializer, model_validator
 from shutdownlab.config.document import Expected, did_you_mean, one_of
 from shutdownlab.config.narrowing import Narrowing
 from shutdownlab.config.scalars import text_like, written
+from shutdownlab.model.labels import Source
 
 SignalName = Literal[
     "bgp",
@@ -33,8 +34,6 @@ _MOST_PERCENT = 10_000
 
 def _percent(value: Any) -> float:
     """Parses `"20%"` as 0.2."""
-    if isinstance(value, float):
-        return value
     found = re.fullmatch(r"([0-9]{1,5}(?:\.[0-9]{1,6})?) ?%", written(value))
     if found is None or float(found[1]) > _MOST_PERCENT:
         raise Expected("a percentage such as 20%", "100% is the level of a quiet day")
@@ -90,7 +89,7 @@ class SignalExpectation(Narrowing):
     """Only this region's signal."""
     family: Literal["ipv4", "ipv6"] | None = None
     """Only this address family; left out: both together, or IPv4 if the signal has the two apart."""
-    source: str
+    source: Source
     """The source of the claim."""
     given: dict[str, str] = {}
     """Makes it count only under these choices of the user: options by account (see `accounts`)."""
