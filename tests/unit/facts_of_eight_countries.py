@@ -100,6 +100,14 @@ FACTS = [
     ),
     Fact(
         "kazakhstan-2022",
+        "blackout",
+        "kcell/shymkent/ordinary",
+        "sms",
+        "voice-off-elsewhere",
+        ("voice", "nationwide"),
+    ),
+    Fact(
+        "kazakhstan-2022",
         "messengers",
         "kcell/nur-sultan/ordinary",
         "telegram",
