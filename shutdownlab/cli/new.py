@@ -21,6 +21,8 @@ from shutdownlab.starting.country import CountryPlan, OperatorPlan, country_text
 from shutdownlab.starting.routing_data import RoutingData
 from shutdownlab.starting.templates import policy_text, profile_text, scenario_text
 
+_MILLIONS = 10.0
+"""The subscribers of a country unless `--subscribers` says it."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _KINDS = frozenset(Access) - {Access.ROAMING}
 """Of lines that an operator's own subscribers have."""
@@ -93,7 +95,8 @@ def new(
                 "--out" if out else "NAME", f"{path}, which exists already", "the name of a new file", "--out FILE"
             )
         if kind == "country":
-            text = _country(name, operators or [], code or "ZZ", millions or 10.0, from_ripe or [])
+            of_all = _MILLIONS if millions is None else millions
+            text = _country(name, operators or [], code or "ZZ", of_all, from_ripe or [])
         elif kind == "scenario":
             text = _scenario(name, topology or "two-operators", path)
         else:
@@ -153,8 +156,8 @@ def _operator(text: str) -> OperatorPlan:
     if _NAME.fullmatch(name) is None:
         bad_option("--operator", f"the name {quoted(name)}{of}", "lower-case letters, digits and hyphens", _EXAMPLE)
     asn = re.fullmatch(r"(?:AS)?(\d{1,10})", rest.pop(0).upper())
-    if asn is None or not 0 < int(asn[1]) < 1 << 32:
-        bad_option("--operator", quoted(text), "an AS number after the name, 1 to 4294967295", _EXAMPLE)
+    if asn is None or not 0 < int(asn[1]) < (1 << 32) - 1:
+        bad_option("--operator", quoted(text), "an AS number after the name, 1 to 4294967294", _EXAMPLE)
     ipv4_only = rest[-1:] == ["ipv4"]
     rest = rest[:-1] if ipv4_only else rest
     access = Access(rest.pop()) if rest and rest[-1] in _KINDS else Access.FIXED

@@ -32,6 +32,8 @@ class AnnouncementReach(StrEnum):
 def _prefixes(value: object) -> object:
     if isinstance(value, str) and value != "all":
         raise Expected("`all`, or a list of prefixes")
+    if isinstance(value, list | tuple) and not value:
+        raise Expected("`all`, or at least one prefix", "or leave the key out: all", found="an empty list")
     return () if value == "all" else value
 
 

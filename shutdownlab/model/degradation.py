@@ -57,7 +57,11 @@ class Degradation(Record):
     @model_validator(mode="after")
     def _sound(self) -> Degradation:
         if not self.model_fields_set:
-            raise Expected("how", "such as `generation: 2G` or `{rate: {down: 280kbit}, loss: 0.02}`", found="nothing")
+            raise Expected(
+                "how lines are degraded",
+                "such as `generation: 2G` or `{rate: {down: 280kbit}, loss: 0.02}`",
+                found="nothing",
+            )
         if (self.jitter or 0.0) > self.line_delay:
             hint = "a packet cannot arrive before it is sent"
             raise Expected("at most the delay", hint, found=f"a jitter of {self.jitter:g}s", key="jitter")

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from shutdownlab.config.document import Expected, Record
 from shutdownlab.config.scalars import Number
+from shutdownlab.model.labels import Source
 
 
 class Estimate(Record):
@@ -19,7 +20,7 @@ class Estimate(Record):
     """The lowest plausible value; left out: `value`."""
     high: Annotated[Number, Field(gt=0)] | None = None
     """The highest plausible value; left out: `value`."""
-    source: str
+    source: Source
     """Where the estimate comes from."""
 
     @model_validator(mode="after")
@@ -55,7 +56,7 @@ class Published(Record):
     """How long the shutdown lasted according to them, in hours."""
     at_least: bool = False
     """Whether they say that it cost more than `amount`."""
-    source: str
+    source: Source
     """Where it is published."""
 
 

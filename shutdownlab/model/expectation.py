@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 
 from shutdownlab.config.document import Expected, did_you_mean, one_of
 from shutdownlab.config.narrowing import Narrowing
+from shutdownlab.model.labels import Source
 from shutdownlab.model.scope import Scope
 from shutdownlab.model.topology import Vantage
 
@@ -83,7 +84,7 @@ class Expectation(Narrowing):
         Outcome, BeforeValidator(_expectable, json_schema_input_type=Literal["ok", "blocked", "throttled", "down"])
     ]
     """The expected outcome."""
-    source: str
+    source: Source
     """The source of the fact."""
     given: dict[str, str] = {}
     """Makes it count only under these choices of the user: options by account (see `accounts`)."""

@@ -18,6 +18,7 @@ from shutdownlab.config.document import Document, Expected, Path, Record, quoted
 from shutdownlab.config.narrowing import Narrowing
 from shutdownlab.config.scalars import Title
 from shutdownlab.model.cables import EXCHANGE, GATEWAY, CableName, ends_of
+from shutdownlab.model.labels import Source
 from shutdownlab.model.network import Link, Network, Node, Role
 from shutdownlab.model.topology import Access, Topology, Vantage
 
@@ -61,7 +62,7 @@ class Parts(Record):
 class Partitioned(Record):
     """Controllers that are cut off from what they command."""
 
-    controllers: tuple[str, ...]
+    controllers: Annotated[tuple[str, ...], Field(min_length=1)]
     """The controllers of these operators."""
 
 
@@ -106,7 +107,7 @@ class DeclaredFault(Record):
     """Access switches there lose power, and subscribers' lines with them."""
     switch_off: Powerless | None = None
     """Mobile sites there are off: mobile subscribers' lines carry nothing, fixed ones still do."""
-    source: str
+    source: Source
     """Who reported it: codes that `sources` explains, or free text."""
 
     @model_validator(mode="after")
@@ -174,7 +175,12 @@ def check_fault(path: Path, fault: DeclaredFault, topology: Topology, document: 
             place: Path = ("cut", "links", index) if isinstance(fault, OrderedBreakage) else ("cut", index)
             document.report((*path, *place), quoted(text), mistake.expected, str(mistake.hint or ""))
     there = fault.switch_off
-    if there is not None and not any(_is_mobile_there(vantage, there) for vantage in topology.vantages()):
+    known_there = there is not None and set(there.regions) <= topology.regions.keys()
+    if (
+        there is not None
+        and known_there
+        and not any(_is_mobile_there(vantage, there) for vantage in topology.vantages())
+    ):
         hint = "fixed lines have no mobile sites: use `power_off` or `cut`"
         document.report((*path, "switch_off"), "no mobile subscribers there", "regions with mobile subscribers", hint)
 

@@ -54,7 +54,7 @@ def _check_providers(topology: Topology, document: Document, name: str) -> None:
             (*path, "transit", index),
             found,
             expected,
-            "networks of different gateways meet only at the exchange and abroad",
+            "networks of different gateways meet only at the exchange and abroad: a company at both is two operators",
         )
 
 

@@ -49,12 +49,24 @@ def _heading(value: object) -> str:
 
 Heading = Annotated[str, BeforeValidator(_heading), Field(json_schema_extra={"maxLength": 80})]
 """A heading of a table; "" if there is none of its own."""
+
+
+def _source(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        raise Expected("who reported it: a code under `sources`, or free text", found="an empty text")
+    return value
+
+
+Source = Annotated[str, BeforeValidator(_source)]
+"""Who reported a fact."""
+
+
 _LONGEST_SHORT = 5
 
 
 def _short_label(value: object) -> str:
     text = written(value)
-    if len(text) > _LONGEST_SHORT or not text.isprintable() or text.strip() != text:
+    if (not text and value != "") or len(text) > _LONGEST_SHORT or not text.isprintable() or text.strip() != text:
         raise Expected(f"a name of at most {_LONGEST_SHORT} characters")
     return text
 

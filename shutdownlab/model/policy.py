@@ -15,6 +15,7 @@ from shutdownlab.model.answers import Later, Lie, Rejection
 from shutdownlab.model.counting import BlockAfter
 from shutdownlab.model.degradation import Degradation
 from shutdownlab.model.faults import Cut, OrderedBreakage, Powerless
+from shutdownlab.model.labels import Source
 from shutdownlab.model.means import BREAKING, ROUTING
 from shutdownlab.model.means import BlockAction as BlockAction
 from shutdownlab.model.means import Direction as Direction
@@ -120,7 +121,7 @@ class Policy(Record):
     at: Point = Point.ACCESS
     """At the gateway there is no DPI box: apps and sites are blocked `by: address` there. Each of several gateways
     enforces it for the operators connected to it; `where: {gateways: […]}` picks single ones."""
-    source: str
+    source: Source
     """Who reported it: codes that `sources` explains, or free text."""
 
     @model_validator(mode="after")

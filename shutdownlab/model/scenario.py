@@ -15,7 +15,7 @@ from shutdownlab.model.cables import GATEWAY
 from shutdownlab.model.economy import ShutdownCost
 from shutdownlab.model.expectation import Expectation, Expectations, Outcome
 from shutdownlab.model.faults import AUTHORITY, DeclaredFault
-from shutdownlab.model.labels import Label, Name
+from shutdownlab.model.labels import Label, Name, Source
 from shutdownlab.model.noise import Noise
 from shutdownlab.model.obedience import Obedience, carried_out
 from shutdownlab.model.observation import Observation
@@ -74,7 +74,7 @@ class Option(Record):
 
     says: str
     """This version, in one sentence."""
-    source: str
+    source: Source
     """The source of this version."""
     without: tuple[str, ...] = ()
     """The policies and faults that this version leaves out."""
@@ -98,7 +98,7 @@ class LeftOut(Record):
 
     fact: str
     """The fact."""
-    source: str
+    source: Source
     """The source of the fact."""
     why: str
     """Why it is not included."""

@@ -114,6 +114,8 @@ class ScenarioChecker(ReferenceChecker):
         """Reports prefixes to withdraw or null-route that none of the policy's operators announces."""
         reached = {n: each for n, each in self.topology.operators.items() if n not in self.topology.by_satellite}
         meant = [operator for name, operator in reached.items() if policy.is_addressed_to(name)]
+        if not meant:
+            return  # reported already
         announced = {str(prefix): prefix for operator in meant for prefix in operator.prefixes}
         announcers = (
             (name for name in reached if policy.is_addressed_to(name)) if policy.withdraw or policy.null_route else ()
@@ -298,7 +300,7 @@ class ScenarioChecker(ReferenceChecker):
                 self.document.report_unknown((*path, *place), "phase", phase, self.phases)
         for key, known in (("operator", self.topology.operators), ("region", self.topology.regions)):
             name = getattr(signal, key)
-            if name and name not in known:
+            if key in signal.model_fields_set and name not in known:
                 self.document.report_unknown((*path, key), key, name, known)
                 return
         there = [v.id.operator for v in self.vantages if not signal.region or v.id.region == signal.region]

@@ -159,6 +159,8 @@ def settle(document: Document, given: Mapping[str, Any], keys: Collection[str] =
                 continue
         for index, path in enumerate(parameter.sets):
             place = _place(document, path, document, ("parameters", name, "sets", index), keys=keys)
+            if place is not None:
+                _agree(document, name, parameter, place)
             if place is not None and value is not None:
                 _put(document, place, *where)
     for path, value in given.items():
@@ -166,6 +168,28 @@ def settle(document: Document, given: Mapping[str, Any], keys: Collection[str] =
             place = _place(document, path, options, (), parameters, keys)
             if place is not None:
                 _put(document, place, Document(OPTION, {path: value}, {}), (path,))
+
+
+def _agree(document: Document, name: str, parameter: Parameter, place: Path) -> None:
+    """Reports a value of the file that is not one of the parameter's, and possible ones of another kind than it."""
+    written: Any = document.data
+    for step in place:
+        written = written.get(step) if isinstance(written, dict) else written[step]
+    plain = tuple(written) if isinstance(written, list) else written
+    if parameter.default is None and written is not None and (why := parameter.refuses(written)):
+        document.report(place, quoted(written), why, f"the parameter {quoted(name)} allows no other")
+    elif parameter.default is not None and written is not None and (kind := _unlike(parameter.default, written)):
+        document.report(place, quoted(written), kind.removeprefix(": "))
+    elif parameter.default is not None and written is not None and plain != parameter.default:
+        ours, theirs = (document.locate(path)[0].file for path in (place, ("parameters", name, "default")))
+        if ours == document.file != theirs:  # within one file, the default is the one that counts
+            found = f"{quoted(written)}, which the default of the parameter {quoted(name)} in {theirs} replaces"
+            hint = f"`parameters: {{{name}: {{default: {written}}}}}` changes it"
+            document.report(place, found, f"no value here, or {parameter.default}", hint)
+    usual = parameter.default if written is None else written
+    for index, value in enumerate(parameter.values):
+        if usual is not None and (kind := _unlike(usual, value)):
+            document.report(("parameters", name, "values", index), quoted(value), kind.removeprefix(": "))
 
 
 def _parameters(raw: Mapping[str, Any]) -> Iterator[tuple[str, Parameter]]:
@@ -185,7 +209,11 @@ def _place(
 ) -> Path | None:
     """Returns the place to which a path leads; None if there is none, which is reported to `written_in`."""
     data, (first, *rest) = document.data, path.split(".")
-    phases = {str(each.get("phase")): index for index, each in enumerate(_phases(data)) if isinstance(each, dict)}
+    phases = {
+        str(each["phase"]): index
+        for index, each in enumerate(_phases(data))
+        if isinstance(each, dict) and "phase" in each
+    }
     if first in _FIXED:
         written_in.report(at, f"{quoted(first)}, which decides how the file is read", "another key", "change the file")
         return None
@@ -268,7 +296,8 @@ def _inside(document: Document, start: Path, rest: list[str], path: str, written
         if isinstance(value, list):
             if not step.isdecimal() or int(step) >= len(value):
                 found = f"{quoted(path)}: {quoted(step)} of a list of {len(value)}"
-                written_in.report(at, found, f"a number from 0 to {len(value) - 1}", "or the whole list as [a, b]")
+                expected = f"a number from 0 to {len(value) - 1}" if value else "no item of an empty list"
+                written_in.report(at, found, expected, "or the whole list as [a, b]")
                 return None
             place, value = (*place, int(step)), value[int(step)]
         elif isinstance(value, dict) or value is None:

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, PlainSerializer, model_validator
 from shutdownlab.config.document import Expected, did_you_mean, one_of
 from shutdownlab.config.narrowing import Narrowing
 from shutdownlab.config.scalars import text_like, written
+from shutdownlab.model.labels import Source
 
 SignalName = Literal[
     "bgp",
@@ -88,7 +89,7 @@ class SignalExpectation(Narrowing):
     """Only this region's signal."""
     family: Literal["ipv4", "ipv6"] | None = None
     """Only this address family; left out: both together, or IPv4 if the signal has the two apart."""
-    source: str
+    source: Source
     """The source of the claim."""
     given: dict[str, str] = {}
     """Makes it count only under these choices of the user: options by account (see `accounts`)."""

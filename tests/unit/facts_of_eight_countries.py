@@ -83,6 +83,7 @@ FACTS = [
     # Sites fall with the messengers, the west is back with the capital; what accounts say of phones and fixed lines.
     Fact("kazakhstan-2022", "messengers", "kcell/nur-sultan/ordinary", "orda.kz", "orda"),
     Fact("kazakhstan-2022", "window-1", "beeline/almaty/ordinary", "vlast.kz", "more-websites"),
+    Fact("kazakhstan-2022", "messengers", "kcell/nur-sultan/ordinary", "protonvpn.com", "vpn-dpi"),
     Fact(
         "kazakhstan-2022",
         "capital-fixed-back",
@@ -97,6 +98,14 @@ FACTS = [
         "call",
         "voice-off-others",
         ("voice", "almaty-and-others"),
+    ),
+    Fact(
+        "kazakhstan-2022",
+        "blackout",
+        "kcell/shymkent/ordinary",
+        "sms",
+        "voice-off-elsewhere",
+        ("voice", "nationwide"),
     ),
     Fact(
         "kazakhstan-2022",

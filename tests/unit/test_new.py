@@ -59,6 +59,20 @@ def test_a_name_that_yaml_would_read_as_something_else_is_written_as_text(kind: 
         assert CliRunner().invoke(app, ["check", "in-it.yaml"]).exit_code == 0
 
 
+def test_a_country_of_nobody_is_refused() -> None:
+    done = new("country", "empty", "--operator", NORTH, "--subscribers", "0")
+    assert done.exit_code == 2
+    assert "--subscribers: found 0; expected more than 0" in done.stderr
+
+
+def test_the_last_as_number_is_reserved() -> None:
+    done = new("country", "last", "--operator", "northnet:4294967295")
+    assert done.exit_code == 2
+    assert (
+        "--operator: found 'northnet:4294967295'; expected an AS number after the name, 1 to 4294967294" in done.stderr
+    )
+
+
 def test_a_new_scenario_in_a_new_country_holds_what_it_expects() -> None:
     assert new("country", "land", "--operator", NORTH, "--operator", SOUTH, "--subscribers", "5").exit_code == 0
     assert new("scenario", "mine", "--country", "land.yaml").exit_code == 0

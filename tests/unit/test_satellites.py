@@ -49,7 +49,7 @@ def test_what_is_hijacked_at_home_is_lost_by_way_of_the_transit_too(results: lis
 def test_nobody_orders_an_operator_above_to_announce_anything(verb: str) -> None:
     made = scenario()
     order = {"prefix": "91.198.174.0/24", "by": "dishes"} | ({"to": "transit-two"} if verb == "leak" else {})
-    made["policies"]["above"] = {"title": "", "source": "", verb: order}
+    made["policies"]["above"] = {"title": "", "source": "made up", verb: order}
     with pytest.raises(BadInput, match=f"policies.above.{verb}.by: found 'dishes', by satellite; expected an operator"):
         load(made)
 

@@ -238,3 +238,40 @@ def test_mistakes_of_the_file_itself_are_not_blamed_on_the_option() -> None:
 
 def test_a_key_of_the_file_can_be_set_although_an_account_has_its_name() -> None:
     assert sl.load("kazakhstan-2022", set={"command": "direct"}).scenario.command.value == "direct"
+
+
+def test_a_value_that_the_default_of_an_extended_scenarios_parameter_would_replace_is_told(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(json.dumps(made(parameters={"rate": RATE | {"default": "512kbit"}})))
+    child = tmp_path / "child.yaml"
+    child.write_text("extends: base.yaml\nname: child\npolicies:\n  slow: {throttle: 1mbit}\n")
+
+    with pytest.raises(BadInput) as raised:
+        sl.load(child)
+
+    assert str(raised.value) == (
+        f"{child}:4: policies.slow.throttle: found '1mbit', which the default of the parameter 'rate' in "
+        f"{tmp_path / 'base.yaml'} replaces; expected no value here, or 512kbit\n"
+        "    hint: `parameters: {rate: {default: 1mbit}}` changes it"
+    )
+    child.write_text("extends: base.yaml\nname: child\nparameters: {rate: {default: 1mbit}}\n")
+    assert sl.load(child).scenario.policies["slow"].throttle == 1000
+
+
+def test_a_value_that_a_default_replaces_is_of_its_kind() -> None:
+    policies = made()["policies"]
+    policies["slow"]["throttle"] = "fast"
+    text = told({}, policies=policies, parameters={"rate": RATE | {"default": "512kbit"}})
+
+    assert "policies.slow.throttle: found 'fast'; expected a rate such as 150kbit, 30mbit, 1gbit" in text
+
+
+def test_the_value_in_the_file_is_one_that_its_parameter_allows() -> None:
+    text = told({}, parameters={"rate": RATE | {"least": "300kbit"}})
+
+    assert "policies.slow.throttle: found '256kbit'; expected at least 300kbit" in text
+
+
+def test_possible_values_are_of_the_kind_that_the_value_has() -> None:
+    text = told({}, parameters={"rate": {"title": "", "sets": RATE["sets"], "values": ["256kbit", "fast"]}})
+
+    assert "parameters.rate.values[1]: found 'fast'; expected a rate such as 150kbit, 30mbit, 1gbit" in text
