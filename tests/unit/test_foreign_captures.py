@@ -57,6 +57,13 @@ def radiotap(packet: IP, kind: type = Dot11) -> bytes:
     return raw(RadioTap() / (wireless / Dot11QoS() if kind is Dot11QoS else wireless) / inner)
 
 
+MACS = bytes(range(2, 14))
+
+
+def snap(n: int) -> bytes:
+    return raw(LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(code=0x0800) / PACKETS[n])
+
+
 LINKS: dict[str, tuple[int, Callable[[int], bytes]]] = {
     "Wi-Fi with radiotap": (127, lambda n: radiotap(PACKETS[n])),
     "Wi-Fi with radiotap and QoS": (127, lambda n: radiotap(PACKETS[n], Dot11QoS)),
@@ -69,6 +76,36 @@ LINKS: dict[str, tuple[int, Callable[[int], bytes]]] = {
     "PPP with a direction": (204, lambda n: b"\0" + raw(PPP() / PACKETS[n])),
     "pflog": (117, lambda n: b"\x3d" + bytes(63) + raw(PACKETS[n])),
     "OpenBSD's enc": (109, lambda n: bytes(12) + raw(PACKETS[n])),
+    "Token Ring": (6, lambda n: b"\x10\x40" + MACS[:6] + b"\x82" + MACS[7:] + b"\x06\0\1\2\3\4" + snap(n)),
+    "SLIP": (8, lambda n: bytes(16) + raw(PACKETS[n])),
+    "Frame Relay": (107, lambda n: b"\x18\x41\3\xcc" + raw(PACKETS[n])),
+    "Frame Relay with SNAP": (107, lambda n: b"\x18\x41\3\0\x80\0\0\0\x08\0" + raw(PACKETS[n])),
+    "Frame Relay of Cisco's, with a direction": (206, lambda n: b"\1\x18\x41\x08\0" + raw(PACKETS[n])),
+    "IP over Fibre Channel": (122, lambda n: bytes(16) + snap(n)),
+    "ATM": (123, lambda n: b"\x82\0\0\x21" + snap(n)),
+    "LAN emulation over ATM": (123, lambda n: b"\1\0\0\x21\0\1" + raw(FRAMES[n])),
+    "a cable modem's": (143, lambda n: b"\0\0\0\0\0\0" + raw(FRAMES[n])),
+    "a cable modem's, with an extension": (143, lambda n: b"\1\4\0\0" + bytes(4) + b"\0\0" + raw(FRAMES[n])),
+    "a Juniper router's": (178, lambda n: b"MGC\x81\0\6" + bytes(6) + raw(FRAMES[n])),
+    "a Juniper router's, of IP": (178, lambda n: b"MGC\3\0\0\0\2" + raw(PACKETS[n])),
+    "Endace's": (197, lambda n: bytes(8) + b"\2\4" + bytes(6) + bytes(2) + raw(FRAMES[n])),
+    "Endace's, with more headers": (
+        197,
+        lambda n: bytes(8) + b"\x82\4" + bytes(6) + b"\x83" + bytes(7) + b"\4" + bytes(7) + bytes(2) + raw(FRAMES[n]),
+    ),
+    "Endace's, of IP": (197, lambda n: bytes(8) + b"\x16\4" + bytes(6) + raw(PACKETS[n])),
+    "Solaris's zones": (226, lambda n: b"\1\2" + bytes(22) + raw(PACKETS[n])),
+    "netANALYZER with preambles": (241, lambda n: bytes(4) + b"\x55" * 7 + b"\xd5" + raw(FRAMES[n])),
+    "Wireshark's exported packets": (252, lambda n: b"\0\x0c\0\4ip\0\0" + bytes(4) + raw(PACKETS[n])),
+    "an optical network's": (259, lambda n: b"\x55\x55\xd5\x55\x55\0\1\x7a" + raw(FRAMES[n])),
+    "frames with their preambles": (274, lambda n: b"\x55" * (7 - n % 2) + b"\xd5" + raw(FRAMES[n])),
+    "Broadcom's switch": (281, lambda n: raw(FRAMES[n])[:12] + b"\x20\0\0\1" + raw(FRAMES[n])[12:]),
+    "Broadcom's switch, its tag first": (282, lambda n: b"\x20\0\0\1" + raw(FRAMES[n])),
+    "Marvell's switch": (284, lambda n: raw(FRAMES[n])[:12] + b"\x40\x20\0\0" + raw(FRAMES[n])[12:]),
+    "Marvell's switch, with an EtherType": (
+        285,
+        lambda n: raw(FRAMES[n])[:12] + b"\xda\xda\0\0\x40\x20\0\0" + raw(FRAMES[n])[12:],
+    ),
     "802.2 over ATM": (100, lambda n: raw(LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(code=0x0800) / PACKETS[n])),
 }
 
@@ -92,7 +129,8 @@ def test_a_header_before_ip_is_skipped(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("link", "name"), [(249, "USBPCAP"), (189, "USB_LINUX"), (147, "USER0"), (9999, "link type 9999")]
+    ("link", "name"),
+    [(249, "USBPCAP"), (189, "USB_LINUX"), (147, "USER0"), (135, "JUNIPER_ATM2"), (9999, "link type 9999")],
 )
 def test_an_unsupported_link_type_ends_with_2_and_its_name(tmp_path: Path, link: int, name: str) -> None:
     wrpcap(str(tmp_path / "usb.pcap"), [bytes(64)], linktype=link)
