@@ -13,7 +13,8 @@ MAX_PENDING: Final = 512
 
 
 class Stream:
-    """The assembled beginning (`data`, at most `limit` bytes) of one direction, and the state to continue it."""
+    """The assembled beginning (`data`: `limit` bytes, and what else the segment has that reaches it) of one direction,
+    and the state to continue it."""
 
     __slots__ = (
         "at",
@@ -38,7 +39,8 @@ class Stream:
         self.begin = 0
         """Position of the first byte kept in `data`; beyond `at` while the next bytes are to be skipped."""
         self.data = b""
-        """The first `limit` bytes from `begin` on, as far as they have arrived."""
+        """The first bytes from `begin` on, as far as they have arrived. The last segment is kept whole, as another
+        message may begin in it."""
         self.limit = limit
         self.keep_last = keep_last
         self.pending: list[tuple[int, bytes]] = []
@@ -115,10 +117,10 @@ class Stream:
         room = self.limit - len(self.data)
         # After a hole left by a truncated capture nothing is appended: later bytes would be out of place.
         if room > 0 and ahead < length and len(self.data) == max(-ahead, 0):
-            if ahead == 0 and len(kept) <= room:
+            if ahead == 0:
                 self.data = kept
             else:
-                self.data += kept[:room]
+                self.data += kept
         self.at += length
         self.next_seq = (self.next_seq + length) & 0xFFFFFFFF
         self.segments += 1

@@ -81,8 +81,9 @@ def test_in_order_only_loses_what_comes_early() -> None:
 
 def test_memory_is_bounded_by_limit_gap_and_count() -> None:
     target = stream(limit=10)
-    take(target, 100, TEXT)
-    assert target.data == TEXT[:10]
+    take(target, 100, TEXT[:12])
+    take(target, 112, TEXT[12:])
+    assert target.data == TEXT[:12], "the segment that reaches the limit is kept whole, no other"
     far = stream()
     assert not take(far, 100 + 70000, b"x")
     for number in range(5000):
