@@ -179,6 +179,41 @@ def test_files_that_were_joined_are_read_one_after_the_other(tmp_path: Path) -> 
     assert "the data after packet 4 is of USBPCAP" in result.stderr.replace("\n", " ")
 
 
+def test_a_pcap_and_a_pcapng_file_that_were_joined_are_read_both(tmp_path: Path) -> None:
+    written = []
+    for n, write in enumerate((wrpcap, wrpcapng)):
+        write(str(tmp_path / "one"), TcpTraffic(40000 + n).says(http_request(f"a{n}.example")).frames)
+        written.append((tmp_path / "one").read_bytes())
+    for order in ((0, 1), (1, 0)):
+        (tmp_path / "a.pcap").write_bytes(b"".join([written[n] for n in order]))
+        result = inspect(tmp_path / "a.pcap")
+        assert sorted(hosts(result)) == ["a0.example", "a1.example"]
+        assert "another file is appended to it" in result.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize("kind", [0x0000000A, 0x00000BAD], ids=["secrets", "a program's own"])
+def test_a_long_block_without_packets_is_passed_over(tmp_path: Path, kind: int) -> None:
+    wrpcapng(str(tmp_path / "a.pcapng"), FRAMES)
+    data = (tmp_path / "a.pcapng").read_bytes()
+    (first,) = struct.unpack_from("<I", data, 4)
+    length = struct.pack("<I", 12 + (3 << 20))
+    (tmp_path / "a.pcapng").write_bytes(
+        data[:first] + struct.pack("<I", kind) + length + bytes(3 << 20) + length + data[first:]
+    )
+    result = inspect(tmp_path / "a.pcapng")
+    assert hosts(result) == ["www.kaspi.kz"]
+    assert not result.stderr
+
+
+def test_a_short_compressed_capture_whose_check_is_wrong_is_read(tmp_path: Path) -> None:
+    wrpcap(str(tmp_path / "a.pcap"), FRAMES)
+    packed = gzip.compress((tmp_path / "a.pcap").read_bytes())
+    (tmp_path / "a.pcap.gz").write_bytes(packed[:-8] + bytes(8))
+    result = inspect(tmp_path / "a.pcap.gz")
+    assert hosts(result) == ["www.kaspi.kz"]
+    assert "the compressed data is damaged" in result.stderr.replace("\n", " ")
+
+
 def test_old_linux_systems_files_are_read(tmp_path: Path) -> None:
     header = struct.pack("<IHHiIII", 0xA1B2CD34, 2, 4, 0, 0, 65535, 1)
     records = [struct.pack("<IIIIIHBB", 1, 0, len(raw(f)), len(raw(f)), 2, 8, 0, 0) + raw(f) for f in FRAMES]
@@ -206,7 +241,18 @@ def test_a_capture_without_ip_says_so(tmp_path: Path) -> None:
     [
         (b"snoop\0\0\0\0\0\0\2\0\0\0\4", "Solaris's snoop"),
         (b"GMBU\0\2" + bytes(200), "Network Monitor"),
-        (b"PK\3\4" + bytes(60), "a compressed file"),
+        (b"PK\3\4" + bytes(60), "a zip archive"),
+        (b"\x02\x21\x4c\x18" + bytes(60), "LZ4's legacy format"),
+        (b"\x1f\x9d\x90" + bytes(60), "compress (.Z)"),
+        (bytes(257) + b"ustar\x0000" + bytes(248), "a tar archive"),
+        (
+            gzip.compress(bytes(257) + b"ustar\x0000" + bytes(248)),
+            "a tar archive, which is not unpacked, compressed by gzip",
+        ),
+        (gzip.compress(bz2.compress(b"")), "a file compressed by bzip2, compressed by gzip"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "Git LFS's pointer"),
+        ("é".encode() * 300, "a text file"),
+        (b"\xff\xfeh\0", "a text file in UTF-16"),
     ],
 )
 def test_another_programs_capture_is_named(tmp_path: Path, data: bytes, name: str) -> None:
@@ -227,7 +273,15 @@ def test_cut_packets_are_counted_and_warned_about(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "compress", [gzip.compress, bz2.compress, lzma.compress, zstandard.ZstdCompressor().compress, lz4.frame.compress]
+    "compress",
+    [
+        gzip.compress,
+        bz2.compress,
+        lzma.compress,
+        lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+        zstandard.ZstdCompressor().compress,
+        lz4.frame.compress,
+    ],
 )
 def test_a_compressed_capture_is_read_whole_or_as_far_as_it_goes(
     tmp_path: Path, compress: Callable[[bytes], bytes]
