@@ -64,6 +64,14 @@ TUNNELS: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "gtp",
         lambda inner: UDP(sport=2152, dport=2152) / GTP_U_Header(teid=7, S=1, seq=9) / inner[IP],
     ),
+    "GTP-U with Ethernet": (
+        "gtp",
+        lambda inner: UDP(sport=2152, dport=2152) / GTP_U_Header(teid=7, gtp_type=255) / Raw(bytes(inner)),
+    ),
+    "VXLAN on another port": (
+        "vxlan",
+        lambda inner: UDP(sport=50000, dport=48879) / VXLAN(vni=5, flags="Instance") / Raw(bytes(inner)),
+    ),
     "VXLAN": ("vxlan", lambda inner: UDP(sport=50000, dport=4789) / VXLAN(vni=5, flags="Instance") / inner),
     "Geneve": ("geneve", lambda inner: UDP(sport=50000, dport=6081) / GENEVE(vni=5, proto=0x6558) / inner),
     "GRE": ("gre", lambda inner: GRE(proto=0x0800) / inner[IP]),
@@ -698,3 +706,10 @@ def rtp(sequence: int, stamp: int) -> bytes:
 def test_rtp_takes_timestamps_that_fit(tmp_path: Path, stamps: tuple[int, int], protocol: str) -> None:
     frames = [datagram(rtp(number, stamp), 5004) for number, stamp in enumerate(stamps, start=7)]
     assert inspected(tmp_path, frames)[0]["protocol"] == protocol
+
+
+@pytest.mark.parametrize(("number", "name"), [(55, "mobile"), (108, "ipcomp"), (136, "udplite")])
+def test_what_is_neither_tcp_nor_udp_is_named(tmp_path: Path, number: int, name: str) -> None:
+    frame = Ether() / IP(src=CLIENT, dst=SERVER, proto=number) / Raw(bytes(range(40)))
+    [record] = inspected(tmp_path, [frame])
+    assert (record["proto"], record["protocol"]) == (name, name)
