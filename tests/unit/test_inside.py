@@ -402,6 +402,17 @@ OTHER_STARTS: dict[str, tuple[str, int, tuple[bytes, ...]]] = {
         6667,
         (b"", b"PASS x\r\nNICK me\r\n", b":x 001 me\r\n", b"STARTTLS\r\n", b":x 670 me\r\n"),
     ),
+    "chat through a gateway": (
+        "irc",
+        6667,
+        (
+            b"",
+            b"WEBIRC pw gate host.example 192.0.2.7\r\n",
+            b":x 020 * :wait\r\n",
+            b"NICK me\r\nSTARTTLS\r\n",
+            b":x 670\r\n",
+        ),
+    ),
     "a directory, after a log-in": ("ldap", 389, (b"", LDAP_BIND, LDAP_BOUND, LDAP, LDAP_ANSWER)),
     "a database, of MariaDB's client": (
         "mysql",

@@ -69,6 +69,14 @@ STREAMS = {
         3128,
         b"GET http://fine.example/ HTTP/1.1\r\nHost: fine.example\r\n\r\nGET http://blocked.example/ HTTP/1.1\r\n\r\n",
     ),
+    "an address of FTP's, asked of a proxy": (
+        3128,
+        http_request("fine.example") + b"GET ftp://me@blocked.example/a HTTP/1.1\r\nHost: fine.example\r\n\r\n",
+    ),
+    "a web socket's address, asked of a proxy": (
+        3128,
+        http_request("fine.example") + b"GET WS://blocked.example HTTP/1.1\r\nHost: fine.example\r\n\r\n",
+    ),
     "a second call": (5060, sip("fine.example", b"v=0\r\n") + sip("blocked.example")),
     "a call behind empty lines": (5060, sip("fine.example") + b"\r\n\r\n" + sip("blocked.example")),
     "a call behind a length on its own line": (

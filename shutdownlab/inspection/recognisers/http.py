@@ -24,6 +24,8 @@ MAX_HEAD: Final = 65536
 """Bytes of request line and headers parsed; nginx and Apache stop at 32 KiB or less."""
 
 _OTHER_VERSION: Final = re.compile(rb"(?:RTSP|ICAP)/\d\.\d")
+_ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,31}://")
+"""How an absolute URI begins (RFC 3986 §4.3), of whatever scheme: proxies are asked for `ftp:` and `ws:` too."""
 _BLANK: Final = b" \t\x0b\x0c"
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _HEXADECIMAL: Final = frozenset(b"0123456789abcdefABCDEF")
@@ -281,10 +283,10 @@ def _with_target(result: Recognition, target: bytes, host: bytes | None, toleran
     authority = host
     path = target
     scheme = "http"
-    lowered = target[:8].lower()
-    if tolerance.http_absolute and (lowered[:7] == b"http://" or lowered == b"https://"):
-        at = target.find(b"//") + 2
-        scheme = "https" if lowered == b"https://" else "http"
+    absolute = _ABSOLUTE.match(target) if tolerance.http_absolute and target[:1] != b"/" else None
+    if absolute is not None:
+        at = absolute.end()
+        scheme = target[: at - 3].decode("ascii").lower()
         slash = at
         while slash < len(target) and target[slash] not in b"/?#":
             slash += 1

@@ -60,9 +60,9 @@ _ELEMENT: Final = re.compile(
 )
 """An incomplete beginning of XMPP."""
 _OPEN: Final = re.compile(
-    rb"(?:NOOP|RSET|HELP|USER|PASS|AUTH|HOST|OPTS|CLNT|SYST|LANG|MODE|XCLIENT|PROT|PBSZ)\b[^\r\n]*\r?\n", re.IGNORECASE
+    rb"(?:(?:" + _TAG + rb")?[A-Za-z][A-Za-z0-9]{1,11}(?: [ -~]{0,500})?\r?\n){1,8}[ -~]{0,500}\r?\Z"
 )
-"""A first line that several protocols have; the next one tells which it is."""
+"""First lines that several protocols may have, or that none is known by; the next one tells which it is."""
 _SIEVE: Final = re.compile(
     rb'"(?:IMPLEMENTATION|SASL|SIEVE|STARTTLS|NOTIFY|MAXREDIRECTS|LANGUAGE|OWNER|VERSION)"[ \r]', re.IGNORECASE
 )
