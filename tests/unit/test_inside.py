@@ -677,11 +677,14 @@ def test_of_several_syn_acks_the_one_that_the_client_acknowledged_counts(tmp_pat
         b"CONNECT me\r\n",
         b"get key\r\n",
         b"GET hello world\r\n",
+        b"get h\r\n",
+        b"GET http\r\n",
         b"OPTIONS icap://icap.example/virus ICAP/1.0\r\nHost: blocked.example\r\n\r\n",
     ],
 )
 def test_what_only_begins_like_a_request_is_not_http(tmp_path: Path, text: bytes) -> None:
-    for parts in ([text], [text[:12], text[12:]]):
+    for parts in ([text], [text[:5], text[5:]], [text[:12], text[12:]]):
+        parts = [part for part in parts if part]
         [record] = inspected(tmp_path, TcpTraffic(dport=4222).says(*parts).frames, BLOCKED)
         assert (record["protocol"], record["verdict"]) == ("unknown", "pass")
 

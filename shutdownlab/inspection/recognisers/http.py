@@ -65,7 +65,7 @@ def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognitio
     if not known and not _has_version(parts, line_end < 0):
         return None
     if not parts:
-        return Recognition("http", None, line_end < 0) if known and line_end < 0 else None
+        return Recognition(more=True) if known and line_end < 0 else None
     if parts[-1][:4].upper() == b"SIP/":
         return None
     if not tolerance.http_line_blanks and line_end >= 0 and line.rstrip(b"\r") != b" " + b" ".join(parts):
@@ -107,10 +107,9 @@ def _is_request(parts: list[bytes]) -> bool:
 
 
 def _is_target(target: bytes) -> bool:
-    """Returns whether a request's target begins like one: a path, `*`, or an absolute URI, as far as it has arrived."""
+    """Returns whether a request's target begins like one: a path, `*`, or an absolute URI."""
     start = target[:8].lower()
-    absolute = start[:7] == b"http://" or b"http://".startswith(start) or b"https://".startswith(start)
-    return absolute or start[:1] in (b"/", b"*")
+    return start[:1] in (b"/", b"*") or start[:7] == b"http://" or start == b"https://"
 
 
 def _http2(stream: bytes, tolerance: Tolerance) -> Recognition:

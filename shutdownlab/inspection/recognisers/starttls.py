@@ -17,7 +17,7 @@ from shutdownlab.inspection.recognisers.negotiated import PROTOCOLS as NEGOTIATE
 from shutdownlab.inspection.recognisers.negotiated import may_be_negotiated, negotiated, turn_of
 from shutdownlab.inspection.recognisers.proxies import PROTOCOLS, recognise_proxy
 from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
-from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.result import UNKNOWN, Recognition
 from shutdownlab.inspection.recognisers.tls import recognise_tls
 from shutdownlab.inspection.recognisers.tls_records import HANDSHAKE, servers_tls
 from shutdownlab.inspection.recognisers.tolerance import Tolerance
@@ -279,10 +279,13 @@ class StartTls(TcpRecogniser):
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
         protocol = _protocol(client, server, dport)
         if protocol is None:
+            asked = recognise_proxy(client, server, tolerance)
+            if asked is not None and asked.protocol != UNKNOWN:
+                return asked
             # A box that does not parse these protocols need not wait: half a line of plain text is nothing it knows.
             if tolerance.starttls and len(client) < MAX_PREAMBLE and _may_be_one(client):
                 return Recognition(more=True)
-            return recognise_proxy(client, server, tolerance)
+            return asked
         at = _turn(protocol, client) if tolerance.starttls else -1
         if protocol == "tds" and at >= 0:
             client, at = _in_packets(client, at), 0
