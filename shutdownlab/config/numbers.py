@@ -38,11 +38,14 @@ IPV6_IN_IP: Final = 41
 GRE: Final = 47
 ESP: Final = 50
 AH: Final = 51
+MINIMAL_IP_IN_IP: Final = 55
 ICMPV6: Final = 58
 OSPF: Final = 89
 ETHER_IN_IP: Final = 97
+IPCOMP: Final = 108
 L2TP_IN_IP: Final = 115
 SCTP: Final = 132
+UDP_LITE: Final = 136
 MPLS_IN_IP: Final = 137
 ETHER_IN_IPV6: Final = 143
 """A frame behind a segment routing header (RFC 8986 §9)."""
@@ -56,7 +59,7 @@ PROTOCOL_NAMES: Final[Mapping[int, str]] = MappingProxyType(
     {
         ICMP: "icmp", IGMP: "igmp", TCP: "tcp", UDP: "udp", GRE: "gre", ESP: "esp", AH: "ah", ICMPV6: "icmpv6",
         OSPF: "ospf", ETHER_IN_IP: "etherip", L2TP_IN_IP: "l2tp", SCTP: "sctp", MPLS_IN_IP: "mpls",
-        ETHER_IN_IPV6: "ethernet",
+        ETHER_IN_IPV6: "ethernet", MINIMAL_IP_IN_IP: "mobile", IPCOMP: "ipcomp", UDP_LITE: "udplite",
     }
 )  # fmt: skip
 """Protocol names in the inspection engine, by number."""

@@ -1,4 +1,4 @@
-"""Reads captures: pcap (both byte orders, micro- and nanoseconds, concatenated files) and pcapng, plain or compressed.
+"""Reads captures: pcap (both byte orders, micro- and nanoseconds) and pcapng, concatenated, plain or compressed.
 
 Reads as much as it can; a capture that ends early, has truncated packets or unsupported link types gives warnings.
 Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
@@ -13,17 +13,22 @@ from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, cast
 
 from shutdownlab.config.addresses import is_address
+from shutdownlab.inspection.foreign_files import ENOUGH, kind_of
 from shutdownlab.inspection.links import READ, name_of
 from shutdownlab.inspection.unpacking import CUT_OFF, LONGEST_MAGIC, Unpacked, packing_of
 from shutdownlab.inspection.words import unsigned32
 
 MAX_RECORD: Final = 1 << 20
 """Bytes; a longer packet is taken for damage (tcpdump's own limit is 256 KiB)."""
+MAX_BLOCK: Final = 256 << 20
+"""Bytes; a longer block of pcapng is taken for damage. The secrets of a long capture's connections take some MiB."""
 CHUNK: Final = 1 << 20
 
 _PCAP: Final = {
     b"\xa1\xb2\xc3\xd4": (">", 1e-6, 16),
     b"\xd4\xc3\xb2\xa1": ("<", 1e-6, 16),
+    b"\xa1\x2b\x3c\x4d": (">", 1e-6, 16),
+    b"\x4d\x3c\x2b\xa1": ("<", 1e-6, 16),
     b"\xa1\xb2\x3c\x4d": (">", 1e-9, 16),
     b"\x4d\x3c\xb2\xa1": ("<", 1e-9, 16),
     b"\xa1\xb2\xcd\x34": (">", 1e-6, 24),
@@ -31,21 +36,13 @@ _PCAP: Final = {
 }
 """By magic number: byte order, seconds per unit of the timestamps' fraction, and size of the packet header in bytes.
 
-24-byte headers are from Alexey Kuznetzov's libpcap, which old Linux systems shipped."""
+24-byte headers are from Alexey Kuznetzov's libpcap, which old Linux systems shipped; 0xa12b3c4d is Navtel's."""
 _VERSIONS: Final = (b"\0\2\0\4", b"\2\0\4\0")
 """The version number (2.4, in either byte order) that follows the magic number in nearly every file."""
-_OTHERS: Final = (
-    (b"PK\x03\x04", "a compressed file of a kind that is not read"),
-    (b"snoop\0\0\0", "a capture of Solaris's snoop"),
-    (b"GMBU", "a capture of Microsoft's Network Monitor"),
-    (b"RTSS", "a capture of Microsoft's Network Monitor"),
-    (b"TRSNIFF data", "a capture of Network General's Sniffer"),
-    (b"XCP\0", "a capture of Network Associates' Sniffer"),
-    (b"\x7fver", "a capture of Savvius's Peek"),
-    (b"ETL", "a trace of Windows events"),
-)
-"""Magic numbers of other file formats, and their names."""
 _SECTION: Final = b"\x0a\x0d\x0d\x0a"
+_BYTE_ORDERS: Final = (b"\x4d\x3c\x2b\x1a", b"\x1a\x2b\x3c\x4d")
+_OF_PACKETS: Final = (2, 3, 6)
+"""The types of blocks with a packet: obsolete, simple and enhanced."""
 _LOST: Final = frozenset({5, 7})
 """Options of interface statistics: packets lost by the interface (isb_ifdrop) and by the system (isb_osdrop)."""
 
@@ -111,11 +108,8 @@ class Capture:
         whether the interface or the system lost them)."""
 
     def __iter__(self) -> Iterator[tuple[float, int, bytes]]:
-        if self.start == _SECTION:
-            yield from self._pcapng()
-        else:
-            while (yield from self._pcap()):
-                self._joined += 1
+        while (yield from (self._pcapng() if self.start == _SECTION else self._pcap())):
+            self._joined += 1
         if self._joined:
             files = "another file is" if self._joined == 1 else f"{self._joined:,} other files are"
             self._warn(f"{files} appended to it, and read too")
@@ -163,7 +157,7 @@ class Capture:
         source = self.source
         while True:
             at, data = source.window(before)
-            if data[at : at + 4] in _PCAP and data[at + 4 : at + 8] in _VERSIONS:
+            if _begins_file(data[at : at + 12]):
                 self.start = source.take(4)
                 return True
             if len(data) - at < before:
@@ -197,7 +191,8 @@ class Capture:
         self.cut += 1
         self._longest = max(self._longest, kept)
 
-    def _pcapng(self) -> Iterator[tuple[float, int, bytes]]:
+    def _pcapng(self) -> Generator[tuple[float, int, bytes], None, bool]:
+        """Yields the packets of one file's sections; returns whether a pcap file is concatenated to it."""
         order = "<"
         section = 0
         links: list[_Interface] = []
@@ -209,12 +204,16 @@ class Capture:
             if len(head) < 8:
                 if head:
                     self._ends_within(f"a block header after packet {self.packets}")
-                return
+                return False
+            if head[:4] in _PCAP and head[4:8] in _VERSIONS:
+                self.start = head[:4]
+                self.source.at -= 4
+                return True
             if head[:4] == _SECTION:
                 magic = self.source.take(4)
-                if magic not in (b"\x4d\x3c\x2b\x1a", b"\x1a\x2b\x3c\x4d"):
+                if magic not in _BYTE_ORDERS:
                     self._warn(f"a section without a valid byte order; {self.packets} packets read")
-                    return
+                    return False
                 order = "<" if magic[0] == 0x4D else ">"
                 links, sides = [], []
                 section += 1
@@ -223,13 +222,14 @@ class Capture:
                 length = struct.unpack(order + "I", head[4:8])[0]
             first = False
             kind = struct.unpack(order + "I", head[:4])[0]
-            if length < 12 - 4 or length > MAX_RECORD + 4096:
+            longest = MAX_BLOCK if kind not in _OF_PACKETS else MAX_RECORD + 4096
+            if length < 12 - 4 or length > longest:
                 self._warn(f"a block of {length:,} bytes: the file is damaged there; {self.packets} packets read")
-                return
+                return False
             body = self.source.take(length - 8)
             if len(body) < length - 8:
                 self._ends_within(f"a block after packet {self.packets}; {self.packets} packets read")
-                return
+                return False
             if head[:4] == _SECTION:
                 controls |= _controls(body[12:-4], order)
             if kind == 1 and len(body) >= 8:
@@ -260,6 +260,13 @@ class Capture:
                 yield now, link, frame
             elif kind in (2, 3, 6):
                 self._unreadable += 1
+
+
+def _begins_file(start: bytes) -> bool:
+    """Returns whether another file begins here, of pcap or pcapng, instead of a packet."""
+    if start[:4] == _SECTION:
+        return start[8:12] in _BYTE_ORDERS
+    return start[:4] in _PCAP and start[4:8] in _VERSIONS
 
 
 def _packet_block(
@@ -383,20 +390,8 @@ def read_capture(stream: BinaryIO, name: str) -> Capture:
     start = source.take(4)
     if start == _SECTION or start in _PCAP:
         return Capture(name, source, start, warnings)
-    at, data = source.window(512)
-    found = _looks_like(start + data[at:])
+    at, data = source.window(ENOUGH)
+    found = kind_of(start + data[at:])
     if packing is None:
         raise NotACaptureError(found)
     raise NotACaptureError(f"{found if start else 'nothing that can be unpacked'}, compressed by {packing.name}")
-
-
-def _looks_like(start: bytes) -> str:
-    if not start:
-        return "an empty file"
-    for magic, name in _OTHERS:
-        if start.startswith(magic):
-            return name
-    sample = start[:512]
-    if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in sample):
-        return "a text file"
-    return f"not a capture (it starts with {start[:4].hex(' ')})"

@@ -10,6 +10,8 @@ from shutdownlab.inspection.flow import Flow
 from shutdownlab.inspection.packet import Packet
 from shutdownlab.inspection.profile import Profile
 from shutdownlab.inspection.recognisers.dns import recognise_dns
+from shutdownlab.inspection.recognisers.http import end_of_chunks, recognise_request
+from shutdownlab.inspection.recognisers.http2 import Requests
 from shutdownlab.inspection.recognisers.result import UNENDED
 from shutdownlab.inspection.recognition import Recognisers, Recognition
 from shutdownlab.inspection.rules import NONE, OPEN, STILL_UNKNOWN, RuleSet
@@ -160,38 +162,59 @@ class Classifier:
         """Recognises what has been assembled so far, and matches the rules against each message in it."""
         flow.inspected += 1
         spent = 0 < flow.limit <= flow.inspected
+        if flow.chunked:
+            client = self._behind_chunks(flow, client)
+            if not client:
+                return self.enforcer.let_pass(flow) if spent else FORWARD
         while True:
-            last = spent or len(client) >= self._bytes
-            recognition = self._recognise(client, server, flow)
+            seen = client if len(client) <= self._bytes else client[: self._bytes]
+            last = spent or len(seen) >= self._bytes
+            recognition = self._recognise(seen, server, flow)
             length = recognition.length
-            if recognition.preamble:
-                followed = 0 < length < len(client)
-            elif not self._every_request:
-                followed = False
-            elif recognition.protocol == "http2":
-                messages = (recognition, *recognition.others)
-                if flow.judged >= len(messages):
-                    return self.enforcer.let_pass(flow) if last else FORWARD
-                recognition = messages[flow.judged]
-                followed = flow.judged + 1 < len(messages)
-                spent = last
-            else:
-                followed = 0 < length < len(client)
+            followed = 0 < length < len(client) and (recognition.preamble or self._every_request)
             if not flow.reported and recognition is not _HTTP_BODY:
                 _remember(flow, recognition)
-            flow.message = client[:length] if followed and length > 0 else client
+            flow.message = client[:length] if followed else seen
             outcome = self._match_message(flow, recognition, packet, from_opener, side, now, server, followed, last)
             if outcome is not None:
                 return outcome
-            if not followed:
+            taken = self._taken(recognition, len(flow.message)) if followed or self._every_request else 0
+            client = client[taken:] if taken else b""
+            if flow.chunked:
+                client = self._behind_chunks(flow, client)
+            if not client:
                 return self.enforcer.let_pass(flow) if spent else FORWARD
-            if length > 0:
-                client = client[length:]
+
+    def _taken(self, recognition: Recognition, size: int) -> int:
+        """Returns how many bytes of the client's stream go with a message of which `size` bytes were matched: those yet
+        to arrive among them; 0 while the next one's start is unknown until this one has ended."""
+        if recognition.length == UNENDED:
+            return 0 if size < self._bytes else recognition.resume or size
+        return recognition.length or size
+
+    def _behind_chunks(self, flow: Flow, client: bytes) -> bytes:
+        """Discards the rest of a long chunked body, as far as it has arrived; returns what follows it."""
+        end, resume = end_of_chunks(client, 0)
+        if end == UNENDED and (resume or len(client) < self._bytes):
+            taken = resume
+        else:
+            flow.chunked = False
+            taken = end if end > 0 else len(client)
+        if flow.client is not None:
+            flow.client.drop(taken)
+        return b"" if flow.chunked else client[taken:]
 
     def _recognise(self, client: bytes, server: bytes, flow: Flow) -> Recognition:
         if not client and (flow.inside is not None or (self._every_request and flow.protocol in _SEVERAL)):
             return STILL_UNKNOWN  # between two messages: the server's answer does not tell the next one's protocol
-        recognition = self._recognisers.tcp(client, server, flow.sport if flow.swapped else flow.dport, self._tolerance)
+        if flow.http2 is not None:
+            recognition = recognise_request(flow.http2, client, self._tolerance)
+        else:
+            port = flow.sport if flow.swapped else flow.dport
+            recognition = self._recognisers.tcp(client, server, port, self._tolerance)
+            if recognition.protocol == "http2" and self._every_request and flow.client is not None:
+                flow.http2 = Requests()
+                recognition = recognise_request(flow.http2, client, self._tolerance)
         if recognition.more_server and not self._reads_answers:
             recognition.more_server = False  # this box never reads the server's certificate
         if flow.inside is not None:
@@ -261,15 +284,15 @@ class Classifier:
         """Discards the message that passed, so that the next one on the connection is matched."""
         if flow.decided_at == 0:
             flow.decided_at = self.enforcer.packets
-        length = recognition.length
-        if length == UNENDED and len(flow.message) < self._bytes:
-            return  # the next one's start is unknown until this one has ended
+        if recognition.length == UNENDED and len(flow.message) < self._bytes:
+            return
         if recognition.preamble:
             flow.inside = recognition.protocol
-        if recognition.protocol == "http2":
-            flow.judged += 1
-        elif flow.client is not None:
-            flow.client.drop(length if length > 0 else len(flow.client.data))
+        if flow.http2 is not None:
+            flow.http2.advance()
+        if flow.client is not None:
+            flow.client.drop(self._taken(recognition, len(flow.message)))
+            flow.chunked = recognition.length == UNENDED and recognition.resume > 0 and flow.http2 is None
         if flow.server is not None and not self._answered_over_tcp(flow):
             flow.server.drop(len(flow.server.data))
         self.rules.begin(flow, now)

@@ -6,6 +6,7 @@ from typing import Final
 
 from shutdownlab.inspection.first_packets import Trace
 from shutdownlab.inspection.policy import Verdict
+from shutdownlab.inspection.recognisers.http2 import Requests
 from shutdownlab.inspection.recognition import Recognition, UdpSession
 from shutdownlab.inspection.residual import ResidualBlock
 from shutdownlab.inspection.stream import Stream
@@ -26,6 +27,7 @@ class Flow:
         "after",
         "app",
         "buckets",
+        "chunked",
         "client",
         "client_syn",
         "client_ttl",
@@ -42,9 +44,9 @@ class Flow:
         "followed",
         "given_up",
         "host",
+        "http2",
         "inside",
         "inspected",
-        "judged",
         "key",
         "last",
         "limit",
@@ -122,8 +124,10 @@ class Flow:
         """The sequence numbers at which the client's data would begin by its SYNs, if there is more than one."""
         self.inspected = 0
         """Packets with payload inspected."""
-        self.judged = 0
-        """Messages already matched without a block, of a protocol that can only be parsed from its stream's start."""
+        self.http2: Requests | None = None
+        """The parser of its HTTP/2 requests, if it judges each."""
+        self.chunked = False
+        """Whether the client's stream goes on within a long chunked body, which is passed over."""
         self.inside: str | None = None
         """The proxy protocol that the current messages are carried in; None outside a proxy."""
         self.stays = False

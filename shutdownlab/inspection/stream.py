@@ -13,7 +13,8 @@ MAX_PENDING: Final = 512
 
 
 class Stream:
-    """The assembled beginning (`data`, at most `limit` bytes) of one direction, and the state to continue it."""
+    """The assembled beginning (`data`: `limit` bytes, and what else arrives in order with the last of them) of one
+    direction, and the state to continue it."""
 
     __slots__ = (
         "at",
@@ -38,7 +39,8 @@ class Stream:
         self.begin = 0
         """Position of the first byte kept in `data`; beyond `at` while the next bytes are to be skipped."""
         self.data = b""
-        """The first `limit` bytes from `begin` on, as far as they have arrived."""
+        """The first bytes from `begin` on, as far as they have arrived: at least `limit` of them. What arrives with the
+        last of these is kept too, as another message may begin in it."""
         self.limit = limit
         self.keep_last = keep_last
         self.pending: list[tuple[int, bytes]] = []
@@ -73,7 +75,7 @@ class Stream:
         ahead = self.distance(seq)
         if ahead > 0 or ahead + length <= 0:
             return False
-        self._append(payload[-ahead:] if ahead else payload, length + ahead)
+        self._append(payload[-ahead:] if ahead else payload, length + ahead, len(self.data) < self.limit)
         return True
 
     def arrival(self, payload: bytes) -> bool:
@@ -97,7 +99,7 @@ class Stream:
         if ahead + length <= 0:
             return False
         if ahead <= 0 and not self.pending:
-            self._append(payload[-ahead:] if ahead else payload, length + ahead)
+            self._append(payload[-ahead:] if ahead else payload, length + ahead, len(self.data) < self.limit)
             return True
         if len(payload) < length:
             payload = payload + bytes(length - len(payload))
@@ -109,16 +111,15 @@ class Stream:
         self._insert(self.at + ahead, payload)
         return self._drain()
 
-    def _append(self, payload: bytes, length: int) -> None:
+    def _append(self, payload: bytes, length: int, has_room: bool) -> None:
         ahead = self.begin - self.at
         kept = payload if ahead <= 0 else payload[ahead:]
-        room = self.limit - len(self.data)
         # After a hole left by a truncated capture nothing is appended: later bytes would be out of place.
-        if room > 0 and ahead < length and len(self.data) == max(-ahead, 0):
-            if ahead == 0 and len(kept) <= room:
+        if has_room and ahead < length and len(self.data) == max(-ahead, 0):
+            if ahead == 0:
                 self.data = kept
             else:
-                self.data += kept[:room]
+                self.data += kept
         self.at += length
         self.next_seq = (self.next_seq + length) & 0xFFFFFFFF
         self.segments += 1
@@ -156,11 +157,12 @@ class Stream:
 
     def _drain(self) -> bool:
         grew = False
+        has_room = len(self.data) < self.limit
         pending = self.pending
         count = 0
         while count < len(pending) and pending[count][0] <= self.at:
             data = pending[count][1]
-            self._append(data, len(data))
+            self._append(data, len(data), has_room)
             count += 1
             grew = True
         if count:

@@ -27,7 +27,7 @@ from shutdownlab.config.numbers import (
     TCP,
     UDP,
 )
-from shutdownlab.inspection.checksum import ones_sum
+from shutdownlab.inspection.checksum import header_checksum_good, ones_sum
 from shutdownlab.inspection.links import decode_wifi
 from shutdownlab.inspection.packet import ETHERNET, NEXT, Packet, decode_ethertype, decode_ip, decode_ppp
 
@@ -36,6 +36,7 @@ GTP_CONTROL: Final = 2123
 L2TP: Final = 1701
 TEREDO: Final = 3544
 VXLAN: Final = (4789, 8472)
+_VXLAN_FLAGS: Final = b"\x08\0\0\0"
 VXLAN_GPE: Final = 4790
 GENEVE: Final = 6081
 CAPWAP: Final = 5247
@@ -63,6 +64,8 @@ _COOKIES: Final = (0, 4, 8, 12)
 _IKE_EXCHANGES: Final = frozenset({*range(2, 6), 32, 33, *range(34, 45)})
 _AFTER_IPV6: Final = frozenset((0, TCP, UDP, 43, 44, 58, 60))
 """The next headers of ordinary IPv6 packets: transports, ICMPv6, options, routing, fragments."""
+_MOST_PADDING: Final = 18
+"""Bytes by which Ethernet pads the shortest packets."""
 _NOTHING: Final = -1
 
 
@@ -102,6 +105,8 @@ def tunnel_name(payload: bytes, sport: int, dport: int) -> str | None:
     name = _NAMES.get(dport)
     if name is not None and _inside_udp(payload, 0, length, sport, dport) is not None:
         return name
+    if length >= 50 and payload[:4] == _VXLAN_FLAGS and _inside_udp(payload, 0, length, sport, dport) is not None:
+        return "vxlan"
     return "fou" if length >= 28 and _is_bare(payload, 0, length) else None
 
 
@@ -175,7 +180,10 @@ def _inside_udp(frame: bytes, at: int, end: int, sport: int, dport: int) -> Pack
         return None
     if GTP_USER in (sport, dport):
         at = _behind_gtp(frame, at)
-        return decode_ip(frame, at) if at > 0 else None
+        if at < 0:
+            return None
+        inner = decode_ip(frame, at)  # or a frame, in 5G's sessions of Ethernet (3GPP TS 23.501 §5.6.10.2)
+        return inner if _sound(inner) is not None else _sound(_ethernet(frame, at)) or inner
     if TEREDO in (sport, dport):
         at = _behind_teredo(frame, at)
         return decode_ip(frame, at) if at > 0 else None
@@ -205,7 +213,17 @@ def _inside_udp(frame: bytes, at: int, end: int, sport: int, dport: int) -> Pack
         return _sound(decode_ip(frame, at + 8) if kind == ETHER_IPV4 else decode_ethertype(frame, at + 8, kind))
     if dport == TZSP and frame[at : at + 4] == b"\1\0\0\1":
         return _sound(_ethernet(frame, _behind_tags(frame, at + 4)))
+    if frame[at : at + 4] == _VXLAN_FLAGS and not frame[at + 7]:
+        return _filling(_ethernet(frame, at + 8), end)
     return _sound(decode_ip(frame, at)) if _is_bare(frame, at, end) else None
+
+
+def _filling(inner: Packet, end: int) -> Packet | None:
+    """Returns `inner` if it is a sound packet that ends here, but for an Ethernet frame's padding: a tunnel on a port
+    that is not its own."""
+    sound = _sound(inner)
+    fills = sound is not None and 0 <= end - sound.end <= _MOST_PADDING
+    return sound if sound is not None and fills and header_checksum_good(sound) else None
 
 
 def _is_bare(frame: bytes, at: int, end: int) -> bool:

@@ -1,4 +1,4 @@
-"""Decompresses files as far as their data is intact: gzip, bzip2, xz, Zstandard and LZ4."""
+"""Decompresses files as far as their data is intact: gzip, bzip2, xz and its forerunner lzma, Zstandard and LZ4."""
 
 from __future__ import annotations
 
@@ -93,6 +93,7 @@ PACKINGS: Final = (
     Packing("gzip", b"\x1f\x8b", lambda: zlib.decompressobj(31)),
     Packing("bzip2", b"BZh", bz2.BZ2Decompressor),
     Packing("xz", b"\xfd7zXZ\0", lzma.LZMADecompressor),
+    Packing("lzma", b"\x5d\0\0", lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE)),
     Packing("zstd", b"\x28\xb5\x2f\xfd", lambda: _Frame(_zstd), skips=True),
     Packing("lz4", b"\x04\x22\x4d\x18", lambda: _Frame(_lz4), skips=True),
 )
@@ -118,6 +119,8 @@ class Unpacked:
         self._name = name
         self._member: Decompressor = packing.begin()
         self._begun = False
+        self._fresh = True
+        """Whether nothing was decompressed of the current member so far."""
 
     def read(self, size: int) -> bytes:
         """Returns at least `size` bytes, or fewer (in the end none) where the data ends."""
@@ -139,14 +142,29 @@ class Unpacked:
                     self._begun, self._taken, self._stream = False, b"", io.BytesIO()
                     break
                 self._member = self._packing.begin()
+                self._fresh = True
             self._begun = True
             try:
                 found = self._member.decompress(data)
             except Exception as error:  # each library has errors of its own
+                if self._fresh:
+                    parts.append(self._salvaged(data))
                 self._warn.append(f"{self._name}: the compressed data is damaged ({error})")
                 self._begun, self._taken, self._stream = False, b"", io.BytesIO()
                 break
             self._taken = (self._member.unused_data or b"") + self._taken if self._member.eof else self._taken
             parts.append(found)
             have += len(found)
+            self._fresh = self._member.eof
         return b"".join(parts)
+
+    def _salvaged(self, data: bytes) -> bytes:
+        """Returns what a member gives before the damage in its first piece, by taking that byte by byte."""
+        member = self._packing.begin()
+        found = []
+        for at in range(len(data)):
+            try:
+                found.append(member.decompress(data[at : at + 1]))
+            except Exception:  # as above
+                break
+        return b"".join(found)

@@ -149,7 +149,7 @@ def test_a_capture_of_a_link_type_that_is_not_read_is_refused_by_its_name() -> N
     [
         (b"", "an empty file"),
         (b"hello, world\n", "a text file"),
-        (b"PK\x03\x04" + bytes(100), "compressed file"),
+        (b"PK\x03\x04" + bytes(100), "a zip archive"),
         (bytes(range(200)), "not a capture"),
         (b"\xa1", "not a capture"),
     ],

@@ -57,6 +57,13 @@ def radiotap(packet: IP, kind: type = Dot11) -> bytes:
     return raw(RadioTap() / (wireless / Dot11QoS() if kind is Dot11QoS else wireless) / inner)
 
 
+MACS = bytes(range(2, 14))
+
+
+def snap(n: int) -> bytes:
+    return raw(LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(code=0x0800) / PACKETS[n])
+
+
 LINKS: dict[str, tuple[int, Callable[[int], bytes]]] = {
     "Wi-Fi with radiotap": (127, lambda n: radiotap(PACKETS[n])),
     "Wi-Fi with radiotap and QoS": (127, lambda n: radiotap(PACKETS[n], Dot11QoS)),
@@ -69,6 +76,36 @@ LINKS: dict[str, tuple[int, Callable[[int], bytes]]] = {
     "PPP with a direction": (204, lambda n: b"\0" + raw(PPP() / PACKETS[n])),
     "pflog": (117, lambda n: b"\x3d" + bytes(63) + raw(PACKETS[n])),
     "OpenBSD's enc": (109, lambda n: bytes(12) + raw(PACKETS[n])),
+    "Token Ring": (6, lambda n: b"\x10\x40" + MACS[:6] + b"\x82" + MACS[7:] + b"\x06\0\1\2\3\4" + snap(n)),
+    "SLIP": (8, lambda n: bytes(16) + raw(PACKETS[n])),
+    "Frame Relay": (107, lambda n: b"\x18\x41\3\xcc" + raw(PACKETS[n])),
+    "Frame Relay with SNAP": (107, lambda n: b"\x18\x41\3\0\x80\0\0\0\x08\0" + raw(PACKETS[n])),
+    "Frame Relay of Cisco's, with a direction": (206, lambda n: b"\1\x18\x41\x08\0" + raw(PACKETS[n])),
+    "IP over Fibre Channel": (122, lambda n: bytes(16) + snap(n)),
+    "ATM": (123, lambda n: b"\x82\0\0\x21" + snap(n)),
+    "LAN emulation over ATM": (123, lambda n: b"\1\0\0\x21\0\1" + raw(FRAMES[n])),
+    "a cable modem's": (143, lambda n: b"\0\0\0\0\0\0" + raw(FRAMES[n])),
+    "a cable modem's, with an extension": (143, lambda n: b"\1\4\0\0" + bytes(4) + b"\0\0" + raw(FRAMES[n])),
+    "a Juniper router's": (178, lambda n: b"MGC\x81\0\6" + bytes(6) + raw(FRAMES[n])),
+    "a Juniper router's, of IP": (178, lambda n: b"MGC\3\0\0\0\2" + raw(PACKETS[n])),
+    "Endace's": (197, lambda n: bytes(8) + b"\2\4" + bytes(6) + bytes(2) + raw(FRAMES[n])),
+    "Endace's, with more headers": (
+        197,
+        lambda n: bytes(8) + b"\x82\4" + bytes(6) + b"\x83" + bytes(7) + b"\4" + bytes(7) + bytes(2) + raw(FRAMES[n]),
+    ),
+    "Endace's, of IP": (197, lambda n: bytes(8) + b"\x16\4" + bytes(6) + raw(PACKETS[n])),
+    "Solaris's zones": (226, lambda n: b"\1\2" + bytes(22) + raw(PACKETS[n])),
+    "netANALYZER with preambles": (241, lambda n: bytes(4) + b"\x55" * 7 + b"\xd5" + raw(FRAMES[n])),
+    "Wireshark's exported packets": (252, lambda n: b"\0\x0c\0\4ip\0\0" + bytes(4) + raw(PACKETS[n])),
+    "an optical network's": (259, lambda n: b"\x55\x55\xd5\x55\x55\0\1\x7a" + raw(FRAMES[n])),
+    "frames with their preambles": (274, lambda n: b"\x55" * (7 - n % 2) + b"\xd5" + raw(FRAMES[n])),
+    "Broadcom's switch": (281, lambda n: raw(FRAMES[n])[:12] + b"\x20\0\0\1" + raw(FRAMES[n])[12:]),
+    "Broadcom's switch, its tag first": (282, lambda n: b"\x20\0\0\1" + raw(FRAMES[n])),
+    "Marvell's switch": (284, lambda n: raw(FRAMES[n])[:12] + b"\x40\x20\0\0" + raw(FRAMES[n])[12:]),
+    "Marvell's switch, with an EtherType": (
+        285,
+        lambda n: raw(FRAMES[n])[:12] + b"\xda\xda\0\0\x40\x20\0\0" + raw(FRAMES[n])[12:],
+    ),
     "802.2 over ATM": (100, lambda n: raw(LLC(dsap=0xAA, ssap=0xAA, ctrl=3) / SNAP(code=0x0800) / PACKETS[n])),
 }
 
@@ -92,7 +129,8 @@ def test_a_header_before_ip_is_skipped(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("link", "name"), [(249, "USBPCAP"), (189, "USB_LINUX"), (147, "USER0"), (9999, "link type 9999")]
+    ("link", "name"),
+    [(249, "USBPCAP"), (189, "USB_LINUX"), (147, "USER0"), (135, "JUNIPER_ATM2"), (9999, "link type 9999")],
 )
 def test_an_unsupported_link_type_ends_with_2_and_its_name(tmp_path: Path, link: int, name: str) -> None:
     wrpcap(str(tmp_path / "usb.pcap"), [bytes(64)], linktype=link)
@@ -141,6 +179,41 @@ def test_files_that_were_joined_are_read_one_after_the_other(tmp_path: Path) -> 
     assert "the data after packet 4 is of USBPCAP" in result.stderr.replace("\n", " ")
 
 
+def test_a_pcap_and_a_pcapng_file_that_were_joined_are_read_both(tmp_path: Path) -> None:
+    written = []
+    for n, write in enumerate((wrpcap, wrpcapng)):
+        write(str(tmp_path / "one"), TcpTraffic(40000 + n).says(http_request(f"a{n}.example")).frames)
+        written.append((tmp_path / "one").read_bytes())
+    for order in ((0, 1), (1, 0)):
+        (tmp_path / "a.pcap").write_bytes(b"".join([written[n] for n in order]))
+        result = inspect(tmp_path / "a.pcap")
+        assert sorted(hosts(result)) == ["a0.example", "a1.example"]
+        assert "another file is appended to it" in result.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize("kind", [0x0000000A, 0x00000BAD], ids=["secrets", "a program's own"])
+def test_a_long_block_without_packets_is_passed_over(tmp_path: Path, kind: int) -> None:
+    wrpcapng(str(tmp_path / "a.pcapng"), FRAMES)
+    data = (tmp_path / "a.pcapng").read_bytes()
+    (first,) = struct.unpack_from("<I", data, 4)
+    length = struct.pack("<I", 12 + (3 << 20))
+    (tmp_path / "a.pcapng").write_bytes(
+        data[:first] + struct.pack("<I", kind) + length + bytes(3 << 20) + length + data[first:]
+    )
+    result = inspect(tmp_path / "a.pcapng")
+    assert hosts(result) == ["www.kaspi.kz"]
+    assert not result.stderr
+
+
+def test_a_short_compressed_capture_whose_check_is_wrong_is_read(tmp_path: Path) -> None:
+    wrpcap(str(tmp_path / "a.pcap"), FRAMES)
+    packed = gzip.compress((tmp_path / "a.pcap").read_bytes())
+    (tmp_path / "a.pcap.gz").write_bytes(packed[:-8] + bytes(8))
+    result = inspect(tmp_path / "a.pcap.gz")
+    assert hosts(result) == ["www.kaspi.kz"]
+    assert "the compressed data is damaged" in result.stderr.replace("\n", " ")
+
+
 def test_old_linux_systems_files_are_read(tmp_path: Path) -> None:
     header = struct.pack("<IHHiIII", 0xA1B2CD34, 2, 4, 0, 0, 65535, 1)
     records = [struct.pack("<IIIIIHBB", 1, 0, len(raw(f)), len(raw(f)), 2, 8, 0, 0) + raw(f) for f in FRAMES]
@@ -168,7 +241,18 @@ def test_a_capture_without_ip_says_so(tmp_path: Path) -> None:
     [
         (b"snoop\0\0\0\0\0\0\2\0\0\0\4", "Solaris's snoop"),
         (b"GMBU\0\2" + bytes(200), "Network Monitor"),
-        (b"PK\3\4" + bytes(60), "a compressed file"),
+        (b"PK\3\4" + bytes(60), "a zip archive"),
+        (b"\x02\x21\x4c\x18" + bytes(60), "LZ4's legacy format"),
+        (b"\x1f\x9d\x90" + bytes(60), "compress (.Z)"),
+        (bytes(257) + b"ustar\x0000" + bytes(248), "a tar archive"),
+        (
+            gzip.compress(bytes(257) + b"ustar\x0000" + bytes(248)),
+            "a tar archive, which is not unpacked, compressed by gzip",
+        ),
+        (gzip.compress(bz2.compress(b"")), "a file compressed by bzip2, compressed by gzip"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "Git LFS's pointer"),
+        ("é".encode() * 300, "a text file"),
+        (b"\xff\xfeh\0", "a text file in UTF-16"),
     ],
 )
 def test_another_programs_capture_is_named(tmp_path: Path, data: bytes, name: str) -> None:
@@ -189,7 +273,15 @@ def test_cut_packets_are_counted_and_warned_about(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "compress", [gzip.compress, bz2.compress, lzma.compress, zstandard.ZstdCompressor().compress, lz4.frame.compress]
+    "compress",
+    [
+        gzip.compress,
+        bz2.compress,
+        lzma.compress,
+        lambda data: lzma.compress(data, lzma.FORMAT_ALONE),
+        zstandard.ZstdCompressor().compress,
+        lz4.frame.compress,
+    ],
 )
 def test_a_compressed_capture_is_read_whole_or_as_far_as_it_goes(
     tmp_path: Path, compress: Callable[[bytes], bytes]

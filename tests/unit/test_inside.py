@@ -64,6 +64,14 @@ TUNNELS: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "gtp",
         lambda inner: UDP(sport=2152, dport=2152) / GTP_U_Header(teid=7, S=1, seq=9) / inner[IP],
     ),
+    "GTP-U with Ethernet": (
+        "gtp",
+        lambda inner: UDP(sport=2152, dport=2152) / GTP_U_Header(teid=7, gtp_type=255) / Raw(bytes(inner)),
+    ),
+    "VXLAN on another port": (
+        "vxlan",
+        lambda inner: UDP(sport=50000, dport=48879) / VXLAN(vni=5, flags="Instance") / Raw(bytes(inner)),
+    ),
     "VXLAN": ("vxlan", lambda inner: UDP(sport=50000, dport=4789) / VXLAN(vni=5, flags="Instance") / inner),
     "Geneve": ("geneve", lambda inner: UDP(sport=50000, dport=6081) / GENEVE(vni=5, proto=0x6558) / inner),
     "GRE": ("gre", lambda inner: GRE(proto=0x0800) / inner[IP]),
@@ -394,6 +402,17 @@ OTHER_STARTS: dict[str, tuple[str, int, tuple[bytes, ...]]] = {
         6667,
         (b"", b"PASS x\r\nNICK me\r\n", b":x 001 me\r\n", b"STARTTLS\r\n", b":x 670 me\r\n"),
     ),
+    "chat through a gateway": (
+        "irc",
+        6667,
+        (
+            b"",
+            b"WEBIRC pw gate host.example 192.0.2.7\r\n",
+            b":x 020 * :wait\r\n",
+            b"NICK me\r\nSTARTTLS\r\n",
+            b":x 670\r\n",
+        ),
+    ),
     "a directory, after a log-in": ("ldap", 389, (b"", LDAP_BIND, LDAP_BOUND, LDAP, LDAP_ANSWER)),
     "a database, of MariaDB's client": (
         "mysql",
@@ -658,11 +677,14 @@ def test_of_several_syn_acks_the_one_that_the_client_acknowledged_counts(tmp_pat
         b"CONNECT me\r\n",
         b"get key\r\n",
         b"GET hello world\r\n",
+        b"get h\r\n",
+        b"GET http\r\n",
         b"OPTIONS icap://icap.example/virus ICAP/1.0\r\nHost: blocked.example\r\n\r\n",
     ],
 )
 def test_what_only_begins_like_a_request_is_not_http(tmp_path: Path, text: bytes) -> None:
-    for parts in ([text], [text[:12], text[12:]]):
+    for parts in ([text], [text[:5], text[5:]], [text[:12], text[12:]]):
+        parts = [part for part in parts if part]
         [record] = inspected(tmp_path, TcpTraffic(dport=4222).says(*parts).frames, BLOCKED)
         assert (record["protocol"], record["verdict"]) == ("unknown", "pass")
 
@@ -698,3 +720,10 @@ def rtp(sequence: int, stamp: int) -> bytes:
 def test_rtp_takes_timestamps_that_fit(tmp_path: Path, stamps: tuple[int, int], protocol: str) -> None:
     frames = [datagram(rtp(number, stamp), 5004) for number, stamp in enumerate(stamps, start=7)]
     assert inspected(tmp_path, frames)[0]["protocol"] == protocol
+
+
+@pytest.mark.parametrize(("number", "name"), [(55, "mobile"), (108, "ipcomp"), (136, "udplite")])
+def test_what_is_neither_tcp_nor_udp_is_named(tmp_path: Path, number: int, name: str) -> None:
+    frame = Ether() / IP(src=CLIENT, dst=SERVER, proto=number) / Raw(bytes(range(40)))
+    [record] = inspected(tmp_path, [frame])
+    assert (record["proto"], record["protocol"]) == (name, name)

@@ -66,7 +66,7 @@ def test_it_waits_for_the_request_to_come_whole(length: int) -> None:
             PREFACE + SETTINGS + frame(1, 0, block()[:3]) + frame(9, 0, block()[3:9]) + frame(9, 4, block()[9:]),
             id="continued twice",
         ),
-        pytest.param(PREFACE + SETTINGS + frame(8, 0, bytes(4), 0) * 9 + headers()[33:], id="after other frames"),
+        pytest.param(PREFACE + SETTINGS + frame(8, 0, bytes(4), 0) * 900 + headers()[33:], id="after other frames"),
     ],
 )
 def test_every_legal_form_of_the_first_request_is_read(stream: bytes) -> None:
@@ -82,7 +82,6 @@ def test_every_legal_form_of_the_first_request_is_read(stream: bytes) -> None:
         pytest.param(headers(PADDED, b"\xff"), id="padding beyond the frame"),
         pytest.param(PREFACE + SETTINGS + frame(1, 0, block()) + SETTINGS, id="no continuation"),
         pytest.param(PREFACE + SETTINGS + b"\xff\xff\xff\x01\x04\0\0\0\1", id="16 MiB of header fields"),
-        pytest.param(PREFACE + SETTINGS * 300, id="settings without end"),
         pytest.param(headers(payload=b""), id="no field at all"),
     ],
 )

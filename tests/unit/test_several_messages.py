@@ -69,6 +69,14 @@ STREAMS = {
         3128,
         b"GET http://fine.example/ HTTP/1.1\r\nHost: fine.example\r\n\r\nGET http://blocked.example/ HTTP/1.1\r\n\r\n",
     ),
+    "an address of FTP's, asked of a proxy": (
+        3128,
+        http_request("fine.example") + b"GET ftp://me@blocked.example/a HTTP/1.1\r\nHost: fine.example\r\n\r\n",
+    ),
+    "a web socket's address, asked of a proxy": (
+        3128,
+        http_request("fine.example") + b"GET WS://blocked.example HTTP/1.1\r\nHost: fine.example\r\n\r\n",
+    ),
     "a second call": (5060, sip("fine.example", b"v=0\r\n") + sip("blocked.example")),
     "a call behind empty lines": (5060, sip("fine.example") + b"\r\n\r\n" + sip("blocked.example")),
     "a call behind a length on its own line": (
@@ -94,6 +102,40 @@ def test_a_message_behind_others_is_judged(tmp_path: Path, name: str) -> None:
         assert (record["host"] or "").endswith("blocked.example")
         [record] = inspected(tmp_path, TcpTraffic(dport=port).says(*parts).frames, BLOCKED.replace("blocked", "third"))
         assert record["verdict"] == "pass"
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+LONG = {
+    "many chunks": post(b"".join([b"1000\r\n" + b"x" * 0x1000 + b"\r\n"] * 40) + b"0\r\n\r\n", CHUNKED),
+    "one chunk": post(b"2bf20\r\n" + b"x" * 0x2BF20 + b"\r\n0;last\r\nTrailer: 1\r\n\r\n", CHUNKED),
+    "chunks of a byte": post(b"1\r\nx\r\n" * 12_000 + b"0\r\n\r\n", CHUNKED),
+    "chunks that end with line feeds": post(b"1000\n" + b"x" * 0x1000 + b"\n0\n\n", CHUNKED),
+    "just less than is kept": post(b"\xff" * 65_400, b"Content-Length: 65400\r\n"),
+}
+
+
+@pytest.mark.parametrize("size", [1460, 9000, 65_000])
+@pytest.mark.parametrize("name", LONG)
+def test_a_request_behind_a_long_body_is_judged(tmp_path: Path, name: str, size: int) -> None:
+    stream = LONG[name] + http_request("blocked.example")
+    parts = [stream[at : at + size] for at in range(0, len(stream), size)]
+    [record] = inspected(tmp_path, TcpTraffic().says(*parts).frames, BLOCKED)
+    assert (record["host"], record["rule"]) == ("blocked.example", "it")
+    [record] = inspected(tmp_path, TcpTraffic().says(*parts).frames, BLOCKED.replace("blocked", "third"))
+    assert record["verdict"] == "pass"
+
+
+@pytest.mark.parametrize("size", [1460, 9000, 65_000])
+def test_a_stream_of_http2_behind_a_long_upload_is_judged(tmp_path: Path, size: int) -> None:
+    encoder, stream = Encoder(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+    for number, host in enumerate(["fine.example", "other.example", "blocked.example"]):
+        fields = [(":method", "POST"), (":scheme", "http"), (":path", "/"), (":authority", host), ("x-a", "b" * 20)]
+        block, last = encoder.encode(fields), (2 * number + 1).to_bytes(4, "big")
+        stream += len(block).to_bytes(3, "big") + b"\x01\x04" + last + block
+        stream += (b"\x00\x40\x00\x00\x00" + last + bytes(0x4000)) * 5 + (b"\0\0\4\x08\0" + bytes(8)) * 400
+    parts = [stream[at : at + size] for at in range(0, len(stream), size)]
+    [record] = inspected(tmp_path, TcpTraffic(dport=8080).says(*parts).frames, BLOCKED)
+    assert (record["host"], record["rule"]) == ("blocked.example", "it")
 
 
 @pytest.mark.parametrize("size", [1500, 30, 7])

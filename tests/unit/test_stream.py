@@ -81,8 +81,17 @@ def test_in_order_only_loses_what_comes_early() -> None:
 
 def test_memory_is_bounded_by_limit_gap_and_count() -> None:
     target = stream(limit=10)
-    take(target, 100, TEXT)
-    assert target.data == TEXT[:10]
+    take(target, 100, TEXT[:12])
+    take(target, 112, TEXT[12:])
+    assert target.data == TEXT[:12], "the segment that reaches the limit is kept whole, no other"
+    late = stream(limit=10)
+    take(late, 108, TEXT[8:16])
+    take(late, 116, TEXT[16:])
+    take(late, 100, TEXT[:8])
+    assert late.data == TEXT, "nor is anything lost of what waited for it"
+    late.drop(len(TEXT) - 5)
+    take(late, 100 + len(TEXT), b"more")
+    assert late.data == TEXT[-5:] + b"more"
     far = stream()
     assert not take(far, 100 + 70000, b"x")
     for number in range(5000):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from shutdownlab.inspection.recognisers.http2 import PREFACE, Request, requests
+from shutdownlab.inspection.recognisers.http2 import PREFACE, Requests
 from shutdownlab.inspection.recognisers.names import host_name, strip_port
 from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
 from shutdownlab.inspection.recognisers.result import UNENDED, Recognition
@@ -24,6 +24,8 @@ MAX_HEAD: Final = 65536
 """Bytes of request line and headers parsed; nginx and Apache stop at 32 KiB or less."""
 
 _OTHER_VERSION: Final = re.compile(rb"(?:RTSP|ICAP)/\d\.\d")
+_ABSOLUTE: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,31}://")
+"""How an absolute URI begins (RFC 3986 §4.3), of whatever scheme: proxies are asked for `ftp:` and `ws:` too."""
 _BLANK: Final = b" \t\x0b\x0c"
 _LETTERS: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _HEXADECIMAL: Final = frozenset(b"0123456789abcdefABCDEF")
@@ -63,7 +65,7 @@ def recognise_http(client: bytes, tolerance: Tolerance = TOLERANT) -> Recognitio
     if not known and not _has_version(parts, line_end < 0):
         return None
     if not parts:
-        return Recognition("http", None, line_end < 0) if known and line_end < 0 else None
+        return Recognition(more=True) if known and line_end < 0 else None
     if parts[-1][:4].upper() == b"SIP/":
         return None
     if not tolerance.http_line_blanks and line_end >= 0 and line.rstrip(b"\r") != b" " + b" ".join(parts):
@@ -105,26 +107,27 @@ def _is_request(parts: list[bytes]) -> bool:
 
 
 def _is_target(target: bytes) -> bool:
-    """Returns whether a request's target begins like one: a path, `*`, or an absolute URI, as far as it has arrived."""
+    """Returns whether a request's target begins like one: a path, `*`, or an absolute URI."""
     start = target[:8].lower()
-    absolute = start[:7] == b"http://" or b"http://".startswith(start) or b"https://".startswith(start)
-    return absolute or start[:1] in (b"/", b"*")
+    return start[:1] in (b"/", b"*") or start[:7] == b"http://" or start == b"https://"
 
 
 def _http2(stream: bytes, tolerance: Tolerance) -> Recognition:
     """Parses a stream that begins like HTTP/2's preface; `more` until its first request is complete."""
     if len(stream) < 14:
         return Recognition(more=True)
-    result = Recognition("http2", None, True)
-    found = requests(stream)
-    if not found:
+    return recognise_request(Requests(), stream, tolerance)
+
+
+def recognise_request(requests: Requests, stream: bytes, tolerance: Tolerance) -> Recognition:
+    """Recognises the current request of an HTTP/2 connection; `stream` as for `Requests.parse`."""
+    requests.parse(stream)
+    request = requests.request
+    result = Recognition("http2", None, request is None)
+    result.length = requests.end
+    result.resume = requests.resume
+    if request is None:
         return result
-    result.more = False
-    result.others = tuple([_of_http2(Recognition("http2"), request, tolerance) for request in found[1:]])
-    return _of_http2(result, found[0], tolerance)
-
-
-def _of_http2(result: Recognition, request: Request, tolerance: Tolerance) -> Recognition:
     result.method = request.method.decode("latin-1") or None
     result.user_agent = request.user_agent.decode("latin-1") or None
     if not request.path and not request.authority:
@@ -207,7 +210,7 @@ def _headers(result: Recognition, data: bytes, index: int, target: bytes, tolera
     if not ended:
         result.length = UNENDED
     elif chunked:
-        result.length = _end_of_chunks(data, index)
+        result.length, result.resume = end_of_chunks(data, index)
     elif size is None:
         result.length = index
     elif b"," in size and len({each.strip() for each in size.split(b",")}) == 1:
@@ -222,18 +225,19 @@ def _with_body(index: int, size: bytes) -> int:
     return index + int(size) if size.isdigit() and len(size) < 16 else 0
 
 
-def _end_of_chunks(data: bytes, index: int) -> int:
-    """Returns the end offset of a chunked body that begins at `index` (RFC 9112 §7.1).
+def end_of_chunks(data: bytes, index: int) -> tuple[int, int]:
+    """Returns the end offset of a chunked body that begins at `index` (RFC 9112 §7.1), and where its next chunk begins.
 
-    UNENDED if it has not arrived, 0 if it is not a chunked body.
+    The end is UNENDED if it has not arrived, 0 if this is not a chunked body.
     """
     while True:
+        resume = index
         line_end = data.find(b"\n", index)
         if line_end < 0:
-            return UNENDED if len(data) - index < 64 else 0
+            return UNENDED if len(data) - index < 64 else 0, resume
         digits = data[index:line_end].partition(b";")[0].strip()
         if not 0 < len(digits) <= 8 or not all(byte in _HEXADECIMAL for byte in digits):
-            return 0
+            return 0, resume
         size = int(digits, 16)
         if size:
             index = line_end + 1 + size
@@ -241,18 +245,20 @@ def _end_of_chunks(data: bytes, index: int) -> int:
                 index += 2
             elif data[index : index + 1] == b"\n":
                 index += 1
+            elif len(data) >= index + 2:
+                return 0, resume
             else:
-                return UNENDED if len(data) < index + 2 else 0
+                return UNENDED, index + 2 if data[line_end - 1 : line_end] == b"\r" else resume
             continue
         index = line_end + 1
         while True:  # trailer fields
             line_end = data.find(b"\n", index)
             if line_end < 0:
-                return UNENDED
+                return UNENDED, resume
             blank = data[index:line_end] in (b"", b"\r")
             index = line_end + 1
             if blank:
-                return index
+                return index, index
 
 
 def _possible_fold(line: bytes) -> bool:
@@ -276,10 +282,10 @@ def _with_target(result: Recognition, target: bytes, host: bytes | None, toleran
     authority = host
     path = target
     scheme = "http"
-    lowered = target[:8].lower()
-    if tolerance.http_absolute and (lowered[:7] == b"http://" or lowered == b"https://"):
-        at = target.find(b"//") + 2
-        scheme = "https" if lowered == b"https://" else "http"
+    absolute = _ABSOLUTE.match(target) if tolerance.http_absolute and target[:1] != b"/" else None
+    if absolute is not None:
+        at = absolute.end()
+        scheme = target[: at - 3].decode("ascii").lower()
         slash = at
         while slash < len(target) and target[slash] not in b"/?#":
             slash += 1

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+from shutdownlab.inspection.recognisers.result import UNENDED
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 MAX_BLOCK: Final = 16384
 """Bytes of compressed header fields parsed per request; servers accept no more in a frame, and few in all."""
-MAX_FRAMES: Final = 256
-"""Frames parsed until the end of a request's header fields."""
 
 _HEADERS: Final = 1
 _CONTINUATION: Final = 9
@@ -21,7 +20,7 @@ _PRIORITY: Final = 0x20
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, as in its HEADERS frame; empty if the stream is invalid from there on."""
+    """A request, as in its HEADERS frame; empty for trailer fields, and if the stream is invalid from there on."""
 
     method: bytes = b""
     authority: bytes = b""
@@ -30,59 +29,97 @@ class Request:
     user_agent: bytes = b""
 
 
-def requests(stream: bytes) -> list[Request]:
-    """Returns all complete requests after the preface at the start of `stream`."""
-    from hpack import Decoder, HPACKError  # importing it takes a twentieth of `inspect`'s start-up, and it is rare
+class Requests:
+    """Parses a connection's requests one by one, as their header fields are compressed by those before.
 
-    decoder = Decoder()
-    found: list[Request] = []
-    for block in _header_blocks(stream):
+    `parse` takes the client's stream from the current request on (at first, from the preface on); `advance` goes on to
+    the next one. A request lasts until the next HEADERS frame, whatever streams the frames before that belong to.
+    """
+
+    def __init__(self) -> None:
+        self._decoder: Any = None
+        self._at = 0
+        self.request: Request | None = None
+        """The current request; None while its header fields have not arrived."""
+        self.end = UNENDED
+        """Where the next one begins; UNENDED while it has not; 0 if the stream is invalid."""
+
+    @property
+    def resume(self) -> int:
+        """The beginning of the first frame that has not arrived whole: after the current request is dropped up to
+        there, `parse` may go on there."""
+        return self._at
+
+    def advance(self) -> None:
+        if self.end != 0:
+            self._at = 0
+            self.request = None
+            self.end = UNENDED
+
+    def parse(self, stream: bytes) -> None:
+        """Parses further frames. `stream` begins as at the last call, or where `advance` was told to go on."""
+        at = self._at
+        if at == 0 and stream[:4] == PREFACE[:4]:
+            at = len(PREFACE)
+        while self.end == UNENDED and len(stream) >= at + 9:
+            length, kind = int.from_bytes(stream[at : at + 3], "big"), stream[at + 3]
+            if kind == _HEADERS:
+                if self.request is not None:
+                    self.end = at
+                    break
+                after = self._fields(stream, at)
+                if after < 0:
+                    break
+                at = after
+            elif kind == _CONTINUATION:
+                self._fail()
+            else:
+                at += 9 + length
+        self._at = at
+
+    def _fail(self) -> None:
+        self.request = self.request or Request()
+        self.end = 0
+
+    def _fields(self, stream: bytes, at: int) -> int:
+        """Decodes the HEADERS frame at `at`, joined with its CONTINUATIONs; returns where they end, below 0 if they
+        have not arrived or are invalid."""
+        block = b""
+        kind = _HEADERS
+        while len(stream) >= at + 9:
+            length, flags = int.from_bytes(stream[at : at + 3], "big"), stream[at + 4]
+            if stream[at + 3] != kind or length + len(block) > MAX_BLOCK:
+                self._fail()
+                break
+            payload = stream[at + 9 : at + 9 + length]
+            if len(payload) < length:
+                break
+            block += payload if kind == _CONTINUATION else _fragment(payload, flags)
+            at += 9 + length
+            if flags & _END_HEADERS:
+                self.request = self._decoded(block)
+                return at if self.end == UNENDED else UNENDED
+            kind = _CONTINUATION
+        return UNENDED
+
+    def _decoded(self, block: bytes) -> Request:
+        from hpack import Decoder, HPACKError  # importing it takes a twentieth of `inspect`'s start-up, and it is rare
+
+        if self._decoder is None:
+            self._decoder = Decoder()
         fields: dict[bytes, bytes] = {}
         try:
-            for name, value in decoder.decode(block, raw=True):
+            for name, value in self._decoder.decode(block, raw=True):
                 fields.setdefault(bytes(name), bytes(value))
         except HPACKError:
-            return [*found, Request()]
-        if b":method" in fields or not found:  # else trailer fields
-            request = Request(
-                method=fields.get(b":method", b""),
-                authority=fields.get(b":authority") or fields.get(b"host", b""),
-                path=fields.get(b":path", b""),
-                user_agent=fields.get(b"user-agent", b""),
-            )
-            found.append(request)
-    return found
-
-
-def _header_blocks(stream: bytes) -> Iterator[bytes]:
-    """Yields each HEADERS frame's fragment joined with its CONTINUATIONs'; b"" as the last if the stream is invalid."""
-    index = len(PREFACE)
-    block = b""
-    begun = False
-    frames = 0
-    while frames < MAX_FRAMES:
-        frames += 1
-        if len(stream) < index + 9:
-            return
-        length = int.from_bytes(stream[index : index + 3], "big")
-        kind, flags = stream[index + 3], stream[index + 4]
-        if begun and kind != _CONTINUATION:
-            yield b""
-            return
-        payload = stream[index + 9 : index + 9 + length]
-        if kind in (_HEADERS, _CONTINUATION):
-            if length + len(block) > MAX_BLOCK:
-                yield b""
-                return
-            if len(payload) < length:
-                return
-            block += payload if begun else _fragment(payload, flags)
-            begun = True
-            if flags & _END_HEADERS:
-                yield block
-                block, begun, frames = b"", False, 0
-        index += 9 + length
-    yield b""
+            self.end = 0
+            return Request()
+        return Request(
+            method=fields.get(b":method", b""),
+            authority=fields.get(b":authority") or fields.get(b"host", b""),
+            path=fields.get(b":path", b""),
+            user_agent=fields.get(b"user-agent", b""),
+        )
 
 
 def _fragment(payload: bytes, flags: int) -> bytes:

@@ -30,11 +30,12 @@ _TELNET_FOLLOWS: Final = b"\xff\xfa\x2e\x01\xff\xf0"
 
 def negotiated(client: bytes) -> str | None:
     """Returns which of these protocols a stream is of; None if of none, or if too little has arrived."""
-    if _VNC.match(client):
-        return "vnc"
-    if client[4:12] == _NBD_OPTION and client[:3] == bytes(3) and client[3] < 4:
-        return "nbd"
-    return "telnet" if _TELNET.match(client) else None
+    first = client[0] if client else -1
+    if first == 0x52:  # R
+        return "vnc" if _VNC.match(client) else None
+    if first == 0:
+        return "nbd" if client[4:12] == _NBD_OPTION and client[:3] == bytes(3) and client[3] < 4 else None
+    return "telnet" if first == 0xFF and _TELNET.match(client) else None
 
 
 def may_be_negotiated(client: bytes) -> bool:

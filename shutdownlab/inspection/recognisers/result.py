@@ -31,6 +31,7 @@ class Recognition:
         "preamble",
         "protocol",
         "qtype",
+        "resume",
         "sample",
         "url",
         "user_agent",
@@ -52,14 +53,16 @@ class Recognition:
         self.length: int = 0
         """Bytes of the client's stream that this message takes, if others may follow it; UNENDED while its end has not
         arrived; 0 if unknown."""
+        self.resume: int = 0
+        """While its end has not arrived: the offset up to which it may be dropped, so that the rest is still parsed; it
+        may be beyond the bytes there are. 0: none."""
         self.header: int = 0
         """Bytes of the relay's header before this message in its datagram. The flow's other datagrams may be for other
         targets."""
         self.preamble: bool = False
         """Whether it only introduces another protocol, which follows after `length` bytes and is to be recognised."""
         self.others: tuple[Recognition, ...] = ()
-        """Further messages in the same bytes, for protocols that can only be parsed from the stream's start; with a
-        `header`, the request in it."""
+        """With a `header`: the request in it."""
         self.alpn: tuple[str, ...] = ()
         self.versions: tuple[int, ...] = ()
         """The offered TLS/DTLS code points (0x0304 is TLS 1.3), or the one QUIC version; without GREASE."""

@@ -17,7 +17,7 @@ from shutdownlab.inspection.recognisers.negotiated import PROTOCOLS as NEGOTIATE
 from shutdownlab.inspection.recognisers.negotiated import may_be_negotiated, negotiated, turn_of
 from shutdownlab.inspection.recognisers.proxies import PROTOCOLS, recognise_proxy
 from shutdownlab.inspection.recognisers.recogniser import TcpRecogniser
-from shutdownlab.inspection.recognisers.result import Recognition
+from shutdownlab.inspection.recognisers.result import UNKNOWN, Recognition
 from shutdownlab.inspection.recognisers.tls import recognise_tls
 from shutdownlab.inspection.recognisers.tls_records import HANDSHAKE, servers_tls
 from shutdownlab.inspection.recognisers.tolerance import Tolerance
@@ -60,9 +60,9 @@ _ELEMENT: Final = re.compile(
 )
 """An incomplete beginning of XMPP."""
 _OPEN: Final = re.compile(
-    rb"(?:NOOP|RSET|HELP|USER|PASS|AUTH|HOST|OPTS|CLNT|SYST|LANG|MODE|XCLIENT|PROT|PBSZ)\b[^\r\n]*\r?\n", re.IGNORECASE
+    rb"(?:(?:" + _TAG + rb")?[A-Za-z][A-Za-z0-9]{1,11}(?: [ -~]{0,500})?\r?\n){1,8}[ -~]{0,500}\r?\Z"
 )
-"""A first line that several protocols have; the next one tells which it is."""
+"""First lines that several protocols may have, or that none is known by; the next one tells which it is."""
 _SIEVE: Final = re.compile(
     rb'"(?:IMPLEMENTATION|SASL|SIEVE|STARTTLS|NOTIFY|MAXREDIRECTS|LANGUAGE|OWNER|VERSION)"[ \r]', re.IGNORECASE
 )
@@ -279,10 +279,13 @@ class StartTls(TcpRecogniser):
     def recognise(self, client: bytes, server: bytes, dport: int, tolerance: Tolerance) -> Recognition | None:
         protocol = _protocol(client, server, dport)
         if protocol is None:
+            asked = recognise_proxy(client, server, tolerance)
+            if asked is not None and asked.protocol != UNKNOWN:
+                return asked
             # A box that does not parse these protocols need not wait: half a line of plain text is nothing it knows.
             if tolerance.starttls and len(client) < MAX_PREAMBLE and _may_be_one(client):
                 return Recognition(more=True)
-            return recognise_proxy(client, server, tolerance)
+            return asked
         at = _turn(protocol, client) if tolerance.starttls else -1
         if protocol == "tds" and at >= 0:
             client, at = _in_packets(client, at), 0
