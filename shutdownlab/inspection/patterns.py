@@ -95,12 +95,13 @@ def possible_names(ports: bool = True, final_dot: bool = True) -> Texts:
 @cache
 def possible_urls() -> Texts:
     """Returns what URLs look like in which rules are looked for: `http://host/path`, with `:port` unless that is 80,
-    and `sip:…`; without `#`, as clients do not send what follows it."""
+    the same with `ftp`, which proxies are asked for, and `sip:…`; without `#`, as clients do not send what follows it.
+    """
     of_hosts = _OF_THE_WIRE.translate({ord(char): None for char in "[]:"}) + _of_scripts()
     anything = "".join(map(chr, {*range(0x100)} - {ord("#")})) + _of_scripts() + _of_scripts().upper()
     digits = "0123456789"
     moves = [
-        *_spelt("http://", "host?"),
+        *(move for scheme in ("http://", "ftp://") for move in _spelt(scheme, "host?")),
         *(move for scheme in ("sip:", "sips:", "tel:") for move in _spelt(scheme, "path", scheme.upper())),
         *(("host?", of_hosts, "host"), ("host", of_hosts, "host")),
         *(("host?", "[", "v6"), ("v6", of_hosts + ":", "v6"), ("v6", "]", "host")),

@@ -54,7 +54,7 @@ URL_PATTERNS = st.lists(URL_PARTS, min_size=1, max_size=9).map("".join)
 URLS = st.lists(
     st.builds(
         "{}{}{}{}".format,
-        st.sampled_from(["http://", "sip:", "SIPS:"]),
+        st.sampled_from(["http://", "ftp://", "sip:", "SIPS:"]),
         st.text("abcz1.-я", min_size=1, max_size=6),
         st.sampled_from(["", ":8080", ":8", ":801"]),
         st.text("/?aB1.-я", max_size=6).map("/{}".format),
