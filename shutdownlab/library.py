@@ -10,12 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from ipaddress import ip_address
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from shutdownlab.config.addresses import is_address
 from shutdownlab.config.beside import (
     NotReadable,
     NotThere,
@@ -40,8 +38,8 @@ from shutdownlab.model.announcement_checks import check_announcements
 from shutdownlab.model.box_checks import check_boxes, profile_named, profiles_of
 from shutdownlab.model.effects import Idle, without_effect
 from shutdownlab.model.layout import lay_out
-from shutdownlab.model.network import Network, Role
-from shutdownlab.model.probe import Probe
+from shutdownlab.model.network import Network
+from shutdownlab.model.probe_checks import check_asked
 from shutdownlab.model.programs import OwnProgram, own_controllers, own_program
 from shutdownlab.model.scenario import Scenario
 from shutdownlab.model.scenario_file import load_scenario, parse_scenario, report_structure
@@ -300,24 +298,7 @@ def _load(scenario: str | Path | Mapping[str, Any], given: Mapping[str, Any]) ->
         raise BadInput(document.problems) from None
     apps = own_apps(document, country.apps)
     loaded, built = load_scenario(document, country.topology, apps), country.network
-    measured = [("probes", *item) for item in loaded.probes.items()] + [
-        ("tools", *item) for item in loaded.tools.items()
-    ]
-    for section, probe_name, probe in measured:
-        for key, host in probe.hosts.items():
-            if built.hosted_as(host) is None:
-                known = {name for hosted in built.hosted for name in hosted.names}
-                hint = document.near(host, known) or "some network's `serves` must name the app that has it"
-                found = f"{quoted(host)}, which no server in {country.topology.name} answers for"
-                document.report((section, probe_name, key), found, "a host that the topology serves", hint)
-        if probe.resolver_address is not None and not _resolves(built, probe.resolver_address):
-            found = f"{probe.resolver_address}, where nobody in {country.topology.name} answers"
-            hint = "such as 8.8.8.8, if some network's `serves` names google-dns; left out: the operator's own"
-            document.report((section, probe_name, "resolver"), found, "the address of a resolver", hint)
-        if beyond := _families_beyond(built, probe):
-            what = "host" if probe.host_name else "app"
-            found = f"{' and '.join(beyond)}, of which {probe.host_name or getattr(probe, 'app', '')} has no address"
-            document.report((section, probe_name, "families"), found, f"families that the {what} has an address of")
+    check_asked(loaded, built, document)
     check_announcements(loaded, built, document)
     profiles = profiles_of(loaded, country.topology, apps, document)
     check_boxes(loaded, country.topology, apps, profiles, document)
@@ -352,25 +333,6 @@ def _named(scenario: str, file: str) -> str:
     """Returns a text from which a scenario can be loaded again, from any directory: its name if it ships, or its
     absolute path."""
     return scenario if scenario in dict(shipped("scenarios")) else from_home(Path(file).resolve())
-
-
-def _resolves(network: Network, address: str) -> bool:
-    """Returns whether anything is at an address that a probe asks: a public resolver, or an operator's own."""
-    if network.hosted_as(address) is not None:
-        return True
-    return any(address in map(str, node.addresses) for node in network.by_role(Role.RESOLVER))
-
-
-def _families_beyond(network: Network, probe: Probe) -> list[str]:
-    """Returns the address families that a probe is made over but its host, or its app, has no address of."""
-    host = probe.host_name or ""
-    hosted = network.hosted_as(host)
-    addresses = network.addresses_of(getattr(probe, "app", ""))
-    if hosted is not None:
-        addresses = (ip_address(host),) if is_address(host) else hosted.addresses
-    if not addresses:
-        return []
-    return [each.value for each in probe.families if each.version not in {a.version for a in addresses}]
 
 
 def _read_base(folder: Path, name: str) -> tuple[bytes, str]:

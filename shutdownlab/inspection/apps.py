@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_serializer, model_validator
 
@@ -58,8 +58,16 @@ ServiceAndPort = Annotated[
 ]
 
 
-_TRANSPORTS = {**dict.fromkeys(("h3", "doq", "openvpn", "wireguard"), ("udp",)), "dns": ("udp", "tcp")}
+_TRANSPORTS: Final[dict[str, tuple[Literal["tcp", "udp"], ...]]] = {
+    **dict.fromkeys(("h3", "doq", "openvpn", "wireguard"), ("udp",)),
+    "dns": ("udp", "tcp"),
+}
 """What services listen on; those that are not here, TCP."""
+
+
+def transports_of(kind: str) -> tuple[Literal["tcp", "udp"], ...]:
+    """Returns the transports on which a service of this kind listens."""
+    return _TRANSPORTS.get(kind, ("tcp",))
 
 
 class Endpoint(Record):
@@ -78,7 +86,7 @@ class Endpoint(Record):
             raise Expected("`names` or `addresses`, to be reached by", found="an endpoint without either", key="names")
         taken: dict[tuple[str, int], Service] = {}
         for service in self.ports:
-            for transport in _TRANSPORTS.get(service.kind, ("tcp",)) if "." not in service.kind else ():
+            for transport in transports_of(service.kind) if "." not in service.kind else ():
                 if (first := taken.setdefault((transport, service.port), service)) is not service:
                     found = f"{first} and {service}, which both listen on {transport}/{service.port}"
                     raise Expected("one service on a port", "or an endpoint of its own", found=found, key="ports")

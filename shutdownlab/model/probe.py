@@ -24,6 +24,7 @@ from shutdownlab.config.mistakes import Mistake
 from shutdownlab.config.scalars import Port, Ports
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.labels import Heading, ShortLabel
+from shutdownlab.model.listening import Transport
 from shutdownlab.model.network import Hosted, Network
 from shutdownlab.model.registered import Registered
 from shutdownlab.model.scope import Scope
@@ -108,6 +109,20 @@ class ServerControl:
     of_operator: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A server that a probe asks: at a port of the host that its key `key` names.
+
+    kinds: the kinds of service of which each can answer it; empty: whatever listens there can.
+    """
+
+    key: str
+    host: str
+    port: int
+    transport: Transport = "tcp"
+    kinds: tuple[str, ...] = ()
+
+
 class Probe(Registered):
     """A measurement repeated in every phase from every vantage point that `from` selects."""
 
@@ -154,6 +169,11 @@ class Probe(Registered):
     def hosts(self) -> dict[str, str]:
         """The hosts that the topology must have for this probe, by the key that names them."""
         return {}
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """The servers that must listen for this probe: of a port that nobody serves it would say that it is blocked."""
+        return ()
 
     @property
     def resolver_address(self) -> str | None:
@@ -260,6 +280,10 @@ class PortProbe(HostProbe):
     port: SinglePort
     """The port, with its transport."""
 
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        return (Asked("port", self.host, self.port.first, "udp" if self.port.protocol == "udp" else "tcp"),)
+
 
 class UrlProbe(Probe):
     """A probe that fetches `url` from a host of the topology."""
@@ -275,8 +299,19 @@ class UrlProbe(Probe):
     def hosts(self) -> dict[str, str]:
         return {"url": self.host_name or ""}
 
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        return (asked_by_url("url", self.url),)
+
     def looked_up(self, at: Surroundings) -> tuple[str, ...]:
         return (self.host_name,) if self.host_name else ()
 
     def ooni_input(self, at: Surroundings) -> str | None:
         return self.url
+
+
+def asked_by_url(key: str, url: str) -> Asked:
+    """Returns the server of a URL that a key names: of `https`, `http` or `tls`."""
+    parts = urlsplit(url)
+    usual = {"http": 80, "tls": 853}.get(parts.scheme, 443)
+    return Asked(key, parts.hostname or "", parts.port or usual, "tcp", (parts.scheme,))

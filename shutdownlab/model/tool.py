@@ -19,8 +19,8 @@ from shutdownlab.config.document import Expected
 from shutdownlab.config.domains import Host, Url
 from shutdownlab.config.mistakes import Mistake
 from shutdownlab.config.scalars import Seconds, ports
-from shutdownlab.inspection.apps import App
-from shutdownlab.model.probe import MOST_PATIENCE, Probe, ServerControl, SinglePort, Surroundings
+from shutdownlab.inspection.apps import App, transports_of
+from shutdownlab.model.probe import MOST_PATIENCE, Asked, Probe, ServerControl, SinglePort, Surroundings, asked_by_url
 from shutdownlab.model.topology import Topology
 
 
@@ -122,6 +122,14 @@ class Tool(Probe):
     def hosts(self) -> dict[str, str]:
         site = urlsplit(self.url).hostname if self.url else None
         return ({"host": self.host} if self.host else {}) | ({"url": site} if site else {})
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        found = [asked_by_url("url", self.url)] if self.url else []
+        for service in self.services if self.host else ():
+            kind, _, port = service.partition("/")
+            found.append(Asked("host", self.host or "", int(port), transports_of(kind)[0], (kind,)))
+        return tuple(found)
 
     @property
     def lasts(self) -> float:

@@ -15,6 +15,7 @@ from shutdownlab.compiler.resolvers import lie_about
 from shutdownlab.config.addresses import is_address
 from shutdownlab.config.numbers import TCP, UDP
 from shutdownlab.model.answers import Later, Lie
+from shutdownlab.model.listening import Listener, Servers
 from shutdownlab.model.network import Role
 from shutdownlab.model.probe import Family, Need, Surroundings
 from shutdownlab.probes.failure import EOF, TIMEOUT, StepFailed
@@ -24,7 +25,6 @@ from shutdownlab.verifier.chance import Chances
 from shutdownlab.verifier.equipment import ModelledCountry
 from shutdownlab.verifier.outages import is_answered
 from shutdownlab.verifier.packets import ECHO, ECHO_REPLY, UNREACHABLE, FiveTuple, Segment, icmp_of
-from shutdownlab.verifier.services import Listener, Servers
 from shutdownlab.verifier.tcp import REFUSED, Connection, raise_if_unreachable
 from shutdownlab.verifier.wire import EPHEMERAL, Arrival, ModelledConnection, Undecided
 

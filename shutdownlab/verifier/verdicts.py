@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from shutdownlab.inspection.catalogue import AppCatalogue
 from shutdownlab.library import Shutdown
 from shutdownlab.model.faults import NO_DAMAGE, Damage, DeclaredFault, damage_of
+from shutdownlab.model.listening import Servers
 from shutdownlab.model.observation import UNREACHABLE, WRONG_ORIGIN
 from shutdownlab.model.policy import Policy
 from shutdownlab.model.probe import Probe, Surroundings, of_versions
@@ -27,7 +28,6 @@ from shutdownlab.verifier.equipment import DataPlane, ModelledCountry
 from shutdownlab.verifier.line import ModelledLine, Undecided, resolver_of
 from shutdownlab.verifier.outages import Blamed, Outages
 from shutdownlab.verifier.remembering import NOTHING, Left, LeftBlock
-from shutdownlab.verifier.services import Servers
 from shutdownlab.verifier.wire import EPHEMERAL, Seen
 
 _PORTS, _PORTS_EACH = 20_000, 40

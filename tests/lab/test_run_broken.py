@@ -15,6 +15,7 @@ import harm
 import outside
 import pytest
 import tiny
+import yaml
 from invocation import (
     Done,
     Json,
@@ -28,6 +29,8 @@ from invocation import (
     under_way,
     wait_for_event,
 )
+
+from shutdownlab import library
 
 
 @dataclass(frozen=True)
@@ -560,17 +563,32 @@ def test_a_server_that_does_not_start_is_reported_with_its_last_words(tmp_path: 
     assert record.events_of("broken")[0]["error"] == "ServicesNotReady"
 
 
-def test_a_country_that_does_not_work_by_itself_is_not_shut_down(tmp_path: Path) -> None:
-    def nobody_there(scenario: Json) -> None:
-        scenario["probes"]["port-4444"] = {"test": "tcp", "host": "bridge.example.net", "port": "tcp/4444"}
+RESETS = """
+import socket, struct
+with socket.create_server(("", 4444)) as server:
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    while True:
+        server.accept()[0].close()
+"""
 
-    done = invoke(tmp_path, "run", small(tmp_path, nobody_there), "--out", "run")
+
+def test_a_country_that_does_not_work_by_itself_is_not_shut_down(tmp_path: Path) -> None:
+    country = yaml.safe_load(library.shipped_file("two-operators").read_text())
+    program = {"command": ["python3", "-c", RESETS], "ports": ["tcp/4444"], "names": ["bank.example"]}
+    country["transits"]["transit-one"]["serves"].append(program)
+    (tmp_path / "country.yaml").write_text(yaml.safe_dump(country, sort_keys=False))
+
+    def nobody_there(scenario: Json) -> None:
+        scenario["topology"] = "country.yaml"
+        scenario["probes"]["port-4444"] = {"test": "tls", "host": "bank.example", "port": "tcp/4444"}
+
+    done = invoke(tmp_path, "run", small(tmp_path, nobody_there), "--out", "run", "--trust")
     assert done.code == 3
     who = "northnet/capital/ordinary, northnet/capital/government, northnet/capital/datacentre and 3 more"
     assert done.output.splitlines()[2:] == [  # after the country and its datapath
         "The self-check failed: with nothing blocked, 6 measurements did not succeed.",
         f"    baseline: port-4444 from {who}: expected ok, saw unknown "
-        "(unknown_failure: controls failed: server of port-4444, ipv4: connection_refused)",
+        "(unknown_failure: controls failed: server of port-4444, ipv4: connection_reset)",
         "The run stops here: a shutdown can be measured only where everything works before it.",
         "Logs of every server are in run/logs.",
     ]

@@ -12,7 +12,7 @@ from shutdownlab.config.addresses import endpoint, is_address
 from shutdownlab.config.document import Expected, quoted
 from shutdownlab.config.domains import url
 from shutdownlab.config.scalars import Whole
-from shutdownlab.model.probe import HostProbe, PortProbe, ServerControl, SinglePort, Surroundings
+from shutdownlab.model.probe import Asked, HostProbe, PortProbe, ServerControl, SinglePort, Surroundings, asked_by_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,16 @@ class _ToPort(PortProbe):
         return Destination(self.host, self.port.first, "udp" if self.port.protocol == "udp" else "tcp")
 
 
-class Tcp(_ToPort):
+class _ToTcpPort(_ToPort):
+    @field_validator("port")
+    @classmethod
+    def _of_tcp(cls, value: SinglePort) -> SinglePort:
+        if value.protocol == "udp":
+            raise Expected("a port of TCP, such as tcp/443", found=str(value))
+        return value
+
+
+class Tcp(_ToTcpPort):
     """A TCP connection to `port` of `host`, by its true address."""
 
     runs = "shutdownlab.probes.steps:tcp_test"
@@ -41,12 +50,16 @@ class Tcp(_ToPort):
         return f"tcpconnect://{endpoint(self.host, self.port.first)}"
 
 
-class Tls(_ToPort):
+class Tls(_ToTcpPort):
     """A TLS handshake with `host`, by its true address."""
 
     runs = "shutdownlab.probes.steps:tls_test"
     follows = "shutdownlab.verifier.follow:tls"
     ooni_test = "urlgetter"
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        return tuple(replace(each, kinds=("https", "tls")) for each in super().asked)
 
     def ooni_input(self, at: Surroundings) -> str:
         return f"tlshandshake://{endpoint(self.host, self.port.first)}"
@@ -58,6 +71,13 @@ class Vpn(_ToPort):
     runs = "shutdownlab.probes.vpn:vpn_test"
     follows = "shutdownlab.verifier.follow:vpn"
     ooni_test = "openvpn"
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        (there,) = super().asked
+        if there.transport == "udp":
+            return (replace(there, kinds=("openvpn",)),)
+        return replace(there, kinds=("tcp",)), Asked("host", self.host, 1194, "udp", ("openvpn",))
 
     def ooni_input(self, at: Surroundings) -> str:
         asked = self.ask(at)
@@ -107,6 +127,10 @@ class Ping(HostProbe):
     @property
     def waits_for(self) -> Literal["host", "port", "program"]:
         return "host" if self.then is None else "port"
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        return () if self.then is None else (Asked("then", self.host, self.then.first),)
 
     @property
     def echoes(self) -> int:
@@ -182,6 +206,12 @@ class Dns(HostProbe):
     @property
     def hosts(self) -> dict[str, str]:
         return {"host": self.host} | ({"resolver": self._secure_host} if self._secure_host else {})
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        if self.resolver_address is not None:
+            return (Asked("resolver", self.resolver_address, 53, "udp", ("dns",)),)
+        return (asked_by_url("resolver", self._secure_resolver),) if self._secure_resolver else ()
 
     def ask(self, at: Surroundings) -> NameQuestion:
         return NameQuestion(self.host, self._secure_resolver)

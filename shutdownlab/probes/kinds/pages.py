@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ from shutdownlab.config.document import one_of, quoted
 from shutdownlab.config.mistakes import Mistake
 from shutdownlab.inspection.apps import App
 from shutdownlab.model.pages import DOWNLOADS
-from shutdownlab.model.probe import Surroundings, UrlProbe
+from shutdownlab.model.probe import Asked, Surroundings, UrlProbe
 from shutdownlab.model.topology import Topology
 
 _LEAST_BYTES: Final = 64 * 1024
@@ -47,6 +47,10 @@ class Http3(Web):
     follows = "shutdownlab.verifier.follow:http3"
     ooni_test = "urlgetter"
     shares = 6
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        return tuple(replace(each, transport="udp", kinds=("h3",)) for each in super().asked)
 
 
 @dataclass(frozen=True, slots=True)

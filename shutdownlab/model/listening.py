@@ -1,16 +1,15 @@
-"""The servers that listen at each address and port, as in the running country. Pure."""
+"""Which servers listen at each address and port, in the running country as in its model. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from shutdownlab.inspection.apps import transports_of
 from shutdownlab.model.network import Hosted, Network, Role
 from shutdownlab.model.telephony import SMS, VOICE
 
-_WEB = frozenset({"https", "http", "tls", "tcp"})
 _TLS = frozenset({"https", "tls"})
-_OVER_UDP = frozenset({"h3", "openvpn", "wireguard", "doq"})
 Transport = Literal["tcp", "udp"]
 
 
@@ -93,7 +92,5 @@ def _listens(hosted: Hosted, kind: str, port: int, transport: Transport) -> bool
         )
     if kind == "dns":
         return port == 53 and any(service.kind == "dns" for service in hosted.services)
-    own = "udp" if kind in _OVER_UDP else "tcp"
-    if any(service.kind == kind and service.port == port for service in hosted.services):
-        return transport == own
-    return False
+    offered = any(service.kind == kind and service.port == port for service in hosted.services)
+    return offered and transport in transports_of(kind)
