@@ -108,7 +108,11 @@ def _of_different_protocols(when: Conditions) -> Iterator[tuple[str, str]]:
     for one, other in combinations(met, 2):
         if met[one].isdisjoint(met[other]):
             advice = "a port that it uses" if other == "port" else "conditions that one protocol can meet"
-            yield f"`{one}` together with `{other}`", f"{advice}, or a rule for each"
+            found = f"`{one}` together with `{other}`"
+            if (one, other) == ("protocol", "port"):
+                listed = " and ".join(sorted(filter(None, transports)))
+                found = f"a `port` of {listed} together with `protocol: {', '.join(when.protocol)}`"
+            yield found, f"{advice}, or a rule for each"
     left = every.intersection(*met.values())
     if when.length_at_least > _LONGEST_DATAGRAM and left and (transports == {"udp"} or not left & _over("tcp")):
         yield f"a `length_at_least` of over {_LONGEST_DATAGRAM} bytes for UDP", "the size of one datagram, or TCP"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from shutdownlab.config.numbers import ETHER_IPV4, ETHER_IPV6
+
 TOKEN_RING: Final = 6
 SLIP: Final = 8
 FRAME_RELAY: Final = 107
@@ -45,7 +47,7 @@ _MGC_NO_FRAME: Final = 0x02
 _ERF_FRAMES: Final = (2, 11, 16, 20)
 """ERF's record types with an Ethernet frame: plain, and with a colour or the port's hash."""
 _ERF_IPS: Final = (22, 23)
-_BY_NLPID: Final = {0xCC: 0x0800, 0x8E: 0x86DD}
+_BY_NLPID: Final = {0xCC: ETHER_IPV4, 0x8E: ETHER_IPV6}
 _NAME: Final = 12
 """The tag with the name of the protocol, in Wireshark's exported packets."""
 _OLD_NAME: Final = 1

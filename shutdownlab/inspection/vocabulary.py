@@ -88,7 +88,7 @@ def _check_conditions(
                 called = CALLED.get(name.lower(), "") if kind == "protocol" else ""
                 hint = f"here that is '{called}'" if called else ""
                 if kind == "app" and len(known) == len(shipped_apps().apps):
-                    hint = " ".join(filter(None, (document.near(name, known), _OWN_APP)))
+                    hint = document.near(name, known) or _OWN_APP
                 document.report_unknown(place, kind, name, known, hint)
     asn = when.get("asn")
     for index, number in enumerate(asn if isinstance(asn, list) else [asn]):

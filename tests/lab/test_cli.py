@@ -172,7 +172,7 @@ def test_without_a_command_it_shows_its_help(tmp_path: Path) -> None:
         ("list", []),
         ("show", []),
         ("doctor", []),
-        ("inspect", ["--policy", "--profile", "--seed", "--format", "--summary"]),
+        ("inspect", ["--policy", "--profile", "--apps", "--seed", "--format", "--summary"]),
         ("judge", ["--format", "--rules"]),
         ("profiles", []),
         ("apps", []),

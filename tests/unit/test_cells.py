@@ -66,5 +66,5 @@ def test_what_is_seen_from_outside_is_an_operators_own_and_no_subscribers() -> N
     as_it_is = {(c.phase, c.operator, fact.outcome) for (_, c), fact in zip(outside, expected, strict=True) if fact}
     assert as_it_is == as_it_was
     assert len(outside) == len(as_it_was) == 110
-    assert sum(1 for phase in timeline for _ in cells_of(shutdown, phase)) == 10_924
+    assert sum(1 for phase in timeline for _ in cells_of(shutdown, phase)) == 10_972
     assert {(c.target, c.family) for _, c in outside} == {("routes", Family.IPV4)}

@@ -90,12 +90,13 @@ def free() -> list[tuple[str | int, ...]]:
 def hostile(syntax: str, free: list[tuple[str | int, ...]]) -> Network:
     """A country in which everything that may be called anything is called so, an app that is hosted among it."""
     text = f"{MARK} {syntax} {MARK}"
+    title = "".join(char for char in text if char.isprintable() or char == "\n")
     data = dump(library.topology("two-operators"))
     for path in free:
-        data = put(data, path, text)
+        data = put(data, path, title if path[-1] == "title" else text)
     data["transits"]["transit-one"]["serves"].append(text)
     endpoint = Endpoint(names=("own.example",), ports=("https/443", "h3/443", "openvpn/1194"))  # type: ignore[arg-type]
-    own = App(title=text, category=text, source=text, endpoints=(endpoint,))
+    own = App(title=title, category=text, source=text, endpoints=(endpoint,))
     return lay_out(Topology.model_validate(data), {**library.catalogue(), text: own})
 
 

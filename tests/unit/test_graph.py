@@ -118,7 +118,7 @@ def test_every_colour_has_another_where_dark_is_preferred(drawing: ElementTree.E
 def test_of_a_phase_it_says_what_has_become_of_routes_and_marks_what_is_cut() -> None:
     country = library.network("two-operators")
     north, south = (country.topology.operators[name].prefixes[0] for name in ("northnet", "southcell"))
-    fibre = DeclaredFault(title="", source="", cut=("northnet to northnet/coast",))
+    fibre = DeclaredFault(title="", source="made up", cut=("northnet to northnet/coast",))
     damage = damage_of(country, [fibre]) | Damage(
         withdrawn=frozenset({Withdrawn("southcell", south, True)}),
         nulled=frozenset({Nulled("northnet", north)}),

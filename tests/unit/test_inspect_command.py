@@ -45,8 +45,8 @@ def test_the_option_names_the_box_else_the_policy_does(
     assert verdicts(inspect(tmp_path, FORMATS["pcap"], *option, policy=named + RULES)) == expected
 
 
-BANK = "format: 1\napps:\n  mybank: {title: My bank, suffixes: [blocked.example]}\n"
-BANK_RULES = "rules:\n  - {name: bank, when: {app: mybank}, verdict: block}\n"
+BANK = "format: 1\napps:\n  village-lender: {title: My bank, suffixes: [blocked.example]}\n"
+BANK_RULES = "rules:\n  - {name: bank, when: {app: village-lender}, verdict: block}\n"
 
 
 def test_rules_and_boxes_that_name_an_app_of_ones_own_can_be_tried_on_a_capture(tmp_path: Path) -> None:

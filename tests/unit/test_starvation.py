@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -205,8 +206,11 @@ def test_one_that_the_kernel_holds_counts_as_waiting_for_as_long_in_whatever_thr
 
 def _states(pid: int) -> set[str]:
     """The states of all threads of a process."""
-    tasks = [Path(task) / "stat" for task in Path(f"/proc/{pid}/task").iterdir()]
-    return {task.read_text().rpartition(") ")[2][0] for task in tasks}
+    found = set[str]()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            found.add((task / "stat").read_text().rpartition(") ")[2][0])
+    return found
 
 
 def test_nobody_looked_at_is_nobody_starved() -> None:

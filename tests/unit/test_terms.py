@@ -208,7 +208,7 @@ def test_a_number_without_a_name_is_a_query_type_too(tmp_path: Path) -> None:
         ("{version: 1, port: tcp/443}", "`version` together with `port`"),
         ("{version: 0xfefd, protocol: tls}", "`version` together with `protocol`"),
         ("{name_suffix: kaspi.kz, protocol: [gtp, unknown]}", "with `protocol: tls`"),
-        ("{protocol: wireguard, port: tcp/51820}", "`protocol` together with `port`"),
+        ("{protocol: wireguard, port: tcp/51820}", "a `port` of tcp together with `protocol: wireguard`"),
         ("{length_at_least: 65536, port: udp/443}", "for UDP"),
         ("{length_at_least: 65536, protocol: [quic, wireguard]}", "for UDP"),
         ("{hours: '08:00-08:00'}", "leave `hours` out"),
