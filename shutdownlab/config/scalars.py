@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from shutdownlab.config.document import Expected, Record
+from shutdownlab.config.wording import is_visible
 
 Whole = Annotated[int, Strict()]
 """A whole number; neither `true`, which Python treats as 1, nor text."""
@@ -56,7 +57,7 @@ def _title(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = " ".join(value.split())
-    if not text.isprintable():
+    if not is_visible(text):
         raise Expected("a title in letters that can be seen")
     return text
 

@@ -16,6 +16,8 @@ _MOST_LISTED, _FIRST_LISTED = 64, 12
 """More than the keys of any model, and the names of any catalogue that ships except that of the apps."""
 _COMPARED = 2_000
 """The number of names that a misspelt one is compared with."""
+_JOINERS = "\u200c\u200d"
+"""They join or part the letters beside them, as Persian and Hindi are written, and move nothing (Unicode 23.2)."""
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,6}")
 """What looks like a file's: `.pdf`, `.parquet`."""
 
@@ -24,11 +26,16 @@ def shortened(text: str, most: int = _LONGEST) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+def is_visible(text: str) -> bool:
+    """Returns whether text is of printable characters alone, and of those that join or part its letters."""
+    return text.isprintable() or all(c.isprintable() or c in _JOINERS for c in text)
+
+
 def on_one_line(text: str) -> str:
     """Returns text with line breaks, control characters and other unprintable ones escaped: `\\n`, `\\x1b`."""
-    if text.isprintable():
+    if is_visible(text):
         return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "".join(c if is_visible(c) else ascii(c)[1:-1] for c in text)
 
 
 def because(error: OSError) -> str:

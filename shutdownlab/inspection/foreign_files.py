@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shutdownlab.config.wording import is_visible
 from shutdownlab.inspection.unpacking import packing_of
 
 ENOUGH: Final = 512
@@ -67,4 +68,4 @@ def _is_text(sample: bytes) -> bool:
         text = sample.decode()
     except UnicodeDecodeError:
         return False
-    return all(character.isprintable() or character in "\t\r\n\ufeff" for character in text)
+    return all(is_visible(character) or character in "\t\r\n\ufeff" for character in text)

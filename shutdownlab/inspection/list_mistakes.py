@@ -7,15 +7,10 @@ from typing import Final
 
 from shutdownlab.config.document import Expected, quoted
 from shutdownlab.config.problems import BadInput, Problem
+from shutdownlab.inspection.unpacking import LONGEST_MAGIC, packing_of
 
 _TOLD: Final = 20
-_PACKED: Final = (
-    (b"\x1f\x8b", "gzip"),
-    (b"PK\x03\x04", "zip"),
-    (b"\xfd7zXZ", "xz"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"BZh", "bzip2"),
-)
+_ZIP: Final = b"PK\x03\x04"
 
 
 @dataclass(slots=True)
@@ -37,10 +32,11 @@ class ListMistakes:
 
     def raise_if_packed(self, text: bytes) -> None:
         """Raises `BadInput` if the file is a compressed one, or in UTF-16, with its mark or without."""
-        for magic, packing in _PACKED:
-            if text.startswith(magic):
-                found = f"a file compressed by {packing}"
-                raise BadInput([Problem(self.file, 0, "", found, f"{self.one} per line, as text", "unpack it first")])
+        packing = packing_of(text[:LONGEST_MAGIC])
+        name = "zip" if text.startswith(_ZIP) else packing.name if packing else ""
+        if name:
+            found = f"a file compressed by {name}"
+            raise BadInput([Problem(self.file, 0, "", found, f"{self.one} per line, as text", "unpack it first")])
         if text.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in text[:4]:
             raise BadInput(
                 [Problem(self.file, 0, "", "UTF-16", f"{self.one} per line, in UTF-8", "save the file as UTF-8")]

@@ -15,6 +15,7 @@ from shutdownlab.config.addresses import AnAddress
 from shutdownlab.config.document import FROM_A_FILE, Expected, Record, did_you_mean, one_of, parse, quoted
 from shutdownlab.config.kinds import is_another
 from shutdownlab.config.scalars import Asn, Kbit, Seconds, UtcOffset, Whole, whole, written
+from shutdownlab.config.wording import is_visible
 from shutdownlab.inspection.condition_files import resolve_files
 from shutdownlab.inspection.conditions import Conditions, Prefixes
 from shutdownlab.inspection.contradictions import check_together
@@ -225,7 +226,7 @@ class InspectionRule(Record):
         that no connection meets, and leave others to other rules.
         """
         if info.context is FROM_A_FILE:
-            if not self.name or not self.name.isprintable():
+            if not self.name or not is_visible(self.name):
                 raise Expected("a name, on one line", found=quoted(self.name), key="name")
             check_together(self.when)
             self._check_action()

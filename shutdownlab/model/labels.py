@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from shutdownlab.config.document import Expected
 from shutdownlab.config.scalars import written
+from shutdownlab.config.wording import is_visible
 
 
 def _name(value: object) -> str:
@@ -34,7 +35,7 @@ CountryCode = Annotated[str, BeforeValidator(_country)]
 
 def _label(value: object) -> str:
     text = written(value)
-    if not (0 < len(text) <= 80 and text.isprintable() and text.strip() == text):
+    if not (0 < len(text) <= 80 and is_visible(text) and text.strip() == text):
         raise Expected("a name of at most 80 characters, on one line")
     return text
 
@@ -66,7 +67,7 @@ _LONGEST_SHORT = 5
 
 def _short_label(value: object) -> str:
     text = written(value)
-    if (not text and value != "") or len(text) > _LONGEST_SHORT or not text.isprintable() or text.strip() != text:
+    if (not text and value != "") or len(text) > _LONGEST_SHORT or not is_visible(text) or text.strip() != text:
         raise Expected(f"a name of at most {_LONGEST_SHORT} characters")
     return text
 

@@ -17,7 +17,7 @@ from shutdownlab.config.addresses import address, network
 from shutdownlab.config.domains import Domain, Host, HostName, Url
 from shutdownlab.config.problems import BadInput
 from shutdownlab.config.scalars import Hours, UtcOffset
-from shutdownlab.config.wording import Expected
+from shutdownlab.config.wording import Expected, on_one_line
 from shutdownlab.inspection.apps import load_apps
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import load_profile
@@ -460,6 +460,17 @@ def test_a_title_is_one_line_however_it_is_written() -> None:
     topology = yaml.safe_load((Path(__file__).parents[1] / "golden" / "valid-topology.yaml").read_text())
     topology["operators"]["northnet"]["title"] = "North\nnet  of\tthe north\n"
     assert sl.library.topology(topology).operators["northnet"].title == "North net of the north"
+
+
+def test_what_people_call_something_may_be_written_in_any_script() -> None:
+    """Persian parts letters by a character without width, and Sinhala joins some by another; neither moves any."""
+    topology = yaml.safe_load((Path(__file__).parents[1] / "golden" / "valid-topology.yaml").read_text())
+    for title in ("شبکه\u200cی شمال", "ශ්\u200dරී ලංකා"):
+        topology["operators"]["northnet"]["title"] = title
+        assert sl.library.topology(topology).operators["northnet"].title == on_one_line(title) == title
+    topology["operators"]["northnet"]["title"] = "turned \u202e round"
+    with pytest.raises(BadInput, match="letters that can be seen"):
+        sl.library.topology(topology)
 
 
 @pytest.mark.parametrize(
