@@ -43,8 +43,8 @@ def _check(probe: Probe, path: Path, network: Network, servers: Servers, documen
 def _unanswered(asked: Asked, network: Network, servers: Servers) -> tuple[str, str, str] | None:
     """Returns what was found, what was expected and a hint if no server answers what is asked; None if one does."""
     hosted = network.hosted_as(asked.host)
-    addresses = (asked.host,) if hosted is None or is_address(asked.host) else hosted.texts
-    there = [servers.at(address, asked.port, asked.transport) for address in addresses]
+    addresses = [address for version in (4, 6) for address in servers.addresses(asked.host, version) or ()]
+    there = [servers.at(address, asked.port, asked.transport) for address in addresses or [asked.host]]
     kinds = [listener.kind for listener in there if listener is not None]
     if any(kind == "own" or kind in (asked.kinds or kinds) for kind in kinds):
         return None
@@ -53,18 +53,15 @@ def _unanswered(asked: Asked, network: Network, servers: Servers) -> tuple[str, 
         hint = "such as 8.8.8.8, if some network's `serves` names google-dns; left out: the operator's own"
         return f"{asked.host}, where nobody in {network.topology.name} answers", "the address of a resolver", hint
     found = f"{place}, which serves {kinds[0]}" if kinds else f"{place}, where nothing listens"
-    wanted = f"serves {' or '.join(asked.kinds)}" if asked.kinds else f"listens, of {asked.transport.upper()}"
-    offered = _offered(asked, network)
-    hint = f"it has {', '.join(offered)}" if offered else "an app of your own may serve it"
-    return found, f"a port on which {asked.host} {wanted}", hint
-
-
-def _offered(asked: Asked, network: Network) -> list[str]:
-    """Returns the services of the host that is asked, and the ports of a user's own server there."""
-    hosted = network.hosted_as(asked.host)
-    if hosted is None:
-        return []
-    return [*map(str, hosted.services), *(map(str, hosted.program.ports) if hosted.program else ())]
+    services = hosted.services if hosted is not None else ()
+    wanted, expected = " or ".join(asked.kinds), f"a {asked.transport.upper()} port on which {asked.host} listens"
+    if any(service.kind in asked.kinds for service in services):
+        expected = f"a port on which {asked.host} serves {wanted}"
+    elif asked.kinds:
+        expected = f"a host that serves {wanted}"
+    own = hosted.program.ports if hosted is not None and hosted.program else ()
+    offered = [*map(str, services), *map(str, own)]
+    return found, expected, f"{asked.host} has {', '.join(offered)}" if offered else ""
 
 
 def _families_beyond(network: Network, probe: Probe) -> list[str]:
