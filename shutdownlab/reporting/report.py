@@ -13,7 +13,7 @@ from rich.console import Console
 from shutdownlab.config.extensions import Extensions
 from shutdownlab.reporting.literal import literal
 from shutdownlab.reporting.signals import signal_lines, sum_of_signals
-from shutdownlab.reporting.summary import cited, unmet_lines, verdict_line
+from shutdownlab.reporting.summary import cited, each_once, unmet_lines, verdict_line
 from shutdownlab.reporting.table import legend, legible
 from shutdownlab.results.result import THE_MODEL, Result
 from shutdownlab.results.run import Run
@@ -64,6 +64,10 @@ class TableReport(Report):
             console.print(literal(f"The run {ended}; this is what it had measured by then. {goes_on}."), soft_wrap=True)
 
 
+def _fault_lines(faults: Sequence[str]) -> list[str]:
+    return [f"[red]went wrong:[/red] {literal(fault)}" for fault in each_once(faults)]
+
+
 def print_story(
     console: Console,
     table: Table,
@@ -78,7 +82,7 @@ def print_story(
     """
     if not results:
         console.print("\nNo phase was measured to its end.")
-        for line in (*(f"[red]went wrong:[/red] {literal(fault)}" for fault in faults), *signal_lines(signals)):
+        for line in (*_fault_lines(faults), *signal_lines(signals)):
             console.print(line, soft_wrap=True)
         return
     measured = {result.phase for result in results if result.held != THE_MODEL}
@@ -93,7 +97,7 @@ def print_story(
     lines = [f"[dim]{legend([*signs, '· not measured'], console.width)}[/dim]\n"]
     lines += [f"[red]not as expected:[/red] {literal(line)}" for line in unmet_lines(results)]
     lines += [literal(f"    [{code}] {source}") for code, source in cited(sources, results)]
-    lines += [f"[red]went wrong:[/red] {literal(fault)}" for fault in faults]
+    lines += _fault_lines(faults)
     lines += signal_lines(signals)
     met = all(result.met for result in results) and all(signal.met is not False for signal in signals)
     lines.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from shutdownlab.model.scenario import Outcome
@@ -86,6 +86,12 @@ def cited(sources: Mapping[str, str], results: Sequence[Result]) -> Iterator[tup
     texts = [result.source for result in results if not result.met]
     codes = {code for text in texts for code in text.replace(",", " ").split()}
     yield from ((code, text) for code, text in sources.items() if code in codes)
+
+
+def each_once(faults: Iterable[str]) -> Iterator[str]:
+    """Yields each fault of the testbed once, and how often it came if more than one attempt met it."""
+    for fault, times in Counter(faults).items():
+        yield f"{fault} ({times} times)" if times > 1 else fault
 
 
 def verdict_line(results: Sequence[Result], faults: Sequence[str] = ()) -> str:

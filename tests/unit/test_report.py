@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -22,6 +24,18 @@ def test_the_table_of_a_run_is_printed_from_its_directory() -> None:
     assert code == 0, output
     assert "Percent of ordinary subscribers who got through" in output
     assert "expectations met" in output
+
+
+def test_what_went_wrong_in_several_attempts_is_told_once(tmp_path: Path) -> None:
+    run = Path(shutil.copytree(OLD, tmp_path / "run"))
+    manifest = json.loads((run / "manifest.json").read_text())
+    died = ["baseline: nginx died", "baseline: a switch was stopped", "baseline: nginx died"]
+    (run / "manifest.json").write_text(json.dumps(manifest | {"faults": died}))
+    told = [line for line in report(str(run))[1].splitlines() if "went wrong" in line]
+    assert told == ["went wrong: baseline: nginx died (2 times)", "went wrong: baseline: a switch was stopped"]
+    assert report(str(run), "--output", str(tmp_path / "page.html"))[0] == 0
+    page = (tmp_path / "page.html").read_text()
+    assert (page.count("nginx died (2 times)"), page.count("<li>baseline: nginx died")) == (1, 1)
 
 
 def test_what_ships_is_registered_like_a_strangers() -> None:

@@ -11,7 +11,7 @@ from shutdownlab.reporting.page.account import MEANINGS, ORDER, SYMBOLS, RunAcco
 from shutdownlab.reporting.page.markup import Html, caption, code, element, html, scrolling, table
 from shutdownlab.reporting.page.orders import Order
 from shutdownlab.reporting.page.words import lasting, when
-from shutdownlab.reporting.summary import unmet_lines
+from shutdownlab.reporting.summary import each_once, unmet_lines
 from shutdownlab.results.result import THE_MODEL
 from shutdownlab.results.table import Share
 
@@ -184,7 +184,7 @@ def making(account: RunAccount) -> Html:
     manifest = account.manifest
     parts: list[str] = []
     if account.faults:
-        faults = (element("li", fault) for fault in account.faults)
+        faults = (element("li", fault) for fault in each_once(account.faults))
         parts += [element("h3", "What went wrong in the testbed"), element("ul", faults, class_="pg-bad")]
     parts.append(_described(_facts(account)))
     choices = dict(manifest.get("choices", {}))
