@@ -29,6 +29,7 @@ def test_whatever_sources_say_of_a_shutdown_holds_under_every_account(scenario: 
     for choice in versions(scenario):
         said = verified(scenario, *choice.items())
         assert (said.unmet, said.undecided) == ([], []), choice
+        assert [str(signal) for signal in said.signals if signal.met is False] == [], choice
         assert all(result.expected for result in said)
 
 
