@@ -322,7 +322,7 @@ def _load(scenario: str | Path | Mapping[str, Any], given: Mapping[str, Any]) ->
         {operator: file for operator, (_, file) in apps_of.items()},
         (*country.programs, *controllers, *probes),
         Path(file).parent.resolve(),
-        tuple(without_effect(loaded, built, profiles, document)),
+        tuple(without_effect(loaded, built, apps, profiles, document)),
         "" if made else _named(str(scenario), file),
         document,
         {path: value if isinstance(value, str) else json.dumps(value, default=str) for path, value in given.items()},

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from shutdownlab.config.addresses import IpPrefix, is_part, overlap
 from shutdownlab.config.document import Document, Path, dotted
 from shutdownlab.config.scalars import duration_text, hours_text, rate_text
+from shutdownlab.inspection.apps import App
 from shutdownlab.inspection.conditions import Conditions
 from shutdownlab.inspection.contradictions import ONLY_IN
 from shutdownlab.inspection.patterns import hopeless_part, possible_names
@@ -50,16 +51,22 @@ class Idle:
 
 
 def without_effect(
-    scenario: Scenario, network: Network, profiles: Mapping[str, Profile], document: Document
+    scenario: Scenario,
+    network: Network,
+    apps: Mapping[str, App],
+    profiles: Mapping[str, Profile],
+    document: Document,
 ) -> Iterator[Idle]:
-    """Yields all orders that can have no effect, in the file's order. `profiles`: of the DPI boxes, by operator.
+    """Yields all orders that can have no effect, in the file's order.
+
+    apps: all that the scenario may name. profiles: of the DPI boxes, by operator.
 
     Unused policies of a file other than the timeline's (one that the scenario extends or includes) are reported
     together, one `Idle` a file: such a file is used for what it offers, and nothing in it needs fixing.
     """
     unused: dict[str, list[str]] = {}
     timeline = document.locate(("timeline",))[0].file
-    absent = Absent(scenario, network)
+    absent = Absent(scenario, network, apps)
     for name, policy in scenario.policies.items():
         path: Path = ("policies", name)
         if not _phases_of(scenario, name) and (other := document.locate(path)[0].file) != timeline:
@@ -93,8 +100,8 @@ def _reasons(
     if _spares_all_targets(policy):
         yield ("except",), "it spares everything that the policy is about"
         return
-    if policy.throttle is not None and (most := _fastest_line(network, vantages)) and most <= policy.throttle:
-        yield ("throttle",), f"the lines of these subscribers carry at most {rate_text(most)} anyway"
+    if slowed := _slows_nothing(network, policy, vantages):
+        yield slowed
         return
     if _is_about_dns(policy) and not _asks_abroad(scenario, vantages):
         yield (
@@ -182,6 +189,21 @@ def _spares_all_targets(policy: Policy) -> bool:
         *(protocol in spared.protocols for protocol in targets.protocols),
     ]
     return bool(named) and all(named)
+
+
+def _slows_nothing(network: Network, policy: Policy, vantages: list[Vantage]) -> tuple[Path, str] | None:
+    """Returns where a policy says how lines are slowed, and why it slows none of these; None if it may slow some."""
+    degrade = policy.degrade
+    if not policy.slows or (degrade is not None and degrade.stretches):
+        return None
+    if degrade is not None and not degrade.slows:
+        return ("degrade",), "it adds no delay and no loss, and limits no rate"
+    most = _fastest_line(network, vantages)
+    limits = [policy.rate(inbound=inbound) for inbound in (True, False)]
+    if not most or any(limit is not None and limit < most for limit in limits):
+        return None
+    place: Path = ("throttle",) if degrade is None else ("degrade", "rate") if degrade.rate else ("degrade",)
+    return place, f"the lines of these subscribers carry at most {rate_text(most)} anyway"
 
 
 def _fastest_line(network: Network, vantages: list[Vantage]) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from shutdownlab.model.labels import Heading, ShortLabel
-from shutdownlab.model.probe import Family
+from shutdownlab.model.probe import Families, Family
 from shutdownlab.model.registered import Registered
 
 UNREACHABLE: Final = "network_unreachable"
@@ -25,7 +25,7 @@ class Observation(Registered):
 
     observer: str
     """The kind of observation."""
-    families: tuple[Family, ...] = (Family.IPV4,)
+    families: Families = (Family.IPV4,)
     """The address families that are observed, each as an observation of its own. An IPv4-only operator is not observed
     over IPv6."""
     column: Heading = ""

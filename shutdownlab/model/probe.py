@@ -47,6 +47,17 @@ class Family(StrEnum):
         return 4 if self is Family.IPV4 else 6
 
 
+def _each_once(families: tuple[Family, ...]) -> tuple[Family, ...]:
+    for family in families:
+        if families.count(family) > 1:  # each would be measured, and count, that often
+            raise Expected("each address family once", found=f"{family.value} twice")
+    return families
+
+
+Families = Annotated[tuple[Family, ...], AfterValidator(_each_once)]
+"""Address families, each of which is measured by itself."""
+
+
 def of_versions(families: tuple[Family, ...], versions: Container[int]) -> tuple[Family, ...]:
     """Returns the address families of some IP versions."""
     return tuple(family for family in families if family.version in versions)
@@ -128,7 +139,7 @@ class Probe(Registered):
 
     test: str
     """The kind of probe."""
-    families: tuple[Family, ...] = (Family.IPV4,)
+    families: Families = (Family.IPV4,)
     """The address families that it is made over, each as a measurement of its own. Subscribers of an IPv4-only operator
     do not make it over IPv6."""
     column: Heading = ""

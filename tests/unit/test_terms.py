@@ -373,6 +373,11 @@ IDLE: dict[str, dict[str, Any]] = {
     "final dots off the names": {
         "used": {"inspect": [{"name": "p", "when": {"name_regex": [r"bbc\.com\.$", "com:80"]}, "verdict": "reset"}]}
     },
+    "serves any of these apps": {"used": {"block": {"apps": ["viber"]}, "by": "address"}},
+    "adds no delay and no loss": {"used": {"degrade": {"delay": "0ms", "jitter": "0s"}}},
+    "at most 30mbit anyway": {
+        "used": {"degrade": {"rate": {"down": "200mbit", "up": "30mbit"}}, "where": {"access": ["mobile"]}}
+    },
     "carry at most 30mbit": {"used": {"throttle": "30mbit", "where": {"access": ["mobile"]}}},
     "the rule n above it": {"used": {"inspect": [_NAMED, {**_NAMED, "name": "again"}]}},
 }
@@ -383,6 +388,11 @@ FELT = [
     {"block": {"apps": ["whatsapp"], "voice": True}, "by": "address", "except": {"apps": ["whatsapp"]}},
     {"block": {"sites": ["bbc.com"], "sms": True}, "by": "address", "except": {"sites": ["bbc.com"]}},
     {"throttle": "30mbit"},
+    {"degrade": {"rate": {"down": "200mbit", "up": "1mbit"}}, "where": {"access": ["mobile"]}},
+    {"degrade": {"rate": {"down": "200mbit"}, "loss": 0.01}},
+    {"degrade": {"generation": "4G", "delay": "0s"}, "where": {"access": ["mobile"]}},
+    {"block": {"apps": ["viber", "whatsapp"]}, "by": "address"},
+    {"block": {"apps": ["viber"], "sites": ["bbc.com"]}, "by": "address"},
     {"block": {"addresses": ["0.0.0.0/0"]}},
     {"block": {"addresses": ["10.0.0.0/8"], "ports": [443]}},
     {"block": {"sites": ["wikpedia.org", "com"]}},
