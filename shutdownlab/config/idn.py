@@ -12,6 +12,8 @@ from typing import Final
 
 import idna
 
+from shutdownlab.config.wording import quoted
+
 _CYRILLIC: Final = re.compile(r"(?!..--)[a-z0-9\u0430-\u045f](?:[a-z0-9\u0430-\u045f-]{0,58}[a-z0-9\u0430-\u045f])?")
 """A label of lower-case Cyrillic, all of whose letters IDNA 2008 allows anywhere (RFC 5892 appendix B.1) and no mapping
 changes. Fast path: national block lists have many."""
@@ -50,6 +52,12 @@ def punycoded(label: str) -> str:
 def to_unicode(name: str) -> str:
     """Returns a name from the wire as people write it; labels that are not A-labels are unchanged."""
     return ".".join(map(_u_label, name.split("."))) if "xn--" in name else name
+
+
+def both_forms(name: str) -> str:
+    """Returns a name in quotes for a message: as people write it, with its form on the wire if that is another."""
+    written = to_unicode(name)
+    return quoted(name) if written == name else f"{quoted(written)} ({name})"
 
 
 def _u_label(label: str) -> str:

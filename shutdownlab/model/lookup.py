@@ -14,6 +14,7 @@ from shutdownlab.config.addresses import is_address
 from shutdownlab.config.document import Expected, did_you_mean, listed_by, one_of, quoted
 from shutdownlab.config.domains import host as host_of
 from shutdownlab.config.domains import url as parse_url
+from shutdownlab.config.idn import both_forms
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.config.scalars import Ports, ports
 from shutdownlab.model.network import Hosted, Network, Node
@@ -197,7 +198,7 @@ def _hosted(network: Network, host: str, where: str) -> Hosted:
     hosted = network.hosted_as(host)
     if hosted is None:
         hint = did_you_mean(host, [name for each in network.hosted for name in each.names])
-        found = f"{quoted(host)}, which no server in {network.topology.name} answers for"
+        found = f"{both_forms(host)}, which no server in {network.topology.name} answers for"
         refuse(where, found, "a host that the topology serves", hint)
     return hosted
 

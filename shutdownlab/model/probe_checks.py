@@ -8,7 +8,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from shutdownlab.config.addresses import is_address
-from shutdownlab.config.document import Document, Path, quoted
+from shutdownlab.config.document import Document, Path
+from shutdownlab.config.idn import both_forms
 from shutdownlab.model.listening import Servers
 from shutdownlab.model.network import Network
 from shutdownlab.model.probe import Asked, Probe
@@ -29,10 +30,11 @@ def _check(probe: Probe, path: Path, network: Network, servers: Servers, documen
     for key, host in missing.items():
         known = {name for hosted in network.hosted for name in hosted.names}
         hint = document.near(host, known) or "some network's `serves` must name the app that has it"
-        found = f"{quoted(host)}, which no server in {country} answers for"
+        found = f"{both_forms(host)}, which no server in {country} answers for"
         document.report((*path, key), found, "a host that the topology serves", hint)
     for asked in probe.asked:
-        if asked.key not in missing and (mistake := _unanswered(asked, network, servers)):
+        is_told = asked.key in missing or asked.host in missing.values()
+        if not is_told and (mistake := _unanswered(asked, network, servers)):
             document.report((*path, asked.key), *mistake)
     if beyond := _families_beyond(network, probe):
         what = "host" if probe.host_name else "app"
