@@ -299,6 +299,15 @@ class Scenario(Record):
         found = next((phase.stagger for phase in self.timeline if phase.phase == name), None)
         return found is not None and phase_name in found.names(name)
 
+    def turn_after(self, phase_name: str, operator: str) -> str:
+        """Returns the later phase in which it is an operator's turn to obey what this phase starts and stops, or ""."""
+        for phase in self.timeline:
+            if phase.stagger is not None and phase_name in (names := phase.stagger.names(phase.phase)):
+                place = names.index(phase_name)
+                waits = (n for n, turn in enumerate(phase.stagger.order) if n > place and operator in turn)
+                return next((names[n] for n in waits), "")
+        return ""
+
     def probes_of(self, phase_name: str, vantage: Vantage) -> dict[str, Probe]:
         """Returns the probes that a vantage point runs in a phase."""
         return {

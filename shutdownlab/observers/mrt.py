@@ -7,7 +7,7 @@ that end in _ET. A RIB entry of TABLE_DUMP_V2 also has the time at which the rou
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
 TABLE_DUMP_V2, BGP4MP, BGP4MP_ET = 13, 16, 17
@@ -15,6 +15,7 @@ _HEADER: Final = struct.Struct("!IHHI")
 _RIBS: Final = range(2, 6)
 """RIB_IPV4_UNICAST to RIB_IPV6_MULTICAST (RFC 6396, section 4.3.2)."""
 _MICROSECONDS: Final = 1_000_000
+_KEEPALIVE: Final = b"\xff" * 16 + b"\x00\x13\x04"
 
 
 class Record(NamedTuple):
@@ -24,6 +25,11 @@ class Record(NamedTuple):
     kind: int
     subtype: int
     body: bytes
+
+    @property
+    def is_keepalive(self) -> bool:
+        """Whether it is a BGP KEEPALIVE, which is a header and no more (RFC 4271, section 4.4)."""
+        return self.kind in {BGP4MP, BGP4MP_ET} and self.body.endswith(_KEEPALIVE)
 
 
 def records(data: bytes) -> tuple[list[Record], int]:
@@ -42,6 +48,14 @@ def records(data: bytes) -> tuple[list[Record], int]:
         found.append(Record(at + fraction, kind, subtype, body))
         place = end
     return found, place
+
+
+def heard_in(messages: Iterable[Record], began: float, time: Callable[[float], float]) -> list[Record]:
+    """Returns the messages of a phase, which began at the scenario's time `began`: all but KEEPALIVEs heard before it.
+
+    Routes that changed after the previous phase's look are kept: in no other file they would be found.
+    """
+    return [each for each in messages if not (each.is_keepalive and time(each.at) < began)]
 
 
 def put_into(record: Record, time: Callable[[float], float]) -> bytes:

@@ -65,7 +65,8 @@ class RouteCollector(Instrument):
         if self._looked_at != moment.phase.phase:
             self._looked_at, self._from = moment.phase.phase, self._read
         when = stamp(moment.phase.at)
-        tables, messages = self._tables(), self._messages()
+        tables = self._tables()
+        messages = mrt.heard_in(self._messages(), moment.phase.at.timestamp(), self.abroad.time.of)
         files = {f"rib.{when}.mrt": self._in_scenario_time(tables)}
         files |= {f"updates.{when}.mrt": self._in_scenario_time(messages)} if messages else {}
         files[f"times.{when}.csv"] = self._times({f"rib.{when}.mrt": tables[:1], f"updates.{when}.mrt": messages})

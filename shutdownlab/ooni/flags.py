@@ -195,12 +195,7 @@ def _without_flags(keys: Keys, control: ControlRecord | None) -> SiteVerdict:
                 False, False, "every TLS handshake failed alike on both sides: the site is misconfigured"
             )
     requests = keys.requests or []
-    if requests and all(
-        _scheme(each.url) == "https"
-        and not named(each.failure)
-        and (each.response or ResponseRecord()).code in _GOOD_CODES
-        for each in requests
-    ):
+    if requests and all(map(_came_securely, requests)):
         return SiteVerdict(False, True, "all pages came over HTTPS")
     return SiteVerdict(None, None, "no flag was raised, and no success seen")
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from shutdownlab.reporting.literal import literal
 from shutdownlab.reporting.table import legend
-from shutdownlab.verifier.detect import QUIET_WEEKS, TOGETHER, Detectability, Detected, Sight
+from shutdownlab.verifier.detect import QUIET_WEEKS, STILL, TOGETHER, Detectability, Detected, Sight
 
 _SHORT: Final = {
     "bgp": "BGP", "active-probing": "probing", "telescope": "telesc.", "cdn": "CDN", "http3": "HTTP/3",
@@ -32,7 +32,7 @@ _FURTHER: Final = {
     "and who turns to tools, by the model of what people do": _TOOLS,
 }
 _RISEN: Final = 1.005
-_STILL: Final = "·"
+_UNMOVED: Final = "·"
 _SIGNS: Final = (
     "12%: what was left when an alert was raised", "3 min: how long after it came into force",
     "° seen only for a part, not the whole country", "(…) moved, without an alert", "· did not move",
@@ -47,7 +47,7 @@ def print_detected(found: Detectability, console: Console) -> None:
         _print_table("policy and mechanism", [_line(row, _SHORT) for row in rows], _SHORT, console)
         for heading, signals in _FURTHER.items():
             lines = [_line(row, signals) for row in rows]
-            if moved := [line for line in lines if any(cell.plain not in {"", _STILL} for cell in line.cells)]:
+            if moved := [line for line in lines if any(cell.plain not in {"", _UNMOVED} for cell in line.cells)]:
                 console.print(f"\n[bold]{heading}[/bold]")
                 _print_table("policy and mechanism", moved, signals, console)
     console.print(f"[dim]{legend(_SIGNS, console.width)}[/dim]", soft_wrap=True)
@@ -125,7 +125,7 @@ def _cell(row: Detected, signal: str) -> Text:
         colour = "red" if sight.level == "critical" else "yellow"
         return Text(f"{_left(sight.lowest)}{part}", colour).append(f"\n{length(sight.late)}", "dim")
     moved = sight.highest if abs(sight.highest - 1) > abs(1 - sight.lowest) else sight.lowest
-    return Text(_STILL, "dim") if abs(moved - 1) < 0.005 else Text(f"({_left(moved)})", "dim")
+    return Text(_UNMOVED, "dim") if abs(moved - 1) < STILL else Text(f"({_left(moved)})", "dim")
 
 
 def _left(share: float) -> str:

@@ -27,6 +27,8 @@ from shutdownlab.verifier.outside import Outside
 
 TOGETHER: Final = "all together"
 QUIET_WEEKS: Final = 4
+STILL: Final = 0.005
+"""By less than this share of a quiet day's value, a signal doesn't count as moved."""
 _IODA: Final = ("bgp", "active-probing", "telescope")
 
 
@@ -37,7 +39,8 @@ class Sight:
     times: how often the mechanism came into force.
     seen: in how many of these times an alert was raised.
     raised: when the first alert was raised (UTC), or None.
-    late: minutes from when the mechanism came into force until then, or None.
+    late: minutes until then from when the mechanism came into force and moved the signal, or None: of all policies
+    together, those that came earlier and don't show in this signal don't count.
     lowest: the lowest value in its alerts, as a share of the usual one; without alerts, the lowest value while the
     mechanism was in force, as a share of a quiet day's.
     highest: the highest value while the mechanism was in force, as a share of a quiet day's.
@@ -192,7 +195,7 @@ class _Look:
     ) -> Detected:  # fmt: skip
         calendar = self.calendar
         times = list(_stretches(calendar, phases))
-        series = series_of(readings, calendar)
+        series = steady = series_of(readings, calendar)
         if noise is not None:
             series = {
                 key: unsteady(each, noise)
@@ -200,7 +203,7 @@ class _Look:
                 if key[1] == "country" or key[0] not in noise.spread
             }
         alerts = {key: self._alerts(each) for key, each in series.items()}
-        sights = tuple(_sight(each, alerts[key], times, calendar) for key, each in series.items())
+        sights = tuple(_sight(each, alerts[key], times, steady[key]) for key, each in series.items())
         country = [
             found for key, found in alerts.items() if key[0] in _IODA and key[1] == "country" and key[3] == "ipv4"
         ]
@@ -231,8 +234,10 @@ def _stretches(calendar: Calendar, phases: Sequence[str]) -> Iterator[tuple[int,
         yield start, calendar.ends
 
 
-def _sight(series: Series, alerts: Sequence[Alert], times: Sequence[tuple[int, int]], calendar: Calendar) -> Sight:
+def _sight(series: Series, alerts: Sequence[Alert], times: Sequence[tuple[int, int]], steady: Series) -> Sight:
+    """`steady`: the series without noise."""
     key: Key = series.key
+    calendar = series.calendar
     raised = [(alert, start) for alert in alerts for start, end in times if start <= alert.raised < end]
     first = min(raised, key=lambda each: each[0].raised, default=None)
     quiet = series.stretches[0].value or QUIET
@@ -242,10 +247,20 @@ def _sight(series: Series, alerts: Sequence[Alert], times: Sequence[tuple[int, i
     return Sight(
         signal=key[0], scope=key[1], of=key[2], family=key[3], times=len(times),
         seen=len({start for _, start in raised}),
-        raised=calendar.time(first[0].raised) if first else None, late=first[0].raised - first[1] if first else None,
+        raised=calendar.time(first[0].raised) if first else None,
+        late=first[0].raised - _moved(steady, first[1], first[0].raised) if first else None,
         level="critical" if critical else "warning" if raised else "normal",
         lowest=lowest, highest=max(high / quiet for _, high in held), area=sum(alert.area for alert, _ in raised),
     )  # fmt: skip
+
+
+def _moved(steady: Series, start: int, raised: int) -> int:
+    """Returns when the first phase from `start` to `raised` began in which the signal isn't at its quiet level."""
+    quiet = steady.stretches[0].value or QUIET
+    phases = [minute for _, minute in steady.calendar.starts if start <= minute <= raised]
+    rounds = [_rounds(steady, (minute, minute))[0] for minute in phases]
+    moved = (minute for minute, at in zip(phases, rounds, strict=True) if abs(steady.level(at) / quiet - 1) >= STILL)
+    return next(moved, start)
 
 
 def _rounds(series: Series, time: tuple[int, int]) -> tuple[int, int]:

@@ -137,11 +137,16 @@ class _Explainer:
             ttls=tuple(self._ttls(wire)) if wire else (),
             saw=tuple(self._saw(wire)) if wire else (), server=self._server(wire) if wire else "", mends=mending,
             stream=(wire.outer or wire.stream) if wire else None, beyond=(wire.outer or wire.beyond) if wire else None,
-            departs=self._departs(),
+            departs=self._departs(), waits=bool(self._turn),
             faults=tuple(self._faults(verdict.outcome)),
             bypassed=tuple(self._bypassed(wire)) if wire and verdict.outcome is Outcome.OK else (),
             elsewhere=elsewhere, longest=self._longest(wire) if wire else None,
         )  # fmt: skip
+
+    @property
+    def _turn(self) -> str:
+        """The later phase in which it is the operator's turn to obey, or ""."""
+        return self.shutdown.scenario.turn_after(self.phase.phase, self.vantage.id.operator)
 
     def _departs(self) -> str:
         """Returns how the vantage point's operator departs from its orders, and the line that says so; "" if not."""
@@ -153,9 +158,14 @@ class _Explainer:
         classes = self.verifier.classes
         active, done = classes.active(self.phase), classes.carried_out(self.phase, operator)
         names = [phase.phase for phase in self.shutdown.scenario.timeline]
-        place = self.shutdown.place(("timeline", names.index(self.phase.phase), "obey", operator))
+        turn = self._turn
+        how = ("stagger", "order") if turn else ("obey", operator)
+        place = self.shutdown.place(("timeline", names.index(self.phase.phase), *how))
         departures = Order(0, self.phase.phase, active, carried_out=done).departures
-        return f"{operator} {departures}, {place}" if departures else ""
+        if not departures:
+            return ""
+        late = f"whose turn comes in {turn}, until then " if turn else ""
+        return ", ".join(filter(None, (f"{operator}{', ' if late else ' '}{late}{departures}", place)))
 
     def _faults(self, outcome: Outcome) -> Iterator[DecidingFault]:
         """Yields the faults that have taken away what a cell that is down needs."""

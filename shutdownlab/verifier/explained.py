@@ -60,7 +60,7 @@ def _verdict_lines(explanation: Explanation) -> Iterator[str]:
         yield f"  {'Order' if fault.is_order else 'Fault'} {fault.fault}: {fault.title} [{fault.source}]{place}"
         yield f"    takes away its {' and its '.join(fault.needs)}"
     if explanation.departs:
-        yield f"  Not as ordered: {explanation.departs}"
+        yield f"  {'Not yet' if explanation.waits else 'Not'} as ordered: {explanation.departs}"
 
 
 def _way_lines(explanation: Explanation) -> Iterator[str]:

@@ -114,7 +114,7 @@ class Explanation:
     faults: faults that have taken away what it needs.
     elsewhere: policies that decide by routes and resolvers.
     bypassed: policies in force for the subscriber that DPI boxes carry out, if there is no box on the path.
-    departs: how the operator departs from its orders, or "".
+    departs: how the operator departs from its orders, or "". waits: whether it does because its turn comes later.
     measured: the result of a run.
     stream: the connection's protocol, addresses and server port; `beyond`: the same beyond the client's border router.
     captured_at: the switch at which a run captured `frames` of the connection.
@@ -139,6 +139,7 @@ class Explanation:
     elsewhere: tuple[DecidingPolicy, ...] = ()
     bypassed: tuple[str, ...] = ()
     departs: str = ""
+    waits: bool = False
     measured: Result | None = None
     stream: FiveTuple | None = None
     beyond: FiveTuple | None = None

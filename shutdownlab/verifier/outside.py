@@ -8,8 +8,8 @@ How each signal is modelled:
   al., "Trinocular", SIGCOMM 2013: a block is up if any site finds it so). Each subscriber group stands for its part of
   its operator's addresses.
 - `telescope`: subscribers whose background radiation (a TCP SYN to port 23) reaches a dark address abroad. IPv4 only.
-- `cdn`, `http3`, `mobile`: traffic from sites abroad that gets through, and the parts of it over QUIC and over mobile
-  lines (`volume.py`).
+- `cdn`, `http3`, `mobile`: traffic from sites abroad that gets through over TCP; the share of QUIC in the traffic of
+  sites that have both; and the share of mobile lines in `cdn` (`volume.py`).
 - `atlas-datacentre`, `atlas-home`: lines that can open a TCP connection to port 443 abroad, as RIPE Atlas probes need
   to their controllers.
 - `dns-queries`: queries of operators' resolvers that arrive abroad; they retry if no answer returns.

@@ -77,6 +77,14 @@ def test_all_together_is_the_last_row_of_each_scenario() -> None:
     assert found.rows[-1].policy == TOGETHER
 
 
+def test_all_together_a_signal_is_late_by_what_it_could_have_shown() -> None:
+    first = sl.load("first-shutdown").scenario.timeline
+    blackout = next(phase.at for phase in first if phase.phase == "blackout")
+    assert row("first-shutdown", TOGETHER).since < blackout, "messengers are blocked before, which no host outside sees"
+    home = sight("first-shutdown", TOGETHER, "atlas-datacentre")
+    assert (home.raised, home.late) == (blackout, 0)
+
+
 @pytest.mark.thorough
 def test_quiet_weeks_raise_no_alarm_but_with_noise_beyond_a_threshold_the_same_for_the_same_seed() -> None:
     assert set(detected("syria-exams-2019").false_alarms.values()) == {0}

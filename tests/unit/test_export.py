@@ -6,6 +6,9 @@ import csv
 import gzip
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -124,6 +127,34 @@ def test_mrt_has_the_tables_that_a_collector_wrote_and_nothing_else(run: Path, t
         (tmp_path / "run/observers/bgp" / name).write_bytes(name.encode())
     folder = sl.export(tmp_path / "run", "mrt", tmp_path / "out")
     assert sorted(file.name for file in folder.iterdir()) == ["rib.20300501.1200.mrt", "updates.20300501.1200.mrt"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "duckdb"])
+def test_an_export_that_is_killed_leaves_nothing_that_looks_whole_and_the_next_one_writes_it(
+    kind: str, run: Path, tmp_path: Path
+) -> None:
+    for package in ("pyarrow", "duckdb"):
+        pytest.importorskip(package, reason=f"no {package}: pip install '.[data]'")
+    out = tmp_path / ("out.duckdb" if kind == "duckdb" else "out")
+    killed = f"""
+import os
+from shutdownlab.reporting.export import exporting, tables
+import shutdownlab as sl
+
+made = tables.DataTable.values
+def values(self, place):
+    if self.name == "orders":
+        os.kill(os.getpid(), 9)
+    return made(self, place)
+tables.DataTable.values = values
+sl.export({str(run)!r}, {kind!r}, {str(out)!r})
+"""
+    done = subprocess.run([sys.executable, "-c", killed], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not out.exists(), "half of the tables look like an export"
+    assert list(tmp_path.iterdir()), "it was killed before it wrote anything"
+    assert sl.export(run, kind, out) == out  # type: ignore[arg-type]
+    assert [path.name for path in tmp_path.iterdir()] == [out.name], "what the killed one left is still there"
 
 
 @pytest.mark.parametrize(

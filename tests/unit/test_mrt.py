@@ -49,6 +49,21 @@ def parsed(data: bytes, place: Path) -> list[dict[str, object]]:
     return [entry.data for entry in mrtparse.Reader(str(file))]
 
 
+def message(kind: int, rest: bytes = b"", at: int = WALL) -> bytes:
+    """A BGP message of a peer: 2 an UPDATE, 4 a KEEPALIVE."""
+    peers = struct.pack("!IIHH", 65537, 65536, 0, 1) + bytes((192, 0, 2, 9)) + bytes((192, 0, 2, 1))
+    said = b"\xff" * 16 + struct.pack("!HB", 19 + len(rest), kind) + rest
+    return record(17, 4, struct.pack("!I", 250_000) + peers + said, at)
+
+
+def test_a_phase_has_no_keepalives_of_the_phase_before_but_every_change_of_routes() -> None:
+    update = bytes(4)
+    data = message(4, at=WALL - 40) + message(2, update, WALL - 30) + message(4, at=WALL + 5) + message(2, update, WALL)
+    every, _ = mrt.records(data)
+    assert [each.is_keepalive for each in every] == [True, False, True, False]
+    assert mrt.heard_in(every, 1_641_000_000, lambda at: at - WALL + 1_641_000_000) == every[1:]
+
+
 def test_a_table_says_when_it_was_written_and_when_each_route_was_heard(tmp_path: Path) -> None:
     table, routes = parsed(in_2022(index_table() + rib(WALL - 60, WALL - 5)), tmp_path)
     assert next(iter(table["timestamp"])) == next(iter(routes["timestamp"])) == 1_641_000_000

@@ -8,6 +8,7 @@ import pytest
 
 import shutdownlab as sl
 from shutdownlab.model.scenario import Outcome
+from shutdownlab.verifier.explained import explanation_lines
 
 SOURCE = "made up"
 
@@ -55,6 +56,20 @@ def test_who_has_not_obeyed_yet_is_expected_to_show_what_it_showed() -> None:
     assert found["dark", "southcell"] is Outcome.BLOCKED
     assert found["dark", "northnet"] is Outcome.OK
     assert found["back", "southcell"] is Outcome.BLOCKED
+
+
+def test_an_explanation_says_of_who_waits_for_its_turn_when_that_is_and_of_others_nothing() -> None:
+    def said(phase: str, operator: str) -> list[str]:
+        found = sl.explain(scenario(), at=phase, vantage=f"{operator}/coast", target="ping")
+        return [line.strip() for line in explanation_lines(found) if "as ordered" in line]
+
+    assert said("dark", "northnet") == [
+        "Not yet as ordered: northnet, whose turn comes in dark-2, until then ignores dark"
+    ]
+    assert said("back", "southcell") == [
+        "Not yet as ordered: southcell, whose turn comes in back-2, until then keeps dark"
+    ]
+    assert said("dark", "southcell") == said("dark-2", "northnet") == []
 
 
 def test_what_the_gateway_does_waits_for_nobody() -> None:

@@ -35,7 +35,8 @@ def export(run: str | Path | Run, to: Format, out: str | Path | None = None) -> 
     (with a Data Package) and `duckdb` have the tables results, phases, orders, measurements and, if outside signals
     were observed, readings, each column typed and described; `ooni` has the measurements as OONI publishes them; `mrt`
     has the routing tables and messages that a collector abroad wrote. out: a new folder, or a new file FILE.duckdb or
-    FILE.jsonl.gz; None: named after the run, in the working directory. Raises `BadInput`.
+    FILE.jsonl.gz, which appears only once it is complete; None: named after the run, in the working directory. Raises
+    `BadInput`.
     """
     if to not in get_args(Format):
         refuse("to", quoted(str(to)), one_of(get_args(Format)), did_you_mean(str(to), get_args(Format)))
@@ -52,11 +53,18 @@ def export(run: str | Path | Run, to: Format, out: str | Path | None = None) -> 
         refuse("out", f"{target}, in a folder that does not exist", "an existing folder", "name another folder")
     if target.exists():
         refuse("out", f"{target}, which exists already", "a new file or folder", "name another, or remove it")
+    # Under another name until it is whole: an export that is killed leaves no folder that reads like a finished one.
+    drafts = target.with_name(f".{target.name}.unfinished")
     try:
-        _write(opened, to, target)
+        shutil.rmtree(drafts, ignore_errors=True)
+        drafts.mkdir()
+        _write(opened, to, drafts / target.name)
+        (drafts / target.name).rename(target)
     except OSError as error:
         found = f"{target}, which cannot be written ({(error.strerror or str(error)).lower()})"
         refuse("out", found, "a place that can be written", "name another folder")
+    finally:
+        shutil.rmtree(drafts, ignore_errors=True)
     return target
 
 
