@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -244,6 +245,8 @@ def test_all_of_myanmars_nights_are_dark_to_the_minute() -> None:
     nights = [phase for phase in scenario.timeline if phase.phase.startswith("night-")]
     assert len(nights) == 72
     assert {f"{phase.at:%H:%M}" for phase in nights} == {"18:30"}
+    begins = {phase.at for phase in scenario.timeline}
+    assert {night.at + timedelta(hours=8) for night in nights} <= begins, "until nine in the morning there"
     assert f"{nights[0].at:%F} {nights[-1].at:%F}" == "2021-02-14 2021-04-26"
 
 
