@@ -110,7 +110,8 @@ def check_profile(profile: Profile, on_path: Callable[[Verdict], str]) -> None:
 def _check_on_path(profile: Profile, on_path: Callable[[Verdict], str]) -> None:
     hint = "an on-path box sees copies and can only inject"
     wrong = {"ip": "`hold`" if profile.ip.hold else "`fragments: drop`" if profile.ip.fragments == "drop" else ""}
-    given = [getattr(profile.block, name) for name in profile.block.model_fields_set]
+    block = profile.block
+    given = [getattr(block, name) for name in type(block).model_fields if name in block.model_fields_set]
     wrong["block"] = next(filter(None, map(on_path, filter(None, given))), "")
     wrong["rules"] = next(filter(None, [on_path(rule.verdict) for rule in profile.rules]), "")
     for key, found in wrong.items():

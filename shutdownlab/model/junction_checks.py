@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from shutdownlab.config.document import Document, Expected, Path, quoted
 from shutdownlab.model.cables import ends_of
-from shutdownlab.model.topology import Operator, Topology, Transit
+from shutdownlab.model.topology import AT_TWO_GATEWAYS, Operator, Topology, Transit
 
 
 def check_gateways(topology: Topology, document: Document) -> None:
@@ -54,7 +54,7 @@ def _check_providers(topology: Topology, document: Document, name: str) -> None:
             (*path, "transit", index),
             found,
             expected,
-            "networks of different gateways meet only at the exchange and abroad: a company at both is two operators",
+            f"networks of different gateways meet only at the exchange and abroad: {AT_TWO_GATEWAYS}",
         )
 
 

@@ -8,6 +8,7 @@ from shutdownlab.config.document import Expected
 from shutdownlab.config.scalars import duration_text
 from shutdownlab.inspection.recognition import installed_recognisers
 from shutdownlab.model.answers import LATEST_S
+from shutdownlab.model.degradation import Degradation
 from shutdownlab.model.means import BREAKING, ROUTING, VERBS, BlockAction, Direction, Means, Point
 from shutdownlab.model.protocols import WITHOUT_A_BOX
 from shutdownlab.model.targets import NOTHING, SUBSCRIBER_FIELDS, Exceptions, Targets
@@ -235,9 +236,10 @@ def _check_degrade(policy: Policy) -> None:
         if key in policy.model_fields_set:
             hint = "`rate` gives each direction its own value"
             raise Expected("`degrade` without it", hint, found=f"`{key}` with `degrade`", key=key)
-    beside = [key for key in policy.degrade.model_fields_set if key != "rate"]
-    if policy.degrades_traffic and beside:
-        found = f"`{beside[0]}` for only a part of a line's traffic"
+    given = policy.degrade.model_fields_set - {"rate"}
+    if policy.degrades_traffic and given:
+        beside = ", ".join(f"`{key}`" for key in Degradation.model_fields if key in given)
+        found = f"{beside} for only a part of a line's traffic"
         hint = "delay, loss and generation apply to a whole line: leave out `only`, and traffic under `except`"
         raise Expected("only `rate`", hint, found=found, key="degrade")
 

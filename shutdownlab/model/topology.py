@@ -33,6 +33,18 @@ MOST_OPERATORS, MOST_TRANSITS, MOST_GROUPS = 1_000, 64, 20_000
 machine can run."""
 
 
+AT_TWO_GATEWAYS = "a company at both is written as two, with an AS number each"
+
+
+def _gateway(value: object) -> object:
+    if isinstance(value, list | tuple):
+        raise Expected("the name of one gateway", AT_TWO_GATEWAYS)
+    return value
+
+
+_AtGateway = Annotated[Name, BeforeValidator(_gateway)]
+
+
 def _outlines(value: object) -> object:
     if value != "rest" and not isinstance(value, list | tuple):
         raise Expected("a list of outlines such as [KZ.AC], or `rest` for all that no other region has")
@@ -210,9 +222,9 @@ class Operator(Record):
     transit: tuple[str, ...]
     """The networks that it buys transit from: foreign transits, or other operators of the country, which then carry its
     traffic abroad."""
-    gateway: Name = GATEWAY
+    gateway: _AtGateway = GATEWAY
     """The gateway of its cable abroad: the national one, or one of `gateways`. The networks that it buys transit from
-    are at the same one. An operator by satellite has none."""
+    are at the same one; a company at two is two operators. An operator by satellite has none."""
     exchange: bool = True
     """Whether it peers at the domestic exchange; if not, its traffic to other operators goes through its transit."""
     cgnat: tuple[Access, ...] = ()
@@ -254,7 +266,7 @@ class Transit(Record):
     prefixes: tuple[Prefix, ...]
     """The addresses that it announces beside those of the apps it serves; services without addresses of their own get
     some of these."""
-    gateway: Name = GATEWAY
+    gateway: _AtGateway = GATEWAY
     """The gateway of its cable into the country: the national one, or one of `gateways`."""
     serves: tuple[Served, ...]
     """What it serves abroad: apps of the catalogue or of `apps` files, and server programs of your own."""

@@ -92,6 +92,7 @@ UNHEEDED = [
     ("placement: on-path\nip: {hold: true}", "`hold`"),
     ("placement: on-path\nip: {fragments: drop}", "`fragments: drop`"),
     ("placement: on-path\nblock: {tls: {action: freeze, cap_bytes: 5}}", "freeze"),
+    ("placement: on-path\nblock: {quic: drop, tls: {action: freeze, cap_bytes: 5}}", "freeze"),
     ("placement: on-path\nrules: [{name: it, when: {protocol: http}, verdict: drop}]", "drop"),
     ("budget: {give_up_unrecognised: true, give_up_unrecognised_over: 100}", "`give_up_unrecognised_over`"),
     ("budget: {packets: 3, least: 10}", "10"),
