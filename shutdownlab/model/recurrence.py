@@ -1,15 +1,14 @@
 """Recurrence: by the clock (`every`), in bouts (`flapping`), or step by step (`ramp`). Pure.
 
-A country's clocks jump twice a year: a local time that a jump skips is the moment of the jump, so that hours are in
-force when the clock shows them, and one that occurs twice is its first occurrence (PEP 495, `fold=0`).
+A country's clocks jump twice a year: a local time that a jump skips is the moment at which the clock would have shown
+it, and one that occurs twice is its first occurrence (PEP 495, `fold=0`).
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -86,22 +85,6 @@ Clock = Annotated[
 Zone = Annotated[str, BeforeValidator(_zone), text_like("time zone", "Asia/Yangon", "Asia/Tehran")]
 
 
-def _moment(day: date, at: time, zone: tzinfo) -> datetime:
-    """Returns when clocks show a time of day first; of a time that they jump over, when they jump."""
-    shown = datetime.combine(day, at, zone)
-    moment = shown.astimezone(UTC)
-    after = moment.astimezone(zone)
-    if after.replace(tzinfo=None) == shown.replace(tzinfo=None):
-        return moment
-    before = shown.replace(fold=1).astimezone(UTC)
-    minutes = range(round((moment - before) / timedelta(minutes=1)))
-
-    def has_jumped(minute: int) -> bool:
-        return (before + timedelta(minutes=minute)).astimezone(zone).utcoffset() == after.utcoffset()
-
-    return before + timedelta(minutes=bisect_left(minutes, True, key=has_jumped))
-
-
 class Every(Record):
     """By the clock: on some days, from one time of day to another."""
 
@@ -116,7 +99,7 @@ class Every(Record):
     last: Date | None = None
     """The last date on which it may begin; left out: the day on which the scenario ends."""
     from_: Clock = Field(alias="from")
-    """When it begins, in local time; where the clocks are put forward over it, when they are."""
+    """When it begins, in local time."""
     to: Clock
     """When it ends: on the next day if that is not later than `from`."""
     zone: Zone | None = None
@@ -138,7 +121,8 @@ class Every(Record):
         zone = zone_named(self.zone) if self.zone else timezone(timedelta(seconds=utc_offset))
         for day in self._dates(since.astimezone(zone).date(), until.astimezone(zone).date()):
             end_day = day if self.to > self.from_ else day + timedelta(days=1)
-            yield Window(_moment(day, self.from_, zone), _moment(end_day, self.to, zone))
+            begin = datetime.combine(day, self.from_, zone).astimezone(UTC)
+            yield Window(begin, datetime.combine(end_day, self.to, zone).astimezone(UTC))
 
     def _dates(self, since: date, until: date) -> Iterator[date]:
         if self.dates:
