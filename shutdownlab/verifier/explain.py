@@ -22,7 +22,7 @@ from shutdownlab.model.scenario import Mode, Outcome, Phase
 from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell, expected_of
 from shutdownlab.verifier.chance import Chances
-from shutdownlab.verifier.deciding import deciding_wire, slows, stops
+from shutdownlab.verifier.deciding import deciding_wire, policies_of_rule, slows, stops
 from shutdownlab.verifier.described import (
     ACTS,
     border_text,
@@ -339,7 +339,7 @@ class _Explainer:
             role,
             ACTS.get(seen.decision.action, f"does {seen.decision.action}"),
             f"rule {rule}",
-            self._order(rule.partition("/")[0], rule),
+            next((self._order(name, rule) for name in policies_of_rule(wire, step.box, rule)), None),
             stops,
         )
 

@@ -96,7 +96,7 @@ def outcomes(verifier: Verifier, phase: str) -> dict[tuple[object, ...], Outcome
         "first-shutdown",
         *(
             pytest.param(name, marks=pytest.mark.thorough)
-            for name in ("egypt-2011", "iran-2019", "karakalpakstan-2022")
+            for name in ("egypt-2011", "iran-2019", "karakalpakstan-2022", "russia-twitter-2021")
         ),
     ],
 )
