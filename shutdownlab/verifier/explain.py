@@ -332,7 +332,8 @@ class _Explainer:
         seen = next((seen for seen in wire.seen if seen.operator == step.box and seen.decision.action != "pass"), None)
         if seen is None:
             return Hop(name, role, "lets it pass")
-        stops = any(stop.at == name for stop in wire.stops) and not self._on_path(step)
+        slows_it = seen.decision.action == "throttle"  # by dropping some of its packets
+        stops = any(stop.at == name for stop in wire.stops) and not self._on_path(step) and not slows_it
         rule = seen.decision.rule or ""
         return Hop(
             name,

@@ -53,7 +53,7 @@ def test_what_a_devices_own_rule_slows_is_put_down_to_the_policy_that_has_the_de
         "russia-twitter-2021", at="substring", vantage="rostelecom/moscow/behind-boxes", target="www.rt.com"
     )
     box = next(hop for hop in found.hops if hop.node == "rostelecom-box")
-    assert box.rule == "rule twitter-2021"
+    assert (box.did, box.rule, box.stops) == ("slows it", "rule twitter-2021", False)
     assert box.order is not None
     assert (box.order.policy, box.order.since) == ("fixed", "substring")
     assert found.mends
