@@ -30,9 +30,22 @@ def policies_of(wire: ModelledConnection) -> tuple[str, ...]:
     both = (step for by_client in (True, False) for step in wire.steps(by_client))
     rejected = [each.policy for by_client in (True, False) if (each := wire.dropped_at_border(by_client)) is not None]
     names = [step.fate.decided_by.policy for step in both if (stops(step) or slows(step)) and step.fate.decided_by]
-    names += [(seen.decision.rule or "").partition("/")[0] for seen in wire.seen if seen.decision.action != "pass"]
+    for seen in wire.seen:
+        if seen.decision.action != "pass":
+            names += policies_of_rule(wire, seen.operator, seen.decision.rule or "")
     names += [*rejected, *wire.slowing_lines]
     return tuple(dict.fromkeys(name for name in names if wire.country.knows(name)))
+
+
+def policies_of_rule(wire: ModelledConnection, operator: str, rule: str) -> tuple[str, ...]:
+    """Returns the policy that a DPI box's rule is for; if the rule is the device's own, those that use the box."""
+    name = rule.partition("/")[0]
+    if wire.country.knows(name):
+        return (name,)
+    nodes = wire.country.network.nodes
+    ends = [end for host in (wire.client, wire.server) if host is not None and (end := nodes[host].vantage) is not None]
+    held = wire.country.active(operator)
+    return tuple(name for name, policy in held.items() if policy.needs_boxes and any(map(policy.concerns, ends)))
 
 
 def stops(step: SwitchStep) -> bool:

@@ -22,7 +22,7 @@ from shutdownlab.model.scenario import Mode, Outcome, Phase
 from shutdownlab.model.topology import Vantage
 from shutdownlab.results.cells import Cell, expected_of
 from shutdownlab.verifier.chance import Chances
-from shutdownlab.verifier.deciding import deciding_wire, slows, stops
+from shutdownlab.verifier.deciding import deciding_wire, policies_of_rule, slows, stops
 from shutdownlab.verifier.described import (
     ACTS,
     border_text,
@@ -342,14 +342,15 @@ class _Explainer:
         seen = next((seen for seen in wire.seen if seen.operator == step.box and seen.decision.action != "pass"), None)
         if seen is None:
             return Hop(name, role, "lets it pass")
-        stops = any(stop.at == name for stop in wire.stops) and not self._on_path(step)
+        slows_it = seen.decision.action == "throttle"  # by dropping some of its packets
+        stops = any(stop.at == name for stop in wire.stops) and not self._on_path(step) and not slows_it
         rule = seen.decision.rule or ""
         return Hop(
             name,
             role,
             ACTS.get(seen.decision.action, f"does {seen.decision.action}"),
             f"rule {rule}",
-            self._order(rule.partition("/")[0], rule),
+            next((self._order(name, rule) for name in policies_of_rule(wire, step.box, rule)), None),
             stops,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 from shutdownlab.config.numbers import TCP, UDP
@@ -43,10 +43,16 @@ class Mend:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """A change of a policy. of_people: whether it changes only whom the policy concerns."""
+    """A change of a policy.
+
+    of_people: whether it changes only whom the policy concerns.
+    in_force: whether it can be made only in policies that are in force, or only in those that no longer are; None: in
+    either.
+    """
 
     changed: Callable[[Policy], Policy]
     of_people: bool = False
+    in_force: bool | None = None
 
 
 def mends(
@@ -58,8 +64,8 @@ def mends(
     elsewhere: policies that block the cell without meeting its packets: they change routes, or resolvers' answers.
     """
     found: list[Mend] = []
-    for number, (text, change) in enumerate(_candidates(verifier.shutdown, cell, wire)):
-        mended = _mended(verifier, phase, cell, number, change, elsewhere)
+    for text, change in _candidates(verifier.shutdown, cell, wire):
+        mended = _mended(verifier, phase, cell, text, change, elsewhere)
         if mended is not None:
             imagined, where = mended
             enough = found[-1].cells if len(found) == _MOST_TOLD else None
@@ -70,11 +76,11 @@ def mends(
 
 
 def _mended(
-    verifier: Verifier, phase: Phase, cell: Cell, number: int, change: _Change, elsewhere: tuple[str, ...]
+    verifier: Verifier, phase: Phase, cell: Cell, text: str, change: _Change, elsewhere: tuple[str, ...]
 ) -> tuple[Phase, tuple[str, ...]] | None:
     """Returns the phase with a change in each policy that blocks the cell, and their names.
 
-    None if the cell still does not get through. `number`: the change's, used in the changed policies' names.
+    None if the cell still does not get through. `text`: the change's, used in the changed policies' names.
     """
     active, changed = verifier.classes.active(phase), dict[str, tuple[str, Policy]]()
     known = {**verifier.shutdown.scenario.policies, **active}  # operators may carry some out after their end
@@ -84,8 +90,10 @@ def _mended(
         blocking = [name for name in (*elsewhere, *_blocking(verifier, imagined, cell)) if name not in done]
         if not blocking:
             break
+        if change.in_force is not None and any((name in active) is not change.in_force for name in blocking):
+            return None
         # Each is changed once: another object of the same name would be taken for another policy.
-        changed |= {name: (f"{name}~{number}", change.changed(known[name])) for name in blocking}
+        changed |= {name: (f"{name}~{text}", change.changed(known[name])) for name in blocking}
         other = dict(changed.get(name, (name, policy)) for name, policy in active.items())
         versions = {own: name for name, (own, _) in changed.items()} if change.of_people else NO_NAMES
         renamed = {name: own for name, (own, _) in changed.items()}
@@ -130,11 +138,13 @@ def _candidates(shutdown: Shutdown, cell: Cell, wire: ModelledConnection | None)
             yield f"except: {{sites: [{probe.host_name}]}}", _sparing(sites=(probe.host_name,))
     if wire is not None:
         yield from _of_the_connection(shutdown, vantage, wire)
-    yield f"except: {{operators: [{vantage.id.operator}]}}", _sparing(operators=(vantage.id.operator,))
+    operator = vantage.id.operator
+    yield f"its end obeyed by {operator}", replace(_sparing(operators=(operator,)), in_force=False)
+    yield f"except: {{operators: [{operator}]}}", _sparing(operators=(operator,))
     yield f"except: {{regions: [{vantage.id.region}]}}", _sparing(regions=(vantage.id.region,))
     yield f"except: {{access: [{vantage.access}]}}", _sparing(access=(vantage.access,))
     yield f"except: {{subscribers: [{vantage.class_}]}}", _sparing(subscribers=(vantage.class_,))
-    yield "nothing in this phase: stop it", _Change(lambda policy: policy.model_copy(update={"where": NOBODY}), True)
+    yield "nothing in this phase: stop it", _Change(_ended, of_people=True, in_force=True)
 
 
 def _of_the_connection(shutdown: Shutdown, vantage: Vantage, wire: ModelledConnection) -> Iterator[tuple[str, _Change]]:
@@ -150,6 +160,10 @@ def _of_the_connection(shutdown: Shutdown, vantage: Vantage, wire: ModelledConne
     if host is not None and host.vantage is not None and host.vantage.class_ != vantage.class_:
         kind = host.vantage.class_
         yield f"except: {{subscribers: [{kind}]}}", _sparing(subscribers=(kind,))
+
+
+def _ended(policy: Policy) -> Policy:
+    return policy.model_copy(update={"where": NOBODY})
 
 
 def _sparing(**more: tuple[object, ...]) -> _Change:

@@ -47,6 +47,19 @@ def test_a_dpi_box_is_explained_by_what_it_saw() -> None:
     assert found.server == "answered until the box stepped in"
 
 
+def test_what_a_devices_own_rule_slows_is_put_down_to_the_policy_that_has_the_device_inspect_it() -> None:
+    """The rule `twitter-2021` is the device's: no policy has it, and the policy `fixed` switches the device on."""
+    found = explain(
+        "russia-twitter-2021", at="substring", vantage="rostelecom/moscow/behind-boxes", target="www.rt.com"
+    )
+    box = next(hop for hop in found.hops if hop.node == "rostelecom-box")
+    assert (box.did, box.rule, box.stops) == ("slows it", "rule twitter-2021", False)
+    assert box.order is not None
+    assert (box.order.policy, box.order.since) == ("fixed", "substring")
+    assert found.mends
+    assert all(mend.policies == ("fixed",) for mend in found.mends)
+
+
 def test_answers_that_do_not_come_back_are_shown_on_their_way_back() -> None:
     found = explain("first-shutdown", at="one-way", vantage="southcell/coast", target="ping")
     assert found.back

@@ -114,6 +114,9 @@ def test_an_explanation_of_what_an_operator_keeps_after_its_end_says_what_would_
     why = sl.explain(made, at="three", vantage="southcell/coast", target="ping")
     assert why.mends
     assert all(set(mend.policies) == set(kept) for mend in why.mends)
+    assert not any("stop it" in mend.change for mend in why.mends), "it has been stopped: southcell carries it on"
+    if "gone" in kept:  # an exception for a smaller part of the traffic would not be enough
+        assert "its end obeyed by southcell" in {mend.change for mend in why.mends}
     other = sl.explain(made, at="three", vantage="northnet/coast", target="ping")
     assert other.verdict.outcome == "ok"
 
