@@ -38,7 +38,7 @@ MODULES = [
     "recognisers/whatsapp", "recognisers/openvpn", "recognisers/stun", "recognisers/mtproto", "recognisers/encrypted",
     "recognisers/rtp", "recognisers/wireguard", "recognisers/dtls", "recognisers/starttls", "recognisers/tunnel",
     "recognisers/proxies", "recognisers/relay", "recognisers/turn", "recognisers/quic", "recognisers/quic_protection",
-    "tunnels",
+    "tunnels", "punycode",
 ]
 # fmt: on
 

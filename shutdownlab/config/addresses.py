@@ -67,7 +67,7 @@ def plain_prefix(text: str) -> tuple[int, int, int] | None:
         number = int.from_bytes(inet_pton(AF_INET6, start), "big")
     except (OSError, ValueError):
         return None
-    if bits < 0 or number & (_ALL_ONES >> bits) or number >> 32 == _MAPPED_ABOVE:
+    if bits < 0 or number & (_ALL_ONES >> bits) or number >> 32 == MAPPED_ABOVE:
         return None
     return 6, number, bits
 
@@ -122,7 +122,7 @@ _INTERFACES: Mapping[int, Sequence[Mapping[str, object]]] = {
 }
 _LENGTHS = {str(length): length for length in range(129)}
 _ALL_ONES = (1 << 128) - 1
-_MAPPED_ABOVE = 0xFFFF
+MAPPED_ABOVE = 0xFFFF
 """The bits above the IPv4 address in an IPv4-mapped IPv6 address."""
 
 

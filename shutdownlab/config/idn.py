@@ -7,6 +7,7 @@ non-transitional form, so that `faß.de` is `xn--fa-hia.de` and never fass.de. S
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -19,15 +20,16 @@ _CYRILLIC: Final = re.compile(r"(?!..--)[a-z0-9\u0430-\u045f](?:[a-z0-9\u0430-\u
 changes. Fast path: national block lists have many."""
 
 
-def to_ascii(name: str) -> str:
+def to_ascii(name: str, encode: Callable[[str], str] | None = None) -> str:
     """Returns a name as sent on the wire, lower case; labels that are ASCII already are unchanged.
 
     Raises `UnicodeError` if no client could send it. Symbols, which IDNA 2008 disallows, are encoded as browsers do:
-    `☃.net` is `xn--n3h.net`.
+    `☃.net` is `xn--n3h.net`. `encode`: what to use instead of `punycoded`.
     """
+    encode = encode or punycoded
     labels = name.split(".")
     if all(_CYRILLIC.fullmatch(label) for label in labels):
-        encoded = [label if label.isascii() else punycoded(label) for label in labels]
+        encoded = [label if label.isascii() else encode(label) for label in labels]
         if max(map(len, encoded)) <= 63:
             return ".".join(encoded)
     mapped = idna.uts46_remap(name, std3_rules=False, transitional=False)

@@ -18,8 +18,10 @@ from shutdownlab.config.addresses import is_address
 from shutdownlab.config.document import Expected
 from shutdownlab.config.domains import NAME, domain, is_host_name
 from shutdownlab.config.garbage import nothing_is_garbage
+from shutdownlab.config.idn import to_ascii
 from shutdownlab.config.problems import BadInput, Problem
 from shutdownlab.inspection.list_mistakes import ListMistakes
+from shutdownlab.inspection.punycode import a_label
 from shutdownlab.inspection.zone_list import ZoneList
 
 MAX_BYTES = 64 << 20
@@ -28,23 +30,24 @@ MAX_NAMES = 1_000_000
 """Enough for national block lists, and small enough for a message to a DPI box."""
 _PLAIN = re.compile(NAME.encode())
 """A name already in canonical form."""
-_LABEL = "_?[a-z0-9]++(?:[-_]{1,2}[a-z0-9]++)*+"
-_FULL_NAME = rf"({_LABEL}(?:\.{_LABEL})++)(?<![0-9])"
-"""A name of several labels in canonical form, but for their lengths."""
+_LABEL = r"_?[^\W_]++(?:[-_]{1,2}[^\W_]++)*+"
+_ONE_NAME = rf"{_LABEL}(?:\.{_LABEL})++(?<![0-9])"
+"""A name of several labels, in letters of any script; their lengths are not checked, nor what IDNA allows."""
+_FULL_NAME = rf"({_ONE_NAME})"
 _COMMENT = r"|[ \t]*(?:[#!](?![#@?$%])[^\n]*)?"
 _FORMS = tuple(
     re.compile(f"^(?:{form}{_COMMENT})$", re.MULTILINE)
     for form in (
         rf"{_FULL_NAME}\.?(?:[ \t]+#[^\n]*)?",
-        rf"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)[ \t]+{_FULL_NAME}\.?(?:[ \t]+#[^\n]*)?",
+        rf"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)[ \t]+({_ONE_NAME}(?:[ \t]++{_ONE_NAME})*+)\.?(?:[ \t]+#[^\n]*)?",
         rf"\|\|{_FULL_NAME}\^(?:\$(?:important|all))?",
-        rf"(?!server=[^\n#]*#)(?:address|server|local)=/{_FULL_NAME}/[^/\n]*",
+        rf"(?!server=[^\n#]*#)(?:address|server|local)=/({_ONE_NAME}(?:/{_ONE_NAME})*+)/[^/\n]*",
         rf"(?:\*\.)?{_FULL_NAME}\.?[ \t]+(?:\d+[ \t]+)?(?:IN[ \t]+)?CNAME[ \t]+\.",
         rf'[ \t]*local-zone:[ \t]*"{_FULL_NAME}\.?"[ \t]+(?:always_n\w+|static|refuse|deny|redirect)',
         rf"\*?\.{_FULL_NAME}",
     )
 )
-"""A line of each kind of list, with one name, or a comment. Fast path: there may be a million of one kind."""
+"""A line of each kind of list, with its name or names, or a comment. Fast path: there may be a million of one kind."""
 _AT_ONCE = (512, 16)
 """How many lines are tried at once, and how many of them again if not all are of one kind."""
 _LONGEST_LABEL = 63
@@ -103,26 +106,41 @@ def _add_alike(names: dict[str, None], lines: Sequence[bytes], zone: ZoneList, f
     if zone.within or zone.elsewhere:
         return False
     try:
-        text = b"\n".join(lines).decode("ascii")
+        text = b"\n".join(lines).decode("utf-8")
     except UnicodeDecodeError:
         return False
-    if "localhost" in text or ".rpz-" in text:
+    if "localhost" in text or "ip6-" in text or ".rpz-" in text.lower():
         return False
     if zone.end:
-        end = zone.end.decode("ascii")
+        end = zone.end.decode("utf-8")
+        if text.lower().count(end) != text.count(end):
+            return False
         text = text.replace(f"{end} ", " ").replace(f"{end}\t", "\t")
     for form in forms:
         found = form.findall(text)
         if len(found) == len(lines):
-            if any(len(name) > _LONGEST_LABEL and not is_host_name(name) for name in found):
+            listed = "\n".join(found).lower().replace("/", "\n").split()  # without what comments leave
+            if not text.isascii():
+                try:
+                    listed = [name if name.isascii() else _encoded(name) for name in listed]
+                except UnicodeError:
+                    return False
+            if any(len(name) > _LONGEST_LABEL and not is_host_name(name) for name in listed):
                 return False
-            names |= dict.fromkeys(found)
-            names.pop("", None)  # of comments
+            names |= dict.fromkeys(listed)
             if form is not forms[0]:
                 forms.remove(form)
                 forms.insert(0, form)
             return True
     return False
+
+
+def _encoded(name: str) -> str:
+    """Returns a name in lower case as `domain` does; raises `UnicodeError` where that refuses it."""
+    encoded = to_ascii(name, a_label)
+    if not is_host_name(encoded):
+        raise UnicodeError
+    return encoded
 
 
 def _add_each(
