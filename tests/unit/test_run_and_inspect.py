@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, field
 
 import pytest
-from quic_initials import V1, V2, crypto, hello, seal
+from quic_initials import crypto, hello, seal
 from test_capture import block
 from wire import FOREIGN, SUBSCRIBER, Connection, client_hello, dns_query, engine, http_get, rule
 
@@ -24,6 +24,7 @@ from shutdownlab.inspection.offline import OfflineInspection
 from shutdownlab.inspection.packet import OPTION_MSS, SYN, decode
 from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
 from shutdownlab.inspection.profile import shipped_profile
+from shutdownlab.inspection.recognisers.quic_protection import V1, V2
 from shutdownlab.inspection.vocabulary import profile_names
 
 PORTS = ("border-intl", "gateway", "box-inside", "box-outside")
