@@ -41,9 +41,9 @@ def with_extension(greeting: bytes, kind: int) -> bytes:
     return greeting[:3] + (len(body) + 4).to_bytes(2, "big") + b"\1" + len(body).to_bytes(3, "big") + body
 
 
-def quic_initial(version: int, size: int) -> bytes:
+def quic_initial(version: int, size: int, name: str = "fine.example") -> bytes:
     """The beginning of the first datagram of aioquic's client."""
-    settings = QuicConfiguration(server_name="fine.example", alpn_protocols=["h3"], original_version=version)
+    settings = QuicConfiguration(server_name=name, alpn_protocols=["h3"], original_version=version)
     settings.supported_versions = [version]
     client = QuicConnection(configuration=settings)
     client.connect(("192.0.2.10", 443), now=0.0)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 
 import pytest
+from quic_initials import crypto, hello, seal
 from wire import ECH, ESNI, Connection, client_hello, dns_query, engine, http_get, injected, rule
 
 from shutdownlab.config.problems import BadInput
@@ -24,6 +25,7 @@ NAMED = [
     "gfw-tls",
     "gfw-esni",
     "gfw-fet",
+    "gfw-quic",
     "india-http",
     "india-sni",
     "iran-protocol-filter",
@@ -408,6 +410,47 @@ def test_an_encrypted_server_name_counts_only_after_a_complete_handshake() -> No
     connection.say("S")
     connection.seq += 1
     assert connection.say("PA", esni()).forward
+
+
+def test_chinas_quic_box_loses_what_the_client_sends_to_that_port_for_180_s() -> None:
+    connection = Connection(engine("gfw-quic"), sport=55000, dport=443)
+    outcome = connection.udp(quic_initial(1, 1200, "blocked.example"))
+    assert outcome.forward, "the Initial itself arrives"
+    assert not outcome.inject, "nothing is injected"
+    assert connection.udp(b"an answer", back=True).forward
+    assert not connection.udp(b"more").forward
+    assert not Connection(connection.engine, sport=55001, dport=443, now=179.0).udp(b"anything").forward
+    assert Connection(connection.engine, sport=55002, dport=444, now=179.0).udp(b"anything").forward
+    assert Connection(connection.engine, sport=55003, dport=443, now=181.0).udp(b"anything").forward
+    other_name = Connection(engine("gfw-quic"))
+    other_name.udp(quic_initial(1, 1200))
+    assert other_name.udp(b"more").forward
+
+
+def test_chinas_quic_box_is_triggered_from_inside_alone() -> None:
+    from_outside = Connection(engine("gfw-quic"), opener=Side.OUTSIDE, dport=443)
+    from_outside.udp(quic_initial(1, 1200, "blocked.example"))
+    assert from_outside.udp(b"more").forward
+
+
+@pytest.mark.parametrize(("silence", "passes"), [(1.0, True), (59.0, True), (61.0, False)])
+def test_a_datagram_of_anything_hides_a_name_in_quic_from_china_for_60_s(silence: float, passes: bool) -> None:
+    connection = Connection(engine("gfw-quic"), dport=443)
+    assert connection.udp(bytes(14)).forward
+    connection.now = silence
+    connection.udp(quic_initial(1, 1200, "blocked.example"))
+    assert connection.udp(b"more").forward is passes
+
+
+def test_a_hello_in_two_datagrams_gets_past_china() -> None:
+    message = hello(b"blocked.example", extra=1200)
+    connection = Connection(engine("gfw-quic"), dport=443)
+    for number, (start, end) in enumerate(((0, 60), (60, len(message)))):
+        assert connection.udp(seal(crypto(start, message[start:end]), number)).forward
+    assert connection.udp(b"more").forward
+    whole = Connection(engine("gfw-quic"), dport=443)
+    whole.udp(seal(crypto(0, message)))
+    assert not whole.udp(b"more").forward
 
 
 def third_syn(connection: Connection) -> None:

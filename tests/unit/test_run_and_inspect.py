@@ -13,6 +13,7 @@ import struct
 from dataclasses import dataclass, field
 
 import pytest
+from quic_initials import crypto, hello, seal
 from test_capture import block
 from wire import FOREIGN, SUBSCRIBER, Connection, client_hello, dns_query, engine, http_get, rule
 
@@ -23,6 +24,7 @@ from shutdownlab.inspection.offline import OfflineInspection
 from shutdownlab.inspection.packet import OPTION_MSS, SYN, decode
 from shutdownlab.inspection.policy import InspectionPolicy, InspectionRule
 from shutdownlab.inspection.profile import shipped_profile
+from shutdownlab.inspection.recognisers.quic_protection import V1, V2
 from shutdownlab.inspection.vocabulary import profile_names
 
 PORTS = ("border-intl", "gateway", "box-inside", "box-outside")
@@ -71,6 +73,12 @@ class Switch:
         return result + b"".join(self.blocks)
 
 
+INITIALS = [
+    seal(crypto(0, hello(name)), version=version)
+    for name in (b"blocked.example", b"fine.example")
+    for version in (V1, V2)
+]
+"""Datagrams that begin a QUIC connection."""
 SEGMENTS = {40000: 1460, 40001: 1400, 40002: 536, 40003: 120, 40004: 90}
 """What either end of connections from these ports takes."""
 
@@ -145,7 +153,9 @@ class Traffic:
         elif kind < 0.6:
             connection.answer(self._payload())
         elif kind < 0.66:
-            connection.udp(choose((dns_query("blocked.example"), dns_query("fine.example"), JUNK, JUNK * 13)))
+            connection.udp(
+                choose((dns_query("blocked.example"), dns_query("fine.example"), JUNK, JUNK * 13, *INITIALS))
+            )
         else:
             flags = choose(("S", "S", "SA", "SA", "A", "PA", "F", "FA", "R", "RA", "FS", "", "FRAPUE"))
             fields: dict[str, object] = {"seq": choose((None, None, None, 0x0BAD0BAD))}
