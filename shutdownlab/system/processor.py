@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Final, Self
 
 _AGAIN_S: Final = 0.002
+_READ: Final = 1 << 16
 _own: Final = dict[int, int]()
 """An open schedstat by the id of its process: a forked child must not read its parent's."""
 
@@ -35,25 +36,6 @@ def waited_s() -> float:
         _own.clear()
         _own[pid] = file
     return int(os.pread(_own[pid], 128, 0).split()[1]) / 1e9
-
-
-def waited_with_children_s(pid: int) -> float:
-    """Total seconds that a process and its running descendants have waited for a CPU.
-
-    Each process counts with the thread that waited longest, since a Go program may work in any of its threads. 0.0 if
-    the kernel doesn't count waits. Descendants are left out if the kernel doesn't list a thread's children.
-    """
-    whole, left = 0.0, [pid]
-    while left:
-        process, threads = left.pop(), list[str]()
-        with suppress(OSError):  # the process has ended
-            threads = [entry.name for entry in Path(f"/proc/{process}/task").iterdir()]
-        with WaitedTimes(f"{process}/task/{thread}" for thread in threads) as waited:
-            whole += max(waited.read(), default=0.0)
-        for thread in threads:
-            with suppress(OSError):
-                left += map(int, Path(f"/proc/{process}/task/{thread}/children").read_bytes().split())
-    return whole
 
 
 class WaitedTimes:
@@ -118,6 +100,43 @@ class ThreadsWaitedTime:
         return self._whole
 
 
+class ProgramWaitedTime:
+    """How long a program and its running descendants could not run: they waited for a CPU, were stopped, or held up.
+
+    Each process counts with the thread that waited longest, since a Go program may work in any of its threads. What
+    stops or freezes it, control groups of version 2 included, is noticed only by a read meanwhile. 0.0 if the kernel
+    doesn't count waits. Descendants are left out if the kernel doesn't list a thread's children. No file stays open.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._at = time.monotonic()
+        self._held = dict[str, tuple[bytes, float]]()
+        """Of each thread, what schedstat said last, and for how many seconds it has been held up."""
+
+    def read(self) -> float:
+        """Returns the seconds of all of them together; what has ended no longer counts."""
+        now, whole, left, held = time.monotonic(), 0.0, [self._pid], dict[str, tuple[bytes, float]]()
+        while left:
+            process, longest, names = left.pop(), 0.0, list[str]()
+            with suppress(OSError):  # the process has ended
+                names = os.listdir(f"/proc/{process}/task")  # noqa: PTH208 - ten times a second
+            for name in names:
+                with suppress(OSError, IndexError):
+                    thread = f"/proc/{process}/task/{name}"
+                    says = _content(f"{thread}/schedstat")
+                    before, seconds = self._held.get(name, (b"", 0.0))
+                    if says == before and _is_kept(thread):
+                        seconds += now - self._at
+                    held[name] = says, seconds
+                    longest = max(longest, int(says.split()[1]) / 1e9 + seconds)
+                with suppress(OSError):
+                    left += map(int, _content(f"/proc/{process}/task/{name}/children").split())
+            whole += longest
+        self._held, self._at = held, now
+        return whole
+
+
 class _Thread:
     """One thread: its files, and what was read of it last. `closely`: notices control groups of version 2, too."""
 
@@ -146,12 +165,27 @@ class _Thread:
 
 
 _FROZEN: Final = b"get_signal"
-"""Where a thread waits that a control group of version 2 has frozen, or that is stopped."""
+"""Where a thread waits that a control group of version 2 has frozen."""
 
 
 def _is_held(stat: bytes) -> bool:
     """Whether a thread is in state D by its /proc/PID/stat."""
     return stat.rpartition(b") ")[2][:1] == b"D"
+
+
+def _is_kept(thread: str) -> bool:
+    """Whether a thread, by its directory in /proc, is stopped, in state D, or frozen."""
+    state = _content(f"{thread}/stat").rpartition(b") ")[2][:1]
+    return state in {b"T", b"D"} or (state == b"S" and _content(f"{thread}/wchan") == _FROZEN)
+
+
+def _content(path: str) -> bytes:
+    """Returns a short file's content, faster than pathlib does. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _READ)
+    finally:
+        os.close(descriptor)
 
 
 def wait_for_its_turn(pid: int, longest: float) -> None:
