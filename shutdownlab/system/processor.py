@@ -19,6 +19,8 @@ from typing import Final, Self
 
 _AGAIN_S: Final = 0.002
 _READ: Final = 1 << 16
+_LOOKS: Final = 4
+"""A control group of version 2 is looked for in every fourth read only: that costs half as much as all the rest."""
 _own: Final = dict[int, int]()
 """An open schedstat by the id of its process: a forked child must not read its parent's."""
 
@@ -65,8 +67,7 @@ class ThreadsWaitedTime:
     """How long a process's threads could not run since this object was made, adding up the longest of each time.
 
     Each `read` adds the longest of any one thread since the read before it. That of threads that have ended is lost, so
-    this suits processes with long-lived threads. Control groups of version 2 are noticed, too. Reading costs about 15
-    µs per thread.
+    this suits processes with long-lived threads. Reading costs about 15 µs per thread.
     """
 
     def __init__(self, pid: int) -> None:
@@ -92,7 +93,7 @@ class ThreadsWaitedTime:
             self._threads.pop(gone)[0].close()
         longest = 0.0
         for name in there:
-            thread, before = self._threads.get(name) or (_Thread(f"{self._pid}/task/{name}", closely=True), 0.0)
+            thread, before = self._threads.get(name) or (_Thread(f"{self._pid}/task/{name}", looks=1), 0.0)
             whole = thread.read(now)
             self._threads[name] = thread, whole
             longest = max(longest, whole - before)
@@ -138,24 +139,33 @@ class ProgramWaitedTime:
 
 
 class _Thread:
-    """One thread: its files, and what was read of it last. `closely`: notices control groups of version 2, too."""
+    """One thread: its files, and what was read of it last.
 
-    def __init__(self, pid: int | str, *, closely: bool = False) -> None:
-        self._files = [_open(pid), _open(pid, "stat"), _open(pid, "wchan") if closely else None]
+    Whether a control group of version 2 has frozen it is looked at in every `looks`th read.
+    """
+
+    def __init__(self, pid: int | str, looks: int = _LOOKS) -> None:
+        self._files = [_open(pid), _open(pid, "stat"), _open(pid, "wchan")]
         self._waited = self._held = 0.0
-        self._slices, self._at = b"", 0.0
+        self._slices, self._from = b"", 0.0  # from: it has not run since, and is not known to have been held up
+        self._looks, self._reads = looks, 0
 
     def read(self, now: float) -> float:
         """Returns the seconds that it could not run so far; `now`: by `time.monotonic`."""
         schedstat, stat, wchan = self._files
         if schedstat is None or stat is None:
             return 0.0
+        self._reads += 1
         with suppress(OSError):  # it has ended
             _, waited, slices = os.pread(schedstat, 128, 0).split()
-            if slices == self._slices:  # it has not run since the last read
-                held = _is_held(os.pread(stat, 64, 0)) or (wchan is not None and os.pread(wchan, 64, 0) == _FROZEN)
-                self._held += (now - self._at) if held else 0.0
-            self._waited, self._slices, self._at = int(waited) / 1e9, slices, now
+            if slices != self._slices:  # it has run: also to be frozen
+                self._from = now
+            elif _is_held(os.pread(stat, 64, 0)) or (
+                wchan is not None and self._reads % self._looks == 0 and os.pread(wchan, 64, 0) == _FROZEN
+            ):
+                self._held += now - self._from
+                self._from = now
+            self._waited, self._slices = int(waited) / 1e9, slices
         return self._waited + self._held
 
     def close(self) -> None:
