@@ -2,9 +2,9 @@
 
 The kernel counts the time that each thread was runnable but not running: the second field of /proc/PID/schedstat, in
 nanoseconds (Documentation/scheduler/sched-stats.rst of Linux). It does not count for how long it kept a thread in state
-D: frozen by a control group (of version 1), above its group's memory.high, waiting for a page or a disk. That is
-sampled. One that is frozen by a control group of version 2 is in state S, as if it waited for work; where it waits in
-the kernel tells.
+D (frozen by a control group of version 1, above its group's memory.high, waiting for a page or a disk) or T (stopped by
+a signal or a debugger). That is sampled. One that is frozen by a control group of version 2 is in state S, as if it
+waited for work; where it waits in the kernel tells.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def waited_s() -> float:
 
 
 class WaitedTimes:
-    """How long the main threads of some processes could not run: they waited for a CPU, or were held up in state D.
+    """How long the main threads of some processes could not run: they waited for a CPU, were held up, or stopped.
 
-    The latter counts only between two reads, each of which finds it so. Reading costs about 5 µs per process.
+    The latter two count only between two reads, each of which finds it so. Reading costs about 5 µs per process.
     pids: process ids, "PID/task/TID" for another thread, or "self" for this process.
     """
 
@@ -160,7 +160,7 @@ class _Thread:
             _, waited, slices = os.pread(schedstat, 128, 0).split()
             if slices != self._slices:  # it has run: also to be frozen
                 self._from = now
-            elif _is_held(os.pread(stat, 64, 0)) or (
+            elif _state(os.pread(stat, 64, 0)) in _HELD or (
                 wchan is not None and self._reads % self._looks == 0 and os.pread(wchan, 64, 0) == _FROZEN
             ):
                 self._held += now - self._from
@@ -178,15 +178,18 @@ _FROZEN: Final = b"get_signal"
 """Where a thread waits that a control group of version 2 has frozen."""
 
 
-def _is_held(stat: bytes) -> bool:
-    """Whether a thread is in state D by its /proc/PID/stat."""
-    return stat.rpartition(b") ")[2][:1] == b"D"
+_HELD: Final = frozenset({b"D", b"T", b"t"})
+"""States in /proc/PID/stat (proc(5)) of threads that the kernel holds up, and of stopped ones."""
+
+
+def _state(stat: bytes) -> bytes:
+    return stat.rpartition(b") ")[2][:1]
 
 
 def _is_kept(thread: str) -> bool:
     """Whether a thread, by its directory in /proc, is stopped, in state D, or frozen."""
-    state = _content(f"{thread}/stat").rpartition(b") ")[2][:1]
-    return state in {b"T", b"D"} or (state == b"S" and _content(f"{thread}/wchan") == _FROZEN)
+    state = _state(_content(f"{thread}/stat"))
+    return state in _HELD or (state == b"S" and _content(f"{thread}/wchan") == _FROZEN)
 
 
 def _content(path: str) -> bytes:
