@@ -50,9 +50,9 @@ class ServerFiles:
 
 
 def _stamp(path: Path) -> _Stamp:
-    """Returns what differs if a file is written or replaced; None if there is none."""
+    """Returns what differs if a file is written or replaced, also with its time put back; None if there is none."""
     try:
         found = os.stat(path)  # noqa: PTH116 - some hundred files a phase
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_ctime_ns, found.st_size, found.st_ino

@@ -2,8 +2,8 @@
 
 If a switch, a delay line or a server waits for a CPU, it answers late, or its socket buffer overflows; with several on
 a path, a packet arrives after the probe's timeout. Controls between two tries miss this if it comes and goes. The
-kernel counts for how long each process was runnable without running. One that is frozen by a control group, or waits
-for memory or a page of its own, does no more than that, and counts as waiting.
+kernel counts for how long each process was runnable without running. One that is stopped, frozen by a control group, or
+waits for memory or a page of its own, does no more than that, and counts as waiting.
 
 A process that terminates connections and opens others in their place (a TLS proxy) buffers bytes while it waits and
 then sends them all at once, so it can also make a slow line look fast. And what forwards the frames of an on-path box

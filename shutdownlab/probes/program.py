@@ -13,12 +13,14 @@ from contextlib import suppress
 from typing import Final, Self
 
 from shutdownlab.probes.patience import patience
-from shutdownlab.system.processor import waited_s, waited_with_children_s
+from shutdownlab.system.processor import ProgramWaitedTime, waited_s
 from shutdownlab.system.signals import defaults_for_others
 
 _KEPT: Final = 16_384
 _LONGEST_LINE: Final = 200
 _ENDING_S: Final = 0.05
+_LOOK_S: Final = 0.2
+"""How often to look whether it is stopped or frozen: the kernel doesn't count for how long."""
 
 
 class ProgramEnded(Exception):
@@ -42,11 +44,16 @@ class RunningProgram:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self.name = argv[0]
-        self._waited = 0.0
+        self._waits, self._waited = ProgramWaitedTime(self._process.pid), 0.0
+        self._look()
         self.killed = 0
         """The signal by which somebody ended it before `end`; 0: nobody did. One that writes to a connection that was
         reset may die of SIGPIPE."""
         self.out, self.err = _Output(self._process.stdout.fileno()), _Output(self._process.stderr.fileno())
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def status(self) -> int:
@@ -54,10 +61,17 @@ class RunningProgram:
         return int(self._process.returncode)
 
     def waited_s(self) -> float:
-        """Returns for how many seconds it and its children have waited for a CPU, up to now or until it ended."""
+        """Returns for how many seconds it and its children could not run, up to now or until it ended.
+
+        They waited for a CPU, or somebody had stopped or frozen them.
+        """
         if self._process.returncode is None:
-            self._waited = max(self._waited, waited_with_children_s(self._process.pid))
+            self._waited = max(self._waited, self._waits.read())
         return self._waited
+
+    def _look(self) -> None:
+        self.waited_s()
+        self._looks = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
 
     async def ends_within(self, seconds: float) -> bool:
         """Waits for its end, for `seconds` plus any time in which it or this process was starved of CPU.
@@ -98,6 +112,7 @@ class RunningProgram:
 
     def end(self) -> None:
         """Kills what is left of it, and reads its remaining output."""
+        self._looks.cancel()
         self.waited_s()
         if self._process.returncode is None:
             with suppress(subprocess.TimeoutExpired):  # one that is ending closes its files first

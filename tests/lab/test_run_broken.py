@@ -72,11 +72,12 @@ def test_ctrl_c_keeps_what_was_measured_and_leaves_no_process(interrupted: Inter
 def test_a_box_that_was_away_from_its_controller_for_a_moment_makes_its_phase_void(tmp_path: Path) -> None:
     """Nobody has died; but packets went past the box, or were lost, as its profile says."""
     with under_way(tmp_path, small(tmp_path)) as (process, record):
-        wait_for_event(process, record, "confirmed", "blackout")
+        wait_for_event(process, record, "phase", "baseline")
         (controller,) = (p for p in outside.descendants(process.pid) if outside.names(p) == "ctl-southcell")
         there = harm.connections(controller)
         served = Counter(own for own, _ in there)  # switches have several connections to their port, the box one
         (box,) = (each for each in there if served[each[0]] == 1 and each[0].split(":")[0] != each[1].split(":")[0])
+        wait_for_event(process, record, "confirmed", "blackout")
         harm.hang_up(controller, *box)
         done = finished(process)
     assert done.code == 0, done.output
@@ -90,11 +91,12 @@ def test_a_box_that_was_away_from_its_controller_for_a_moment_makes_its_phase_vo
 def test_a_switch_that_was_away_from_its_controller_for_a_moment_makes_its_phase_void(tmp_path: Path) -> None:
     """It was given its rules anew, and what a DPI box had decided is forgotten."""
     with under_way(tmp_path, small(tmp_path)) as (process, record):
-        wait_for_event(process, record, "confirmed", "blackout")
+        wait_for_event(process, record, "phase", "baseline")
         (switches,) = (pid for pid in outside.descendants(process.pid) if is_of(pid, "ovs-vswitchd", "southcell"))
         (controller,) = (p for p in outside.descendants(process.pid) if outside.names(p) == "ctl-southcell")
         served = {own for own, _ in harm.connections(controller)}
         own, peer = next(each for each in harm.connections(switches) if each[1] in served)
+        wait_for_event(process, record, "confirmed", "blackout")
         harm.hang_up(switches, own, peer)
         done = finished(process)
     assert done.code == 0, done.output

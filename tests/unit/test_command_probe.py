@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from shutdownlab.probes import program
 from shutdownlab.probes.equipment import Equipment
 from shutdownlab.probes.run import run_probe
 from shutdownlab.protocol.probing import Measurement
-from shutdownlab.system.processor import WaitedTimes, waited_with_children_s
+from shutdownlab.system.processor import ProgramWaitedTime, WaitedTimes
 
 NETWORK = library.network("two-operators")
 TIMEOUT = "generic_timeout_error"
@@ -130,15 +131,15 @@ def test_a_program_that_does_not_end_is_killed_with_its_children_and_counts_as_b
 def test_a_program_that_had_no_processor_is_given_that_time_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends after it has been asked how long it waited, which is when its time is over."""
-    asked = count()
+    """It ends only once its time is over."""
+    began = time.monotonic()
 
-    def waited(pid: int) -> float:
-        if (times := next(asked)) > 0:
+    def waited() -> float:
+        if (passed := time.monotonic() - began) > 3.0:
             (tmp_path / "over").touch()
-        return 1000.0 * times
+        return 1000.0 * passed
 
-    monkeypatch.setattr(program, "waited_with_children_s", waited)
+    monkeypatch.setattr(program, "ProgramWaitedTime", lambda pid: SimpleNamespace(read=waited))
     found = run(["sh", "-c", "until test -e over; do sleep 0.05; done"], tmp_path, timeout="3s")
     assert found.outcome is Outcome.OK
 
@@ -146,7 +147,7 @@ def test_a_program_that_had_no_processor_is_given_that_time_back(
 def test_what_is_late_because_its_program_has_no_processor_says_nothing_of_the_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(program, "waited_with_children_s", lambda pid: 1000.0)
+    monkeypatch.setattr(program, "ProgramWaitedTime", lambda pid: SimpleNamespace(read=lambda: 1000.0))
     late = run(["sleep", "600"], tmp_path, timeout="1s")
     assert (late.outcome, late.failure) == (Outcome.BLOCKED, TIMEOUT)
     assert late.starved == "its prober had no processor for 100 % of the time: this machine is busy, or has frozen it"
@@ -174,14 +175,21 @@ def test_what_a_programs_children_wait_for_their_processor_is_its_own_wait() -> 
         try:
             assert busy.stdout is not None
             busy.stdout.readline()
+            waits = ProgramWaitedTime(busy.pid)
             own, end = itself.read()[0], time.monotonic() + 60
-            while waited_with_children_s(busy.pid) < own + 0.5 and time.monotonic() < end:
+            while waits.read() < own + 0.5 and time.monotonic() < end:
                 time.sleep(0.05)
-            waited, own = waited_with_children_s(busy.pid), itself.read()[0]
+            waited, own = waits.read(), itself.read()[0]
         finally:
             os.killpg(busy.pid, signal.SIGKILL)
     assert waited > own + 0.3
-    assert waited_with_children_s(busy.pid) == 0.0, "it is no more"
+    assert waits.read() == 0.0, "it is no more"
+
+
+def test_a_program_whose_child_somebody_stops_is_late_by_that_and_says_nothing_of_the_network(tmp_path: Path) -> None:
+    late = run(["sh", "-c", "sleep 600 & kill -STOP $!; wait"], tmp_path, timeout="1s")
+    assert (late.outcome, late.failure) == (Outcome.BLOCKED, TIMEOUT)
+    assert late.starved.startswith("its prober had no processor for ")
 
 
 def test_what_a_program_leaves_running_does_not_hold_the_probe_up(tmp_path: Path) -> None:

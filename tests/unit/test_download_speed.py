@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,11 +71,12 @@ def test_two_tries_that_could_not_tell_are_not_believed_and_a_third_that_can_is(
     assert judge([*twice, Try(Outcome.OK, 4.0, 5.0)], {}).believed
 
 
-def trickles(listener: socket.socket, at_once: int) -> None:
+def trickles(listener: socket.socket, at_once: int, asked: Callable[[], None]) -> None:
     """Answer one request with octets at once, and a few more each twentieth of a second until nobody reads on."""
     taken, _ = listener.accept()
     with taken:
         taken.recv(4096)
+        asked()
         taken.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + bytes(at_once))
         try:
             while True:
@@ -85,29 +90,52 @@ def trickles(listener: socket.socket, at_once: int) -> None:
 def test_what_lay_at_a_tools_client_that_had_no_processor_says_nothing_of_a_slow_line(
     waited: float, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """180,000 octets and at most 40,000 more within a second: 1.5 Mbit/s or more, or 0.9 had it taken 0.8 s longer."""
-    told: list[float] = []
+    asked = threading.Event()  # once the page is asked for, the client has no processor
+    waits = SimpleNamespace(read=lambda: waited if asked.is_set() else 0.0)
+    monkeypatch.setattr(program, "ProgramWaitedTime", lambda pid: waits)
+    found = fetched_through_a_client(lambda pid: asked.set(), monkeypatch)
+    assert found.outcome is outcome
+    if outcome is Outcome.UNKNOWN:
+        assert found.doubtful and found.failure is not None and "kept this probe waiting 0.80 s" in found.failure
 
-    def waits(pid: int) -> float:
-        told.append(waited if told else 0.0)  # once the page is asked for it has no processor
-        return told[-1]
 
-    monkeypatch.setattr(program, "waited_with_children_s", waits)
+def test_what_lay_at_a_tools_client_that_was_stopped_before_its_first_octet_says_nothing_of_a_slow_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The line fills what the kernel keeps for the client meanwhile, which then comes all at once."""
+
+    def stopped(pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(1.5)
+        os.kill(pid, signal.SIGCONT)
+
+    found = fetched_through_a_client(stopped, monkeypatch)
+    assert found.outcome is Outcome.UNKNOWN and found.doubtful
+    assert found.failure is not None and "so its speed is not known" in found.failure
+
+
+def fetched_through_a_client(asked: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> Conclusion:
+    """180,000 octets and at most 40,000 more within a second: 1.5 Mbit/s or more, or 0.9 had it taken 0.8 s longer.
+
+    asked: called with the client's process id when the page has been asked for, before any of it is sent.
+    """
     monkeypatch.setattr(session, "waited_s", lambda: 0.0)  # what this busy machine keeps the test itself waiting
+    clients: list[int] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        serving = threading.Thread(target=trickles, args=(listener, 180_000), daemon=True)
+        comes = partial(trickles, listener, 180_000, lambda: asked(clients[0]))
+        serving = threading.Thread(target=comes, daemon=True)
         serving.start()
 
         class Direct:
             async def open(self, address: str, port: int) -> socket.socket:
                 sock = socket.create_connection((address, port))
                 sock.setblocking(False)
-                told.clear()
                 return sock
 
         @asynccontextmanager
         async def client(using: Using) -> AsyncIterator[Exit]:
-            with using.start("sleep", "600"):
+            with using.start("sleep", "600") as started:
+                clients.append(started.pid)
                 yield Direct()
 
         port = listener.getsockname()[1]
@@ -120,6 +148,4 @@ def test_what_lay_at_a_tools_client_that_had_no_processor_says_nothing_of_a_slow
 
         found = asyncio.run(fetch())
         serving.join(20)
-    assert found.outcome is outcome
-    if outcome is Outcome.UNKNOWN:
-        assert found.doubtful and found.failure is not None and "kept this probe waiting 0.80 s" in found.failure
+    return found

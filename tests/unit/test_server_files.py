@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -40,12 +41,20 @@ def _replaced(path: Path) -> None:
     new.replace(path)
 
 
+def _written_over(path: Path) -> None:
+    """As `cp --preserve` does: octets as many, of the same time."""
+    before = path.stat()
+    path.write_text("serv&r:\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def test_a_file_that_is_written_replaced_or_removed_is_told_once_whenever_it_was(
     resolver: Daemon, noticing: ServerFiles
 ) -> None:
     for change in (
         _written,
         _replaced,
+        _written_over,
         Path.unlink,
     ):
         change(resolver.directory / "unbound.conf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -255,3 +256,21 @@ def test_one_that_sleeps_and_one_that_is_no_more_are_not_waited_for() -> None:
         process.wait()
         wait_for_its_turn(process.pid, 60.0)
         assert time.monotonic() - began < 50
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["a proxy", "a switch"])
+def test_what_somebody_stops_and_lets_go_on_is_held_up_meanwhile(keeps: bool) -> None:
+    """A lab measures nothing again as a run does: what is believed there must know of it."""
+    with subprocess.Popen(["sleep", "600"]) as carrier:
+        try:
+            with Starvation({carrier.pid: "the carrier"}, keepers=[carrier.pid] if keeps else []) as seen:
+                began = time.monotonic()
+                os.kill(carrier.pid, signal.SIGSTOP)
+                while time.monotonic() < began + 1.0:
+                    time.sleep(0.05)
+                    seen.look()
+                os.kill(carrier.pid, signal.SIGCONT)
+                said = seen.held_up(began, time.monotonic(), 0.5, keepers=keeps)
+                assert said.startswith("the carrier had no processor for ")
+        finally:
+            carrier.kill()
