@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
 
-from shutdownlab import library
 from shutdownlab.cli.options import Settings, as_settings
 from shutdownlab.cli.program import bad_option, errors, user_errors, writable
 from shutdownlab.config.beside import NotReadable, read_file
@@ -27,10 +26,11 @@ from shutdownlab.inspection.name_list import MAX_BYTES, read_names
 from shutdownlab.inspection.own_apps import apps_of_file
 from shutdownlab.inspection.policy import load_policy
 from shutdownlab.inspection.profile import load_profile
-from shutdownlab.library import LoadedTopology, Shutdown
-from shutdownlab.model.faults import NO_DAMAGE, Damage
-from shutdownlab.model.lookup import choices_of, phase_named
 from shutdownlab.reporting.literal import literal
+
+if TYPE_CHECKING:
+    from shutdownlab.library import LoadedTopology, Shutdown
+    from shutdownlab.model.faults import Damage
 
 _YAML: Final = frozenset({".yaml", ".yml"})
 _COMMENT: Final = re.compile(rb"\s*(?:[#!;].*)?$")
@@ -69,7 +69,9 @@ def check(
         typer.Option("--at", metavar="PHASE", help="Also draw what is cut, withdrawn or hijacked in this phase."),
     ] = None,
 ) -> None:
+    from shutdownlab import library
     from shutdownlab.country.limits import lacks
+    from shutdownlab.library import Shutdown
     from shutdownlab.system.limits import Room
 
     with user_errors():
@@ -138,6 +140,8 @@ def _draw(found: Shutdown | LoadedTopology, at: str | None, graph: Path) -> None
 
 def _own_content(file: str) -> bytes | None:
     """Returns the content of a user's file; None for a shipped or unreadable one, which `library.check` handles."""
+    from shutdownlab import library
+
     if file in dict(library.shipped("topologies")) or file in dict(library.shipped("scenarios")):
         return None
     limit = MOST_YAML if Path(file).suffix.lower() in _YAML else MAX_BYTES
@@ -184,6 +188,8 @@ def _reads(read: Callable[[bytes, str], Sized], entry: bytes) -> bool:
 
 def _apps_with(files: Sequence[str]) -> Mapping[str, App]:
     """Returns the apps that rules of boxes may name: those that ship, and those of the app files among `files`."""
+    from shutdownlab import library
+
     apps = dict(library.catalogue())
     for file in files if len(files) > 1 else ():
         with suppress(BadInput):  # reported when it is its turn
@@ -198,6 +204,8 @@ def _box_file(document: Document, content: bytes, apps: Mapping[str, App]) -> st
 
     apps: those that a policy's and a profile's rules may name.
     """
+    from shutdownlab import library
+
     kind, file = kind_of(document.data), document.file
     if kind == "policy":
         rules = len(load_policy(content, file, apps).rules)
@@ -215,6 +223,9 @@ def _counted(count: int, thing: str) -> str:
 
 def _at(found: Shutdown | LoadedTopology, at: str | None) -> tuple[Damage, str]:
     """Returns a phase's breakages and route changes, and a caption for the drawing."""
+    from shutdownlab.library import Shutdown
+    from shutdownlab.model.faults import NO_DAMAGE
+    from shutdownlab.model.lookup import choices_of, phase_named
     from shutdownlab.verifier.verdicts import Verifier
 
     if at is None:

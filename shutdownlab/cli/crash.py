@@ -8,7 +8,7 @@ import tempfile
 import traceback
 
 from shutdownlab import __version__
-from shutdownlab.config.extensions import modules_of_others
+from shutdownlab.config.extensions import ExtensionBug, modules_of_others
 from shutdownlab.config.wording import on_one_line, shortened
 
 EXIT_CRASHED = 70
@@ -18,7 +18,8 @@ EXIT_CRASHED = 70
 def report_crash(error: Exception) -> int:
     """Prints on standard error what to report, and writes the traceback to a new file; returns the exit code."""
     text = "".join(traceback.format_exception(error))
-    what = shortened(on_one_line(f"{type(error).__name__}: {error}"), 300)
+    kind = "" if isinstance(error, ExtensionBug) else f"{type(error).__name__}: "
+    what = shortened(on_one_line(f"{kind}{error}"), 300)
     whose, where_there = _whose(error)
     print(f"{whose} has a bug: {what}{where_there}", file=sys.stderr)
     try:
@@ -36,6 +37,9 @@ def report_crash(error: Exception) -> int:
 def _whose(error: Exception) -> tuple[str, str]:
     """Returns what to call the program with the bug, and the place in it if it is a package that extends this one."""
     others = modules_of_others()
+    if isinstance(error, ExtensionBug):
+        module = error.module.partition(".")[0]
+        return f"the package {others.get(module, module)}", f" ({error.where})"
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         owner = others.get(frame.f_globals.get("__name__", "").partition(".")[0])
         if owner is not None:

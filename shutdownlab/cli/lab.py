@@ -5,11 +5,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from shutdownlab import library
 from shutdownlab.cli.options import (
     AnyName,
     AtPhase,
@@ -22,11 +21,11 @@ from shutdownlab.cli.options import (
     known,
 )
 from shutdownlab.cli.program import EXIT_MACHINE_CANNOT, bad_option, errors, user_errors
-from shutdownlab.country import visible
-from shutdownlab.country.attach_socket import Offered, offered
-from shutdownlab.country.lab_plan import LabPlan, lab_plan
-from shutdownlab.model.lookup import phase_named, vantage_point
-from shutdownlab.system.child_process import ending
+
+if TYPE_CHECKING:
+    from shutdownlab.country.attach_socket import Offered
+    from shutdownlab.country.lab_plan import LabPlan
+    from shutdownlab.country.visible import Needs
 
 _KILLED = {signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS}
 """Signals that show that a lab did not end by its user: out of memory, `kill -9 -1` on a node."""
@@ -56,6 +55,10 @@ def lab(
     /tmp, /run, /var/tmp and /var/log are the lab's own: empty at first, and
     deleted at its end.
     """
+    from shutdownlab.country import visible
+    from shutdownlab.country.attach_socket import offered
+    from shutdownlab.system.child_process import ending
+
     with user_errors():
         plan = _plan(name, at, choose, settings, datapath, trust)
         if web:
@@ -122,6 +125,9 @@ def exec_(
     With several phases, the exit code is that of the first phase in which the
     command failed.
     """
+    from shutdownlab.country import visible
+    from shutdownlab.model.lookup import vantage_point
+
     with user_errors():
         if all_phases and at:
             bad_option("--all-phases", f"--at {at[0]} as well", "one of the two")
@@ -141,13 +147,15 @@ def exec_(
         )
 
 
-def _tell(needed: visible.Needs) -> None:
+def _tell(needed: Needs) -> None:
     if note := needed.note():
         errors().print(f"note: {note}", markup=False)
 
 
 def _phases(plan: LabPlan, at: Sequence[str], *, all_phases: bool) -> tuple[str, ...]:
     """Returns the phases to run a command in; none: with whatever is in force at first."""
+    from shutdownlab.model.lookup import phase_named
+
     if plan.scenario is None:
         if all_phases:
             bad_option("--all-phases", "a topology", "a scenario: a topology has no phases")
@@ -160,6 +168,9 @@ def _phases(plan: LabPlan, at: Sequence[str], *, all_phases: bool) -> tuple[str,
 def _plan(
     name: str, at: str | None, choose: list[str] | None, settings: list[str] | None, datapath: DatapathWish, trust: bool
 ) -> LabPlan:
+    from shutdownlab import library
+    from shutdownlab.country.lab_plan import lab_plan
+
     loaded = library.check(name, as_settings(settings))
     return lab_plan(loaded, at, as_mapping(choose), datapath, lambda parameter: f"--{parameter}", trust=trust)
 

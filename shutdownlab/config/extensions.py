@@ -21,6 +21,17 @@ class ExtensionError(Exception):
         self.found, self.hint = found, hint
 
 
+class ExtensionBug(Exception):
+    """A plugin did what none may. `module`: its module; `where`: the place of its code, for messages."""
+
+    def __init__(self, what: str, module: str, where: str) -> None:
+        super().__init__(what, module, where)
+        self.what, self.module, self.where = what, module, where
+
+    def __str__(self) -> str:
+        return self.what
+
+
 class Extensions(Generic[Part]):
     """The classes of one entry point group by name. A module is imported when its name is first looked up."""
 

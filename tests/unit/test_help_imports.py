@@ -35,7 +35,8 @@ for command in sys.argv[1:]:
 """
 QUICK = (
     "run", "resume", "report", "verify", "explain", "diff", "detect", "matrix", "list", "show", "apps", "plot",
-    "export", "judge", "compare", "doctor", "schema",
+    "export", "judge", "compare", "doctor", "schema", "check", "lab", "exec", "attach", "web", "inspect", "profiles",
+    "cost",
 )  # fmt: skip
 
 
