@@ -137,14 +137,15 @@ class _Form:
 
 _AT_ONCE: Final = 256
 """How many lines are tried at once."""
-_COMMENT: Final = rb"[ \t]*+(?:[#;][^\n]*+)?+"
+# Nothing here is possessive (`++`): Python before 3.11.5, as Debian 12 has, gets it wrong (gh-101955, gh-106052).
+_COMMENT: Final = rb"(?:[#;][^\n]*)?"
 _FORMS: Final = tuple(
-    _Form(version, re.compile(rb"^[ \t]*+(?:%b|%b)$" % (form.replace(b"IP", ip), _COMMENT), re.MULTILINE))
-    for version, ip in ((4, rb"[0-9]++\.[0-9]++\.[0-9]++\.[0-9]++"), (6, rb"[0-9A-Fa-f]*+:[0-9A-Fa-f:.]*+"))
+    _Form(version, re.compile(rb"^[ \t]*(?:%b|%b)$" % (form.replace(b"IP", ip), _COMMENT), re.MULTILINE))
+    for version, ip in ((4, rb"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+"), (6, rb"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*"))
     for form in (
-        rb"(IP)(?:/([0-9]++))?+()" + _COMMENT,
-        rb"add[ \t]++[^\s#;]++[ \t]++(IP)(?:/([0-9]++)|-(IP))?+(?:[ \t][^\n]*+)?+",
-        rb"(IP)()[ \t]*+-[ \t]*+(IP)" + _COMMENT,
+        rb"(IP)(?:/([0-9]+))?()[ \t]*" + _COMMENT,
+        rb"add[ \t]+[^\s#;]+[ \t]+(IP)(?:/([0-9]+)|-(IP))?(?:[ \t][^\n]*)?",
+        rb"(IP)()[ \t]*-[ \t]*(IP)[ \t]*" + _COMMENT,
     )
 )
 _LENGTHS: Final = {str(length).encode(): length for length in range(129)}

@@ -30,8 +30,9 @@ MAX_NAMES = 1_000_000
 """Enough for national block lists, and small enough for a message to a DPI box."""
 _PLAIN = re.compile(NAME.encode())
 """A name already in canonical form."""
-_LABEL = r"_?[^\W_]++(?:[-_]{1,2}[^\W_]++)*+"
-_ONE_NAME = rf"{_LABEL}(?:\.{_LABEL})++(?<![0-9])"
+# Nothing here is possessive (`++`): Python before 3.11.5, as Debian 12 has, then takes more than matches (gh-106052).
+_LABEL = r"_?[^\W_]+(?:[-_]{1,2}[^\W_]+)*"
+_ONE_NAME = rf"{_LABEL}(?:\.{_LABEL})+(?<![0-9])"
 """A name of several labels, in letters of any script; their lengths are not checked, nor what IDNA allows."""
 _FULL_NAME = rf"({_ONE_NAME})"
 _COMMENT = r"|[ \t]*(?:[#!](?![#@?$%])[^\n]*)?"
@@ -39,9 +40,9 @@ _FORMS = tuple(
     re.compile(f"^(?:{form}{_COMMENT})$", re.MULTILINE)
     for form in (
         rf"{_FULL_NAME}\.?(?:[ \t]+#[^\n]*)?",
-        rf"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)[ \t]+({_ONE_NAME}(?:[ \t]++{_ONE_NAME})*+)\.?(?:[ \t]+#[^\n]*)?",
+        rf"(?:0\.0\.0\.0|127\.0\.0\.1|::1?)[ \t]+({_ONE_NAME}(?:[ \t]+{_ONE_NAME})*)\.?(?:[ \t]+#[^\n]*)?",
         rf"\|\|{_FULL_NAME}\^(?:\$(?:important|all))?",
-        rf"(?!server=[^\n#]*#)(?:address|server|local)=/({_ONE_NAME}(?:/{_ONE_NAME})*+)/[^/\n]*",
+        rf"(?!server=[^\n#]*#)(?:address|server|local)=/({_ONE_NAME}(?:/{_ONE_NAME})*)/[^/\n]*",
         rf"(?:\*\.)?{_FULL_NAME}\.?[ \t]+(?:\d+[ \t]+)?(?:IN[ \t]+)?CNAME[ \t]+\.",
         rf'[ \t]*local-zone:[ \t]*"{_FULL_NAME}\.?"[ \t]+(?:always_n\w+|static|refuse|deny|redirect)',
         rf"\*?\.{_FULL_NAME}",
@@ -50,6 +51,8 @@ _FORMS = tuple(
 """A line of each kind of list, with its name or names, or a comment. Fast path: there may be a million of one kind."""
 _AT_ONCE = (512, 16)
 """How many lines are tried at once, and how many of them again if not all are of one kind."""
+_LONGEST_LINE = 4096
+"""In bytes; longer lines are read on their own, since matching one takes memory for each of its labels."""
 _LONGEST_LABEL = 63
 _OWN = frozenset({b"localhost", b"localhost.localdomain", b"local", b"broadcasthost", b"0.0.0.0"})
 """The names that hosts files give the machine itself, besides `ip6-localhost` and the other `ip6-` names."""
@@ -103,7 +106,7 @@ def _add_alike(names: dict[str, None], lines: Sequence[bytes], zone: ZoneList, f
 
     `forms`: those that are tried; the one of these lines becomes the first.
     """
-    if zone.within or zone.elsewhere:
+    if zone.within or zone.elsewhere or max(map(len, lines)) > _LONGEST_LINE:
         return False
     try:
         text = b"\n".join(lines).decode("utf-8")

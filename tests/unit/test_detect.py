@@ -81,8 +81,8 @@ def test_all_together_a_signal_is_late_by_what_it_could_have_shown() -> None:
     first = sl.load("first-shutdown").scenario.timeline
     blackout = next(phase.at for phase in first if phase.phase == "blackout")
     assert row("first-shutdown", TOGETHER).since < blackout, "messengers are blocked before, which no host outside sees"
-    home = sight("first-shutdown", TOGETHER, "atlas-datacentre")
-    assert (home.raised, home.late) == (blackout, 0)
+    probes = sight("first-shutdown", TOGETHER, "atlas-datacentre")
+    assert (probes.raised, probes.late) == (blackout, 0)
 
 
 @pytest.mark.thorough

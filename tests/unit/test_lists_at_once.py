@@ -74,6 +74,7 @@ _NAMED = st.one_of(
     st.lists(st.builds("{}{}".format, _NAMED, st.sampled_from(["", " # why", ".", "\r", " "])), min_size=1, max_size=4)
 )
 @example(["0.0.0.0 ip6-a.example one.example"])
+@example(["example.org."])
 def test_names_read_many_lines_at_once_are_those_read_line_by_line(lines: list[str]) -> None:
     text = "\n".join(["first.example"] * 16 + lines).encode()  # the first sixteen lines are read one by one
     at_once = _said(read_names, text)
@@ -95,7 +96,7 @@ def test_a_million_names_in_capitals_or_another_script_or_several_to_a_line_cost
     names = [name.format(number) for number in range(2_000)]
     profile = cProfile.Profile()
     found = profile.runcall(read_names, "\n".join(map(line.format, names)).encode(), "list.txt")
-    assert found[:2000:1999] if "www" not in line else len(found) == 4000
+    assert len(found) == len(names) * line.count("{")
     most = 8 if name.isascii() else 120  # not compiled, each digit of Punycode is several calls
     assert sum(entry.callcount for entry in profile.getstats()) <= most * len(found)
 
