@@ -171,7 +171,8 @@ async def _turn(works: float) -> Callable[[], None]:
     loop, slots = asyncio.get_running_loop(), _AT_ONCE_A_PROCESSOR * (os.cpu_count() or 1)
     while True:
         for number in range(slots):
-            taken = os.open(f"{tempfile.gettempdir()}/tool-turn-{number}", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            place = f"{tempfile.gettempdir()}/tool-turn-{os.getuid()}-{number}"  # another user's could not be opened
+            taken = os.open(place, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -76,7 +76,8 @@ def python_of(user: str, run_dir: Path) -> tuple[list[str], dict[str, str]]:
 def machine_of_its_own(user: str, run_dir: Path) -> tuple[list[str], dict[str, str]]:
     """The argv of a Python, as `python_of`, in namespaces that play a machine (no sandbox: root's holds no other)."""
     (*become, python), env = python_of(user, run_dir)
-    machine = ["unshare", "--net", "--mount", *(["--user", "--map-root-user"] if user == "ordinary" else [])]
+    root = user == "same" and os.geteuid() == 0
+    machine = ["unshare", "--net", "--mount", *([] if root else ["--user", "--map-root-user"])]
     return [*become, *machine, "sh", "-c", 'mount -t tmpfs tmpfs /run && exec "$@"', "sh", python], env
 
 

@@ -112,7 +112,7 @@ def be_a_machine() -> None:
     for place, own, other, mac in (([], 253, 254, macs[1]), (["-n", "neighbour"], 254, 253, macs[0])):
         enter = ["ip", "netns", "exec", "neighbour"] if place else []
         # Neither IPv6 nor a neighbour table that speaks up by itself now and then.
-        subprocess.run([*enter, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"], check=True)
+        subprocess.run([*enter, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6"], check=True)
         for line in (
             f"address add 10.9.0.{own}/24 dev eth0",
             "link set eth0 up",

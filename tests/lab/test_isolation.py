@@ -34,15 +34,15 @@ def test_every_way_out_is_refused(user: str, place: Path, tmp_path: Path) -> Non
     result, made = tmp_path / "result", tmp_path / "made"
     file, secret, setuid = (place / name for name in ("file", "secret", "setuid"))
     file.write_text("as it was")
-    secret.write_text("another user's")
-    secret.chmod(0o600)
     shutil.copy("/usr/bin/touch", setuid)
     if os.geteuid() == 0:
+        secret.write_text("another user's")
+        secret.chmod(0o600)
         os.chown(secret, 12345, 12345)
         setuid.chmod(0o4755)
         place.chmod(0o755)
     else:
-        secret.chmod(0)
+        secret = Path("/etc/shadow")  # nobody but root can make one of another user's
     neighbour = subprocess.Popen(["sleep", "600"])
     with (
         socket.socket(socket.AF_UNIX) as abstract,

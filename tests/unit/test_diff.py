@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -352,6 +353,7 @@ def test_a_repository_that_git_does_not_trust_is_reported_with_what_makes_it(
     old: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own, as if somebody else had cloned it
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)  # its user may trust every repository
     said = refused(old, "ours.yaml")
     assert "OLD: found a git repository of another user, which git does not read" in said
     assert "hint: git config --global --add safe.directory " in said
