@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -36,8 +37,9 @@ def shell() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
 
 
 def read_until(master: int, text: bytes) -> None:
-    found = b""
+    found, end = b"", time.monotonic() + PATIENCE_S
     while text not in found:
+        assert select.select([master], [], [], max(end - time.monotonic(), 0))[0], found
         found += os.read(master, 1024)
 
 
@@ -56,8 +58,8 @@ def test_a_program_that_waits_for_keys_is_ended_and_the_next_command_goes_on(
 ) -> None:
     master, process = shell
     before = termios.tcgetattr(master)
-    os.write(master, b"sleep 1000 & echo $!.\n")
-    read_until(master, b".\r\n")
+    os.write(master, b"sleep 1000 & echo sle''eps\n")  # its echo alone would come before it runs
+    read_until(master, b"sleeps")
     screen = ScreenProgram(master, process.pid)
     os.write(master, f"{command}; echo go''es on\n".encode())
     assert comes_true(lambda: screen.waits(LOOK_S))
